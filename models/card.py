@@ -1,0 +1,124 @@
+"""The model card: everything a stranger must know to use a model, and everything a service needs to check it."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from models.features import CategoricalFeature, Feature, NumericFeature, Record
+
+
+class _Part(BaseModel):
+    # Unknown keys are let through: a card written by a newer trainer stays readable.
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Metrics(_Part):
+    """How well the model did on one part of the table. `log_loss` is the mean of -log p(true class), in nats."""
+
+    rows: int
+    log_loss: float
+    accuracy: float
+
+
+class Moments(_Part):
+    """Mean and variance of each unit's z in one layer, both of shape (units,)."""
+
+    mean: tuple[float, ...]
+    variance: tuple[float, ...]
+
+
+class LayerStatistics(_Part):
+    """One batch-norm layer: what training tracked, and what a pass over the training rows measured."""
+
+    running: Moments
+    population: Moments
+
+
+class FrozenStatistics(_Part):
+    """The statistics that every answer is normalised with (Ioffe & Szegedy 2015, Algorithm 2).
+
+    `source` names the ones that the export contains. `largest_shift` says how far the two kinds lie apart: the largest
+    distance between a running and a population mean, in standard deviations of that unit.
+    """
+
+    source: Literal["running", "population"]
+    epsilon: float
+    ewma_decay: float
+    largest_shift: float
+    layers: tuple[LayerStatistics, ...]
+
+
+class Provenance(_Part):
+    """Where the model came from: enough to train it again, byte for byte."""
+
+    created: datetime
+    evenkeel: str
+    python: str
+    libraries: dict[str, str]
+    table: str
+    table_sha256: str
+    target: str
+    rows_without_target: int
+    settings: dict[str, Any]
+
+
+class GoldenRow(_Part):
+    """A record and the answer the network gave to it before export; whoever loads the model must get the same."""
+
+    instance: Record
+    probabilities: tuple[float, ...]
+
+
+class FileDigest(_Part):
+    """Size in bytes and SHA-256 in hexadecimal of one file of the model."""
+
+    bytes: int
+    sha256: str
+
+
+class ModelCard(_Part):
+    """The description of one model. `classes` gives the order of every list of probabilities."""
+
+    format: Literal[1] = 1
+    name: str
+    features: tuple[Feature, ...]
+    classes: tuple[str, ...]
+    metrics: dict[str, Metrics]
+    provenance: Provenance
+    frozen_statistics: FrozenStatistics
+    golden: tuple[GoldenRow, ...]
+    files: dict[str, FileDigest] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelCard":
+        names = [feature.name for feature in self.features]
+        if len(set(names)) != len(names):
+            raise ValueError("two features share a name")
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes must be at least two, all different")
+        if any(len(row.probabilities) != len(self.classes) for row in self.golden):
+            raise ValueError("a golden row has not one probability a class")
+        return self
+
+    @property
+    def numeric(self) -> tuple[NumericFeature, ...]:
+        """The columns of the `numeric` tensor, in order."""
+        return tuple(feature for feature in self.features if feature.kind == "numeric")
+
+    @property
+    def categorical(self) -> tuple[CategoricalFeature, ...]:
+        """The columns of the `categorical` tensor, in order."""
+        return tuple(feature for feature in self.features if feature.kind == "categorical")
+
+    def to_json(self) -> str:
+        """The text of card.json: one line a part, so that people can read it and diff it."""
+        return one_line_a_part(self.model_dump(mode="json"))
+
+
+def one_line_a_part(document: Mapping[str, Any]) -> str:
+    """JSON with each top-level key on a line of its own."""
+    parts = (f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in document.items())
+    return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -1,0 +1,23 @@
+"""What can be wrong with a model on disk.
+
+ModelError
+├── InvalidName      a model name or version that breaks the grammar
+├── UnknownModel     no such model, or no such version of it
+└── CorruptModel     files that contradict the card, or a card that cannot be read
+"""
+
+
+class ModelError(Exception):
+    """Any refusal by the model repository; the message is one sentence for a person."""
+
+
+class InvalidName(ModelError):
+    """A model name or version breaks the grammar of names."""
+
+
+class UnknownModel(ModelError):
+    """The repository holds no such model, or no such version of it."""
+
+
+class CorruptModel(ModelError):
+    """The files of a version contradict its card, or the card cannot be read."""

@@ -1,0 +1,34 @@
+"""What every test may use: the example table, and a free port."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def penguins() -> Path:
+    """The example table: 344 rows, 5 numeric and 2 categorical features, 19 missing cells, 3 classes."""
+    return ROOT / "examples/penguins.csv"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests reaches them."""
+    for variable in [name for name in os.environ if name.startswith("EVENKEEL_")]:
+        if variable != "EVENKEEL_DATA":
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
