@@ -1,0 +1,163 @@
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainer.command_line import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def fit(table: Path, store: Path, *flags: str, target: str = "species", name: str = "penguins") -> int:
+    arguments = ["fit", str(table), "--target", target, "--name", name, "--repository", str(store), *flags]
+    return main(arguments)
+
+
+def test_the_summary_tells_what_was_made(penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows, classes, epochs, metrics, where the model lies and how to serve it; a line an epoch on stderr."""
+    assert fit(penguins, tmp_path / "store", "--epochs", "3") == 0
+
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 3
+    assert captured.err.startswith("epoch    1  loss ")
+    for words in (
+        "344",
+        "5 numeric, 2 categorical",
+        "Adelie, Chinstrap, Gentoo",
+        "3, the best was",
+        "validation",
+        "test",
+    ):
+        assert words in captured.out
+    assert f"Published in {tmp_path}/store/penguins/1" in captured.out
+    assert f"EVENKEEL_REPOSITORY={tmp_path}/store python -m service" in captured.out
+
+
+def test_a_terminal_gets_a_progress_bar(penguins: Path, tmp_path: Path) -> None:
+    """One line that is drawn over, instead of a line an epoch."""
+    controller, terminal = pty.openpty()
+    arguments = ["fit", str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path)]
+    command = [sys.executable, "-m", "trainer", *arguments]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal, env=environment)
+    os.close(terminal)
+    shown = b""
+    while chunk := _read(controller):
+        shown += chunk
+
+    assert process.wait() == 0
+    assert "━" in shown.decode()
+    assert b"epoch    1" not in shown
+
+
+def _read(controller: int) -> bytes:
+    try:
+        return os.read(controller, 65536)
+    except OSError:  # Linux's way to say that the terminal was closed.
+        return b""
+
+
+def test_once_trains_only_the_first_time(penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A container that is started again does not train again."""
+    for _ in range(2):
+        assert fit(penguins, tmp_path, "--epochs", "1", "--once") == 0
+
+    assert [entry.name for entry in (tmp_path / "penguins").iterdir()] == ["1"]
+    assert "published already, version 1" in capsys.readouterr().out
+
+
+def test_flags_reach_the_training(penguins: Path, tmp_path: Path) -> None:
+    """What was asked for is what the card says was done."""
+    flags = ["--hidden", "8,4", "--batch-size", "20", "--epochs", "2", "--seed", "5", "--drop", "year", "--drop", "sex"]
+    assert fit(penguins, tmp_path, *flags) == 0
+
+    card = json.loads((tmp_path / "penguins/1/card.json").read_bytes())
+    settings = card["provenance"]["settings"]
+    assert (settings["hidden"], settings["batch_size"], settings["epochs"], settings["seed"]) == ([8, 4], 20, 2, 5)
+    assert "year" not in [feature["name"] for feature in card["features"]]
+
+
+BAD_TABLES = {
+    "empty file": (b"", 65, "is empty"),
+    "header only": (b"x,species\n", 65, "no rows"),
+    "no such target": (b"x,y\n1,a\n", 65, "has no column 'species'"),
+    "one class": (b"x,species\n" + b"1,a\n" * 20, 65, "one class only"),
+    "ragged row": (b"x,species\n" + b"1,a\n2,b\n" * 10 + b"3\n", 65, "line 22: expected 2 cells, got 1"),
+    "duplicate columns": (b"x,x,species\n1,2,a\n", 65, "both named 'x'"),
+    "too few rows": (b"x,species\n1,a\n2,b\n", 65, "has 2 rows with a target; at least 10 are needed"),
+}
+
+
+@pytest.mark.parametrize(("content", "code", "sentence"), BAD_TABLES.values(), ids=BAD_TABLES.keys())
+def test_an_unfit_table_publishes_nothing(
+    penguins: Path, tmp_path: Path, content: bytes, code: int, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence, the exit code of bad data, and a repository without a changed byte."""
+    store, table = tmp_path / "store", tmp_path / "table.csv"
+    fit(penguins, store, "--epochs", "1")
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    table.write_bytes(content)
+
+    assert fit(table, store) == code
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+
+
+def test_what_cannot_be_read_or_written_leaves_with_74(
+    penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing table, a folder for a table, a repository that is a file."""
+    assert fit(tmp_path / "none.csv", tmp_path / "store") == 74
+    assert fit(tmp_path, tmp_path / "store") == 74
+    (tmp_path / "file").touch()
+    assert fit(penguins, tmp_path / "file", "--epochs", "1") == 74
+
+    assert f"{tmp_path}/none.csv: No such file or directory" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--batch-size", "1"], "--batch-size should be greater than or equal to 2, not '1'"),
+        (["--learning-rate", "nan"], "--learning-rate should be"),
+        (["--epochs", "many"], "--epochs should be a valid integer"),
+        (["--hidden", "64,-1"], "--hidden should be greater than or equal to 1, not '-1'"),
+        (["--validation", "0.5", "--test", "0.5"], "must leave rows to train on"),
+        (["--ewma-decay", "1"], "--ewma-decay should be less than 1"),
+    ],
+)
+def test_a_setting_outside_its_range_leaves_with_64(
+    penguins: Path, tmp_path: Path, flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sentence names the flag, the rule and the value."""
+    assert fit(penguins, tmp_path / "store", *flags) == 64
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_bad_name_is_refused_before_training(
+    penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not after an hour of it."""
+    assert fit(penguins, tmp_path / "store", name="../up") == 64
+
+    error = capsys.readouterr().err
+    assert "'../up' is no model name" in error
+    assert "epoch" not in error
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["fit"], ["fit", "x.csv", "--target", "y"], ["fit", "x.csv", "--tarjet", "y"]]
+)
+def test_wrong_usage_leaves_with_64(arguments: list[str]) -> None:
+    """EX_USAGE."""
+    with pytest.raises(SystemExit, match="64"):
+        main(arguments)

@@ -1,0 +1,99 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+
+from models.card import ModelCard
+from trainer.data.table import Examples
+from trainer.describe import mirror
+from trainer.errors import ExportMismatch, NoStatistics
+from trainer.export.gate import check_export, edge_rows
+from trainer.export.graph import reference_predict, to_onnx
+from trainer.job import Outcome
+from trainer.nn.network import build_network
+
+
+@pytest.fixture(scope="module")
+def model(outcome: Outcome) -> bytes:
+    return to_onnx(outcome.classifier, mirror(outcome.card))
+
+
+def test_the_graph_answers_as_the_network_does(outcome: Outcome, examples: Examples, model: bytes) -> None:
+    """On every row of the table and on the edges, within float32 rounding."""
+    for rows in (examples.rows, edge_rows(examples.rows)):
+        labels, probabilities = reference_predict(model, rows)
+        expected = outcome.classifier.predict(rows)
+        np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
+        assert labels == [outcome.classifier.classes[index] for index in expected.argmax(axis=1)]
+
+
+def test_the_edges_are_answered_with_probabilities(outcome: Outcome, examples: Examples) -> None:
+    """All missing, unseen texts, the largest floats: always finite, always summing to one."""
+    probabilities = outcome.classifier.predict(edge_rows(examples.rows))
+
+    assert np.isfinite(probabilities).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_the_gate_stops_a_graph_that_answers_otherwise(outcome: Outcome, examples: Examples, model: bytes) -> None:
+    """A single frozen mean that is off by a tenth is noticed."""
+    proto = onnx.load_from_string(model)
+    mean = next(tensor for tensor in proto.graph.initializer if tensor.name.endswith("/mean"))
+    wrong = onnx.numpy_helper.to_array(mean).copy()
+    wrong[0] += 0.1
+    mean.CopyFrom(onnx.numpy_helper.from_array(wrong, mean.name))
+
+    rng = np.random.default_rng(0)
+    assert check_export(model, outcome.classifier, examples.rows, rng) <= 1e-5
+    with pytest.raises(ExportMismatch, match="graph and network differ"):
+        check_export(proto.SerializeToString(), outcome.classifier, examples.rows, rng)
+
+
+def test_the_gate_stops_labels_in_another_order(outcome: Outcome, examples: Examples) -> None:
+    """The label must be the class of the largest probability."""
+    shuffled = replace(outcome.classifier, classes=tuple(reversed(outcome.classifier.classes)))
+
+    with pytest.raises(ExportMismatch, match="most probable class"):
+        check_export(to_onnx(shuffled, {}), outcome.classifier, examples.rows, np.random.default_rng(0))
+
+
+def test_the_file_runs_anywhere(model: bytes) -> None:
+    """Opset 17, ai.onnx.ml 3, IR 8, and nothing outside the two standard domains."""
+    proto = onnx.load_from_string(model)
+
+    assert proto.ir_version == 8
+    assert {opset.domain: opset.version for opset in proto.opset_import} == {"": 17, "ai.onnx.ml": 3}
+    assert {node.domain for node in proto.graph.node} <= {"", "ai.onnx.ml"}
+
+
+def test_hidden_layers_can_be_fused_and_read(model: bytes, outcome: Outcome) -> None:
+    """MatMul, BatchNormalization, Relu in a row, the frozen statistics in the file as they stand in the card."""
+    proto = onnx.load_from_string(model)
+    operators = [node.op_type for node in proto.graph.node]
+    start = operators.index("MatMul")
+    assert operators[start : start + 7] == [*["MatMul", "BatchNormalization", "Relu"] * 2, "Gemm"]
+
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    frozen = outcome.card.frozen_statistics
+    node = proto.graph.node[start + 1]
+    np.testing.assert_allclose(constants[node.input[3]], frozen.layers[0].running.mean, rtol=1e-6)
+    np.testing.assert_allclose(constants[node.input[4]], frozen.layers[0].running.variance, rtol=1e-6)
+
+
+def test_the_file_alone_tells_a_stranger_everything(model: bytes, outcome: Outcome) -> None:
+    """The card stands in the metadata, but for the time and the digest of the file itself."""
+    metadata = {entry.key: json.loads(entry.value) for entry in onnx.load_from_string(model).metadata_props}
+    metadata["provenance"]["created"] = outcome.card.provenance.created.isoformat()
+
+    assert ModelCard.model_validate(metadata) == outcome.card.model_copy(update={"files": {}})
+
+
+def test_a_network_that_saw_no_batch_cannot_be_exported(outcome: Outcome) -> None:
+    """It has nothing to freeze."""
+    width = outcome.classifier.encoder.width
+    blank = build_network(width, (4,), np.array([1, 1, 1]), epsilon=1e-5, ewma_decay=0.9, rng=np.random.default_rng(0))
+
+    with pytest.raises(NoStatistics):
+        to_onnx(replace(outcome.classifier, network=blank), {})

@@ -1,0 +1,87 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.repository import ModelRepository
+from trainer.config import TrainingConfig
+from trainer.job import Outcome, run
+
+
+def train(table: Path, root: Path, target: str = "species", **settings: object) -> tuple[Outcome, bytes]:
+    repository = ModelRepository(root)
+    config = TrainingConfig.of(table=table, target=target, name="model", **settings)
+    outcome = run(config, repository, lambda _: None)
+    return outcome, repository.read("model", outcome.version).onnx
+
+
+def test_the_example_is_learned_with_defaults(outcome: Outcome) -> None:
+    """At least 98 of 100 penguins of the test part are named rightly, whatever they are named with certainty."""
+    assert outcome.card.metrics["test"].accuracy >= 0.98
+    assert outcome.card.metrics["test"].log_loss < 0.1
+
+
+def test_one_seed_is_one_file(penguins: Path, tmp_path: Path) -> None:
+    """The same seed gives a byte-identical model.onnx, in another repository and at another time."""
+    first, again, other = (
+        train(penguins, tmp_path / str(index), seed=seed, epochs=5)[1] for index, seed in enumerate((7, 7, 8))
+    )
+
+    assert first == again
+    assert first != other
+
+
+def test_running_and_population_statistics_are_both_on_the_card(outcome: Outcome) -> None:
+    """Running ones are frozen; the pass over the training rows says how far they are from the truth."""
+    frozen = outcome.card.frozen_statistics
+
+    assert frozen.source == "running"
+    assert [len(layer.running.mean) for layer in frozen.layers] == [64, 64]
+    shifts = [
+        np.abs(np.subtract(layer.running.mean, layer.population.mean))
+        / np.sqrt(np.add(layer.population.variance, 1e-5))
+        for layer in frozen.layers
+    ]
+    assert frozen.largest_shift == pytest.approx(np.max(shifts))
+    assert 0 < frozen.largest_shift < 0.5
+
+
+def test_golden_rows_are_the_networks_own_answers(outcome: Outcome) -> None:
+    """Eight test rows, and one with everything missing that may be missing."""
+    golden = outcome.card.golden
+
+    assert len(golden) == 9
+    assert [name for name, value in golden[-1].instance.items() if value is not None] == ["island", "year"]
+    assert all(sum(row.probabilities) == pytest.approx(1) for row in golden)
+
+
+@pytest.mark.parametrize("hidden", [(), (1,), (5, 4, 3)])
+def test_any_depth_trains_and_exports(penguins: Path, tmp_path: Path, hidden: tuple[int, ...]) -> None:
+    """Softmax regression included."""
+    outcome, _ = train(penguins, tmp_path, hidden=hidden, epochs=3)
+
+    assert len(outcome.card.frozen_statistics.layers) == len(hidden)
+
+
+@pytest.mark.parametrize("columns", ["numbers", "texts", "nothing but missing"])
+def test_any_mix_of_columns_trains_and_exports(table: Callable[[str], Path], tmp_path: Path, columns: str) -> None:
+    """All numeric, all categorical, or a column without a single value."""
+    cells = {
+        "numbers": lambda n: f"{n},{n * n}",
+        "texts": lambda n: f"a{n % 3},b{n % 2}",
+        "nothing but missing": lambda n: f",{n}",
+    }
+    lines = [f"{cells[columns](n)},{'even' if n % 2 else 'odd'}" for n in range(40)]
+    outcome, _ = train(table("x,z,y\n" + "\n".join(lines)), tmp_path / "store", target="y", epochs=3)
+
+    assert outcome.difference <= 1e-5
+
+
+@pytest.mark.parametrize("rows", [10, 33, 107, 108, 109])
+def test_no_size_of_table_leaves_a_batch_of_one_row(table: Callable[[str], Path], tmp_path: Path, rows: int) -> None:
+    """Ten rows, and row counts around a multiple of the batch size."""
+    lines = [f"{n},{'even' if n % 2 else 'odd'}" for n in range(rows)]
+    outcome, _ = train(table("x,y\n" + "\n".join(lines)), tmp_path / "store", target="y", epochs=2)
+
+    assert np.isfinite(outcome.card.metrics["test"].log_loss)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.data.split import split
+from trainer.data.table import Column, Examples, Rows
+from trainer.errors import InvalidTable
+
+
+def examples_of(counts: list[int]) -> Examples:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    numeric = np.arange(len(labels), dtype=np.float32)[:, np.newaxis]
+    rows = Rows((Column("x", "numeric", nullable=False),), numeric, np.empty((len(labels), 0), np.int32), ())
+    return Examples(rows, labels, tuple(map(str, range(len(counts)))))
+
+
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.integers(0, 2**32))
+def test_every_row_is_in_one_part_and_every_class_in_training(counts: list[int], seed: int) -> None:
+    """Whatever the sizes of the classes, one row or forty."""
+    examples = examples_of(counts)
+    try:
+        parts = split(examples, 0.2, 0.2, np.random.default_rng(seed))
+    except InvalidTable:
+        assert len(examples) < 10 or max(counts) < 3
+        return
+
+    together = [part.rows.numeric.ravel() for part in (parts.train, parts.validation, parts.test)]
+    assert sorted(np.concatenate(together)) == list(range(len(examples)))
+    assert set(parts.train.labels) == set(range(len(counts)))
+
+
+def test_every_part_keeps_the_shares_of_the_classes() -> None:
+    """Stratified: a class of a tenth is a tenth of each part."""
+    parts = split(examples_of([450, 50]), 0.2, 0.2, np.random.default_rng(0))
+
+    assert [np.bincount(part.labels).tolist() for part in (parts.train, parts.validation, parts.test)] == [
+        [270, 30],
+        [90, 10],
+        [90, 10],
+    ]
+
+
+def test_the_seed_decides() -> None:
+    """The same seed gives the same parts, another one others."""
+    first, again, other = (split(examples_of([30, 30]), 0.2, 0.2, np.random.default_rng(seed)) for seed in (1, 1, 2))
+
+    assert np.array_equal(first.test.rows.numeric, again.test.rows.numeric)
+    assert not np.array_equal(first.test.rows.numeric, other.test.rows.numeric)
+
+
+@pytest.mark.parametrize("counts", [[5, 4], [1] * 12])
+def test_too_few_rows_are_refused(counts: list[int]) -> None:
+    """Three parts need rows for each of them."""
+    with pytest.raises(InvalidTable, match=r"too few rows|at least 10 are needed"):
+        split(examples_of(counts), 0.2, 0.2, np.random.default_rng(0))

@@ -1,0 +1,113 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.data.table import Column, read_table
+from trainer.errors import InvalidTable
+
+Write = Callable[[str | bytes], Path]
+
+
+def test_the_example_is_read_as_it_is(penguins: Path) -> None:
+    """Kinds, missing cells and classes of the Palmer penguins."""
+    table = read_table(penguins, "species")
+    rows = table.examples.rows
+
+    assert len(rows) == 344
+    assert table.rows_without_target == 0
+    assert table.examples.classes == ("Adelie", "Chinstrap", "Gentoo")
+    assert np.bincount(table.examples.labels).tolist() == [152, 68, 124]
+    assert rows.columns[0] == Column("island", "categorical", nullable=False)
+    assert rows.columns[1] == Column("bill_length_mm", "numeric", nullable=True)
+    assert int(np.isnan(rows.numeric).sum()) + int((rows.texts() == "").sum()) == 19
+    assert rows.records()[3] == {
+        "island": "Torgersen",
+        "bill_length_mm": None,
+        "bill_depth_mm": None,
+        "flipper_length_mm": None,
+        "body_mass_g": None,
+        "sex": None,
+        "year": 2007.0,
+    }
+
+
+@pytest.mark.parametrize(
+    "spelling", ["TRUE", "1", "-1", "0.50", "<=50K", "2020-01-01", "a,b", 'say ""hi""', "🐧", " x "]
+)
+def test_a_label_keeps_its_spelling(table: Write, spelling: str) -> None:
+    """Whatever else it could be read as, it comes back byte-equal."""
+    path = table(f'x,y\n1,"{spelling}"\n2,other\n')
+
+    assert spelling.replace('""', '"') in read_table(path, "y").examples.classes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "x,k,y\n1,a,p\n2,b,q\n,a,p\n",
+        "\ufeffx,k,y\n1,a,p\n2,b,q\n,a,p\n",
+        "x,k,y\r\n1,a,p\r\n2,b,q\r\n,a,p\r\n",
+        "x,k,y\r1,a,p\r2,b,q\r,a,p\r",
+        "x,k,y\n1,a,p\n\n2,b,q\n,a,p",
+        'x,k,y\n1,"a",p\n2,b,"q"\nNA,a,p\n',
+    ],
+    ids=["plain", "byte-order mark", "CRLF", "CR", "blank line and no last newline", "quotes"],
+)
+def test_the_same_table_in_other_bytes_is_the_same(table: Write, content: str) -> None:
+    """Line ends, a byte-order mark, quotes and blank lines change nothing."""
+    examples = read_table(table(content), "y").examples
+
+    assert examples.rows.records() == [{"x": 1.0, "k": "a"}, {"x": 2.0, "k": "b"}, {"x": None, "k": "a"}]
+    assert examples.labels.tolist() == [0, 1, 0]
+
+
+def test_rows_without_a_target_are_left_out_and_counted(table: Write) -> None:
+    """They cannot teach anything."""
+    read = read_table(table("x,y\n1,a\n2,\n3,b\n4,NA\n"), "y")
+
+    assert read.rows_without_target == 2
+    assert read.examples.rows.numeric.ravel().tolist() == [1.0, 3.0]
+
+
+def test_a_column_can_be_dropped(table: Write) -> None:
+    """An identifier is no feature."""
+    examples = read_table(table("id,x,y\nq7,1,a\nr9,2,b\n"), "y", drop=["id"]).examples
+
+    assert [column.name for column in examples.rows.columns] == ["x"]
+
+
+def test_booleans_stay_the_texts_they_are(table: Write) -> None:
+    """`True` and `yes` are categories; the service is asked with the same spelling."""
+    examples = read_table(table("flag,y\nTrue,a\nfalse,b\n"), "y").examples
+
+    assert examples.rows.vocabularies == (("True", "false"),)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        (b"\n \n", "is empty"),
+        (b"x,y\n", "has a header but no rows"),
+        (b"x,z\n1,2\n", "has no column 'y'; its columns are x, z"),
+        (b"x,y\n1,a\n2,a\n", r"one class only \('a'\)"),
+        (b"x,y\n1,\n2,NA\n", "no row has a value in the target column 'y'"),
+        (b"x,y\n1,a\n2\n3,b\n", "line 3: expected 2 cells, got 1"),
+        (b'x,y\n"1\n1",a\n2,b,c\n', "line 4: expected 2 cells, got 3"),
+        (b"x,x,y\n1,2,a\n", "columns 1 and 2 are both named 'x'"),
+        (b"x,,y\n1,2,a\n", "column 2 has no name"),
+        (b"y\na\nb\n", "no feature column"),
+        ("x,y\né,a\n".encode("latin-1"), r"not UTF-8 \(byte 4 is 0xe9\)"),
+        ("x,y\n1,a\n".encode("utf-16"), "not UTF-8"),
+        (b"x,y\n1,a\n1e39,b\n", "row 2 of data, column 'x': 1e[+]39 does not fit in a 32-bit float"),
+        (b"x,y\n1,a\n-inf,b\n", "row 2 of data, column 'x': -inf does not fit"),
+        (b"x,y\n" + b"".join(b"id%d,%d\n" % (n, n % 2) for n in range(300)), "identifier or free text.*--drop 'x'"),
+    ],
+)
+def test_an_unfit_table_is_refused_with_its_reason(table: Write, content: bytes, sentence: str) -> None:
+    """One sentence that names the rule and the place."""
+    with pytest.raises(InvalidTable, match=sentence) as refusal:
+        read_table(table(content), "y")
+    assert "\n" not in str(refusal.value)

@@ -1,0 +1,1 @@
+"""The batch job: table → rows → network → training → frozen statistics → ONNX → publish."""

@@ -1,0 +1,1 @@
+"""From a file to rows, to parts, to the inputs of a network."""

@@ -1,0 +1,232 @@
+"""Tables: a CSV file read into typed, still raw rows. The only module that knows pyarrow."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from models.features import FLOAT32_MAX, Record
+from trainer.arrays import Array, Codes, Labels, shortest_decimal
+from trainer.errors import InvalidTable
+
+MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "?")
+LARGEST_VOCABULARY = 256
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the whole table says about one feature: never a statistic, only its type and whether cells are missing."""
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Raw rows: `numeric` (n, p) with NaN where missing, `codes` (n, q) into `vocabularies`, whose "" means missing."""
+
+    columns: tuple[Column, ...]
+    numeric: Array
+    codes: Codes
+    vocabularies: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.numeric)
+
+    def take(self, indices: npt.NDArray[np.int64]) -> "Rows":
+        return Rows(self.columns, self.numeric[indices], self.codes[indices], self.vocabularies)
+
+    def texts(self) -> npt.NDArray[np.object_]:
+        """The categorical cells as text, shape (n, q)."""
+        texts = np.empty(self.codes.shape, dtype=object)
+        for column, vocabulary in enumerate(self.vocabularies):
+            texts[:, column] = np.array(vocabulary, dtype=object)[self.codes[:, column]]
+        return texts
+
+    def records(self) -> list[Record]:
+        """The rows as a client would send them: a value a feature, None where missing."""
+        numbers = iter(self.numeric.T)
+        texts = iter(self.texts().T)
+        columns = [
+            [_decimal(value) for value in next(numbers)]
+            if column.kind == "numeric"
+            else [text or None for text in next(texts)]
+            for column in self.columns
+        ]
+        names = [column.name for column in self.columns]
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows with their classes: `labels` (n,) indexes `classes`."""
+
+    rows: Rows
+    labels: Labels
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: npt.NDArray[np.int64]) -> "Examples":
+        return Examples(self.rows.take(indices), self.labels[indices], self.classes)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as read: its labelled examples, how many rows had no target, and the digest of the file."""
+
+    examples: Examples
+    rows_without_target: int
+    sha256: str
+
+
+def read_table(path: Path, target: str, drop: Sequence[str] = ()) -> Table:
+    """Read a CSV file whose column `target` holds the class.
+
+    Numbers become numeric features, everything else categorical ones. Empty cells and the spellings in `MISSING` are
+    missing; a row whose target is missing is left out.
+
+    :raises InvalidTable: the file is no table that can be trained on; the sentence names the line or the column.
+    :raises OSError: the file cannot be read.
+    """
+    data = path.read_bytes()
+    names = _header(path, data)
+    for name in (target, *drop):
+        if name not in names:
+            raise InvalidTable(f"{path} has no column '{name}'; its columns are {', '.join(names)}")
+    arrow = _parse(path, data, target)
+    labelled = arrow.filter(pc.is_valid(arrow[target]))
+    if not len(labelled):
+        raise InvalidTable(f"{path}: no row has a value in the target column '{target}'")
+    labels, classes = _labels(path, labelled, target)
+    rows = _rows(path, labelled.drop_columns([target, *drop]))
+    return Table(Examples(rows, labels, classes), len(arrow) - len(labelled), hashlib.sha256(data).hexdigest())
+
+
+def _header(path: Path, data: bytes) -> list[str]:
+    if not data.strip():
+        raise InvalidTable(f"{path} is empty; a table needs a header line and rows")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidTable(
+            f"{path} is not UTF-8 (byte {error.start} is {data[error.start]:#04x}); save it as UTF-8"
+        ) from None
+    names = next(csv.reader(io.StringIO(text, newline="")))
+    for index, name in enumerate(names, start=1):
+        if not name.strip():
+            raise InvalidTable(f"{path}: column {index} has no name")
+        if names.index(name) + 1 < index:
+            raise InvalidTable(
+                f"{path}: columns {names.index(name) + 1} and {index} are both named '{name}'; rename one"
+            )
+    return names
+
+
+def _parse(path: Path, data: bytes, target: str) -> pa.Table:
+    # The target stays text, and nothing turns into booleans: a label comes back from the service as it was written.
+    convert = arrow_csv.ConvertOptions(
+        column_types={target: pa.string()},
+        null_values=list(MISSING),
+        strings_can_be_null=True,
+        true_values=[],
+        false_values=[],
+    )
+    try:
+        table = arrow_csv.read_csv(pa.BufferReader(data), convert_options=convert)
+    except pa.ArrowInvalid as error:
+        raise InvalidTable(_ragged_row(path, data) or f"{path}: {str(error).splitlines()[0]}") from None
+    if not len(table):
+        raise InvalidTable(f"{path} has a header but no rows")
+    return table
+
+
+def _ragged_row(path: Path, data: bytes) -> str | None:
+    """Find the first row of a wrong length, counting lines as an editor does."""
+    reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    width = len(next(reader))
+    line = reader.line_num + 1
+    for row in reader:
+        if row and len(row) != width:
+            return f"{path}, line {line}: expected {width} cells, got {len(row)}"
+        line = reader.line_num + 1
+    return None
+
+
+def _labels(path: Path, table: pa.Table, target: str) -> tuple[Labels, tuple[str, ...]]:
+    classes = sorted(pc.unique(table[target]).to_pylist())
+    if len(classes) < 2:
+        raise InvalidTable(
+            f"{path}: the target '{target}' holds one class only ('{classes[0]}'); a classifier needs two or more"
+        )
+    labels = pc.index_in(table[target], value_set=pa.array(classes, pa.string()))
+    return labels.to_numpy().astype(np.int64), tuple(classes)
+
+
+def _rows(path: Path, table: pa.Table) -> Rows:
+    if not table.num_columns:
+        raise InvalidTable(f"{path} has no feature column beside the target")
+    columns: list[Column] = []
+    numeric: list[Array] = []
+    codes: list[Codes] = []
+    vocabularies: list[tuple[str, ...]] = []
+    for name in table.column_names:
+        cells = table[name]
+        if _is_number(cells):
+            columns.append(Column(name, "numeric", cells.null_count > 0))
+            numeric.append(_numbers(path, name, cells))
+        else:
+            columns.append(Column(name, "categorical", cells.null_count > 0))
+            column_codes, vocabulary = _categories(path, name, cells)
+            codes.append(column_codes)
+            vocabularies.append(vocabulary)
+    return Rows(
+        tuple(columns),
+        np.column_stack(numeric) if numeric else np.empty((len(table), 0), np.float32),
+        np.column_stack(codes) if codes else np.empty((len(table), 0), np.int32),
+        tuple(vocabularies),
+    )
+
+
+def _decimal(value: np.float32) -> float | None:
+    return None if np.isnan(value) else shortest_decimal(value)
+
+
+def _is_number(cells: pa.ChunkedArray) -> bool:
+    # A column without a single value has no type; as numbers it scales to nothing.
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    return any(kind(cells.type) for kind in kinds)
+
+
+def _numbers(path: Path, name: str, cells: pa.ChunkedArray) -> Array:
+    values: npt.NDArray[np.float64] = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    too_large = np.abs(values) > FLOAT32_MAX
+    if too_large.any():
+        row = int(np.argmax(too_large))
+        raise InvalidTable(
+            f"{path}, row {row + 1} of data, column '{name}': {values[row]:g} does not fit in a 32-bit float"
+        )
+    return values.astype(np.float32)
+
+
+def _categories(path: Path, name: str, cells: pa.ChunkedArray) -> tuple[Codes, tuple[str, ...]]:
+    texts = cells.cast(pa.string()).fill_null("")
+    vocabulary = sorted(pc.unique(texts).to_pylist())
+    if len(vocabulary) > LARGEST_VOCABULARY:
+        raise InvalidTable(
+            f"{path}: column '{name}' has {len(vocabulary)} different texts, more than {LARGEST_VOCABULARY}; "
+            f"it looks like an identifier or free text: leave it out with --drop '{name}'"
+        )
+    codes = pc.index_in(texts, value_set=pa.array(vocabulary, pa.string()))
+    return codes.to_numpy().astype(np.int32), tuple(vocabulary)

@@ -1,0 +1,114 @@
+"""The card of a trained classifier, and its mirror inside the model file."""
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+
+from models import __version__
+from models.card import FrozenStatistics, GoldenRow, LayerStatistics, Metrics, ModelCard, Moments, Provenance
+from trainer.classifier import Classifier
+from trainer.config import TrainingConfig
+from trainer.data.encoder import describe_features
+from trainer.data.split import Parts
+from trainer.data.table import Rows, Table
+from trainer.nn import statistics
+from trainer.training import Score
+
+GOLDEN_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The frozen network's score on each part."""
+
+    train: Score
+    validation: Score
+    test: Score
+
+
+def describe(
+    config: TrainingConfig,
+    table: Table,
+    parts: Parts,
+    classifier: Classifier,
+    population: list[statistics.Moments],
+    scores: Scores,
+) -> ModelCard:
+    """Write the card: everything but the digests of the files, which publishing adds."""
+    return ModelCard(
+        name=config.name,
+        features=describe_features(parts.train.rows),
+        classes=classifier.classes,
+        metrics={part: Metrics(**metrics) for part, metrics in asdict(scores).items()},
+        provenance=_provenance(config, table),
+        frozen_statistics=_statistics(config, classifier, population),
+        golden=_golden_rows(classifier, parts.test.rows),
+    )
+
+
+def mirror(card: ModelCard) -> dict[str, str]:
+    """The card as metadata of the model file, a JSON text a key; without the time, so that one seed gives one file."""
+    document = card.model_dump(mode="json", exclude={"files": True, "provenance": {"created"}})
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in document.items()}
+
+
+def _provenance(config: TrainingConfig, table: Table) -> Provenance:
+    return Provenance(
+        created=datetime.now(UTC),
+        evenkeel=__version__,
+        python=platform.python_version(),
+        libraries={library: version(library) for library in ("numpy", "onnx", "pyarrow")},
+        table=config.table.name,
+        table_sha256=table.sha256,
+        target=config.target,
+        rows_without_target=table.rows_without_target,
+        settings=config.hyperparameters(),
+    )
+
+
+def _statistics(
+    config: TrainingConfig, classifier: Classifier, population: list[statistics.Moments]
+) -> FrozenStatistics:
+    running = [layer.running.moments() for layer in classifier.network.batch_norms]
+    shifts = [
+        float((np.abs(tracked.mean - measured.mean) / np.sqrt(measured.variance + config.epsilon)).max())
+        for tracked, measured in zip(running, population, strict=True)
+    ]
+    return FrozenStatistics(
+        source="running",
+        epsilon=config.epsilon,
+        ewma_decay=config.ewma_decay,
+        largest_shift=max(shifts, default=0.0),
+        layers=tuple(
+            LayerStatistics(running=_on_card(tracked), population=_on_card(measured))
+            for tracked, measured in zip(running, population, strict=True)
+        ),
+    )
+
+
+def _on_card(moments: statistics.Moments) -> Moments:
+    return Moments(mean=tuple(moments.mean.tolist()), variance=tuple(moments.variance.tolist()))
+
+
+def _golden_rows(classifier: Classifier, rows: Rows) -> tuple[GoldenRow, ...]:
+    """A few test rows, and the first of them once more with everything missing that may be missing."""
+    chosen = rows.take(np.append(np.linspace(0, len(rows) - 1, min(GOLDEN_ROWS, len(rows)), dtype=np.int64), 0))
+    for column, values in zip(_nullable(rows, "numeric"), chosen.numeric.T, strict=True):
+        values[-1] = np.nan if column else values[-1]
+    for column, codes, vocabulary in zip(
+        _nullable(rows, "categorical"), chosen.codes.T, rows.vocabularies, strict=True
+    ):
+        codes[-1] = vocabulary.index("") if column else codes[-1]
+    answers = classifier.predict(chosen).tolist()
+    return tuple(
+        GoldenRow(instance=record, probabilities=tuple(answer))
+        for record, answer in zip(chosen.records(), answers, strict=True)
+    )
+
+
+def _nullable(rows: Rows, kind: str) -> list[bool]:
+    return [column.nullable for column in rows.columns if column.kind == kind]

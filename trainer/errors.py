@@ -1,0 +1,49 @@
+"""Why a training job refuses, and the exit code of each refusal.
+
+TrainerError
+├── InvalidTable        the table cannot be trained on
+├── InvalidSetting      a setting is outside its range
+├── Diverged            the loss stopped being finite
+├── NoStatistics        a network that saw no batch was asked for its statistics
+└── ExportMismatch      the exported graph does not answer as the network does
+"""
+
+from models.errors import InvalidName
+from models.terminal import DATA, IO, USAGE
+
+
+class TrainerError(Exception):
+    """Any refusal by the trainer; the message is one sentence for a person. Nothing is published."""
+
+
+class InvalidTable(TrainerError):
+    """The table cannot be trained on."""
+
+
+class InvalidSetting(TrainerError):
+    """A setting of the job is outside its range."""
+
+
+class Diverged(TrainerError):
+    """The training loss stopped being a finite number."""
+
+
+class NoStatistics(TrainerError):
+    """A batch-norm layer that has seen no batch has no statistics to freeze."""
+
+
+class ExportMismatch(TrainerError):
+    """The exported graph and the network disagree by more than the tolerance."""
+
+
+SOFTWARE = 70
+
+EXIT_CODES: dict[type[Exception], int] = {
+    InvalidSetting: USAGE,
+    InvalidName: USAGE,
+    InvalidTable: DATA,
+    Diverged: DATA,
+    NoStatistics: SOFTWARE,
+    ExportMismatch: SOFTWARE,
+    OSError: IO,
+}

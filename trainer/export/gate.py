@@ -1,0 +1,52 @@
+"""The gate before publishing: the exported graph must answer as the network does."""
+
+import numpy as np
+
+from trainer.arrays import Array
+from trainer.classifier import Classifier
+from trainer.data.table import Rows
+from trainer.errors import ExportMismatch
+from trainer.export.graph import reference_predict
+
+SAMPLE = 1000
+TOLERANCE = 1e-5
+UNSEEN = "\N{BLACK QUESTION MARK ORNAMENT} a text that no table holds"
+EXTREMES = (0.0, 1.0, -1.0, 1e-38, 1e6, -1e6, 1e20, float(np.finfo(np.float32).max), float(np.finfo(np.float32).min))
+
+
+def check_export(model: bytes, classifier: Classifier, rows: Rows, rng: np.random.Generator) -> float:
+    """Compare the graph with the network on 1 000 rows drawn from the table and on edge rows.
+
+    Returns the largest difference between two probabilities.
+
+    :raises ExportMismatch: a probability differs by more than 1e-5, or a label is not the most probable class.
+    """
+    drawn = rows.take(rng.choice(len(rows), SAMPLE, replace=len(rows) < SAMPLE))
+    return max(_compare(model, classifier, sample) for sample in (drawn, edge_rows(rows)))
+
+
+def edge_rows(rows: Rows) -> Rows:
+    """Everything missing; texts never seen; every number at an extreme, one row each, under unseen texts."""
+    count = 2 + len(EXTREMES)
+    numeric = np.full((count, rows.numeric.shape[1]), np.nan, np.float32)
+    numeric[2:] = np.array(EXTREMES, np.float32)[:, np.newaxis]
+    codes = np.ones((count, rows.codes.shape[1]), np.int32)
+    codes[0] = 0
+    return Rows(rows.columns, numeric, codes, tuple(("", UNSEEN) for _ in rows.vocabularies))
+
+
+def _compare(model: bytes, classifier: Classifier, rows: Rows) -> float:
+    expected = classifier.predict(rows)
+    labels, probabilities = reference_predict(model, rows)
+    difference = np.abs(probabilities - expected).max()
+    if not difference <= TOLERANCE:  # NaN is a mismatch too.
+        raise ExportMismatch(
+            f"graph and network differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was published"
+        )
+    _check_labels(labels, probabilities, classifier.classes)
+    return float(difference)
+
+
+def _check_labels(labels: list[str], probabilities: Array, classes: tuple[str, ...]) -> None:
+    if labels != [classes[index] for index in probabilities.argmax(axis=1)]:
+        raise ExportMismatch("the graph's label is not its most probable class; nothing was published")

@@ -1,0 +1,154 @@
+"""The ONNX graph of a classifier: raw values in, label and probabilities out. The only module that knows onnx.
+
+Opset 17, ai.onnx.ml 3 and IR 8 load in every onnxruntime since 1.13. A hidden layer is MatMul → BatchNormalization →
+Relu, so that the frozen statistics can be read in the file; onnxruntime fuses the three into one product as it loads.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from trainer.arrays import Array
+from trainer.classifier import Classifier
+from trainer.data.encoder import Encoder
+from trainer.data.table import Rows
+from trainer.nn.batch_norm import BatchNorm
+from trainer.nn.layers import Layer, Linear, Relu
+
+OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
+
+
+class _Graph:
+    """Nodes and constants in the order they were added; every method returns the name of what it made."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: npt.NDArray[np.generic]) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+        return name
+
+    def node(self, operator: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
+        return output
+
+
+def to_onnx(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
+    """Write the graph of a classifier, with `metadata` in its metadata_props.
+
+    Inputs `numeric` float32 (N, p), NaN meaning missing, and `categorical` string (N, q), those that exist; outputs
+    `label` string (N,) and `probabilities` float32 (N, classes). The same classifier gives the same bytes.
+    """
+    graph = _Graph()
+    encoded, inputs = _write_encoder(graph, classifier.encoder)
+    logits = _write_layers(graph, classifier.network.layers, encoded)
+    graph.node("Softmax", [logits], "probabilities", axis=1)
+    _write_label(graph, classifier.classes)
+    outputs = [
+        helper.make_tensor_value_info("label", TensorProto.STRING, ["N"]),
+        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(classifier.classes)]),
+    ]
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "evenkeel", inputs, outputs, graph.constants),
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="evenkeel",
+    )
+    helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model, full_check=True)
+    serialized: bytes = model.SerializeToString(deterministic=True)
+    return serialized
+
+
+def reference_predict(model: bytes, rows: Rows) -> tuple[list[str], Array]:
+    """Labels (n,) and probabilities (n, classes) from onnx's own interpreter, which shares no code with the trainer."""
+    evaluator = ReferenceEvaluator(onnx.load_from_string(model))
+    tensors = {"numeric": rows.numeric, "categorical": rows.texts()}
+    label, probabilities = evaluator.run(None, {name: tensors[name] for name in evaluator.input_names})
+    return np.asarray(label).tolist(), np.asarray(probabilities)
+
+
+def _write_encoder(graph: _Graph, encoder: Encoder) -> tuple[str, list[onnx.ValueInfoProto]]:
+    inputs, parts = [], []
+    if columns := len(encoder.mean):
+        inputs.append(helper.make_tensor_value_info("numeric", TensorProto.FLOAT, ["N", columns]))
+        parts.append(_write_numeric(graph, encoder))
+    if columns := len(encoder.categories):
+        inputs.append(helper.make_tensor_value_info("categorical", TensorProto.STRING, ["N", columns]))
+        parts += [_write_one_hot(graph, index, known) for index, known in enumerate(encoder.categories) if known]
+    return graph.node("Concat", parts, "encoded", axis=1), inputs
+
+
+def _write_numeric(graph: _Graph, encoder: Encoder) -> str:
+    missing = graph.node("IsNaN", ["numeric"], "numeric/missing")
+    imputed = graph.node("Where", [missing, graph.constant("median", encoder.median), "numeric"], "numeric/imputed")
+    raised = graph.node("Max", [imputed, graph.constant("lower", encoder.lower)], "numeric/raised")
+    clipped = graph.node("Min", [raised, graph.constant("upper", encoder.upper)], "numeric/clipped")
+    centred = graph.node("Sub", [clipped, graph.constant("mean", encoder.mean)], "numeric/centred")
+    return graph.node("Mul", [centred, graph.constant("scale", encoder.scale)], "numeric/standardised")
+
+
+def _write_one_hot(graph: _Graph, index: int, known: Sequence[str]) -> str:
+    position = graph.constant(f"categorical/{index}/position", np.array(index, np.int64))
+    column = graph.node("Gather", ["categorical", position], f"categorical/{index}", axis=1)
+    # zeros=1: a text that training has not seen is all zeros instead of an error.
+    return graph.node(
+        "OneHotEncoder",
+        [column],
+        f"categorical/{index}/one_hot",
+        domain="ai.onnx.ml",
+        cats_strings=list(known),
+        zeros=1,
+    )
+
+
+def _write_layers(graph: _Graph, layers: Sequence[Layer], inputs: str) -> str:
+    for index, layer in enumerate(layers):
+        output = f"layer{index}"
+        match layer:
+            case Linear():
+                inputs = _write_linear(graph, layer, inputs, output)
+            case BatchNorm():
+                inputs = _write_batch_norm(graph, layer, inputs, output)
+            case Relu():
+                inputs = graph.node("Relu", [inputs], f"{output}/relu")
+            case _:
+                raise TypeError(f"no ONNX operator is known for {type(layer).__name__}")
+    return inputs
+
+
+def _write_linear(graph: _Graph, layer: Linear, inputs: str, output: str) -> str:
+    weight = graph.constant(f"{output}/weight", layer.weight.value)
+    if layer.bias is None:
+        return graph.node("MatMul", [inputs, weight], f"{output}/matmul")
+    return graph.node("Gemm", [inputs, weight, graph.constant(f"{output}/bias", layer.bias.value)], f"{output}/gemm")
+
+
+def _write_batch_norm(graph: _Graph, layer: BatchNorm, inputs: str, output: str) -> str:
+    frozen = layer.frozen or layer.running.moments()
+    constants = {
+        "gamma": layer.gamma.value,
+        "beta": layer.beta.value,
+        "mean": frozen.mean.astype(np.float32),
+        "variance": frozen.variance.astype(np.float32),
+    }
+    names = [graph.constant(f"{output}/{name}", value) for name, value in constants.items()]
+    return graph.node("BatchNormalization", [inputs, *names], f"{output}/batch_norm", epsilon=layer.epsilon)
+
+
+def _write_label(graph: _Graph, classes: Sequence[str]) -> None:
+    index = graph.node("ArgMax", ["probabilities"], "index", axis=1, keepdims=0)
+    graph.node(
+        "LabelEncoder",
+        [index],
+        "label",
+        domain="ai.onnx.ml",
+        keys_int64s=list(range(len(classes))),
+        values_strings=list(classes),
+    )

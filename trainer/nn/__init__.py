@@ -1,0 +1,1 @@
+"""A batch-normalised multi-layer perceptron in numpy: layers, loss, optimizer, statistics."""

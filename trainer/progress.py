@@ -1,0 +1,72 @@
+"""What a person sees while a job runs and when it is done. The only module that knows rich."""
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from models.repository import DEFAULT_ROOT, ModelRepository
+from trainer.job import Outcome
+from trainer.training import Epoch
+
+
+@contextmanager
+def watching(epochs: int) -> Iterator[Callable[[Epoch], None]]:
+    """Show every epoch on stderr: a progress bar on a terminal, one line an epoch elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda epoch: print(_line(epoch), file=console.file, flush=True)
+        return
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[epoch]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("training", total=epochs, epoch="")
+        yield lambda epoch: progress.update(task, completed=epoch.number, epoch=_brief(epoch))
+
+
+def _line(epoch: Epoch) -> str:
+    return f"epoch {epoch.number:4d}  loss {epoch.loss:.4f}  {_brief(epoch)}"
+
+
+def _brief(epoch: Epoch) -> str:
+    return f"validation log-loss {epoch.validation.log_loss:.4f}  accuracy {epoch.validation.accuracy:.4f}"
+
+
+def show(outcome: Outcome, repository: ModelRepository) -> None:
+    """Print the closing summary on stdout."""
+    console = Console(highlight=False, soft_wrap=True)
+    card, history = outcome.card, outcome.history
+    frozen = card.frozen_statistics
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("rows", f"{sum(metrics.rows for metrics in card.metrics.values())}")
+    facts.add_row("features", f"{len(card.numeric)} numeric, {len(card.categorical)} categorical")
+    facts.add_row("classes", ", ".join(card.classes))
+    facts.add_row("epochs", f"{len(history.epochs)}, the best was {history.best.number}")
+    facts.add_row("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's")
+    facts.add_row("export", f"differs from the network by at most {outcome.difference:.1e}")
+    if card.provenance.rows_without_target:
+        facts.add_row("left out", f"{card.provenance.rows_without_target} rows without a target")
+    scores = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "rows", "log-loss", "accuracy"):
+        scores.add_column(heading, justify="right" if heading else "left")
+    for part, metrics in card.metrics.items():
+        scores.add_row(part, str(metrics.rows), f"{metrics.log_loss:.4f}", f"{metrics.accuracy:.4f}")
+    where = repository.root / card.name / str(outcome.version)
+    console.print(f"[bold]{card.name}[/bold], version {outcome.version}, trained on {card.provenance.table}\n")
+    console.print(*(Padding(part, (0, 0, 1, 2), expand=False) for part in (facts, scores)))
+    console.print(f"Published in {where}\nServe it with: {_serving_command(repository)}", markup=False)
+
+
+def _serving_command(repository: ModelRepository) -> str:
+    if repository.root == DEFAULT_ROOT:
+        return "python -m service"
+    return f"EVENKEEL_REPOSITORY={shlex.quote(str(repository.root))} python -m service"
