@@ -1,0 +1,1 @@
+"""The inference service: published models in, HTTP answers out."""

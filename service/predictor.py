@@ -1,0 +1,82 @@
+"""A predictor: one loaded version, its session and its card together. The only module that knows onnxruntime."""
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+# The official builds phone home unless this is set before the import; later is too late for the first event.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
+
+from models.repository import PublishedModel
+from service.errors import InvalidAnswer, RefusedModel
+from service.wire.records import RecordReader, Tensors
+
+TOLERANCE = 1e-5
+
+Probabilities = npt.NDArray[np.float32]
+
+
+class Predictor:
+    """Answers with one version of one model. Safe to share between threads; create it in the process that uses it."""
+
+    def __init__(self, model: PublishedModel) -> None:
+        """Load a model and make it repeat its golden rows.
+
+        :raises RefusedModel: it does not load, its signature is not the card's, or a golden row comes out differently.
+        """
+        self.card = model.card
+        self.version = model.version
+        self.records = RecordReader(model.card)
+        self._session = _session(model)
+        self._check_signature()
+        self._check_golden_rows()
+
+    def predict(self, tensors: Tensors) -> Probabilities:
+        """Softmax probabilities (n, classes), in the order of `card.classes`.
+
+        :raises InvalidAnswer: a probability is not a finite number.
+        """
+        feed = {name: tensor for name, tensor in tensors._asdict().items() if tensor.shape[1]}
+        probabilities: Probabilities = self._session.run(["probabilities"], feed)[0]
+        if not np.isfinite(probabilities).all():
+            raise InvalidAnswer("the model answered with a probability that is not a finite number")
+        return probabilities
+
+    def _check_signature(self) -> None:
+        found = {value.name: (value.type, value.shape[-1]) for value in self._session.get_inputs()}
+        expected = {
+            "numeric": ("tensor(float)", len(self.card.numeric)),
+            "categorical": ("tensor(string)", len(self.card.categorical)),
+        }
+        if found != {name: signature for name, signature in expected.items() if signature[1]}:
+            raise RefusedModel("the inputs of model.onnx are not the features of its card")
+        outputs = {value.name: value.shape[-1] for value in self._session.get_outputs()}
+        if outputs.get("probabilities") != len(self.card.classes):
+            raise RefusedModel("the outputs of model.onnx are not the classes of its card")
+
+    def _check_golden_rows(self) -> None:
+        if not self.card.golden:
+            raise RefusedModel("the card holds no golden row to check the model with")
+        expected = np.array([row.probabilities for row in self.card.golden], np.float32)
+        try:
+            answers = self.predict(self.records.tensors([row.instance for row in self.card.golden]))
+        except (InvalidAnswer, KeyError) as error:
+            raise RefusedModel(f"a golden row cannot be answered: {error}") from None
+        difference = np.abs(answers - expected).max()
+        if not difference <= TOLERANCE:
+            raise RefusedModel(f"a golden row comes out {difference:.2g} away from what was published")
+
+
+def _session(model: PublishedModel) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # A row of such a network takes microseconds: the caller's own thread is the fastest pool.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model.onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors share no base class below Exception.
+        raise RefusedModel(f"onnxruntime cannot load it: {str(error).splitlines()[0][:200]}") from None

@@ -1,0 +1,49 @@
+"""The HTTP server: granian's supervisor, and the application each of its workers builds for itself."""
+
+import logging
+import os
+
+from flask import Flask
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from models.repository import ModelRepository
+from service import logs
+from service.app import create_app
+from service.registry import Registry, follow
+from service.settings import Settings, available_cores
+
+GRACE_SECONDS = 10
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Listen until SIGTERM or SIGINT; a worker that dies is replaced."""
+    workers = settings.workers or available_cores()
+    server = Granian(
+        "service.server:worker",
+        factory=True,
+        interface=Interfaces.WSGI,
+        address=settings.host,
+        port=settings.port,
+        websockets=False,
+        workers=workers,
+        respawn_failed_workers=True,
+        workers_kill_timeout=GRACE_SECONDS,
+        # Below an error the server only tells of its start, in four lines, and warns of its own defaults.
+        log_level=LogLevels.error,
+        log_dictconfig=logs.configuration(settings.log_level),
+    )
+    log.info("serving", extra={"address": f"http://{settings.host}:{settings.port}/", "workers": workers})
+    server.serve()
+
+
+def worker() -> Flask:
+    """Build the application inside a worker process: sessions do not survive a fork, so each worker loads its own."""
+    settings = Settings.from_environment(os.environ)
+    registry = Registry(ModelRepository(settings.repository), settings.default_model)
+    registry.refresh()
+    follow(registry, settings.poll_seconds)
+    return create_app(registry, settings.max_body_bytes)

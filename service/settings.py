@@ -1,0 +1,76 @@
+"""The service's settings: one frozen object, read from EVENKEEL_* variables at the edge."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.repository import DEFAULT_ROOT, NAME
+from service.errors import InvalidSetting
+
+
+class Settings(BaseModel):
+    """Every setting, its range and its default; the variable is EVENKEEL_ and the name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    repository: Path = Field(DEFAULT_ROOT, description="root folder of the model repository")
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(8080, ge=1, le=65535, description="port to listen on")
+    workers: int | None = Field(
+        None, ge=1, le=256, description="worker processes; without it, one a core the service may use"
+    )
+    default_model: Annotated[str, Field(pattern=f"^{NAME.pattern}$")] | None = Field(
+        None, description="the model that /predict asks; needed only where several are served"
+    )
+    poll_seconds: float = Field(
+        0.5, gt=0, le=3600, description="how often the repository is looked at for new versions"
+    )
+    max_body_bytes: int = Field(16 << 20, ge=1024, description="longest request body, in bytes")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe event that is logged"
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings; an empty variable counts as unset.
+
+        :raises InvalidSetting: a value is outside its range; the sentence names the variable, the rule and the value.
+        """
+        variables = {setting: f"EVENKEEL_{setting.upper()}" for setting in cls.model_fields}
+        given = {setting: value for setting, variable in variables.items() if (value := environment.get(variable))}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            variable = variables[str(first["loc"][0])]
+            rule = first["msg"].removeprefix("Input ")
+            raise InvalidSetting(f"{variable} {rule}, not {str(first['input'])[:64]!r}") from None
+
+
+def available_cores() -> int:
+    """How many cores this process may use, by its affinity and the quota of its control group (v2 or v1)."""
+    cores = len(os.sched_getaffinity(0))
+    for quota, period in (_quota_v2(), _quota_v1()):
+        if quota > 0 and period > 0:
+            cores = min(cores, max(1, quota // period))
+    return cores
+
+
+def _quota_v2() -> tuple[int, int]:
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
+    return (int(quota), int(period)) if quota.isdigit() and period.isdigit() else (0, 0)
+
+
+def _quota_v1() -> tuple[int, int]:
+    texts = [_read(f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us") for name in ("quota", "period")]
+    return (int(texts[0]), int(texts[1])) if all(text.isdigit() for text in texts) else (0, 0)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

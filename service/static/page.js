@@ -1,0 +1,83 @@
+// Ask the model on every change, and show its answer as bars.
+"use strict";
+
+const main = document.querySelector("main");
+const model = main.dataset.model;
+const path = `/v1/models/${model}:predict`;
+const fields = [...document.querySelectorAll("[data-feature]")];
+const answer = document.querySelector(".answer");
+const message = document.querySelector(".message");
+
+// A probability of 0.9997 is not certainty, nor is 0.0003 impossible.
+function percent(share) {
+  if (share > 0.999 && share < 1) return "> 99.9 %";
+  if (share < 0.001 && share > 0) return "< 0.1 %";
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function valueOf(field) {
+  if (field.value.trim() === "") return null;
+  return field.dataset.kind === "numeric" ? Number(field.value) : field.value;
+}
+
+function readInstance() {
+  return Object.fromEntries(fields.map((field) => [field.dataset.feature, valueOf(field)]));
+}
+
+function showAnswer({ label, probability, probabilities }) {
+  document.querySelector(".label").textContent = label;
+  document.querySelector(".probability").textContent = percent(probability);
+  for (const bar of document.querySelectorAll(".bars li")) {
+    const share = probabilities[bar.dataset.class];
+    bar.classList.toggle("first", bar.dataset.class === label);
+    bar.querySelector(".fill").style.width = `${100 * share}%`;
+    bar.querySelector(".share").textContent = percent(share);
+  }
+}
+
+function showRefusal(text, broken) {
+  message.textContent = text;
+  answer.classList.toggle("stale", text !== "");
+  for (const field of fields) field.toggleAttribute("aria-invalid", broken.includes(field.dataset.feature));
+}
+
+function showCommand(body) {
+  const quoted = body.replaceAll("'", "'\\''");
+  document.querySelector(".curl").textContent =
+    `curl ${location.origin}${path} \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'`;
+}
+
+let latest = 0;
+
+async function ask() {
+  const number = ++latest;
+  const instance = readInstance();
+  // JSON knows no NaN: it would become null, which means missing and not "no number".
+  const notNumbers = Object.keys(instance).filter((name) => Number.isNaN(instance[name]));
+  if (notNumbers.length) return showRefusal(`${notNumbers.join(", ")}: not a number`, notNumbers);
+  const body = JSON.stringify({ instance });
+  showCommand(body);
+  try {
+    const response = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    const document_ = await response.json();
+    if (number !== latest) return;
+    if (!response.ok) return showRefusal(document_.error, document_.details.map((detail) => detail.feature));
+    showRefusal("", []);
+    showAnswer(document_.prediction);
+  } catch {
+    if (number === latest) showRefusal("the service does not answer", []);
+  }
+}
+
+async function waitForModel() {
+  const response = await fetch("/v2/health/ready").catch(() => null);
+  if (response?.ok) location.reload();
+  else setTimeout(waitForModel, 1000);
+}
+
+if (main.hasAttribute("data-waiting")) waitForModel();
+else {
+  for (const field of fields) field.addEventListener("input", ask);
+  document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+  ask();
+}

@@ -1,0 +1,131 @@
+import io
+import logging
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from service.predictor import Predictor
+
+LIMIT = 4096  # as tests/service/conftest.py sets it
+
+
+def post(client: FlaskClient, body: bytes, **options: Any) -> Any:
+    return client.post("/predict", data=body, **({"content_type": "application/json"} | options))
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", None]
+)
+def test_json_is_read(client: FlaskClient, content_type: str | None) -> None:
+    """Declared with or without parameters, or not at all."""
+    assert post(client, b"{}", content_type=content_type).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"content_type": "application/x-www-form-urlencoded"},
+        {"content_type": "text/plain"},
+        {"content_type": "multipart/form-data; boundary=x"},
+        {"headers": {"Content-Encoding": "gzip"}},
+    ],
+)
+def test_other_media_are_refused_with_the_way_out(client: FlaskClient, options: dict[str, Any]) -> None:
+    """curl's own default among them."""
+    response = post(client, b"{}", **options)
+
+    assert response.status_code == 415
+    assert response.json["code"] == "unsupported_media"
+    assert "Content-" in response.json["error"]
+
+
+def test_the_limit_is_exact(client: FlaskClient) -> None:
+    """A body of the limit is read, one byte more is refused, with or without an announced length."""
+    assert post(client, b" " * LIMIT).status_code == 400
+    assert post(client, b" " * (LIMIT + 1)).status_code == 413
+    for size, status in ((LIMIT, 400), (LIMIT + 1, 413)):
+        stream = {"wsgi.input": io.BytesIO(b" " * size), "wsgi.input_terminated": True}
+        assert post(client, b"", environ_overrides=stream | {"CONTENT_LENGTH": ""}).status_code == status
+
+
+def test_a_valid_body_is_not_cut_at_the_limit(client: FlaskClient) -> None:
+    """JSON up to the limit and garbage beyond it is refused, not half read."""
+    body = b"{}" + b" " * (LIMIT - 2) + b"garbage"
+    stream = {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+
+    assert post(client, b"", environ_overrides=stream).status_code == 413
+
+
+def test_a_body_that_ends_early_is_refused(client: FlaskClient) -> None:
+    """Ten bytes announced, three sent."""
+    response = post(client, b"", environ_overrides={"wsgi.input": io.BytesIO(b"{ }"), "CONTENT_LENGTH": "10"})
+
+    assert response.status_code == 400
+    assert "ended after 3 of 10 bytes" in response.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/console", 404, "not_found"),
+        ("GET", "/predict", 405, "method_not_allowed"),
+        ("DELETE", "/v1/models/penguins", 405, "method_not_allowed"),
+    ],
+)
+def test_routes_that_are_none_answer_in_json(
+    client: FlaskClient, method: str, path: str, status: int, code: str
+) -> None:
+    """With the error body of every other refusal, and Allow where a method is wrong."""
+    response = client.open(path, method=method)
+
+    assert (response.status_code, response.content_type) == (status, "application/json")
+    assert response.json is not None
+    assert set(response.json) == {"error", "code", "details", "request_id"}
+    assert response.json["code"] == code
+    assert ("Allow" in response.headers) == (status == 405)
+
+
+def test_a_defect_is_logged_and_not_shown(
+    client: FlaskClient, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client gets a request id, the log the traceback."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("/secret/path")
+
+    monkeypatch.setattr(Predictor, "predict", fail)
+    response = client.post("/predict", json={"instance": record})
+
+    assert response.status_code == 500
+    assert response.json is not None
+    assert response.json["code"] == "internal_error"
+    assert "secret" not in response.text
+    (event,) = [entry for entry in caplog.records if entry.levelno == logging.ERROR]
+    assert event.__dict__["request_id"] == response.json["request_id"]
+    assert event.exc_info is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("abc-1.Z_9", True), ("a b", False), ("x" * 65, False), ("é", False), ("", False)]
+)
+def test_a_request_is_named(client: FlaskClient, given: str, kept: bool) -> None:
+    """By its client where the name is a plain word, else by the service."""
+    headers = {"X-Request-Id": given.encode("latin-1").decode("latin-1")}
+    response = client.get("/nowhere", headers=headers)
+
+    assert response.json is not None
+    assert response.headers["X-Request-Id"] == response.json["request_id"]
+    assert (response.json["request_id"] == given) is kept
+
+
+def test_the_page_shows_a_form_and_nothing_foreign(client: FlaskClient) -> None:
+    """Every feature has its field; the page needs nothing from elsewhere."""
+    response = client.get("/")
+
+    assert response.status_code == 200
+    assert response.text.count("data-feature=") == 7
+    assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+    assert "http://" not in response.text
+    assert "https://" not in response.text
