@@ -1,0 +1,74 @@
+"""Real processes: a trainer that runs to its end, a service that listens until the test is over."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running `python -m service`."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def ask(self, path: str, document: object = None) -> tuple[int, Any]:
+        """GET, or POST a JSON document; the status and the JSON that came back."""
+        data = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=5) as response:
+                return response.status, json.loads(response.read())
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, json.loads(refusal.read())
+
+    def wait(self, path: str = "/v2/health/ready", status: int = 200) -> float:
+        """Wait until a path answers with a status; the seconds it took."""
+        started = time.monotonic()
+        while time.monotonic() - started < PATIENCE_S:
+            try:
+                if self.ask(path)[0] == status:
+                    return time.monotonic() - started
+            except OSError:
+                pass
+            time.sleep(0.01)
+        raise TimeoutError(f"{path} did not answer with {status} within {PATIENCE_S} s")
+
+
+@contextmanager
+def running(repository: Path, port: int, **settings: str) -> Iterator[Service]:
+    variables = {"EVENKEEL_REPOSITORY": str(repository), "EVENKEEL_PORT": str(port), "EVENKEEL_WORKERS": "1"}
+    process = subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=os.environ | variables | settings)
+    try:
+        yield Service(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def serve(free_port: int) -> Iterator[Callable[..., Service]]:
+    """Start a service on a repository; it is stopped after the test."""
+    with ExitStack() as stack:
+        yield lambda repository, **settings: stack.enter_context(running(repository, free_port, **settings))
+
+
+def train(table: Path, repository: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Run the batch job in a process of its own."""
+    command = [sys.executable, "-m", "trainer", "fit", str(table), "--repository", str(repository), *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

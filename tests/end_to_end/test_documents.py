@@ -1,0 +1,123 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.errors import REFUSALS
+from tests.end_to_end.conftest import ROOT, Service, running
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Run elsewhere: the demo below, the tests by whoever runs this, containers by tests/containers.
+ELSEWHERE = ("scripts/demo", "scripts/test", "scripts/check", "docker compose")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(document: Path) -> list[tuple[str, str]]:
+    return [(language, text.strip()) for language, text in BLOCK.findall(document.read_text())]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service for every `curl`, on a repository that the documented commands fill."""
+    with running(tmp_path_factory.mktemp("store"), 18_090) as service:
+        yield service
+
+
+def execute(command: str, service: Service, repository: Path) -> str:
+    """Run a documented command as its reader would, against this repository and this service."""
+    environment = os.environ | {
+        "EVENKEEL_REPOSITORY": str(repository),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    command = command.replace("http://127.0.0.1:8080", service.url)
+    process = subprocess.run(
+        ["sh", "-ec", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, f"{command}\n{process.stderr}"
+    return process.stdout
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_does_what_is_written(document: Path, service: Service) -> None:
+    """Each runs; each answer that is shown has the shape, the labels and the words of the real one."""
+    repository = Path(environment_of(service)["EVENKEEL_REPOSITORY"])
+    if not (repository / "penguins").exists():
+        execute("python -m trainer fit examples/penguins.csv --target species --name penguins", service, repository)
+        service.wait()
+    output = ""
+    for language, text in blocks(document):
+        if language == "sh" and not text.startswith((*ELSEWHERE, "python -m service")):
+            output = execute(text, service, repository)
+        elif language == "json":
+            assert shape(json.loads(text)) == shape(json.loads(output))
+        elif language == "text":
+            assert words(text) == words(output)
+
+
+def environment_of(service: Service) -> dict[str, str]:
+    pairs = Path(f"/proc/{service.process.pid}/environ").read_text().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+def shape(value: Any) -> Any:
+    """A JSON value with every number blanked out: they differ with the processor and the version."""
+    if isinstance(value, dict):
+        return {key: shape(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [shape(part) for part in value]
+    return value if isinstance(value, str) and not value.isdigit() else type(value) in (int, float) or "number"
+
+
+def words(text: str) -> list[str]:
+    """The words of a terminal's output, without its numbers and its paths."""
+    return re.findall(r"\b[a-zA-Z]+\b", re.sub(r"\S*(/|EVENKEEL)\S*|\S*\d\S*", "", text))
+
+
+def test_every_refusal_is_documented() -> None:
+    """docs/http.md lists each status with its code word."""
+    table = (ROOT / "docs/http.md").read_text()
+
+    for refusal in REFUSALS.values():
+        assert re.search(rf"^\| {refusal.status} \|.*`{refusal.code}`", table, re.MULTILINE), refusal
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Within the repository, that is."""
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_demo_goes_from_nothing_to_an_answer(tmp_path: Path, free_port: int) -> None:
+    """It prints a curl and the page's address, and the curl works as printed."""
+    environment = os.environ | {"EVENKEEL_REPOSITORY": str(tmp_path), "EVENKEEL_PORT": str(free_port)}
+    with subprocess.Popen([ROOT / "scripts/demo"], env=environment, stdout=subprocess.PIPE, bufsize=0) as demo:
+        try:
+            printed = read_until(demo, "Or see it")
+            service = Service(f"http://127.0.0.1:{free_port}", demo)
+            service.wait()
+            command = printed[printed.index("curl") : printed.index("Or see it")]
+            answer = subprocess.run(["sh", "-ec", command], capture_output=True, text=True, check=True).stdout
+
+            assert json.loads(answer)["prediction"]["label"] == "Gentoo"
+            assert f"Or see it: {service.url}/" in printed
+        finally:
+            demo.send_signal(signal.SIGINT)
+        assert demo.wait(20) == 0
+
+
+def read_until(process: subprocess.Popen[bytes], words: str) -> str:
+    assert process.stdout is not None
+    printed = ""
+    while words not in printed:
+        line = process.stdout.readline()
+        assert line, f"it ended early:\n{printed}"
+        printed += line.decode()
+    return printed

@@ -1,0 +1,74 @@
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from models import __version__
+from tests.end_to_end.conftest import ROOT
+
+pytestmark = pytest.mark.packaging
+
+# Of each side: the tests it must pass alone, and the libraries it must do without.
+SIDES = {
+    "trainer": (["tests/models", "tests/trainer"], ["flask", "granian", "onnxruntime", "orjson"]),
+    "service": (["tests/models", "tests/service"], ["onnx", "pyarrow", "rich"]),
+}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
+    """Python, type markers, templates and static files; no test, no table, no published model."""
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+
+    assert wheel.name == f"evenkeel-{__version__}-py3-none-any.whl"
+    assert {name.partition("/")[0] for name in names} == {"models", "service", "trainer"}
+    for name in names:
+        assert name.endswith(".py") or re.fullmatch(
+            r"(models|service|trainer)/py\.typed|service/(templates/\w+\.html|static/\w+\.(css|js|svg))", name
+        ), name
+    for part in ("service/templates/page.html", "service/static/page.js", "models/py.typed"):
+        assert part in names
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_each_side_lives_alone(side: str, wheel: Path, tmp_path: Path) -> None:
+    """Installed from its own lock with the built wheel, each side passes its tests without the other's libraries."""
+    folders, absent = SIDES[side]
+    python = tmp_path / "venv/bin/python"
+    locks = [f"--requirements={ROOT}/requirements/{lock}.txt" for lock in (side, "test")]
+    uv = [sys.executable, "-m", "uv", "--quiet"]
+    subprocess.run([*uv, "venv", "--python", sys.executable, tmp_path / "venv"], check=True)
+    subprocess.run([*uv, "pip", "install", "--python", python, "--require-hashes", *locks], check=True)
+    subprocess.run([*uv, "pip", "install", "--python", python, "--no-deps", wheel], check=True)
+    for library in absent:
+        missing = subprocess.run([python, "-c", f"import {library}"], capture_output=True, check=False)
+        assert missing.returncode != 0, f"{library} is installed"
+    checkout = tmp_path / "checkout"
+    for part in ("tests", "examples", "docs"):
+        shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", checkout)
+    run = subprocess.run(
+        [python, "-m", "pytest", "-q", *folders], cwd=checkout, capture_output=True, text=True, check=False
+    )
+
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert "skipped" not in run.stdout
+
+
+def test_locks_hold_names_versions_and_hashes_only() -> None:
+    """Every line of a lock can be checked, and none says where to download."""
+    requirement = re.compile(r"[a-z0-9-]+==[\w.]+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
+
+    for lock in (ROOT / "requirements").glob("*.txt"):
+        for line in lock.read_text().splitlines():
+            assert requirement.fullmatch(line), f"{lock.name}: {line}"
