@@ -55,8 +55,8 @@ def _finish(response: Response) -> Response:
 
 def _refused(error: ServiceError) -> Response:
     refusal = REFUSALS[type(error)]
-    if refusal.status >= 500:
-        log.warning("not answered", extra={"code": refusal.code, "reason": str(error), "request_id": g.request_id})
+    if refusal.status == 500:
+        log.error("request failed", extra={"code": refusal.code, "reason": str(error), "request_id": g.request_id})
     response = _error(str(error), refusal.code, refusal.status, error.details)
     if refusal.status == 503:
         response.headers["Retry-After"] = RETRY_SECONDS

@@ -29,8 +29,9 @@ def test_before_the_first_model_the_service_waits(tmp_path: Path, repository: Mo
     root = tmp_path / "later"
     registry = Registry(ModelRepository(root))
     client = create_app(registry, 1024).test_client()
-    for prepare in (lambda: None, root.mkdir):
-        prepare()
+    for exists in (False, True):
+        if exists:
+            root.mkdir()
         registry.refresh()
         response = client.get("/v2/health/ready")
         assert response.status_code == 503

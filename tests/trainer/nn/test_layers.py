@@ -88,7 +88,7 @@ def test_softmax_takes_any_logits() -> None:
     """Large ones do not overflow, and each row sums to one."""
     probabilities = softmax(np.array([[1e4, 0.0, -1e4], [3.0, 3.0, 3.0]], np.float32))
 
-    np.testing.assert_allclose(probabilities, [[1, 0, 0], [1 / 3] * 3], rtol=1e-6)
+    np.testing.assert_allclose(probabilities, np.array([[1, 0, 0], [1 / 3, 1 / 3, 1 / 3]]), rtol=1e-6)
 
 
 def test_batch_norm_by_hand() -> None:

@@ -1,0 +1,47 @@
+# Two images from one file: `--target trainer` and `--target service`. Neither holds the other's code or libraries.
+
+FROM python:3.13-slim-trixie AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /build
+RUN python -m venv --without-pip /opt/venv
+COPY models models
+RUN python -m compileall -q models
+
+FROM build AS build-trainer
+COPY requirements/trainer.txt .
+RUN python -m pip --python /opt/venv install --require-hashes --no-deps --only-binary :all: -r trainer.txt
+# What would reach for other machines (Flight, S3), headers and test data: a fifth of the image.
+RUN cd /opt/venv/lib/python3.13/site-packages && \
+    rm -rf pyarrow/*flight* pyarrow/*s3* pyarrow/include pyarrow/tests onnx/backend/test
+COPY trainer trainer
+RUN python -m compileall -q trainer
+
+FROM build AS build-service
+COPY requirements/service.txt .
+RUN python -m pip --python /opt/venv install --require-hashes --no-deps --only-binary :all: -r service.txt
+# Tools for making models, which the service only runs.
+RUN cd /opt/venv/lib/python3.13/site-packages/onnxruntime && rm -rf datasets quantization tools transformers
+COPY service service
+RUN python -m compileall -q service
+
+FROM python:3.13-slim-trixie AS base
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 EVENKEEL_REPOSITORY=/var/lib/models
+# A fresh named volume takes over the owner of the folder that it is mounted on.
+RUN install -d -o 10001 -g 10001 /var/lib/models
+WORKDIR /app
+COPY --from=build /build/models models
+USER 10001:10001
+
+FROM base AS trainer
+COPY --from=build-trainer /opt/venv /opt/venv
+COPY --from=build-trainer /build/trainer trainer
+COPY examples/penguins.csv examples/
+ENTRYPOINT ["python", "-m", "trainer"]
+CMD ["fit", "examples/penguins.csv", "--target", "species", "--name", "penguins", "--once"]
+
+FROM base AS service
+ENV EVENKEEL_HOST=0.0.0.0 ORT_DISABLE_TELEMETRY=1
+COPY --from=build-service /opt/venv /opt/venv
+COPY --from=build-service /build/service service
+EXPOSE 8080
+ENTRYPOINT ["python", "-m", "service"]

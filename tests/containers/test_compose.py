@@ -1,0 +1,227 @@
+import json
+import os
+import shlex
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PATIENCE_S = 60.0
+GENTOO = {
+    "island": "Biscoe",
+    "bill_length_mm": 45.1,
+    "bill_depth_mm": 14.5,
+    "flipper_length_mm": 215,
+    "body_mass_g": 5000,
+    "sex": "female",
+    "year": 2007,
+}
+
+
+def engine_answers() -> bool:
+    try:
+        return not subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode and (
+            not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+        )
+    except FileNotFoundError:
+        return False
+
+
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.skipif(not engine_answers(), reason="no Docker engine with Compose answers"),
+]
+
+
+class Stack:
+    """The compose file under a project name of its own, with its own port and its own folder of tables."""
+
+    def __init__(self, tables: Path, port: int) -> None:
+        self.tables, self.port = tables, port
+        self.project = f"evenkeel-test-{os.getpid()}"
+        self.environment = os.environ | {"EVENKEEL_TABLES": str(tables), "EVENKEEL_PORT": str(port)}
+
+    def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        command = ["docker", "compose", "--progress", "quiet", "-p", self.project, *arguments]
+        run = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        assert run.returncode == 0 or not check, run.stderr
+        return run
+
+    def container(self, service: str) -> str:
+        return self.compose("ps", "--all", "--quiet", service).stdout.strip()
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        described = subprocess.run(
+            ["docker", "inspect", self.container(service)], capture_output=True, text=True, check=True
+        )
+        document: dict[str, Any] = json.loads(described.stdout)[0]
+        return document
+
+    def inside(self, service: str, script: str) -> subprocess.CompletedProcess[str]:
+        """Run Python in a new container of a service, with everything the compose file says of it."""
+        return self.compose(
+            "run", "--rm", "--no-deps", "-T", "--entrypoint", "python", service, "-c", script, check=False
+        )
+
+    def predict(self, model: str, record: dict[str, Any]) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/v1/models/{model}:predict",
+            json.dumps({"instance": record}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=5) as response:
+            document: dict[str, Any] = json.loads(response.read())
+            return document
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, self.compose("logs").stdout[-4000:]
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole thing, as `docker compose up` makes it."""
+    tables = tmp_path_factory.mktemp("tables")
+    for folder in (tables, *tables.parents[:2]):
+        folder.chmod(0o755)  # pytest's folders are private, and the trainer is another user.
+    stack = Stack(tables, 18_070)
+    try:
+        stack.compose("build")
+        stack.compose("up", "--detach")
+        stack.wait(lambda: stack.inspect("service")["State"]["Health"]["Status"] == "healthy")
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--remove-orphans", check=False)
+
+
+def test_up_trains_the_example_and_serves_it(stack: Stack) -> None:
+    """Healthy by its own check, and a penguin is told."""
+    answer = stack.predict("penguins", GENTOO)
+
+    assert answer["model"] == {"name": "penguins", "version": 1}
+    assert answer["prediction"]["label"] == "Gentoo"
+    assert stack.inspect("trainer")["State"]["ExitCode"] == 0
+
+
+def test_up_again_does_not_train_again(stack: Stack) -> None:
+    """The example is trained once."""
+    stack.compose("up", "--detach")
+    stack.wait(lambda: stack.inspect("trainer")["State"]["Status"] == "exited")
+
+    assert "published already, version 1" in stack.compose("logs", "trainer").stdout
+    assert stack.predict("penguins", GENTOO)["model"]["version"] == 1
+
+
+def test_a_users_own_table_is_trained_and_served(stack: Stack) -> None:
+    """By the README's command; the running service picks the model up."""
+    rows = "\n".join(f"{n},{'even' if n % 2 == 0 else 'odd'},{n % 2}" for n in range(100))
+    (stack.tables / "mine.csv").write_text(f"n,parity,y\n{rows}\n")
+    command = "docker compose run --rm trainer fit /data/mine.csv --target y --name mine"
+    assert command in README
+    run = stack.compose(*shlex.split(command)[2:])
+
+    assert "Published in /var/lib/models/mine/1" in run.stdout
+    stack.wait(lambda: "mine" in names_served(stack))
+    assert stack.predict("mine", {"n": 3, "parity": "odd"})["prediction"]["label"] == "1"
+
+
+def names_served(stack: Stack) -> list[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/v1/models", timeout=5) as response:
+        return [model["name"] for model in json.loads(response.read())["models"]]
+
+
+def test_a_bad_table_publishes_nothing(stack: Stack) -> None:
+    """The exit code of bad data comes out of the container."""
+    (stack.tables / "bad.csv").write_text("x,y\n1,a\n2\n")
+    run = stack.compose("run", "--rm", "trainer", "fit", "/data/bad.csv", "--target", "y", "--name", "bad", check=False)
+
+    assert run.returncode == 65
+    assert "line 3: expected 2 cells, got 1" in run.stdout + run.stderr
+    assert "bad" not in names_served(stack)
+
+
+@pytest.mark.parametrize("service", ["trainer", "service"])
+def test_containers_can_do_little(stack: Stack, service: str) -> None:
+    """No root, no capability, no new privilege, nothing to write on but /tmp, and nothing to execute there."""
+    script = """
+import os, pathlib
+status = dict(line.split(":\\t", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+def writable(path):
+    try:
+        pathlib.Path(path, "probe").write_text("x")
+        return True
+    except OSError:
+        return False
+print(os.getuid(), os.getgid(), int(status["CapEff"], 16), status["NoNewPrivs"], status["Seccomp"])
+print(writable("/app"), writable("/"), writable("/opt/venv"), writable("/tmp"), writable("/var/lib/models"))
+print("noexec" in next(line for line in open("/proc/mounts") if " /tmp " in line))
+"""
+    run = stack.inside(service, script)
+
+    models_writable = service == "trainer"
+    assert run.stdout.splitlines() == ["10001 10001 0 1 2", f"False False False True {models_writable}", "True"]
+    if models_writable:
+        stack.inside(service, "import os; os.remove('/var/lib/models/probe')")
+
+
+def test_the_trainer_has_no_network(stack: Stack) -> None:
+    """Nothing but loopback."""
+    assert stack.inside("trainer", "import socket; print(socket.if_nameindex())").stdout == "[(1, 'lo')]\n"
+
+
+@pytest.mark.parametrize(
+    ("service", "present", "absent"),
+    [
+        ("trainer", ["trainer", "models", "onnx", "pyarrow"], ["service", "flask", "granian", "onnxruntime", "pip"]),
+        (
+            "service",
+            ["service", "models", "onnxruntime", "flask"],
+            ["trainer", "onnx", "pyarrow", "rich", "pip", "pytest"],
+        ),
+    ],
+)
+def test_each_image_holds_its_own_side(stack: Stack, service: str, present: list[str], absent: list[str]) -> None:
+    """And no tool to add the rest."""
+    script = f"""
+import importlib.util
+print([name for name in {present} if not importlib.util.find_spec(name)])
+print([name for name in {absent} if importlib.util.find_spec(name)])
+"""
+    assert stack.inside(service, script).stdout.splitlines() == ["[]", "[]"]
+
+
+def test_only_loopback_reaches_the_service(stack: Stack) -> None:
+    """The port is published on 127.0.0.1 and nowhere else."""
+    bindings = stack.inspect("service")["NetworkSettings"]["Ports"]["8080/tcp"]
+
+    assert [binding["HostIp"] for binding in bindings] == ["127.0.0.1"]
+
+
+def test_the_service_ends_in_time_when_told(stack: Stack) -> None:
+    """`docker compose stop`: exit code 0, within the grace period, and it comes back with what it served."""
+    started = time.monotonic()
+    stack.compose("stop", "service")
+
+    assert time.monotonic() - started < 15
+    assert stack.inspect("service")["State"]["ExitCode"] == 0
+    stack.compose("start", "service")
+    stack.wait(lambda: stack.inspect("service")["State"]["Health"]["Status"] == "healthy")
+    assert stack.predict("penguins", GENTOO)["prediction"]["label"] == "Gentoo"
+
+
+def test_the_service_may_come_first(stack: Stack) -> None:
+    """On an empty volume, mounted first by the service that may not write to it: the trainer can all the same."""
+    stack.compose("down", "--volumes")
+    stack.compose("up", "--detach", "service")
+    stack.compose("up", "--detach", "trainer")
+    stack.wait(lambda: stack.inspect("service")["State"]["Health"]["Status"] == "healthy")
+
+    assert stack.predict("penguins", GENTOO)["prediction"]["label"] == "Gentoo"
