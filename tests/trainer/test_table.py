@@ -73,9 +73,13 @@ def test_rows_without_a_target_are_left_out_and_counted(table: Write) -> None:
 
 def test_a_column_can_be_dropped(table: Write) -> None:
     """An identifier is no feature."""
-    examples = read_table(table("id,x,y\nq7,1,a\nr9,2,b\n"), "y", drop=["id"]).examples
+    path = table("id,x,y\nq7,1,a\nr9,2,b\n")
 
-    assert [column.name for column in examples.rows.columns] == ["x"]
+    assert [column.name for column in read_table(path, "y", drop=["id", "id"]).examples.rows.columns] == ["x"]
+    with pytest.raises(InvalidTable, match="'y' is the target and cannot be dropped"):
+        read_table(path, "y", drop=["y"])
+    with pytest.raises(InvalidTable, match="no column 'z'"):
+        read_table(path, "y", drop=["z"])
 
 
 def test_booleans_stay_the_texts_they_are(table: Write) -> None:

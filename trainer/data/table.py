@@ -18,7 +18,7 @@ from models.features import FLOAT32_MAX, Record
 from trainer.arrays import Array, Codes, Labels, shortest_decimal
 from trainer.errors import InvalidTable
 
-MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "?")
+MISSING = ("", " ", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "?")
 LARGEST_VOCABULARY = 256
 
 
@@ -105,12 +105,14 @@ def read_table(path: Path, target: str, drop: Sequence[str] = ()) -> Table:
     for name in (target, *drop):
         if name not in names:
             raise InvalidTable(f"{path} has no column '{name}'; its columns are {', '.join(names)}")
+    if target in drop:
+        raise InvalidTable(f"column '{target}' is the target and cannot be dropped")
     arrow = _parse(path, data, target)
     labelled = arrow.filter(pc.is_valid(arrow[target]))
     if not len(labelled):
         raise InvalidTable(f"{path}: no row has a value in the target column '{target}'")
     labels, classes = _labels(path, labelled, target)
-    rows = _rows(path, labelled.drop_columns([target, *drop]))
+    rows = _rows(path, labelled.drop_columns([target, *set(drop)]))
     return Table(Examples(rows, labels, classes), len(arrow) - len(labelled), hashlib.sha256(data).hexdigest())
 
 
