@@ -5,16 +5,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-from models.terminal import USAGE, CommandLine, run
+from models.terminal import IO, USAGE, CommandLine, run
 from service.errors import InvalidSetting
 from service.server import serve
 from service.settings import Settings
+
+EXIT_CODES: dict[type[Exception], int] = {InvalidSetting: USAGE, OSError: IO}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop, and return the exit code."""
     _parser().parse_args(arguments)
-    return run("service", lambda: serve(Settings.from_environment(os.environ)), {InvalidSetting: USAGE})
+    return run("service", lambda: serve(Settings.from_environment(os.environ)), EXIT_CODES)
 
 
 def _parser() -> CommandLine:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 
 from flask import Flask
 from granian import Granian
@@ -20,13 +21,17 @@ log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Listen until SIGTERM or SIGINT; a worker that dies is replaced."""
+    """Listen until SIGTERM or SIGINT; a worker that dies is replaced.
+
+    :raises OSError: the address cannot be listened on.
+    """
     workers = settings.workers or available_cores()
+    address = _free_address(settings.host, settings.port)
     server = Granian(
         "service.server:worker",
         factory=True,
         interface=Interfaces.WSGI,
-        address=settings.host,
+        address=address,
         port=settings.port,
         websockets=False,
         workers=workers,
@@ -38,6 +43,18 @@ def serve(settings: Settings) -> None:
     )
     log.info("serving", extra={"address": f"http://{settings.host}:{settings.port}/", "workers": workers})
     server.serve()
+
+
+def _free_address(host: str, port: int) -> str:
+    """Resolve a host, and make sure that nobody listens there: granian would share the port in silence."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
+    return str(address[0])
 
 
 def worker() -> Flask:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from trainer.arrays import Array
 from trainer.data.encoder import Encoder
-from trainer.data.table import Rows
+from trainer.data.rows import Rows
 from trainer.nn.network import Network
 
 

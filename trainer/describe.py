@@ -13,8 +13,9 @@ from models.card import FrozenStatistics, GoldenRow, LayerStatistics, Metrics, M
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import describe_features
+from trainer.data.rows import Rows
 from trainer.data.split import Parts
-from trainer.data.table import Rows, Table
+from trainer.data.table import Table
 from trainer.nn import statistics
 from trainer.training import Score
 
@@ -96,19 +97,9 @@ def _on_card(moments: statistics.Moments) -> Moments:
 
 def _golden_rows(classifier: Classifier, rows: Rows) -> tuple[GoldenRow, ...]:
     """A few test rows, and the first of them once more with everything missing that may be missing."""
-    chosen = rows.take(np.append(np.linspace(0, len(rows) - 1, min(GOLDEN_ROWS, len(rows)), dtype=np.int64), 0))
-    for column, values in zip(_nullable(rows, "numeric"), chosen.numeric.T, strict=True):
-        values[-1] = np.nan if column else values[-1]
-    for column, codes, vocabulary in zip(
-        _nullable(rows, "categorical"), chosen.codes.T, rows.vocabularies, strict=True
-    ):
-        codes[-1] = vocabulary.index("") if column else codes[-1]
-    answers = classifier.predict(chosen).tolist()
+    chosen = rows.take(np.linspace(0, len(rows) - 1, min(GOLDEN_ROWS, len(rows)), dtype=np.int64))
     return tuple(
         GoldenRow(instance=record, probabilities=tuple(answer))
-        for record, answer in zip(chosen.records(), answers, strict=True)
+        for part in (chosen, chosen.take(np.array([0])).with_gaps())
+        for record, answer in zip(part.records(), classifier.predict(part).tolist(), strict=True)
     )
-
-
-def _nullable(rows: Rows, kind: str) -> list[bool]:
-    return [column.nullable for column in rows.columns if column.kind == kind]

@@ -10,8 +10,9 @@ from models.repository import ModelRepository
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, fit_encoder
+from trainer.data.rows import Examples
 from trainer.data.split import split
-from trainer.data.table import Examples, read_table
+from trainer.data.table import read_table
 from trainer.describe import Scores, describe, mirror
 from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import find_free_port
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PATIENCE_S = 60.0
@@ -92,7 +94,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     tables = tmp_path_factory.mktemp("tables")
     for folder in (tables, *tables.parents[:2]):
         folder.chmod(0o755)  # pytest's folders are private, and the trainer is another user.
-    stack = Stack(tables, 18_070)
+    stack = Stack(tables, find_free_port())
     try:
         stack.compose("build")
         stack.compose("up", "--detach")

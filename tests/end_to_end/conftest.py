@@ -58,7 +58,11 @@ def running(repository: Path, port: int, **settings: str) -> Iterator[Service]:
         yield Service(f"http://127.0.0.1:{port}", process)
     finally:
         process.terminate()
-        process.wait(PATIENCE_S)
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from service.errors import REFUSALS
+from tests.conftest import find_free_port
 from tests.end_to_end.conftest import ROOT, Service, running
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,7 +27,7 @@ def blocks(document: Path) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service for every `curl`, on a repository that the documented commands fill."""
-    with running(tmp_path_factory.mktemp("store"), 18_090) as service:
+    with running(tmp_path_factory.mktemp("store"), find_free_port()) as service:
         yield service
 
 

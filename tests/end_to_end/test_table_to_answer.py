@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from models.repository import ModelRepository
-from tests.end_to_end.conftest import Service, train
+from tests.end_to_end.conftest import ROOT, Service, train
 from trainer.config import TrainingConfig
 from trainer.data.table import read_table
 from trainer.job import run
@@ -78,6 +80,25 @@ def test_the_service_stops_when_told(repository_of_penguins: Path, serve: Serve)
     service.process.terminate()
 
     assert service.process.wait(10) == 0
+
+
+def test_a_taken_port_is_refused(repository_of_penguins: Path, serve: Serve) -> None:
+    """Two services on one port would share the requests in silence: the second does not start, with exit code 74."""
+    service = serve(repository_of_penguins)
+    service.wait()
+    port = service.url.rpartition(":")[2]
+    second = subprocess.run(
+        [sys.executable, "-m", "service"],
+        cwd=ROOT,
+        env=os.environ | {"EVENKEEL_PORT": port},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert second.returncode == 74
+    assert second.stderr == f"service: 127.0.0.1:{port}: Address already in use\n"
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 
 from models.repository import ModelRepository
 from trainer.config import TrainingConfig
-from trainer.data.table import Examples, read_table
+from trainer.data.rows import Examples
+from trainer.data.table import read_table
 from trainer.job import Outcome, run
 
 

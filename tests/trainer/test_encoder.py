@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from trainer.data.encoder import describe_features, fit_encoder
-from trainer.data.table import Column, Rows
+from trainer.data.rows import Column, Rows
 
 
 def rows_of(numbers: list[list[float]], texts: list[str] | None = None) -> Rows:

@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from models.card import ModelCard
-from trainer.data.table import Examples
+from trainer.data.rows import Examples
 from trainer.describe import mirror
 from trainer.errors import ExportMismatch, NoStatistics
 from trainer.export.gate import check_export, edge_rows

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.data.rows import Column, Examples, Rows
 from trainer.data.split import split
-from trainer.data.table import Column, Examples, Rows
 from trainer.errors import InvalidTable
 
 

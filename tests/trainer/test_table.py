@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.data.table import Column, read_table
+from trainer.data.rows import Column
+from trainer.data.table import read_table
 from trainer.errors import InvalidTable
 
 Write = Callable[[str | bytes], Path]
@@ -34,7 +35,7 @@ def test_the_example_is_read_as_it_is(penguins: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spelling", ["TRUE", "1", "-1", "0.50", "<=50K", "2020-01-01", "a,b", 'say ""hi""', "🐧", " x "]
+    "spelling", ["TRUE", "1", "-1", "0.50", "<=50K", "2020-01-01", "a,b", "a\nb", 'say ""hi""', "🐧", " x "]
 )
 def test_a_label_keeps_its_spelling(table: Write, spelling: str) -> None:
     """Whatever else it could be read as, it comes back byte-equal."""
@@ -82,6 +83,13 @@ def test_a_column_can_be_dropped(table: Write) -> None:
         read_table(path, "y", drop=["z"])
 
 
+def test_a_quote_within_a_cell_is_a_character(table: Write) -> None:
+    """An inch sign opens nothing."""
+    examples = read_table(table('pipe,y\n5" steel,a\n7 copper,b\n'), "y").examples
+
+    assert examples.rows.vocabularies == (('5" steel', "7 copper"),)
+
+
 def test_booleans_stay_the_texts_they_are(table: Write) -> None:
     """`True` and `yes` are categories; the service is asked with the same spelling."""
     examples = read_table(table("flag,y\nTrue,a\nfalse,b\n"), "y").examples
@@ -100,6 +108,7 @@ def test_booleans_stay_the_texts_they_are(table: Write) -> None:
         (b"x,y\n1,\n2,NA\n", "no row has a value in the target column 'y'"),
         (b"x,y\n1,a\n2\n3,b\n", "line 3: expected 2 cells, got 1"),
         (b'x,y\n"1\n1",a\n2,b,c\n', "line 4: expected 2 cells, got 3"),
+        (b'x,y\n1,a\n"2,b\n3,a\n', "a quote after line 2 is opened and never closed"),
         (b"x,x,y\n1,2,a\n", "columns 1 and 2 are both named 'x'"),
         (b"x,,y\n1,2,a\n", "column 2 has no name"),
         (b"y\na\nb\n", "no feature column"),

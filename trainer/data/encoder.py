@@ -11,7 +11,7 @@ import numpy as np
 
 from models.features import CategoricalFeature, Feature, NumericFeature
 from trainer.arrays import Array, shortest_decimal
-from trainer.data.table import Rows
+from trainer.data.rows import Rows
 
 CLIP = 10.0
 

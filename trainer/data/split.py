@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.table import Examples
+from trainer.data.rows import Examples
 from trainer.errors import InvalidTable
 
 FEWEST_ROWS = 10

@@ -1,12 +1,9 @@
 """Tables: a CSV file read into typed, still raw rows. The only module that knows pyarrow."""
 
-import csv
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,72 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from models.features import FLOAT32_MAX, Record
-from trainer.arrays import Array, Codes, Labels, shortest_decimal
+from models.features import FLOAT32_MAX
+from trainer.arrays import Array, Codes, Labels
+from trainer.data.csv_layout import check_quotes, column_names, ragged_row
+from trainer.data.rows import Column, Examples, Rows
 from trainer.errors import InvalidTable
 
 MISSING = ("", " ", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "?")
 LARGEST_VOCABULARY = 256
-
-
-@dataclass(frozen=True)
-class Column:
-    """What the whole table says about one feature: never a statistic, only its type and whether cells are missing."""
-
-    name: str
-    kind: Literal["numeric", "categorical"]
-    nullable: bool
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Raw rows: `numeric` (n, p) with NaN where missing, `codes` (n, q) into `vocabularies`, whose "" means missing."""
-
-    columns: tuple[Column, ...]
-    numeric: Array
-    codes: Codes
-    vocabularies: tuple[tuple[str, ...], ...]
-
-    def __len__(self) -> int:
-        return len(self.numeric)
-
-    def take(self, indices: npt.NDArray[np.int64]) -> "Rows":
-        return Rows(self.columns, self.numeric[indices], self.codes[indices], self.vocabularies)
-
-    def texts(self) -> npt.NDArray[np.object_]:
-        """The categorical cells as text, shape (n, q)."""
-        texts = np.empty(self.codes.shape, dtype=object)
-        for column, vocabulary in enumerate(self.vocabularies):
-            texts[:, column] = np.array(vocabulary, dtype=object)[self.codes[:, column]]
-        return texts
-
-    def records(self) -> list[Record]:
-        """The rows as a client would send them: a value a feature, None where missing."""
-        numbers = iter(self.numeric.T)
-        texts = iter(self.texts().T)
-        columns = [
-            [_decimal(value) for value in next(numbers)]
-            if column.kind == "numeric"
-            else [text or None for text in next(texts)]
-            for column in self.columns
-        ]
-        names = [column.name for column in self.columns]
-        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Rows with their classes: `labels` (n,) indexes `classes`."""
-
-    rows: Rows
-    labels: Labels
-    classes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: npt.NDArray[np.int64]) -> "Examples":
-        return Examples(self.rows.take(indices), self.labels[indices], self.classes)
 
 
 @dataclass(frozen=True)
@@ -101,7 +40,7 @@ def read_table(path: Path, target: str, drop: Sequence[str] = ()) -> Table:
     :raises OSError: the file cannot be read.
     """
     data = path.read_bytes()
-    names = _header(path, data)
+    names = column_names(path, data)
     for name in (target, *drop):
         if name not in names:
             raise InvalidTable(f"{path} has no column '{name}'; its columns are {', '.join(names)}")
@@ -116,27 +55,8 @@ def read_table(path: Path, target: str, drop: Sequence[str] = ()) -> Table:
     return Table(Examples(rows, labels, classes), len(arrow) - len(labelled), hashlib.sha256(data).hexdigest())
 
 
-def _header(path: Path, data: bytes) -> list[str]:
-    if not data.strip():
-        raise InvalidTable(f"{path} is empty; a table needs a header line and rows")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidTable(
-            f"{path} is not UTF-8 (byte {error.start} is {data[error.start]:#04x}); save it as UTF-8"
-        ) from None
-    names = next(csv.reader(io.StringIO(text, newline="")))
-    for index, name in enumerate(names, start=1):
-        if not name.strip():
-            raise InvalidTable(f"{path}: column {index} has no name")
-        if names.index(name) + 1 < index:
-            raise InvalidTable(
-                f"{path}: columns {names.index(name) + 1} and {index} are both named '{name}'; rename one"
-            )
-    return names
-
-
 def _parse(path: Path, data: bytes, target: str) -> pa.Table:
+    check_quotes(path, data)
     # The target stays text, and nothing turns into booleans: a label comes back from the service as it was written.
     convert = arrow_csv.ConvertOptions(
         column_types={target: pa.string()},
@@ -145,25 +65,14 @@ def _parse(path: Path, data: bytes, target: str) -> pa.Table:
         true_values=[],
         false_values=[],
     )
+    layout = arrow_csv.ParseOptions(newlines_in_values=b'"' in data)
     try:
-        table = arrow_csv.read_csv(pa.BufferReader(data), convert_options=convert)
+        table = arrow_csv.read_csv(pa.BufferReader(data), parse_options=layout, convert_options=convert)
     except pa.ArrowInvalid as error:
-        raise InvalidTable(_ragged_row(path, data) or f"{path}: {str(error).splitlines()[0]}") from None
+        raise InvalidTable(ragged_row(path, data) or f"{path}: {str(error).splitlines()[0]}") from None
     if not len(table):
         raise InvalidTable(f"{path} has a header but no rows")
     return table
-
-
-def _ragged_row(path: Path, data: bytes) -> str | None:
-    """Find the first row of a wrong length, counting lines as an editor does."""
-    reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-    width = len(next(reader))
-    line = reader.line_num + 1
-    for row in reader:
-        if row and len(row) != width:
-            return f"{path}, line {line}: expected {width} cells, got {len(row)}"
-        line = reader.line_num + 1
-    return None
 
 
 def _labels(path: Path, table: pa.Table, target: str) -> tuple[Labels, tuple[str, ...]]:
@@ -199,10 +108,6 @@ def _rows(path: Path, table: pa.Table) -> Rows:
         np.column_stack(codes) if codes else np.empty((len(table), 0), np.int32),
         tuple(vocabularies),
     )
-
-
-def _decimal(value: np.float32) -> float | None:
-    return None if np.isnan(value) else shortest_decimal(value)
 
 
 def _is_number(cells: pa.ChunkedArray) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 
 from trainer.arrays import Array
 from trainer.classifier import Classifier
-from trainer.data.table import Rows
+from trainer.data.rows import Rows
 from trainer.errors import ExportMismatch
 from trainer.export.graph import reference_predict
 

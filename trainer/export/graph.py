@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from trainer.arrays import Array
 from trainer.classifier import Classifier
 from trainer.data.encoder import Encoder
-from trainer.data.table import Rows
+from trainer.data.rows import Rows
 from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.layers import Layer, Linear, Relu
 
@@ -131,7 +131,7 @@ def _write_linear(graph: _Graph, layer: Linear, inputs: str, output: str) -> str
 
 
 def _write_batch_norm(graph: _Graph, layer: BatchNorm, inputs: str, output: str) -> str:
-    frozen = layer.frozen or layer.running.moments()
+    frozen = layer.moments
     constants = {
         "gamma": layer.gamma.value,
         "beta": layer.beta.value,

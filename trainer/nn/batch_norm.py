@@ -34,17 +34,24 @@ class BatchNorm:
         return len(self.gamma.value)
 
     @property
+    def moments(self) -> Moments:
+        """What inference normalises with: the frozen statistics, or the running ones of a network still in training.
+
+        :raises NoStatistics: the layer has seen no batch.
+        """
+        return self.running.moments() if self.frozen is None else self.frozen
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         return (self.gamma, self.beta)
 
     def forward(self, inputs: Array, *, training: bool) -> Array:
         """Normalise z of shape (n, units).
 
-        With `training` the batch's statistics are kept for `backward` and `track`; without, the frozen ones are used,
-        or the running ones of a network still in training.
+        With `training` the batch's statistics are used, and kept for `backward` and `track`; without, `moments` are.
         """
         if not training:
-            mean, variance = self.frozen or self.running.moments()
+            mean, variance = self.moments
             scale = self.gamma.value / np.sqrt(variance + self.epsilon)
             return (inputs - mean.astype(inputs.dtype)) * scale.astype(inputs.dtype) + self.beta.value
         self.batch_rows = len(inputs)

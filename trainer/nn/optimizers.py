@@ -32,7 +32,7 @@ class Adam:
         np.multiply(self.grads, self.grads, out=work)
         work *= 1 - self.beta2
         self._square += work
-        # m̂ / (√v̂ + ε) = (m / √v + ε c₂) · c₂ / c₁ with c₁ = 1 - β₁ᵗ, c₂ = √(1 - β₂ᵗ): two scalars, no extra pass.
+        # m̂ / (√v̂ + ε) = m / (√v + ε c₂) · c₂ / c₁ with c₁ = 1 - β₁ᵗ, c₂ = √(1 - β₂ᵗ): two scalars, no extra pass.
         correction1 = 1 - self.beta1**self.steps
         correction2 = math.sqrt(1 - self.beta2**self.steps)
         np.sqrt(self._square, out=work)

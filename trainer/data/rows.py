@@ -1,0 +1,84 @@
+"""Rows: the cells of a table, typed and still raw."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from models.features import Record
+from trainer.arrays import Array, Codes, Labels, shortest_decimal
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the whole table says about one feature: never a statistic, only its type and whether cells are missing."""
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Raw rows: `numeric` (n, p) with NaN where missing, `codes` (n, q) into `vocabularies`, whose "" means missing."""
+
+    columns: tuple[Column, ...]
+    numeric: Array
+    codes: Codes
+    vocabularies: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.numeric)
+
+    def take(self, indices: npt.NDArray[np.int64]) -> "Rows":
+        return Rows(self.columns, self.numeric[indices], self.codes[indices], self.vocabularies)
+
+    def with_gaps(self) -> "Rows":
+        """The same rows with everything missing that may be missing."""
+        nullable = {
+            kind: [one.nullable for one in self.columns if one.kind == kind] for kind in ("numeric", "categorical")
+        }
+        numeric = np.where(nullable["numeric"], np.float32(np.nan), self.numeric)
+        missing = [vocabulary.index("") if "" in vocabulary else -1 for vocabulary in self.vocabularies]
+        codes = np.where(nullable["categorical"], np.array(missing, np.int32), self.codes)
+        return Rows(self.columns, numeric, codes, self.vocabularies)
+
+    def texts(self) -> npt.NDArray[np.object_]:
+        """The categorical cells as text, shape (n, q)."""
+        texts = np.empty(self.codes.shape, dtype=object)
+        for column, vocabulary in enumerate(self.vocabularies):
+            texts[:, column] = np.array(vocabulary, dtype=object)[self.codes[:, column]]
+        return texts
+
+    def records(self) -> list[Record]:
+        """The rows as a client would send them: a value a feature, None where missing."""
+        numbers = iter(self.numeric.T)
+        texts = iter(self.texts().T)
+        columns = [
+            [_decimal(value) for value in next(numbers)]
+            if column.kind == "numeric"
+            else [text or None for text in next(texts)]
+            for column in self.columns
+        ]
+        names = [column.name for column in self.columns]
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows with their classes: `labels` (n,) indexes `classes`."""
+
+    rows: Rows
+    labels: Labels
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: npt.NDArray[np.int64]) -> "Examples":
+        return Examples(self.rows.take(indices), self.labels[indices], self.classes)
+
+
+def _decimal(value: np.float32) -> float | None:
+    return None if np.isnan(value) else shortest_decimal(value)
