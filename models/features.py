@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 FLOAT32_MAX = 3.4028234663852886e38
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
+Number = Annotated[float, Field(strict=True, ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
 Text = Annotated[str, Field(strict=True)]
 Value = float | str | None
 Record = dict[str, Value]

@@ -113,7 +113,7 @@ class RecordReader:
         or_null = " or null" if feature.nullable else ""
         if kind == "missing":
             return "required", "is missing" + ("; send null if it is not known" if feature.nullable else "")
-        if kind in ("finite_number", "less_than_equal", "greater_than_equal"):
+        if kind in ("less_than_equal", "greater_than_equal"):
             return "range", "must fit in a 32-bit float"
         if feature.kind == "numeric":
             return "number", f"must be a number{or_null}"

@@ -34,7 +34,7 @@ def test_a_text_has_a_place_of_its_own_and_an_unseen_one_has_none() -> None:
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e8, -3e38, 1e-40])
 def test_a_constant_column_says_nothing(constant: float) -> None:
-    """Not even where it varies later: its scale is 0, whatever the rounding of its mean."""
+    """Not even where it varies later, and whatever the rounding of its mean."""
     encoder = fit_encoder(rows_of([[constant]] * 7))
 
     assert encoder.encode(rows_of([[constant], [constant + 1], [3e38], [np.nan]])).ravel().tolist() == [0, 0, 0, 0]

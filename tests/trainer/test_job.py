@@ -1,11 +1,17 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.repository import ModelRepository
+from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
+from trainer.data.split import split
+from trainer.data.table import read_table
+from trainer.errors import ExportMismatch
+from trainer.export.graph import to_onnx
 from trainer.job import Outcome, run
 
 
@@ -30,6 +36,46 @@ def test_one_seed_is_one_file(penguins: Path, tmp_path: Path) -> None:
 
     assert first == again
     assert first != other
+
+
+def test_nothing_of_the_test_rows_reaches_the_model(penguins: Path, tmp_path: Path) -> None:
+    """Scaling, imputation, categories and weights are the same whatever stands in the test part."""
+    first, _ = train(penguins, tmp_path / "first", epochs=2)
+    examples = read_table(penguins, "species").examples
+    numbered = replace(
+        examples, rows=replace(examples.rows, numeric=np.arange(len(examples), dtype=np.float32)[:, np.newaxis])
+    )
+    splitting = np.random.default_rng(np.random.SeedSequence(0).spawn(4)[0])
+    test_rows = {int(row) for row in split(numbered, 0.2, 0.2, splitting).test.rows.numeric[:, 0]}
+    header, *lines = penguins.read_text().splitlines()
+    spoilt = [
+        f"{line.split(',')[0]},Bouvet,999,999,999,9999,male,1999" if row in test_rows else line
+        for row, line in enumerate(lines)
+    ]
+    table = tmp_path / "spoilt.csv"
+    table.write_text("\n".join([header, *spoilt]))
+    second, _ = train(table, tmp_path / "second", epochs=2)
+
+    assert len(test_rows) == first.card.metrics["test"].rows
+    assert np.array_equal(first.classifier.network.values, second.classifier.network.values)
+    assert first.classifier.encoder.categories == second.classifier.encoder.categories
+    assert np.array_equal(first.classifier.encoder.mean, second.classifier.encoder.mean)
+    assert first.card.metrics["test"] != second.card.metrics["test"]
+
+
+def test_a_graph_that_answers_otherwise_is_not_published(
+    penguins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate stands before the repository."""
+
+    def mistaken(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
+        shifted = replace(classifier.encoder, mean=classifier.encoder.mean + np.float32(0.1))
+        return to_onnx(replace(classifier, encoder=shifted), metadata)
+
+    monkeypatch.setattr("trainer.job.to_onnx", mistaken)
+    with pytest.raises(ExportMismatch):
+        train(penguins, tmp_path / "store", epochs=2)
+    assert not (tmp_path / "store").exists()
 
 
 def test_running_and_population_statistics_are_both_on_the_card(outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from trainer.arrays import Array, shortest_decimal
 from trainer.data.rows import Rows
 
 CLIP = 10.0
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Encoder:
     """Fitted constants. The four arrays have shape (p,); `categories` lists the known texts of each text column.
 
     A missing number becomes the column's `median`. Values beyond ten standard deviations count as ten, which keeps the
-    graph finite on any float. A column that is constant in training has scale 0 and says nothing. A text outside
-    `categories` is all zeros; a missing one is the text "" and has a place of its own where training had some missing.
+    graph finite on any float. A column that is constant in training says nothing: both its limits are its mean. A text
+    outside `categories` is all zeros; a missing one is the text "" and has a place of its own where training had some.
     """
 
     median: Array
@@ -63,17 +64,11 @@ def fit_encoder(rows: Rows) -> Encoder:
     )
     mean = np.where(present, numbers, 0.0).sum(axis=0) / count
     deviation = np.sqrt((np.where(present, numbers - mean, 0.0) ** 2).sum(axis=0) / count)
-    # The rounding of the mean alone gives a constant column of 0.1 a deviation of 1e-17: that is still constant.
-    varies = deviation > 1e-9 * np.abs(mean)
-    deviation = np.where(varies, deviation, 0.0)
-    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
+    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
     edges = np.clip([mean - CLIP * deviation, mean + CLIP * deviation], -_LARGEST, _LARGEST)
     constants = (median, edges[0], edges[1], mean, np.minimum(scale, _LARGEST))
     median32, lower, upper, mean32, scale32 = (np.asarray(values, np.float32) for values in constants)
     return Encoder(median32, lower, upper, mean32, scale32, _known_texts(rows))
-
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def _known_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
