@@ -8,8 +8,7 @@ from typing_extensions import TypedDict
 
 FLOAT32_MAX = 3.4028234663852886e38
 
-Number = Annotated[float, Field(strict=True, ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
-Text = Annotated[str, Field(strict=True)]
+Number = Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
 Value = float | str | None
 Record = dict[str, Value]
 
@@ -48,7 +47,7 @@ def record_type(features: Sequence[Feature]) -> Any:
     """
     fields: dict[str, Any] = {}
     for feature in features:
-        value: Any = Number if feature.kind == "numeric" else Text
+        value: Any = Number if feature.kind == "numeric" else str
         fields[feature.name] = value | None if feature.nullable else value
     strict = with_config(ConfigDict(extra="forbid", strict=True))
     return strict(TypedDict("Record", fields))  # type: ignore[operator]

@@ -83,6 +83,15 @@ def test_a_column_can_be_dropped(table: Write) -> None:
         read_table(path, "y", drop=["z"])
 
 
+def test_a_line_break_within_quotes_is_a_character(table: Write) -> None:
+    """Also in a file of many blocks, wherever a block happens to end."""
+    lines = "".join(f'{n},"two\nlines {n % 7}",{n % 2}\n' for n in range(120_000))
+    examples = read_table(table(f"x,note,y\n{lines}"), "y").examples
+
+    assert examples.rows.numeric.ravel().tolist() == list(range(120_000))
+    assert len(examples.rows.vocabularies[0]) == 7
+
+
 def test_a_quote_within_a_cell_is_a_character(table: Write) -> None:
     """An inch sign opens nothing."""
     examples = read_table(table('pipe,y\n5" steel,a\n7 copper,b\n'), "y").examples

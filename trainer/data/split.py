@@ -32,8 +32,9 @@ def split(examples: Examples, validation: float, test: float, rng: np.random.Gen
     chosen: dict[str, list[npt.NDArray[np.int64]]] = {"train": [], "validation": [], "test": []}
     for label in range(len(examples.classes)):
         members = rng.permutation(np.flatnonzero(examples.labels == label))
-        for_test = round(test * len(members))
-        for_validation = min(round(validation * len(members)), len(members) - for_test - 1)
+        spare = len(members) - 1
+        for_test = min(round(test * len(members)), spare)
+        for_validation = min(round(validation * len(members)), spare - for_test)
         chosen["test"].append(members[:for_test])
         chosen["validation"].append(members[for_test : for_test + for_validation])
         chosen["train"].append(members[for_test + for_validation :])
