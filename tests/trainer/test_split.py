@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from trainer.data.rows import Column, Examples, Rows
@@ -21,6 +21,7 @@ def examples_of(counts: list[int]) -> Examples:
     st.floats(0.01, 0.49),
     st.integers(0, 9),
 )
+@example(counts=[1, 20], validation=0.1, test=0.6, seed=0)
 def test_every_row_is_in_one_part_and_every_class_in_training(
     counts: list[int], validation: float, test: float, seed: int
 ) -> None:
