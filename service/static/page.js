@@ -27,7 +27,10 @@ function readInstance() {
 function showAnswer({ label, probability, probabilities }) {
   document.querySelector(".label").textContent = label;
   document.querySelector(".probability").textContent = percent(probability);
+  const ranking = Object.keys(probabilities).sort((one, other) => probabilities[other] - probabilities[one]);
   for (const bar of document.querySelectorAll(".bars li")) {
+    // A few bars stay in place, so that the eye can follow them; of many, the likeliest must be in sight.
+    bar.style.order = ranking.length > 8 ? ranking.indexOf(bar.dataset.class) : 0;
     const share = probabilities[bar.dataset.class];
     bar.classList.toggle("first", bar.dataset.class === label);
     bar.querySelector(".fill").style.width = `${100 * share}%`;

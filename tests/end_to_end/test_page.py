@@ -34,7 +34,7 @@ def test_the_page_asks_the_model_and_shows_its_answer(
     label = models["classes"][golden["probabilities"].index(max(golden["probabilities"]))]
 
     assert f'<output class="label">{label}</output>' in page
-    assert f'<li data-class="{label}" class="first">' in page
+    assert f'<li data-class="{label}" class="first"' in page
     assert f"curl {service.url}/v1/models/penguins:predict" in page
 
 
