@@ -41,13 +41,15 @@ class FrozenStatistics(_Part):
     """The statistics that every answer is normalised with (Ioffe & Szegedy 2015, Algorithm 2).
 
     `source` names the ones that the export contains. `largest_shift` says how far the two kinds lie apart: the largest
-    distance between a running and a population mean, in standard deviations of that unit.
+    distance between a running and a population mean, in standard deviations of that unit. `validation_log_loss` holds
+    what the network reached under each kind, in nats.
     """
 
     source: Literal["running", "population"]
     epsilon: float
     ewma_decay: float
     largest_shift: float
+    validation_log_loss: dict[Literal["running", "population"], float] = {}
     layers: tuple[LayerStatistics, ...]
 
 

@@ -4,12 +4,14 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from models.repository import ModelRepository
 from models.terminal import CommandLine, run
 from trainer import job, progress
 from trainer.config import TrainingConfig
 from trainer.errors import EXIT_CODES
+from trainer.lr_find import find_learning_rate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,37 +26,68 @@ def _parser() -> CommandLine:
     fit = commands.add_parser(
         "fit",
         help="train on a CSV file and publish the model",
-        epilog="Exit codes: 0 done, 64 usage, 65 unfit table, 70 defect of the trainer, 74 cannot read or write.",
+        epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 70 defect of the "
+        "trainer, 74 cannot read or write, 130 interrupted before the first epoch was over.",
     )
     fit.set_defaults(command=_fit)
-    fit.add_argument("table", help="a CSV file with a header line, in UTF-8")
-    fit.add_argument("--target", required=True, metavar="COLUMN", help="the column that holds the class")
     fit.add_argument("--name", required=True, help="the model's name in the repository")
-    fit.add_argument("--drop", action="append", metavar="COLUMN", help="leave a column out; may be repeated")
     fit.add_argument("--repository", type=Path, help="its root folder (default: EVENKEEL_REPOSITORY or models/store)")
     fit.add_argument("--once", action="store_true", help="do nothing if a model of this name is published already")
+    fit.add_argument("--resume", action="store_true", help="take up the same run where it was killed, to the same end")
+    _add_table_and_settings(fit)
+    lr_find = commands.add_parser(
+        "lr-find",
+        help="suggest a learning rate: a short run in which it climbs from 1e-6 to 10",
+        epilog="Nothing is published. Exit codes: 0 done, 64 usage, 65 unfit table, 74 cannot read.",
+    )
+    lr_find.set_defaults(command=_lr_find)
+    _add_table_and_settings(lr_find)
+    return parser
+
+
+def _add_table_and_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("table", help="a CSV file with a header line, in UTF-8")
+    command.add_argument("--target", required=True, metavar="COLUMN", help="the column that holds the class")
+    command.add_argument("--drop", action="append", metavar="COLUMN", help="leave a column out; may be repeated")
+    command.add_argument("--weight", metavar="COLUMN", help="the column that says how many times each row counts")
     for setting, field in TrainingConfig.model_fields.items():
         if field.description:
-            default = ",".join(map(str, field.default)) if setting == "hidden" else field.default
+            default = {"hidden": "64,64", None: "none"}.get(setting if setting == "hidden" else field.default)
             flag = f"--{setting.replace('_', '-')}"
-            fit.add_argument(flag, metavar=flag[2].upper(), help=f"{field.description} (default: {default})")
-    return parser
+            metavar = "|".join(choices) if (choices := _choices(field.annotation)) else flag[2:].upper()
+            explanation = f"{field.description} (default: {field.default if default is None else default})"
+            command.add_argument(flag, metavar=metavar, help=explanation)
+
+
+def _choices(annotation: object) -> tuple[str, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def _fit(options: argparse.Namespace) -> None:
     repository = (
         ModelRepository(options.repository) if options.repository else ModelRepository.from_environment(os.environ)
     )
-    given = {
-        setting: value for setting in TrainingConfig.model_fields if (value := getattr(options, setting)) is not None
-    }
-    if "hidden" in given:
-        given["hidden"] = given["hidden"].split(",") if given["hidden"] else ()
-    config = TrainingConfig.of(**given)
+    config = _config(options)
     published = repository.versions(config.name)
     if options.once and published:
         print(f"{config.name} is published already, version {published[-1]}; nothing to do")
         return
     with progress.watching(config.epochs) as watch:
-        outcome = job.run(config, repository, watch)
+        outcome = job.run(config, repository, watch, resume=options.resume)
     progress.show(outcome, repository)
+
+
+def _lr_find(options: argparse.Namespace) -> None:
+    options.name = "lr-find"
+    config = _config(options)
+    start = job.prepare(config)
+    progress.show_range_test(find_learning_rate(start.network, start.train, config, start.rng))
+
+
+def _config(options: argparse.Namespace) -> TrainingConfig:
+    given = {
+        setting: value for setting in TrainingConfig.model_fields if (value := getattr(options, setting)) is not None
+    }
+    if "hidden" in given:
+        given["hidden"] = given["hidden"].split(",") if given["hidden"] else ()
+    return TrainingConfig.of(**given)

@@ -16,6 +16,7 @@ from trainer.data.encoder import describe_features
 from trainer.data.rows import Rows
 from trainer.data.split import Parts
 from trainer.data.table import Table
+from trainer.freezing import Frozen
 from trainer.nn import statistics
 from trainer.training import Score
 
@@ -36,7 +37,7 @@ def describe(
     table: Table,
     parts: Parts,
     classifier: Classifier,
-    population: list[statistics.Moments],
+    frozen: Frozen,
     scores: Scores,
 ) -> ModelCard:
     """Write the card: everything but the digests of the files, which publishing adds."""
@@ -46,7 +47,7 @@ def describe(
         classes=classifier.classes,
         metrics={part: Metrics(**metrics) for part, metrics in asdict(scores).items()},
         provenance=_provenance(config, table),
-        frozen_statistics=_statistics(config, classifier, population),
+        frozen_statistics=_statistics(config, classifier, frozen),
         golden=_golden_rows(classifier, parts.test.rows),
     )
 
@@ -67,26 +68,21 @@ def _provenance(config: TrainingConfig, table: Table) -> Provenance:
         table_sha256=table.sha256,
         target=config.target,
         rows_without_target=table.rows_without_target,
-        settings=config.hyperparameters(),
+        settings=config.settings(),
     )
 
 
-def _statistics(
-    config: TrainingConfig, classifier: Classifier, population: list[statistics.Moments]
-) -> FrozenStatistics:
-    running = [layer.running.moments() for layer in classifier.network.batch_norms]
-    shifts = [
-        float((np.abs(tracked.mean - measured.mean) / np.sqrt(measured.variance + config.epsilon)).max())
-        for tracked, measured in zip(running, population, strict=True)
-    ]
+def _statistics(config: TrainingConfig, classifier: Classifier, frozen: Frozen) -> FrozenStatistics:
+    by_layer = classifier.network.by_layer
     return FrozenStatistics(
-        source="running",
+        source=frozen.source,
         epsilon=config.epsilon,
         ewma_decay=config.ewma_decay,
-        largest_shift=max(shifts, default=0.0),
+        largest_shift=frozen.largest_shift(config.epsilon),
+        validation_log_loss={"running": frozen.running_log_loss, "population": frozen.population_log_loss},
         layers=tuple(
-            LayerStatistics(running=_on_card(tracked), population=_on_card(measured))
-            for tracked, measured in zip(running, population, strict=True)
+            LayerStatistics(running=_on_card(running), population=_on_card(population))
+            for running, population in zip(by_layer(frozen.running), by_layer(frozen.population), strict=True)
         ),
     )
 

@@ -4,6 +4,7 @@ TrainerError
 ├── InvalidTable        the table cannot be trained on
 ├── InvalidSetting      a setting is outside its range
 ├── Diverged            the loss stopped being finite
+├── DamagedCheckpoint   a checkpoint cannot be read
 ├── NoStatistics        a network that saw no batch was asked for its statistics
 └── ExportMismatch      the exported graph does not answer as the network does
 """
@@ -20,12 +21,16 @@ class InvalidTable(TrainerError):
     """The table cannot be trained on."""
 
 
-class InvalidSetting(TrainerError):
+class InvalidSetting(TrainerError, ValueError):
     """A setting of the job is outside its range."""
 
 
 class Diverged(TrainerError):
     """The training loss stopped being a finite number."""
+
+
+class DamagedCheckpoint(TrainerError):
+    """The checkpoint that a run should be taken up from cannot be read."""
 
 
 class NoStatistics(TrainerError):
@@ -43,6 +48,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     InvalidName: USAGE,
     InvalidTable: DATA,
     Diverged: DATA,
+    DamagedCheckpoint: DATA,
     NoStatistics: SOFTWARE,
     ExportMismatch: SOFTWARE,
     OSError: IO,

@@ -1,6 +1,7 @@
-"""What a person sees while a job runs and when it is done. The only module that knows rich."""
+"""What a person sees while a job runs and when it is done. The only module that knows rich and uniplot."""
 
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,10 +9,12 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from uniplot import plot_to_string
 
 from models.repository import DEFAULT_ROOT, ModelRepository
 from trainer.job import Outcome
-from trainer.training import Epoch
+from trainer.lr_find import RangeTest
+from trainer.training import Epoch, History
 
 
 @contextmanager
@@ -38,7 +41,13 @@ def _line(epoch: Epoch) -> str:
 
 
 def _brief(epoch: Epoch) -> str:
+    assert epoch.validation is not None  # A job always has a validation part.
     return f"validation log-loss {epoch.validation.log_loss:.4f}  accuracy {epoch.validation.accuracy:.4f}"
+
+
+def _epochs(history: History) -> str:
+    ending = "interrupted; the best so far was" if history.interrupted else "the best was"
+    return f"{len(history.epochs)}, {ending} {history.best.number}"
 
 
 def show(outcome: Outcome, repository: ModelRepository) -> None:
@@ -50,7 +59,7 @@ def show(outcome: Outcome, repository: ModelRepository) -> None:
     facts.add_row("rows", f"{sum(metrics.rows for metrics in card.metrics.values())}")
     facts.add_row("features", f"{len(card.numeric)} numeric, {len(card.categorical)} categorical")
     facts.add_row("classes", ", ".join(card.classes))
-    facts.add_row("epochs", f"{len(history.epochs)}, the best was {history.best.number}")
+    facts.add_row("epochs", _epochs(history))
     facts.add_row("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's")
     facts.add_row("export", f"differs from the network by at most {outcome.difference:.1e}")
     if card.provenance.rows_without_target:
@@ -60,6 +69,8 @@ def show(outcome: Outcome, repository: ModelRepository) -> None:
         scores.add_column(heading, justify="right" if heading else "left")
     for part, metrics in card.metrics.items():
         scores.add_row(part, str(metrics.rows), f"{metrics.log_loss:.4f}", f"{metrics.accuracy:.4f}")
+    if outcome.frozen.disagreement:
+        print(f"trainer: warning: {outcome.frozen.disagreement}", file=sys.stderr)
     where = repository.root / card.name / str(outcome.version)
     console.print(f"[bold]{card.name}[/bold], version {outcome.version}, trained on {card.provenance.table}\n")
     console.print(*(Padding(part, (0, 0, 1, 2), expand=False) for part in (facts, scores)))
@@ -70,3 +81,21 @@ def _serving_command(repository: ModelRepository) -> str:
     if repository.root == DEFAULT_ROOT:
         return "python -m service"
     return f"EVENKEEL_REPOSITORY={shlex.quote(str(repository.root))} python -m service"
+
+
+def show_range_test(test: RangeTest) -> None:
+    """Draw the training loss over the learning rate on stdout, the suggested rate as a line, and say it."""
+    print(
+        plot_to_string(
+            ys=test.losses,
+            xs=test.rates,
+            x_as_log=True,
+            x_gridlines=[test.suggestion],
+            y_gridlines=[],
+            lines=True,
+            character_set="braille",
+            color=False,
+            title="training loss (nats) over learning rate",
+        )
+    )
+    print(f"Suggested: --learning-rate {test.suggestion:.1g}")

@@ -2,27 +2,41 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from trainer.arrays import Array, Labels
 from trainer.errors import Diverged
-from trainer.nn.loss import cross_entropy, cross_entropy_grad, softmax
-from trainer.nn.network import Network, batches
-from trainer.nn.optimizers import Adam
+from trainer.hyperparameters import Hyperparameters
+from trainer.nn.batches import MiniBatches
+from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy
+from trainer.nn.network import Network, State, population_moments, running_moments
+from trainer.nn.optimizers import OPTIMIZERS, Optimizer
+from trainer.nn.schedules import learning_rates
+from trainer.nn.step import Step, build_step
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Encoded:
-    """One part of the table as the network sees it: `inputs` (n, width), `labels` (n,)."""
+    """One part of the table as the network sees it: `inputs` (n, width), `labels` (n,), `weights` (n,) or None."""
 
     inputs: Array
     labels: Labels
+    weights: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: npt.NDArray[np.int64]) -> "Encoded":
+        weights = None if self.weights is None else self.weights[indices]
+        return Encoded(self.inputs[indices], self.labels[indices], weights)
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well a network does on one part. `log_loss` is in nats."""
+    """How well a network does on one part, each row counting by its weight. `log_loss` is in nats."""
 
     rows: int
     log_loss: float
@@ -31,81 +45,191 @@ class Score:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training rows. `loss` is the mean over its batches, each under the weights of its moment."""
+    """One pass over the training rows. `loss` is the mean over its batches, each under the weights of its moment.
+
+    Without a validation part there is no `validation`.
+    """
 
     number: int
     loss: float
-    validation: Score
+    validation: Score | None
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The epoch with the lowest validation log-loss so far, and the network after it."""
+
+    epoch: Epoch
+    state: State
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A run after an epoch: everything that the rest of it depends on."""
+
+    epochs: tuple[Epoch, ...]
+    best: Best | None
+    network: State
+    optimizer_steps: int
+    optimizer_memory: tuple[Array, ...]
+    generator: dict[str, Any]
+
+
+class StopTraining(Exception):
+    """Raised by who watches a run: the epoch that has just ended is the last."""
+
+
+class Checkpoint(Protocol):
+    """Where the snapshots of a run go, and where it starts from."""
+
+    def load(self) -> Snapshot | None: ...
+
+    def save(self, snapshot: Snapshot) -> None: ...
 
 
 @dataclass(frozen=True)
 class History:
-    """Every epoch of a run, and the one whose weights were kept."""
+    """Every epoch of a run, and the one whose weights were kept. An interrupted run kept the best it had."""
 
     epochs: tuple[Epoch, ...]
     best: Epoch
+    interrupted: bool = False
 
 
 def score(network: Network, part: Encoded) -> Score:
     """Measure a network on one part, with frozen statistics."""
     probabilities = network.predict(part.inputs)
-    accuracy = float((probabilities.argmax(axis=1) == part.labels).mean())
-    return Score(len(part.labels), cross_entropy(probabilities, part.labels), accuracy)
+    right = probabilities.argmax(axis=1) == part.labels
+    log_loss = cross_entropy(probabilities, part.labels, part.weights)
+    return Score(len(part), log_loss, float(np.average(right, weights=part.weights)))
 
 
 def fit(
     network: Network,
     train: Encoded,
-    validation: Encoded,
-    *,
-    batch_size: int,
-    epochs: int,
-    patience: int,
-    learning_rate: float,
+    validation: Encoded | None,
+    settings: Hyperparameters,
     rng: np.random.Generator,
-    watch: Callable[[Epoch], None],
+    *,
+    watch: Callable[[Epoch], None] = lambda _: None,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Train in place and leave the network as it was after the epoch with the lowest validation log-loss.
 
-    Stops after `patience` epochs without a new lowest. `watch` is called after every epoch.
+    Stops after `patience` epochs without a new lowest; without a validation part every epoch is run and the last one
+    kept. `watch` is called after every epoch. With a `checkpoint` every epoch is saved, and a run that it holds is
+    taken up where it ended. Ctrl-C ends the run with the best epoch so far.
 
     :raises Diverged: the loss stopped being finite.
+    :raises KeyboardInterrupt: before the first epoch was over.
     """
-    optimizer = Adam(network.values, network.grads)
-    history: list[Epoch] = []
-    best, best_state = None, network.state()
-    for number in range(1, epochs + 1):
-        loss = _train_one_epoch(network, optimizer, train, batch_size, learning_rate, rng)
-        epoch = Epoch(number, loss, score(network, validation))
-        if not np.isfinite([loss, epoch.validation.log_loss]).all():
-            raise Diverged(f"training diverged in epoch {number} (loss {loss}); a lower --learning-rate may help")
-        history.append(epoch)
-        watch(epoch)
-        if best is None or epoch.validation.log_loss < best.validation.log_loss:
-            best, best_state = epoch, network.state()
-        elif number - best.number >= patience:
-            break
-    assert best is not None  # epochs is at least 1
-    network.restore(best_state)
-    return History(tuple(history), best)
+    optimizer = build_optimizer(network, settings)
+    loss = SoftmaxCrossEntropy(network.classes, settings.label_smoothing, network.values.dtype.type)
+    step = build_step(network, loss, optimizer, clip_norm=settings.clip_norm, compiled=settings.compiled)
+    mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_size)
+    rate_of = learning_rates(
+        settings.learning_rate,
+        settings.schedule,
+        steps=settings.epochs * len(mini_batches),
+        warm_up=settings.warm_up,
+    )
+    epochs: list[Epoch] = []
+    best: Best | None = None
+    if checkpoint and (snapshot := checkpoint.load()):
+        epochs, best = list(snapshot.epochs), snapshot.best
+        _restore(snapshot, network, optimizer, rng)
+    interrupted = False
+    try:
+        while len(epochs) < settings.epochs and not _is_stale(epochs, best, settings.patience):
+            mean_loss = train_one_epoch(step, mini_batches, rate_of, rng)
+            freeze_for_validation(network, train, settings)
+            epoch = Epoch(len(epochs) + 1, mean_loss, score(network, validation) if validation else None)
+            check_finite(epoch)
+            epochs.append(epoch)
+            best = _better(best, epoch, network)
+            if checkpoint:
+                checkpoint.save(_snapshot(epochs, best, network, optimizer, rng))
+            watch(epoch)
+    except StopTraining:
+        pass
+    except KeyboardInterrupt:
+        if not epochs:
+            raise
+        interrupted = True
+    if best:
+        network.restore(best.state)
+    return History(tuple(epochs), best.epoch if best else epochs[-1], interrupted)
 
 
-def _train_one_epoch(
-    network: Network,
-    optimizer: Adam,
-    train: Encoded,
-    batch_size: int,
-    learning_rate: float,
-    rng: np.random.Generator,
+def build_optimizer(network: Network, settings: Hyperparameters) -> Optimizer:
+    """The update rule that the settings name, over the parameters of the network."""
+    return OPTIMIZERS[settings.optimizer](
+        network.values,
+        network.grads,
+        beta1=settings.beta1,
+        beta2=settings.beta2,
+        weight_decay=settings.weight_decay,
+        decayed=network.decayed,
+    )
+
+
+def freeze_for_validation(network: Network, train: Encoded, settings: Hyperparameters) -> None:
+    """Freeze the statistics that a model of this moment would be published with."""
+    if settings.statistics == "population":
+        network.freeze(population_moments(network, train.inputs, settings.batch_size, train.weights))
+    else:
+        network.freeze(running_moments(network))
+
+
+def train_one_epoch(
+    step: Step, mini_batches: MiniBatches, rate_of: Callable[[int], float], rng: np.random.Generator
 ) -> float:
-    order = rng.permutation(len(train.labels))
-    total = 0.0
-    for batch in batches(len(order), batch_size):
-        chosen = order[batch]
-        labels = train.labels[chosen]
-        probabilities = softmax(network.forward(train.inputs[chosen], training=True))
-        total += cross_entropy(probabilities, labels) * len(labels)
-        network.backward(cross_entropy_grad(probabilities, labels))
-        network.track()
-        optimizer.step(learning_rate)
-    return total / len(order)
+    """Take a step on every mini-batch and return the mean loss, each under the weights of its moment."""
+    total = rows = 0.0
+    # An overflow shows in the loss, which is looked at; a warning on top would tell nobody anything.
+    with np.errstate(all="ignore"):
+        for inputs, labels, weights in mini_batches.shuffled(rng):
+            total += step(inputs, labels, weights, rate_of(step.optimizer.steps)) * weights.total
+            rows += weights.total
+    return total / rows
+
+
+def check_finite(epoch: Epoch) -> None:
+    """Stop a run that has left the numbers.
+
+    :raises Diverged: a loss is no finite number.
+    """
+    log_loss = epoch.validation.log_loss if epoch.validation else 0.0
+    if not np.isfinite([epoch.loss, log_loss]).all():
+        raise Diverged(
+            f"training diverged in epoch {epoch.number} (loss {epoch.loss}); a lower --learning-rate may help, "
+            "and `python -m trainer lr-find` suggests one"
+        )
+
+
+def _better(best: Best | None, epoch: Epoch, network: Network) -> Best | None:
+    """The best epoch so far, this one counted in; of two that are equal, the first."""
+    if epoch.validation is None:
+        return None
+    if best and best.epoch.validation and best.epoch.validation.log_loss <= epoch.validation.log_loss:
+        return best
+    return Best(epoch, network.state())
+
+
+def _is_stale(epochs: list[Epoch], best: Best | None, patience: int) -> bool:
+    return best is not None and epochs[-1].number - best.epoch.number >= patience
+
+
+def _snapshot(
+    epochs: list[Epoch], best: Best | None, network: Network, optimizer: Optimizer, rng: np.random.Generator
+) -> Snapshot:
+    generator = dict(rng.bit_generator.state)
+    return Snapshot(tuple(epochs), best, network.state(), optimizer.steps, optimizer.memory, generator)
+
+
+def _restore(snapshot: Snapshot, network: Network, optimizer: Optimizer, rng: np.random.Generator) -> None:
+    network.restore(snapshot.network)
+    optimizer.steps = snapshot.optimizer_steps
+    for memory, saved in zip(optimizer.memory, snapshot.optimizer_memory, strict=True):
+        memory[:] = saved
+    rng.bit_generator.state = snapshot.generator

@@ -126,7 +126,25 @@ def test_what_cannot_be_read_or_written_leaves_with_74(
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--batch-size", "1"], "--batch-size should be greater than or equal to 2, not '1'"),
+        (["--batch-size", "0"], "--batch-size should be greater than or equal to 1, not '0'"),
+        (["--batch-size", "1"], "--batch-size must be at least 2 with batch norm: one row has no variance"),
+        (["--activation", "step"], "--activation should be 'relu', 'leaky_relu', 'elu', 'selu', 'silu', 'sigmoid' or"),
+        (["--batch-norm", "yes"], "--batch-norm should be 'before', 'after' or 'none', not 'yes'"),
+        (["--dropout", "1"], "--dropout should be less than 1, not '1'"),
+        (["--optimizer", "lbfgs"], "--optimizer should be 'sgd', 'momentum', 'nesterov', 'rmsprop', 'adam' or 'adamw'"),
+        (["--beta1", "1"], "--beta1 should be less than 1, not '1'"),
+        (["--beta2", "0.9", "--optimizer", "sgd"], "--beta2 means nothing to sgd; it belongs to rmsprop, adam, adamw"),
+        (["--weight-decay", "-1"], "--weight-decay should be greater than or equal to 0, not '-1'"),
+        (["--schedule", "linear"], "--schedule should be 'constant', 'step', 'cosine' or 'coslog4'"),
+        (["--warm-up", "1"], "--warm-up should be less than 1, not '1'"),
+        (["--patience", "0"], "--patience should be greater than or equal to 1, not '0'"),
+        (["--label-smoothing", "1"], "--label-smoothing should be less than 1, not '1'"),
+        (["--clip-norm", "0"], "--clip-norm should be greater than 0, not '0'"),
+        (["--class-weight", "rare"], "--class-weight should be 'none' or 'balanced', not 'rare'"),
+        (["--statistics", "exact"], "--statistics should be 'running', 'population' or 'auto', not 'exact'"),
+        (["--epsilon", "0"], "--epsilon should be greater than 0, not '0'"),
+        (["--compiled", "maybe"], "--compiled should be a valid boolean"),
+        (["--seed", "-1"], "--seed should be greater than or equal to 0, not '-1'"),
         (["--learning-rate", "nan"], "--learning-rate should be"),
         (["--epochs", "many"], "--epochs should be a valid integer"),
         (["--hidden", "64,-1"], "--hidden should be greater than or equal to 1, not '-1'"),
@@ -161,3 +179,59 @@ def test_wrong_usage_leaves_with_64(arguments: list[str]) -> None:
     """EX_USAGE."""
     with pytest.raises(SystemExit, match="64"):
         main(arguments)
+
+
+def test_lr_find_draws_a_curve_and_suggests(penguins: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A rate between the extremes, as a flag to copy; nothing is published."""
+    assert main(["lr-find", str(penguins), "--target", "species"]) == 0
+
+    output = capsys.readouterr().out
+    assert "training loss (nats) over learning rate" in output
+    assert 1e-4 < float(output.split("--learning-rate ")[1]) < 1e-1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_weight_column_weighs_and_is_no_feature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows of weight 0 are as if they were not there."""
+    rows = [f"{number},{'ab'[number % 2]},{number % 3}" for number in range(60)]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["x,species,times", *rows]))
+
+    assert fit(table, tmp_path / "store", "--weight", "times", "--epochs", "2") == 0
+    card = json.loads((tmp_path / "store/penguins/1/card.json").read_bytes())
+    assert [feature["name"] for feature in card["features"]] == ["x"]
+    assert sum(metrics["rows"] for metrics in card["metrics"].values()) == 40
+    assert "40" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        (["1", "-2"], "row 2 of the rows with a target, column 'times': a weight must be 0 or more, not -2.0"),
+        (["1", ""], "a weight must be 0 or more, not missing"),
+        (["1", "often"], "the weights in column 'times' must be numbers"),
+        (["0", "0"], "every weight in column 'times' is 0; at least one row must count"),
+    ],
+)
+def test_unfit_weights_are_refused(
+    tmp_path: Path, cells: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sentence names the row and the rule."""
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["x,species,times", *(f"{number},ab,{cell}" for number, cell in enumerate(cells))]))
+
+    assert fit(table, tmp_path / "store", "--weight", "times") == 65
+    assert sentence in capsys.readouterr().err
+
+
+def test_statistics_that_disagree_are_warned_of(
+    penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Dropout makes them; the card holds both, and what the network reached under each."""
+    assert fit(penguins, tmp_path, "--dropout", "0.6", "--epochs", "8", "--statistics", "auto") == 0
+
+    assert "trainer: warning: running and population statistics disagree" in capsys.readouterr().err
+    frozen = json.loads((tmp_path / "penguins/1/card.json").read_bytes())["frozen_statistics"]
+    losses = frozen["validation_log_loss"]
+    assert frozen["source"] == min(losses, key=losses.get)
+    assert abs(losses["running"] - losses["population"]) > 0.01

@@ -12,7 +12,9 @@ from trainer.errors import ExportMismatch, NoStatistics
 from trainer.export.gate import check_export, edge_rows
 from trainer.export.graph import reference_predict, to_onnx
 from trainer.job import Outcome
-from trainer.nn.network import build_network
+from trainer.nn.activations import ACTIVATIONS
+from trainer.nn.architecture import Architecture, build_network
+from trainer.nn.network import population_moments
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +92,24 @@ def test_the_file_alone_tells_a_stranger_everything(model: bytes, outcome: Outco
     assert ModelCard.model_validate(metadata) == outcome.card.model_copy(update={"files": {}})
 
 
+@pytest.mark.parametrize("place", ["before", "after", "none"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_kind_of_layer_is_exported(activation: str, place: str, outcome: Outcome, examples: Examples) -> None:
+    """Any activation, batch norm before, after or nowhere, dropout: the graph answers as the network, within 1e-5."""
+    rng = np.random.default_rng(0)
+    width = outcome.classifier.encoder.width
+    network = build_network(Architecture(width, (6, 5), 3, activation, place, dropout=0.2), rng)  # type: ignore[arg-type]
+    network.values += 0.3 * rng.normal(size=network.values.shape).astype(np.float32)
+    network.freeze(population_moments(network, outcome.classifier.encoder.encode(examples.rows), 64))
+    classifier = replace(outcome.classifier, network=network)
+
+    assert check_export(to_onnx(classifier, {}), classifier, examples.rows, rng) <= 1e-5
+
+
 def test_a_network_that_saw_no_batch_cannot_be_exported(outcome: Outcome) -> None:
     """It has nothing to freeze."""
     width = outcome.classifier.encoder.width
-    blank = build_network(width, (4,), np.array([1, 1, 1]), epsilon=1e-5, ewma_decay=0.9, rng=np.random.default_rng(0))
+    blank = build_network(Architecture(width, (4,), 3), np.random.default_rng(0))
 
     with pytest.raises(NoStatistics):
         to_onnx(replace(outcome.classifier, network=blank), {})

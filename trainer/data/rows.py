@@ -67,17 +67,19 @@ class Rows:
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows with their classes: `labels` (n,) indexes `classes`."""
+    """Rows with their classes: `labels` (n,) indexes `classes`; `weights` (n,) say how much each row counts."""
 
     rows: Rows
     labels: Labels
     classes: tuple[str, ...]
+    weights: Array | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: npt.NDArray[np.int64]) -> "Examples":
-        return Examples(self.rows.take(indices), self.labels[indices], self.classes)
+        weights = None if self.weights is None else self.weights[indices]
+        return Examples(self.rows.take(indices), self.labels[indices], self.classes, weights)
 
 
 def _decimal(value: np.float32) -> float | None:

@@ -30,29 +30,34 @@ class Table:
     sha256: str
 
 
-def read_table(path: Path, target: str, drop: Sequence[str] = ()) -> Table:
-    """Read a CSV file whose column `target` holds the class.
+def read_table(path: Path, target: str, drop: Sequence[str] = (), weight: str | None = None) -> Table:
+    """Read a CSV file whose column `target` holds the class and `weight`, if there is one, how much a row counts.
 
     Numbers become numeric features, everything else categorical ones. Empty cells and the spellings in `MISSING` are
-    missing; a row whose target is missing is left out.
+    missing; a row whose target is missing, or whose weight is 0, is left out.
 
     :raises InvalidTable: the file is no table that can be trained on; the sentence names the line or the column.
     :raises OSError: the file cannot be read.
     """
     data = path.read_bytes()
     names = column_names(path, data)
-    for name in (target, *drop):
+    for name in (target, *drop, *([weight] if weight else [])):
         if name not in names:
             raise InvalidTable(f"{path} has no column '{name}'; its columns are {', '.join(names)}")
-    if target in drop:
-        raise InvalidTable(f"column '{target}' is the target and cannot be dropped")
+    if target in (*drop, weight):
+        raise InvalidTable(f"column '{target}' is the target and cannot be dropped or weigh the rows")
     arrow = _parse(path, data, target)
     labelled = arrow.filter(pc.is_valid(arrow[target]))
+    without_target = len(arrow) - len(labelled)
     if not len(labelled):
         raise InvalidTable(f"{path}: no row has a value in the target column '{target}'")
+    weights = None
+    if weight:
+        weights = _weights(path, weight, labelled[weight])
+        labelled, weights = labelled.filter(pa.array(weights > 0)), weights[weights > 0]
     labels, classes = _labels(path, labelled, target)
-    rows = _rows(path, labelled.drop_columns([target, *set(drop)]))
-    return Table(Examples(rows, labels, classes), len(arrow) - len(labelled), hashlib.sha256(data).hexdigest())
+    rows = _rows(path, labelled.drop_columns(list({target, *drop, *([weight] if weight else [])})))
+    return Table(Examples(rows, labels, classes, weights), without_target, hashlib.sha256(data).hexdigest())
 
 
 def _parse(path: Path, data: bytes, target: str) -> pa.Table:
@@ -125,6 +130,22 @@ def _numbers(path: Path, name: str, cells: pa.ChunkedArray) -> Array:
             f"{path}, row {row + 1} of data, column '{name}': {values[row]:g} does not fit in a 32-bit float"
         )
     return values.astype(np.float32)
+
+
+def _weights(path: Path, name: str, cells: pa.ChunkedArray) -> Array:
+    if not _is_number(cells):
+        raise InvalidTable(f"{path}: the weights in column '{name}' must be numbers")
+    weights = _numbers(path, name, cells)
+    unfit = ~(weights >= 0)
+    if unfit.any():
+        row = int(np.argmax(unfit))
+        raise InvalidTable(
+            f"{path}, row {row + 1} of the rows with a target, column '{name}': a weight must be 0 or more, "
+            f"not {'missing' if np.isnan(weights[row]) else weights[row]}"
+        )
+    if not weights.any():
+        raise InvalidTable(f"{path}: every weight in column '{name}' is 0; at least one row must count")
+    return weights
 
 
 def _categories(path: Path, name: str, cells: pa.ChunkedArray) -> tuple[Codes, tuple[str, ...]]:

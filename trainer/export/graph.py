@@ -1,7 +1,8 @@
 """The ONNX graph of a classifier: raw values in, label and probabilities out. The only module that knows onnx.
 
 Opset 17, ai.onnx.ml 3 and IR 8 load in every onnxruntime since 1.13. A hidden layer is MatMul → BatchNormalization →
-Relu, so that the frozen statistics can be read in the file; onnxruntime fuses the three into one product as it loads.
+activation, so that the frozen statistics can be read in the file; onnxruntime fuses the three into one product as it
+loads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,24 +18,37 @@ from trainer.arrays import Array
 from trainer.classifier import Classifier
 from trainer.data.encoder import Encoder
 from trainer.data.rows import Rows
+from trainer.nn.activations import Activation, Elu, LeakyRelu, Relu, Selu, Sigmoid, Silu, Tanh
 from trainer.nn.batch_norm import BatchNorm
-from trainer.nn.layers import Layer, Linear, Relu
+from trainer.nn.layers import Dropout, Layer, Linear
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
 
+ACTIVATIONS: dict[type[Activation], tuple[str, dict[str, Any]]] = {
+    Relu: ("Relu", {}),
+    LeakyRelu: ("LeakyRelu", {"alpha": LeakyRelu.alpha}),
+    Elu: ("Elu", {"alpha": 1.0}),
+    Selu: ("Selu", {"alpha": Selu.alpha, "gamma": Selu.scale}),
+    Sigmoid: ("Sigmoid", {}),
+    Tanh: ("Tanh", {}),
+}
 
-class _Graph:
+
+class Graph:
     """Nodes and constants in the order they were added; every method returns the name of what it made."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
     def constant(self, name: str, value: npt.NDArray[np.generic]) -> str:
+        name = self.prefix + name
         self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def node(self, operator: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any) -> str:
+        output = self.prefix + output
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
         return output
 
@@ -45,9 +59,9 @@ def to_onnx(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
     Inputs `numeric` float32 (N, p), NaN meaning missing, and `categorical` string (N, q), those that exist; outputs
     `label` string (N,) and `probabilities` float32 (N, classes). The same classifier gives the same bytes.
     """
-    graph = _Graph()
+    graph = Graph()
     encoded, inputs = _write_encoder(graph, classifier.encoder)
-    logits = _write_layers(graph, classifier.network.layers, encoded)
+    logits = write_layers(graph, classifier.network.layers, encoded)
     graph.node("Softmax", [logits], "probabilities", axis=1)
     _write_label(graph, classifier.classes)
     outputs = [
@@ -74,7 +88,7 @@ def reference_predict(model: bytes, rows: Rows) -> tuple[list[str], Array]:
     return np.asarray(label).tolist(), np.asarray(probabilities)
 
 
-def _write_encoder(graph: _Graph, encoder: Encoder) -> tuple[str, list[onnx.ValueInfoProto]]:
+def _write_encoder(graph: Graph, encoder: Encoder) -> tuple[str, list[onnx.ValueInfoProto]]:
     inputs, parts = [], []
     if columns := len(encoder.mean):
         inputs.append(helper.make_tensor_value_info("numeric", TensorProto.FLOAT, ["N", columns]))
@@ -85,7 +99,7 @@ def _write_encoder(graph: _Graph, encoder: Encoder) -> tuple[str, list[onnx.Valu
     return graph.node("Concat", parts, "encoded", axis=1), inputs
 
 
-def _write_numeric(graph: _Graph, encoder: Encoder) -> str:
+def _write_numeric(graph: Graph, encoder: Encoder) -> str:
     missing = graph.node("IsNaN", ["numeric"], "numeric/missing")
     imputed = graph.node("Where", [missing, graph.constant("median", encoder.median), "numeric"], "numeric/imputed")
     raised = graph.node("Max", [imputed, graph.constant("lower", encoder.lower)], "numeric/raised")
@@ -94,7 +108,7 @@ def _write_numeric(graph: _Graph, encoder: Encoder) -> str:
     return graph.node("Mul", [centred, graph.constant("scale", encoder.scale)], "numeric/standardised")
 
 
-def _write_one_hot(graph: _Graph, index: int, known: Sequence[str]) -> str:
+def _write_one_hot(graph: Graph, index: int, known: Sequence[str]) -> str:
     position = graph.constant(f"categorical/{index}/position", np.array(index, np.int64))
     column = graph.node("Gather", ["categorical", position], f"categorical/{index}", axis=1)
     # zeros=1: a text that training has not seen is all zeros instead of an error.
@@ -108,7 +122,11 @@ def _write_one_hot(graph: _Graph, index: int, known: Sequence[str]) -> str:
     )
 
 
-def _write_layers(graph: _Graph, layers: Sequence[Layer], inputs: str) -> str:
+def write_layers(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
+    """Write the layers of a frozen network and return the name of the logits.
+
+    :raises NoStatistics: a batch-norm layer has nothing frozen.
+    """
     for index, layer in enumerate(layers):
         output = f"layer{index}"
         match layer:
@@ -116,33 +134,40 @@ def _write_layers(graph: _Graph, layers: Sequence[Layer], inputs: str) -> str:
                 inputs = _write_linear(graph, layer, inputs, output)
             case BatchNorm():
                 inputs = _write_batch_norm(graph, layer, inputs, output)
-            case Relu():
-                inputs = graph.node("Relu", [inputs], f"{output}/relu")
+            case Silu():
+                gate = graph.node("Sigmoid", [inputs], f"{output}/sigmoid")
+                inputs = graph.node("Mul", [inputs, gate], f"{output}/silu")
+            case Activation():
+                operator, attributes = ACTIVATIONS[type(layer)]
+                inputs = graph.node(operator, [inputs], f"{output}/{operator.lower()}", **attributes)
+            case Dropout():
+                pass  # It does nothing at test time.
             case _:
                 raise TypeError(f"no ONNX operator is known for {type(layer).__name__}")
     return inputs
 
 
-def _write_linear(graph: _Graph, layer: Linear, inputs: str, output: str) -> str:
-    weight = graph.constant(f"{output}/weight", layer.weight.value)
+def _write_linear(graph: Graph, layer: Linear, inputs: str, output: str) -> str:
+    weight = graph.constant(f"{output}/weight", layer.weight.value.astype(np.float32))
     if layer.bias is None:
         return graph.node("MatMul", [inputs, weight], f"{output}/matmul")
-    return graph.node("Gemm", [inputs, weight, graph.constant(f"{output}/bias", layer.bias.value)], f"{output}/gemm")
+    bias = graph.constant(f"{output}/bias", layer.bias.value.astype(np.float32))
+    return graph.node("Gemm", [inputs, weight, bias], f"{output}/gemm")
 
 
-def _write_batch_norm(graph: _Graph, layer: BatchNorm, inputs: str, output: str) -> str:
+def _write_batch_norm(graph: Graph, layer: BatchNorm, inputs: str, output: str) -> str:
     frozen = layer.moments
     constants = {
         "gamma": layer.gamma.value,
         "beta": layer.beta.value,
-        "mean": frozen.mean.astype(np.float32),
-        "variance": frozen.variance.astype(np.float32),
+        "mean": frozen.mean,
+        "variance": frozen.variance,
     }
-    names = [graph.constant(f"{output}/{name}", value) for name, value in constants.items()]
+    names = [graph.constant(f"{output}/{name}", value.astype(np.float32)) for name, value in constants.items()]
     return graph.node("BatchNormalization", [inputs, *names], f"{output}/batch_norm", epsilon=layer.epsilon)
 
 
-def _write_label(graph: _Graph, classes: Sequence[str]) -> None:
+def _write_label(graph: Graph, classes: Sequence[str]) -> None:
     index = graph.node("ArgMax", ["probabilities"], "index", axis=1, keepdims=0)
     graph.node(
         "LabelEncoder",

@@ -3,6 +3,8 @@
 import numpy as np
 
 from trainer.arrays import Array, Labels
+from trainer.nn.buffers import Buffer
+from trainer.nn.weights import BatchWeights
 
 
 def softmax(logits: Array) -> Array:
@@ -12,15 +14,56 @@ def softmax(logits: Array) -> Array:
     return exponentials
 
 
-def cross_entropy(probabilities: Array, labels: Labels) -> float:
-    """The mean of -log p(true class), in nats."""
+def cross_entropy(probabilities: Array, labels: Labels, weights: Array | None = None) -> float:
+    """The mean of -log p(true class), in nats; `weights` (n,) say how much each row counts."""
     chosen = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean(dtype=np.float64))
+    losses = -np.log(np.maximum(chosen, np.finfo(np.float32).tiny), dtype=np.float64)
+    return float(np.average(losses, weights=weights))
 
 
-def cross_entropy_grad(probabilities: Array, labels: Labels) -> Array:
-    """The gradient of the mean cross-entropy by the logits: (p - onehot(label)) / n."""
-    grad = probabilities.copy()
-    grad[np.arange(len(labels)), labels] -= 1
-    grad /= np.float32(len(labels))
-    return grad
+class SoftmaxCrossEntropy:
+    """The mean over a batch of -Σ target log softmax(logits), in nats.
+
+    The target of a label is 1 for its class; with label smoothing s it is 1 - s + s / C there and s / C elsewhere
+    (Szegedy et al. 2016, section 7).
+    """
+
+    def __init__(self, classes: int, smoothing: float = 0.0, dtype: type[np.floating] = np.float32) -> None:
+        self.targets: Array = ((1.0 - smoothing) * np.eye(classes) + smoothing / classes).astype(dtype)
+        self._ones = np.ones(classes, dtype)
+        self._difference, self._taken, self._product = Buffer(), Buffer(), Buffer()
+        self._rows = np.empty(0, dtype)
+        self._columns = np.empty((0, 0), dtype)
+        self._weights: BatchWeights
+        self._probabilities: Array
+        self._target: Array
+
+    def forward(self, logits: Array, labels: Labels, weights: BatchWeights) -> float:
+        """The loss of logits (n, classes) and labels (n,)."""
+        if len(self._rows) != len(logits):
+            self._rows = np.empty(len(logits), logits.dtype)
+        rows, column, work = self._rows, self._rows[:, np.newaxis], self._product.like(logits)
+        self._weights = weights
+        # The largest of each row, taken over a transposed copy: along a short axis numpy is slow.
+        if self._columns.shape != (logits.shape[1], len(logits)):
+            self._columns = np.empty((logits.shape[1], len(logits)), logits.dtype)
+        np.copyto(self._columns, logits.T)
+        np.maximum.reduce(self._columns, axis=0, out=rows)
+        shifted = np.subtract(logits, column, out=self._difference.like(logits))
+        # Out of range cannot happen, and numpy's check of it would go through a copy.
+        target = self._target = np.take(self.targets, labels, axis=0, out=self._taken.like(logits), mode="clip")
+        # -Σ t log p = log Σ exp(l) - Σ t l, because Σ t = 1.
+        np.multiply(target, shifted, out=work)
+        chosen = np.dot(np.dot(work, self._ones, out=rows), weights.shares)
+        exponentials = np.exp(shifted, out=shifted)
+        np.dot(exponentials, self._ones, out=rows)
+        self._probabilities = np.divide(exponentials, column, out=exponentials)
+        np.log(rows, out=rows)
+        return float(np.dot(rows, weights.shares) - chosen)
+
+    def backward(self) -> Array:
+        """The gradient by the logits: share (p - target)."""
+        grad = np.subtract(self._probabilities, self._target, out=self._probabilities)
+        equal = self._weights.equal_share
+        grad *= self._weights.shares[:, np.newaxis] if equal is None else equal
+        return grad

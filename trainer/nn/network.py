@@ -1,7 +1,6 @@
 """The network: layers in order over one flat vector of parameters."""
 
-import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +8,13 @@ import numpy.typing as npt
 
 from trainer.arrays import Array
 from trainer.nn.batch_norm import BatchNorm
-from trainer.nn.layers import Layer, Linear, Relu
+from trainer.nn.batches import batches
+from trainer.nn.layers import Dropout, Layer, Linear
 from trainer.nn.loss import softmax
 from trainer.nn.statistics import Moments, PopulationMoments, RunningMoments
+from trainer.nn.weights import BatchWeights
+
+ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -19,21 +22,25 @@ class State:
     """All that training changes in a network, as it was at one moment."""
 
     values: Array
-    running: tuple[RunningMoments, ...]
+    running_sums: Array
+    running_batches: int
 
 
 class Network:
     """A stack of layers from inputs (n, inputs) to logits (n, classes).
 
-    `values` and `grads` hold every parameter and every gradient end to end; the layers work on views of them, so an
-    optimizer is one pass over two vectors.
+    `values` and `grads` hold every parameter and every gradient end to end, those that weight decay pulls on first; the
+    layers work on views of them, so an optimizer is one pass over two vectors. The statistics of the batch-norm layers
+    stand end to end in the same way: the last batch's in `batch_moments` (2, units), their average in `running`.
     """
 
-    def __init__(self, layers: Sequence[Layer], dtype: npt.DTypeLike = np.float32) -> None:
+    def __init__(self, layers: Sequence[Layer], *, ewma_decay: float = 0.9, dtype: npt.DTypeLike = np.float32) -> None:
         self.layers = tuple(layers)
         parameters = [parameter for layer in self.layers for parameter in layer.parameters]
+        parameters.sort(key=lambda parameter: not parameter.decays)
         self.values: Array = np.concatenate([parameter.value.ravel() for parameter in parameters], dtype=dtype)
         self.grads: Array = np.zeros_like(self.values)
+        self.decayed = sum(parameter.value.size for parameter in parameters if parameter.decays)
         start = 0
         for parameter in parameters:
             end = start + parameter.value.size
@@ -41,15 +48,32 @@ class Network:
                 flat[start:end].reshape(parameter.value.shape) for flat in (self.values, self.grads)
             )
             start = end
+        self.batch_norms = tuple(layer for layer in self.layers if isinstance(layer, BatchNorm))
+        self.running = RunningMoments(sum(layer.units for layer in self.batch_norms), ewma_decay)
+        self.batch_moments: Array = np.zeros(self.running.sums.shape, self.values.dtype)
+        for layer, (mean, variance) in zip(self.batch_norms, self.by_layer(self.batch_moments), strict=True):
+            layer.leave_statistics_in(mean, variance)
 
     @property
-    def batch_norms(self) -> tuple[BatchNorm, ...]:
-        return tuple(layer for layer in self.layers if isinstance(layer, BatchNorm))
+    def classes(self) -> int:
+        """How many logits a row gets."""
+        last = self.layers[-1]
+        assert isinstance(last, Linear)
+        return int(last.weight.value.shape[1])
 
-    def forward(self, inputs: Array, *, training: bool) -> Array:
-        """Logits (n, classes). The call says which statistics batch norm uses: the batch's own, or the frozen ones."""
+    def by_layer(self, moments: Array | Moments) -> list[Moments]:
+        """Cut means and variances that stand end to end into those of each batch-norm layer."""
+        ends = np.cumsum([layer.units for layer in self.batch_norms])
+        mean, variance = moments
+        return [
+            Moments(mean[end - layer.units : end], variance[end - layer.units : end])
+            for layer, end in zip(self.batch_norms, ends, strict=True)
+        ]
+
+    def forward(self, inputs: Array, weights: BatchWeights) -> Array:
+        """Logits (n, classes) of a training batch, normalised with the batch's own statistics."""
         for layer in self.layers:
-            inputs = layer.forward(inputs, training=training)
+            inputs = layer.forward(inputs, weights)
         return inputs
 
     def backward(self, grad: Array) -> None:
@@ -57,75 +81,62 @@ class Network:
         for layer in reversed(self.layers):
             grad = layer.backward(grad)
 
-    def track(self) -> None:
-        """Let every running average take in the last training batch."""
-        for layer in self.batch_norms:
-            layer.track()
+    def track(self, weights: BatchWeights) -> None:
+        """Let the running averages take in the last training batch."""
+        if self.batch_norms:
+            self.running.update(self.batch_moments, weights.bessel)
+
+    def freeze(self, moments: Moments) -> None:
+        """Fix the statistics of inference: means and variances of all batch-norm layers, end to end."""
+        for layer, frozen in zip(self.batch_norms, self.by_layer(moments), strict=True):
+            layer.frozen = frozen
 
     def predict(self, inputs: Array) -> Array:
-        """Class probabilities (n, classes) with frozen statistics."""
-        return softmax(self.forward(inputs, training=False))
+        """Class probabilities (n, classes) with frozen statistics.
 
-    def freeze(self, moments: Sequence[Moments]) -> None:
-        """Fix the statistics of inference, one pair of moments a batch-norm layer."""
-        for layer, frozen in zip(self.batch_norms, moments, strict=True):
-            layer.frozen = frozen
+        :raises NoStatistics: nothing was frozen yet.
+        """
+        parts = [self._infer(inputs[start : start + ROWS_AT_ONCE]) for start in range(0, len(inputs), ROWS_AT_ONCE)]
+        return np.concatenate(parts)
+
+    def _infer(self, inputs: Array) -> Array:
+        for layer in self.layers:
+            inputs = layer.infer(inputs)
+        return softmax(inputs)
 
     def state(self) -> State:
         """A copy of all that training changes."""
-        return State(self.values.copy(), tuple(copy.deepcopy(layer.running) for layer in self.batch_norms))
+        return State(self.values.copy(), self.running.sums.copy(), self.running.batches)
 
     def restore(self, state: State) -> None:
         """Go back to a state taken before."""
         self.values[:] = state.values
-        for layer, running in zip(self.batch_norms, state.running, strict=True):
-            layer.running = copy.deepcopy(running)
+        self.running.sums[:] = state.running_sums
+        self.running.batches = state.running_batches
 
 
-def build_network(
-    inputs: int,
-    hidden: Sequence[int],
-    class_counts: npt.NDArray[np.integer],
-    *,
-    epsilon: float,
-    ewma_decay: float,
-    rng: np.random.Generator,
-) -> Network:
-    """Linear → BatchNorm → ReLU for each width in `hidden`, then Linear to one logit a class.
-
-    The last layer starts at the classes' shares in training, whatever the inputs: the first loss is the entropy of the
-    classes, and the first steps are not spent on finding it.
-    """
-    layers: list[Layer] = []
-    for units in hidden:
-        layers += [Linear(inputs, units, rng), BatchNorm(units, epsilon, ewma_decay), Relu()]
-        inputs = units
-    layers.append(Linear(inputs, len(class_counts), None, bias=np.log(class_counts / class_counts.sum())))
-    return Network(layers)
+def running_moments(network: Network) -> Moments:
+    """The running averages of all batch-norm layers, end to end; empty for a network without any."""
+    if not network.batch_norms:
+        return Moments(np.empty(0), np.empty(0))
+    return network.running.moments()
 
 
-def batches(rows: int, size: int) -> Iterator[slice]:
-    """Cut `rows` rows into batches of `size`; a single row left over joins the batch before it.
-
-    One row has no variance, so batch norm cannot train on it.
-    """
-    start = 0
-    while start < rows:
-        end = start + size if rows - start > size + 1 else rows
-        yield slice(start, end)
-        start = end
-
-
-def measure_population(network: Network, inputs: Array, batch_size: int) -> list[Moments]:
-    """One pass over the training rows with fixed weights: the moments of each batch-norm layer's z.
+def population_moments(network: Network, inputs: Array, batch_size: int, weights: Array | None = None) -> Moments:
+    """One pass over the training rows with fixed weights: the moments of each batch-norm layer's inputs, end to end.
 
     Every layer sees what it saw in training, batches normalised with their own statistics (Ioffe & Szegedy 2015,
-    Algorithm 2, steps 7 to 11); merged, the batches give the exact moments of all rows.
+    Algorithm 2, steps 7 to 11), but for dropout, which is off as it will be at test time (Li et al. 2019). Merged, the
+    batches give the exact moments of all rows.
     """
-    population = [PopulationMoments(layer.units) for layer in network.batch_norms]
+    population = PopulationMoments(network.batch_moments.shape[1])
+    if not network.batch_norms:
+        return Moments(np.empty(0), np.empty(0))
+    layers = [layer for layer in network.layers if not isinstance(layer, Dropout)]
     for batch in batches(len(inputs), batch_size):
-        network.forward(inputs[batch], training=True)
-        for layer, moments in zip(network.batch_norms, population, strict=True):
-            mean, variance = layer.batch_mean.astype(np.float64), layer.batch_variance.astype(np.float64)
-            moments.merge(layer.batch_rows, mean, variance)
-    return [moments.moments() for moments in population]
+        values = inputs[batch]
+        counted = BatchWeights.equal(len(values), values.dtype) if weights is None else BatchWeights.of(weights[batch])
+        for layer in layers:
+            values = layer.forward(values, counted)
+        population.merge(counted.total, *network.batch_moments)
+    return population.moments()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trainer.arrays import Array
 from trainer.errors import NoStatistics
 
 Vector = npt.NDArray[np.float64]
@@ -27,13 +28,16 @@ class RunningMoments:
     def __init__(self, units: int, decay: float) -> None:
         self.decay = decay
         self.batches = 0
-        self._mean = np.zeros(units)
-        self._variance = np.zeros(units)
+        # Σ decay**(t - i) · batch i, without the factor 1 - decay that every term shares: one product a batch less.
+        self.sums = np.zeros((2, units))
+        self._batch = np.empty((2, units))
 
-    def update(self, mean: Vector, variance: Vector) -> None:
-        """Take in one batch: its mean and its unbiased variance."""
-        self._mean += (1.0 - self.decay) * (mean - self._mean)
-        self._variance += (1.0 - self.decay) * (variance - self._variance)
+    def update(self, moments: Array, bessel: float) -> None:
+        """Take in one batch: its means and population variances, (2, units), and what makes the latter unbiased."""
+        self._batch[:] = moments
+        self._batch[1] *= bessel
+        self.sums *= self.decay
+        self.sums += self._batch
         self.batches += 1
 
     def moments(self) -> Moments:
@@ -43,23 +47,23 @@ class RunningMoments:
         """
         if not self.batches:
             raise NoStatistics("a batch-norm layer that has seen no batch has no statistics; train the network first")
-        weight = 1.0 - self.decay**self.batches
-        return Moments(self._mean / weight, self._variance / weight)
+        mean, variance = self.sums * ((1.0 - self.decay) / (1.0 - self.decay**self.batches))
+        return Moments(mean, variance)
 
 
 class PopulationMoments:
     """Exact mean and unbiased variance of all rows, merged batch by batch (Chan, Golub & LeVeque 1979)."""
 
     def __init__(self, units: int) -> None:
-        self._rows = 0
+        self._rows = 0.0
         self._mean = np.zeros(units)
         self._squares = np.zeros(units)
 
-    def merge(self, rows: int, mean: Vector, variance: Vector) -> None:
-        """Take in one batch: its size, its mean, and its population variance."""
+    def merge(self, rows: float, mean: Array, variance: Array) -> None:
+        """Take in one batch: how many rows it stands for, its mean, and its population variance."""
         total = self._rows + rows
         shift = mean - self._mean
-        self._squares += variance * rows + shift**2 * (self._rows * rows / total)
+        self._squares += variance.astype(np.float64) * rows + shift**2 * (self._rows * rows / total)
         self._mean += shift * (rows / total)
         self._rows = total
 

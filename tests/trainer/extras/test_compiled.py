@@ -1,0 +1,149 @@
+"""The compiled step against the numpy one."""
+
+import builtins
+import os
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer.arrays import Array
+from trainer.nn.architecture import Architecture, build_network
+from trainer.nn.loss import SoftmaxCrossEntropy
+from trainer.nn.network import Network
+from trainer.nn.optimizers import OPTIMIZERS, Optimizer
+from trainer.nn.step import NumpyStep, build_step
+from trainer.nn.weights import BatchWeights
+
+ROOT = Path(__file__).parents[3]
+ROWS, WIDTH, CLASSES = 64, 54, 7
+PLACES = ["before", "after", "none"]
+
+
+def step_of(
+    architecture: Architecture, *, compiled: bool, optimizer: str = "adam", clip_norm: float | None = None
+) -> NumpyStep:
+    rng = np.random.default_rng(1)
+    network = build_network(architecture, rng)
+    network.values += 0.1 * rng.normal(size=network.values.shape).astype(np.float32)
+    rule: Optimizer = OPTIMIZERS[optimizer](network.values, network.grads, weight_decay=1e-3, decayed=network.decayed)
+    loss = SoftmaxCrossEntropy(CLASSES, 0.1)
+    step = build_step(network, loss, rule, clip_norm=clip_norm, compiled=compiled)
+    assert isinstance(step, NumpyStep)
+    assert (type(step) is NumpyStep) is not compiled
+    return step
+
+
+def batch(weighted: bool) -> tuple[Array, Any, BatchWeights]:
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(0.2, 3, ROWS).astype(np.float32)
+    counted = BatchWeights.of(weights) if weighted else BatchWeights.equal(ROWS)
+    return rng.normal(size=(ROWS, WIDTH)).astype(np.float32), rng.integers(CLASSES, size=ROWS), counted
+
+
+def assert_agree(one: Array, other: Array, tolerance: float = 1e-6) -> None:
+    assert np.linalg.norm(one - other) <= tolerance * np.linalg.norm(one)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["equal", "weighted"])
+@pytest.mark.parametrize("hidden", [(), (7,), (100, 100), (5, 9, 3)], ids=str)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_one_step_agrees(activation: str, place: str, hidden: tuple[int, ...], weighted: bool) -> None:
+    """Loss, gradient, batch statistics, running averages and new weights, within 1e-6 relative."""
+    architecture = Architecture(WIDTH, hidden, CLASSES, activation, place)  # type: ignore[arg-type]
+    reference, fast = (step_of(architecture, compiled=compiled) for compiled in (False, True))
+    losses = [step.differentiate(*batch(weighted)) for step in (reference, fast)]
+
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    assert_agree(reference.network.grads, fast.network.grads)
+    assert_agree(reference.network.batch_moments, fast.network.batch_moments)
+    for step in (reference, fast):
+        step.track(batch(weighted)[2])
+        step.update(1e-3)
+    assert_agree(reference.network.running.sums, fast.network.running.sums)
+    assert_agree(reference.network.values, fast.network.values)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.05])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_ten_steps_agree_with_every_optimizer(optimizer: str, clip_norm: float | None) -> None:
+    """Clipped or not. Rounding grows from step to step, most where a rule divides by a small root: 1e-4."""
+    architecture = Architecture(WIDTH, (20, 10), CLASSES)
+    reference, fast = (
+        step_of(architecture, compiled=compiled, optimizer=optimizer, clip_norm=clip_norm) for compiled in (False, True)
+    )
+    for _ in range(10):
+        for step in (reference, fast):
+            step(*batch(weighted=True), 1e-3)
+
+    assert_agree(reference.network.values, fast.network.values, 1e-4)
+    assert reference.optimizer.steps == fast.optimizer.steps == 10
+
+
+@pytest.mark.parametrize("settings", [{"activation": "tanh"}, {"dropout": 0.1}], ids=str)
+def test_what_is_not_covered_is_left_to_numpy(settings: dict[str, Any]) -> None:
+    """By itself, with nothing to set."""
+    step_of(Architecture(WIDTH, (5,), CLASSES, **settings), compiled=False)
+    network = build_network(Architecture(WIDTH, (5,), CLASSES, **settings), np.random.default_rng(0))
+    rule = OPTIMIZERS["adam"](network.values, network.grads)
+
+    assert type(build_step(network, SoftmaxCrossEntropy(CLASSES), rule)) is NumpyStep
+
+
+@pytest.mark.parametrize("failure", [ImportError, RuntimeError])
+def test_without_numba_numpy_steps_in(failure: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not installed, or without a folder for what it compiled: the same training, more slowly."""
+    importing = builtins.__import__
+
+    def refuse(name: str, *arguments: Any, **options: Any) -> Any:
+        if name.startswith("trainer.nn.compiled"):
+            raise failure(name)
+        return importing(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    network: Network = build_network(Architecture(WIDTH, (5,), CLASSES), np.random.default_rng(0))
+    rule = OPTIMIZERS["adam"](network.values, network.grads)
+
+    assert type(build_step(network, SoftmaxCrossEntropy(CLASSES), rule)) is NumpyStep
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["numpy", "compiled"])
+def test_a_step_needs_hardly_any_new_memory(compiled: bool) -> None:
+    """Under 40 KiB of temporaries in a steady step, whatever the width."""
+    step = step_of(Architecture(WIDTH, (256, 256), CLASSES), compiled=compiled)
+    inputs, labels, weights = batch(weighted=False)
+    for _ in range(3):
+        step(inputs, labels, weights, 1e-3)
+    tracemalloc.start()
+    step(inputs, labels, weights, 1e-3)
+    before = tracemalloc.get_traced_memory()[0]
+    tracemalloc.reset_peak()
+    step(inputs, labels, weights, 1e-3)
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+
+    assert peak < 40 * 1024
+
+
+def test_a_job_trains_with_it_and_without_it(penguins: Path, tmp_path: Path) -> None:
+    """The same epochs, the same best one; what differs is rounding."""
+    losses = []
+    for compiled in ("true", "false"):
+        arguments = ["fit", str(penguins), "--target", "species", "--name", "p", "--epochs", "8"]
+        flags = ["--repository", str(tmp_path), "--compiled", compiled]
+        process = subprocess.run(
+            [sys.executable, "-m", "trainer", *arguments, *flags],
+            cwd=ROOT,
+            env=dict(os.environ),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        losses.append([float(line.split()[3]) for line in process.stderr.splitlines() if line.startswith("epoch")])
+
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2)

@@ -1,0 +1,102 @@
+"""Checkpoints: a run after its last whole epoch, in one file that is replaced and never half written."""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.errors import DamagedCheckpoint
+from trainer.nn.network import State
+from trainer.training import Best, Epoch, Score, Snapshot
+
+
+class FileCheckpoint:
+    """The checkpoint of one run. What the run depends on is part of the file's name, so no other run can take it up.
+
+    It survives the end of the process at any instruction, but is not forced to the disk: after a power cut the run may
+    have to start again.
+    """
+
+    def __init__(self, folder: Path, name: str, depends_on: Mapping[str, Any], *, resume: bool) -> None:
+        fingerprint = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+        self.path = folder / f"{name}-{fingerprint[:16]}.npz"
+        self._resume = resume
+
+    def load(self) -> Snapshot | None:
+        """The last snapshot of the same run, if there is one and it is wanted.
+
+        :raises DamagedCheckpoint: there is one, and it cannot be read.
+        """
+        if not self._resume:
+            return None
+        try:
+            with np.load(self.path, allow_pickle=False) as arrays:
+                return _unpack(dict(arrays))
+        except FileNotFoundError:
+            return None
+        except (zipfile.BadZipFile, KeyError, ValueError, EOFError):
+            raise DamagedCheckpoint(f"{self.path} is damaged; remove it to start from the first epoch") from None
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Replace the last snapshot."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        staging = self.path.with_suffix(f".{os.getpid()}")
+        try:
+            with staging.open("wb") as file:
+                np.savez(file, **_pack(snapshot))
+            staging.replace(self.path)
+        except BaseException:
+            staging.unlink(missing_ok=True)
+            raise
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        self.path.unlink(missing_ok=True)
+        for folder in (self.path.parent, self.path.parent.parent):
+            with suppress(OSError):
+                folder.rmdir()  # Only where nobody else has anything.
+
+
+def _pack(snapshot: Snapshot) -> dict[str, Any]:
+    arrays: dict[str, Any] = {f"memory{index}": memory for index, memory in enumerate(snapshot.optimizer_memory)}
+    arrays |= {"values": snapshot.network.values, "running_sums": snapshot.network.running_sums}
+    if snapshot.best:
+        state = snapshot.best.state
+        arrays |= {"best_values": state.values, "best_running_sums": state.running_sums}
+    facts = {
+        "epochs": [asdict(epoch) for epoch in snapshot.epochs],
+        "running_batches": snapshot.network.running_batches,
+        "optimizer_steps": snapshot.optimizer_steps,
+        "generator": snapshot.generator,
+        "best": snapshot.best
+        and {"epoch": snapshot.best.epoch.number, "running_batches": snapshot.best.state.running_batches},
+    }
+    arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    return arrays
+
+
+def _unpack(arrays: dict[str, Any]) -> Snapshot:
+    facts = json.loads(arrays["facts"].tobytes())
+    epochs = tuple(
+        Epoch(one["number"], one["loss"], one["validation"] and Score(**one["validation"])) for one in facts["epochs"]
+    )
+    best = facts["best"] and Best(
+        epochs[facts["best"]["epoch"] - 1],
+        State(arrays["best_values"], arrays["best_running_sums"], facts["best"]["running_batches"]),
+    )
+    memories = sorted(name for name in arrays if name.startswith("memory"))
+    return Snapshot(
+        epochs,
+        best,
+        State(arrays["values"], arrays["running_sums"], facts["running_batches"]),
+        facts["optimizer_steps"],
+        tuple(arrays[name] for name in memories),
+        facts["generator"],
+    )

@@ -1,0 +1,318 @@
+"""The network as a scikit-learn classifier. The only module that knows scikit-learn."""
+
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
+
+from trainer.arrays import Array
+from trainer.errors import InvalidSetting
+from trainer.freezing import freeze
+from trainer.hyperparameters import Hyperparameters
+from trainer.nn.architecture import build_network
+from trainer.nn.batches import MiniBatches
+from trainer.nn.loss import SoftmaxCrossEntropy
+from trainer.nn.step import build_step
+from trainer.training import Encoded, Epoch, build_optimizer, check_finite, fit, freeze_for_validation, train_one_epoch
+from trainer.weighting import as_counts, class_shares, weigh
+
+# Products of this size gain nothing from a second thread, and one thread gives one order of additions.
+one_thread = partial(threadpool_limits, limits=1, user_api="blas")
+
+Validation = tuple[Any, Any] | tuple[Any, Any, Any]
+OWN = ("class_weight", "validation_fraction", "callbacks", "random_state")
+
+
+class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
+    """A multi-layer perceptron with batch normalisation, trained in numpy (Ioffe & Szegedy 2015).
+
+    Numbers in, classes out: put a scaler before it for columns of unlike size. The parameters and their ranges are
+    those of `python -m trainer fit`, but for these:
+
+    :param class_weight: None, "balanced", or a mapping from class to weight.
+    :param validation_fraction: the share of the rows, drawn class by class, that chooses the epoch and stops the
+        training after `patience` epochs without a lower log-loss. With 0 and no `validation` handed to `fit`, every
+        epoch is run and the last one kept.
+    :param callbacks: called with each `trainer.training.Epoch` as it ends; `StopTraining` raised in one ends the fit.
+    :param random_state: a seed, a RandomState, or None for another result every time.
+
+    Fitted, it has `classes_`, `n_features_in_`, `n_iter_` (epochs), `history_` (every epoch, and the best one),
+    `network_`, and `frozen_` (running and population statistics, and which of them are used; after `fit` only).
+    """
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (64, 64),
+        *,
+        activation: str = "relu",
+        batch_norm: str = "before",
+        dropout: float = 0.0,
+        optimizer: str = "adam",
+        learning_rate: float = 1e-3,
+        beta1: float | None = None,
+        beta2: float | None = None,
+        weight_decay: float = 0.0,
+        schedule: str = "constant",
+        warm_up: float = 0.0,
+        batch_size: int = 256,
+        epochs: int = 100,
+        patience: int = 20,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
+        statistics: str = "running",
+        ewma_decay: float = 0.9,
+        epsilon: float = 1e-5,
+        compiled: bool = True,
+        validation_fraction: float = 0.0,
+        callbacks: Sequence[Callable[[Epoch], None]] = (),
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.batch_norm = batch_norm
+        self.dropout = dropout
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.warm_up = warm_up
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.patience = patience
+        self.label_smoothing = label_smoothing
+        self.clip_norm = clip_norm
+        self.class_weight = class_weight
+        self.statistics = statistics
+        self.ewma_decay = ewma_decay
+        self.epsilon = epsilon
+        self.compiled = compiled
+        self.validation_fraction = validation_fraction
+        self.callbacks = callbacks
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: npt.ArrayLike,  # noqa: N803
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        validation: Validation | None = None,
+    ) -> Self:
+        """Train on X (n, features) and y (n,), from the start.
+
+        :param sample_weight: (n,), how many times each row counts, in the loss and in the statistics.
+        :param validation: rows and classes, and their weights if need be, that choose the epoch.
+        :raises ValueError: a parameter is outside its range, or the rows cannot be trained on.
+        :raises Diverged: the loss stopped being finite.
+        """
+        settings = self._settings()
+        inputs, y, weights = self._rows(X, y, sample_weight, new=True)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) < 2:
+            raise InvalidSetting(f"y holds one class only ({self.classes_[0]}); a classifier needs two or more")
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        train = self._encoded(inputs, y, weights)
+        held_out = self._encoded(*self._rows(*_triple(validation), new=False)) if validation else None
+        if held_out is None and self.validation_fraction:
+            train, held_out = self._hold_out(train, seed)
+        held_out = held_out and self._weighted(held_out, train)
+        train = self._weighted(train, train)
+        self._rng = self._build(settings, train, seed)
+        with one_thread():
+            self.history_ = fit(self.network_, train, held_out, settings, self._rng, watch=self._watch)
+            self.frozen_ = freeze(
+                self.network_,
+                train,
+                held_out or train,
+                statistics=settings.statistics,
+                batch_size=settings.batch_size,
+            )
+        self.n_iter_ = len(self.history_.epochs)
+        if held_out and self.frozen_.disagreement:
+            warnings.warn(_in_python(self.frozen_.disagreement), stacklevel=2)
+        return self
+
+    def partial_fit(
+        self,
+        X: npt.ArrayLike,  # noqa: N803
+        y: npt.ArrayLike,
+        classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Train one epoch on X (n, features) and y (n,), from where the training stands.
+
+        The learning rate is constant; what is frozen afterwards is what `statistics` says, the population being these
+        rows.
+
+        :param classes: every class there will be; needed in the first call.
+        :raises ValueError: a parameter is outside its range, or the rows cannot be trained on.
+        """
+        settings = self._settings()
+        first = _check_partial_fit_first_call(self, classes)
+        train = self._encoded(*self._rows(X, y, sample_weight, new=first))
+        train = self._weighted(train, train)
+        if len(train) == 1 and self.batch_norm != "none" and settings.hidden:
+            raise InvalidSetting("one row has no variance to normalise with; partial_fit needs two or more")
+        if first:
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self._rng = self._build(settings, train, seed)
+            self.n_iter_ = 0
+        loss = SoftmaxCrossEntropy(len(self.classes_), settings.label_smoothing, train.inputs.dtype.type)
+        step = build_step(
+            self.network_, loss, self._optimizer, clip_norm=settings.clip_norm, compiled=settings.compiled
+        )
+        mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_size)
+        self.n_iter_ += 1
+        with one_thread():
+            mean_loss = train_one_epoch(step, mini_batches, lambda _: settings.learning_rate, self._rng)
+            freeze_for_validation(self.network_, train, settings)
+        check_finite(Epoch(self.n_iter_, mean_loss, None))
+        return self
+
+    def predict_proba(self, X: npt.ArrayLike) -> Array:  # noqa: N803
+        """Probabilities (n, classes), in the order of `classes_`, with the frozen statistics."""
+        check_is_fitted(self)
+        inputs = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        with one_thread():
+            return self.network_.predict(inputs.astype(self.network_.values.dtype, copy=False))
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:  # noqa: N803
+        """The most probable class of each row, shape (n,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+    def to_onnx(self) -> Any:
+        """An `onnx.ModelProto`: input `X` float32 [N, features], outputs `label` and `probabilities` [N, classes]."""
+        from trainer.export.pipeline import estimator_to_onnx
+
+        check_is_fitted(self)
+        return estimator_to_onnx(self)
+
+    def onnx_converter(self) -> Callable[..., None]:
+        """How skl2onnx writes this classifier. It asks every estimator, so pipelines export with no registration."""
+        from trainer.export.pipeline import write_estimator
+
+        return write_estimator
+
+    def onnx_shape_calculator(self) -> Callable[..., None]:
+        """How skl2onnx finds the shapes of the two outputs."""
+        from trainer.export.pipeline import output_shapes
+
+        return output_shapes
+
+    def _settings(self) -> Hyperparameters:
+        parameters = {name: _plain(value) for name, value in self.get_params(deep=False).items() if name not in OWN}
+        try:
+            return Hyperparameters.of(**parameters)
+        except InvalidSetting as error:
+            raise InvalidSetting(_in_python(str(error))) from None
+
+    def _rows(self, X: Any, y: Any, sample_weight: Any, *, new: bool) -> tuple[Array, npt.NDArray[Any], Array | None]:  # noqa: N803
+        """Checked rows, targets and weights, without the rows that count for nothing."""
+        inputs, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=new)
+        check_classification_targets(y)
+        if sample_weight is None:
+            return inputs, y, None
+        weights = _check_sample_weight(sample_weight, inputs, dtype=inputs.dtype, ensure_non_negative=True)
+        count = weights > 0
+        if not count.any():
+            raise InvalidSetting("every sample weight is 0; at least one row must count")
+        return inputs[count], y[count], weights[count]
+
+    def _encoded(self, inputs: Array, y: npt.NDArray[Any], weights: Array | None) -> Encoded:
+        """The rows with their classes as numbers, and with the class weights in their weights."""
+        labels = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+        unknown = y[self.classes_[labels] != y]
+        if len(unknown):
+            known = ", ".join(map(str, self.classes_))
+            raise InvalidSetting(f"y holds the class {unknown[0]}, which is not among {known}")
+        return Encoded(inputs, labels, None if weights is None else as_counts(weights))
+
+    def _weighted(self, part: Encoded, train: Encoded) -> Encoded:
+        """The part with the class weights that the training rows ask for."""
+        if self.class_weight is None:
+            return part
+        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            return weigh(part, train, len(self.classes_))
+        factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)[part.labels]
+        own = 1.0 if part.weights is None else part.weights
+        return replace(part, weights=(factors * own).astype(part.inputs.dtype))
+
+    def _hold_out(self, train: Encoded, seed: int) -> tuple[Encoded, Encoded]:
+        kept, held_out = train_test_split(
+            np.arange(len(train)), test_size=self.validation_fraction, stratify=train.labels, random_state=seed
+        )
+        return train.take(kept), train.take(held_out)
+
+    def _build(self, settings: Hyperparameters, train: Encoded, seed: int) -> np.random.Generator:
+        """Make the network with its first weights, and return what draws the rest."""
+        rng = np.random.default_rng(seed)
+        classes = len(self.classes_)
+        self.architecture_ = settings.architecture(train.inputs.shape[1], classes)
+        # Rows that come in pieces may not show every class at once.
+        shares = class_shares(train, classes) if len(np.unique(train.labels)) == classes else None
+        self.network_ = build_network(self.architecture_, rng, class_shares=shares, dtype=train.inputs.dtype)
+        self._optimizer = build_optimizer(self.network_, settings)
+        return rng
+
+    def _watch(self, epoch: Epoch) -> None:
+        for callback in self.callbacks:
+            callback(epoch)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A network's arrays are views of one vector, which pickle would tear apart.
+        state = dict(super().__getstate__())
+        if "network_" in state:
+            moments = [layer.frozen for layer in self.network_.batch_norms]
+            state["network_"] = (self.network_.values.dtype, self.network_.state(), moments)
+            state["_optimizer"] = (self._optimizer.steps, self._optimizer.memory)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "network_" not in state:
+            return
+        dtype, network, moments = state["network_"]
+        # The first weights are drawn in vain; what the generator would have drawn next must not change.
+        generator = self._rng.bit_generator.state
+        self.network_ = build_network(self.architecture_, self._rng, dtype=dtype)
+        self._rng.bit_generator.state = generator
+        self.network_.restore(network)
+        for layer, frozen in zip(self.network_.batch_norms, moments, strict=True):
+            layer.frozen = frozen
+        self._optimizer = build_optimizer(self.network_, self._settings())
+        self._optimizer.steps, self._optimizer.memory = state["_optimizer"]
+
+
+def _triple(validation: Validation) -> tuple[Any, Any, Any]:
+    inputs, y, *weights = validation
+    return inputs, y, weights[0] if weights else None
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as Python has them, whatever a search drew them from."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray | list | tuple):
+        return tuple(_plain(one) for one in value)
+    return value
+
+
+def _in_python(sentence: str) -> str:
+    """A sentence of the command line with its flags as parameters."""
+    return re.sub(r"--([a-z][a-z0-9-]*)", lambda flag: flag[1].replace("-", "_"), sentence)

@@ -1,0 +1,98 @@
+"""The hyperparameters: what decides how a network looks and learns, each with its range and its explanation."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trainer.errors import InvalidSetting
+from trainer.nn.architecture import Architecture
+from trainer.nn.optimizers import OPTIMIZERS
+
+Units = Annotated[int, Field(ge=1, le=65536)]
+Activation = Literal["relu", "leaky_relu", "elu", "selu", "silu", "sigmoid", "tanh"]
+Optimizer = Literal["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"]
+Schedule = Literal["constant", "step", "cosine", "coslog4"]
+Statistics = Literal["running", "population", "auto"]
+
+
+class Hyperparameters(BaseModel):
+    """How a network looks and learns. Ranges and explanations stand here and nowhere else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    hidden: tuple[Units, ...] = Field(
+        (64, 64), max_length=32, description="units of each hidden layer, with commas between"
+    )
+    activation: Activation = Field("relu", description="function of each hidden unit")
+    batch_norm: Literal["before", "after", "none"] = Field(
+        "before", description="normalise before the activation as in the paper, after it, or not at all"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of each hidden layer that a step leaves out")
+    optimizer: Optimizer = Field("adam", description="update rule of W, gamma and beta")
+    learning_rate: float = Field(3e-3, gt=0, description="step size of the optimizer")
+    beta1: float | None = Field(None, ge=0, lt=1, description="decay of the gradients that it remembers")
+    beta2: float | None = Field(None, ge=0, lt=1, description="decay of the squared gradients that it remembers")
+    weight_decay: float = Field(0.0, ge=0, lt=1, description="pull of W, and of W alone, towards zero")
+    schedule: Schedule = Field("constant", description="course of the learning rate from the first step to the last")
+    warm_up: float = Field(0.0, ge=0, lt=1, description="share of all steps in which the learning rate climbs")
+    batch_size: int = Field(64, ge=1, description="rows of one training step")
+    epochs: int = Field(100, ge=1, description="passes over the training rows, at most")
+    patience: int = Field(20, ge=1, description="epochs without a lower validation log-loss before stopping")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target that all classes have alike")
+    clip_norm: float | None = Field(None, gt=0, description="largest length of the gradient")
+    class_weight: Literal["none", "balanced"] = Field(
+        "none", description="balanced lets every class count alike, however many rows it has"
+    )
+    statistics: Statistics = Field(
+        "running", description="what is frozen: running averages, a pass over the training rows, or the better of both"
+    )
+    ewma_decay: float = Field(0.9, ge=0, lt=1, description="weight of the OLD value in the running averages")
+    epsilon: float = Field(1e-5, gt=0, description="what batch norm adds to a variance")
+    compiled: bool = Field(True, description="use the compiled step where numba is installed")
+    seed: int = Field(0, ge=0, lt=2**63, description="fixes the split, the first weights and the order of the rows")
+
+    @model_validator(mode="after")
+    def _batch_has_a_variance(self) -> Self:
+        if self.batch_size == 1 and self.batch_norm != "none" and self.hidden:
+            raise ValueError(
+                "--batch-size must be at least 2 with batch norm: one row has no variance to normalise with "
+                "(--batch-norm none trains on single rows)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _optimizer_has_its_betas(self) -> Self:
+        for beta in ("beta1", "beta2"):
+            if getattr(self, beta) is not None and getattr(OPTIMIZERS[self.optimizer], beta) is None:
+                having = ", ".join(name for name, rule in OPTIMIZERS.items() if getattr(rule, beta) is not None)
+                raise ValueError(f"--{beta} means nothing to {self.optimizer}; it belongs to {having}")
+        return self
+
+    @classmethod
+    def of(cls, **values: object) -> Self:
+        """Build from values as they came from the edge, numbers as text.
+
+        :raises InvalidSetting: a value is outside its range; the sentence names the setting, the rule and the value.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            rule = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            if not first["loc"]:
+                raise InvalidSetting(rule) from None
+            flag = f"--{str(first['loc'][0]).replace('_', '-')}"
+            raise InvalidSetting(f"{flag} {rule}, not {str(first['input'])[:64]!r}") from None
+
+    def architecture(self, inputs: int, classes: int) -> Architecture:
+        """The network that these hyperparameters ask for."""
+        return Architecture(
+            inputs,
+            self.hidden,
+            classes,
+            activation=self.activation,
+            batch_norm=self.batch_norm,
+            dropout=self.dropout,
+            epsilon=self.epsilon,
+            ewma_decay=self.ewma_decay,
+        )
