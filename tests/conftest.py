@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# As `python -m trainer` sets it; read when numpy is imported.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parents[1]
 

@@ -296,7 +296,9 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         for layer, frozen in zip(self.network_.batch_norms, moments, strict=True):
             layer.frozen = frozen
         self._optimizer = build_optimizer(self.network_, self._settings())
-        self._optimizer.steps, self._optimizer.memory = state["_optimizer"]
+        self._optimizer.steps, memories = state["_optimizer"]
+        for memory, saved in zip(self._optimizer.memory, memories, strict=True):
+            memory[:] = saved
 
 
 def _triple(validation: Validation) -> tuple[Any, Any, Any]:

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from service.errors import REFUSALS
 from tests.conftest import find_free_port
+from trainer.config import TrainingConfig
 from tests.end_to_end.conftest import ROOT, Service, running
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -56,6 +58,8 @@ def test_every_command_does_what_is_written(document: Path, service: Service) ->
     for language, text in blocks(document):
         if language == "sh" and not text.startswith((*ELSEWHERE, "python -m service")):
             output = execute(text, service, repository)
+        elif language == "python":
+            output = execute(f"python -c {shlex.quote(text)}", service, repository)
         elif language == "json":
             assert shape(json.loads(text)) == shape(json.loads(output))
         elif language == "text":
@@ -87,6 +91,18 @@ def test_every_refusal_is_documented() -> None:
 
     for refusal in REFUSALS.values():
         assert re.search(rf"^\| {refusal.status} \|.*`{refusal.code}`", table, re.MULTILINE), refusal
+
+
+def test_every_hyperparameter_is_documented() -> None:
+    """docs/training.md lists each with its default, its range and its explanation."""
+    table = (ROOT / "docs/training.md").read_text()
+
+    for setting, field in TrainingConfig.model_fields.items():
+        if field.description:
+            default = {"hidden": "64,64", "compiled": "true"}.get(setting, field.default)
+            shown = "" if default is None else f" `{default}`"
+            row = rf"^\| `--{setting.replace('_', '-')}` \|{shown} \| .+ \| {re.escape(field.description)} \|$"
+            assert re.search(row, table, re.MULTILINE), setting
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -1,4 +1,5 @@
 import signal
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -295,3 +296,21 @@ def test_losses_fall_most_in_the_first_epochs(parts: Parts) -> None:
 
     falls = [before.loss - after.loss for before, after in pairwise(history.epochs)]
     assert max(falls) == max(falls[:3])
+
+
+def test_training_needs_little_more_than_the_table() -> None:
+    """Beside the table: less than one shuffled copy of it, one batch's buffers and the parameters four times.
+
+    Values, gradients and Adam's two memories are the four; the best epoch is kept in what the shuffled copy leaves.
+    """
+    rng = np.random.default_rng(0)
+    part = Encoded(rng.normal(size=(20_000, 64)).astype(np.float32), rng.integers(10, size=20_000))
+    settings = Hyperparameters.of(hidden=(256, 256), batch_size=256, epochs=1, compiled=False)
+    network = build_network(settings.architecture(64, 10), rng)
+    tracemalloc.start()
+    fit(network, part, part, settings, rng)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    buffers = 256 * (64 + 3 * 256 + 3 * 256 + 4 * 10) * 4
+
+    assert peak < part.inputs.nbytes + buffers + 4 * network.values.nbytes

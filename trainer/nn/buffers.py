@@ -6,17 +6,20 @@ from trainer.arrays import Array
 
 
 class Buffer:
-    """An array made once for a batch's shape and handed out for every batch of that shape; its contents are stale."""
+    """An array that is made once for a batch's size and handed out for every batch of that size.
+
+    Its contents are stale. The width and the type of what a buffer holds never change, only the number of rows.
+    """
 
     def __init__(self) -> None:
         self._array: Array = np.empty((0, 0))
 
     def like(self, array: Array) -> Array:
-        if self._array.shape != array.shape:
+        if len(self._array) != len(array):
             self._array = np.empty_like(array)
         return self._array
 
     def of(self, rows: int, columns: int, dtype: np.dtype[np.floating]) -> Array:
-        if self._array.shape != (rows, columns) or self._array.dtype != dtype:
+        if len(self._array) != rows:
             self._array = np.empty((rows, columns), dtype)
         return self._array

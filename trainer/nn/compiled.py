@@ -25,7 +25,7 @@ from trainer.nn.step import NumpyStep
 from trainer.nn.weights import BatchWeights
 
 # Division as numpy's, without a check for zero, lets a loop run on vectors.
-compiled = njit(cache=True, error_model="numpy")
+compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 
 LINEAR, NORM = 0, 1
 LEAKS = {Relu: 0.0, LeakyRelu: LeakyRelu.alpha}

@@ -45,6 +45,10 @@ class Optimizer:
         self.decayed = len(values) if decayed is None else decayed
         self.steps = 0
         self.memory = tuple(np.zeros_like(values) for _ in range(self.memories))
+        self._blocks = [
+            tuple(vector[start : start + BLOCK] for vector in (values, grads, *self.memory))
+            for start in range(0, len(values), BLOCK)
+        ]
 
     def step(self, learning_rate: float) -> None:
         """One update against the gradient."""
@@ -140,9 +144,7 @@ class Adam(Optimizer):
 
     def _update(self, learning_rate: float) -> None:
         rate, epsilon = self.scalars(learning_rate)
-        for start in range(0, len(self.values), BLOCK):
-            block = slice(start, start + BLOCK)
-            values, grads, mean, square = (vector[block] for vector in (self.values, self.grads, *self.memory))
+        for values, grads, mean, square in self._blocks:
             mean *= self.beta1
             mean += grads
             grads *= grads
