@@ -13,8 +13,8 @@ import pytest
 
 from service.errors import REFUSALS
 from tests.conftest import find_free_port
-from trainer.config import TrainingConfig
 from tests.end_to_end.conftest import ROOT, Service, running
+from trainer.config import TrainingConfig
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Run elsewhere: the demo below, the tests by whoever runs this, containers by tests/containers.
