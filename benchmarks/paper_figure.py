@@ -7,7 +7,7 @@ PYTHONPATH=. python benchmarks/paper_figure.py --data FOLDER --dropout     batch
 As in the paper: binary 28 x 28 images, three hidden layers of 100 sigmoids, 50 000 steps of 60 rows, softmax
 cross-entropy. The paper names neither its optimizer nor its learning rate nor the deviation of its first weights. Here
 it is plain gradient descent at two learning rates; every W is drawn from N(0, 0.1²), every bias is zero, and both
-networks get the same W and the same batches. The figure and its table take six minutes, the others three and less.
+networks get the same W and the same batches. The figure and its table take six minutes, the others four or less.
 """
 
 import argparse
