@@ -26,7 +26,6 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from trainer.arrays import Array
 from trainer.config import TrainingConfig
-from trainer.freezing import freeze
 from trainer.hyperparameters import Statistics
 from trainer.job import prepare
 from trainer.nn.architecture import Architecture, build_network
@@ -37,7 +36,8 @@ from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS
 from trainer.nn.statistics import Moments, RunningMoments
 from trainer.nn.step import build_step
-from trainer.training import Encoded, Score, fit, score
+from trainer.training.fit import Encoded, Score, fit, score
+from trainer.training.freezing import freeze
 
 PICTURE = Path(__file__).parents[1] / "docs/batch-norm-figure.png"
 SEEDS = (0, 1, 2)

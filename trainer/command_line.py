@@ -11,7 +11,7 @@ from models.terminal import CommandLine, run
 from trainer import job, progress
 from trainer.config import TrainingConfig
 from trainer.errors import EXIT_CODES
-from trainer.lr_find import find_learning_rate
+from trainer.training.range_test import find_learning_rate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,9 +16,9 @@ from trainer.data.encoder import describe_features
 from trainer.data.rows import Rows
 from trainer.data.split import Parts
 from trainer.data.table import Table
-from trainer.freezing import Frozen
 from trainer.nn import statistics
-from trainer.training import Score
+from trainer.training.fit import Score
+from trainer.training.freezing import Frozen
 
 GOLDEN_ROWS = 8
 

@@ -19,14 +19,22 @@ from threadpoolctl import threadpool_limits
 
 from trainer.arrays import Array
 from trainer.errors import InvalidSetting
-from trainer.freezing import freeze
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
 from trainer.nn.batches import MiniBatches
 from trainer.nn.loss import SoftmaxCrossEntropy
 from trainer.nn.step import build_step
-from trainer.training import Encoded, Epoch, build_optimizer, check_finite, fit, freeze_for_validation, train_one_epoch
-from trainer.weighting import as_counts, class_shares, weigh
+from trainer.training.fit import (
+    Encoded,
+    Epoch,
+    build_optimizer,
+    check_finite,
+    fit,
+    freeze_for_validation,
+    train_one_epoch,
+)
+from trainer.training.freezing import freeze
+from trainer.training.weighting import as_counts, class_shares, weigh
 
 # Products of this size gain nothing from a second thread, and one thread gives one order of additions.
 one_thread = partial(threadpool_limits, limits=1, user_api="blas")
@@ -45,7 +53,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
     :param validation_fraction: the share of the rows, drawn class by class, that chooses the epoch and stops the
         training after `patience` epochs without a lower log-loss. With 0 and no `validation` handed to `fit`, every
         epoch is run and the last one kept.
-    :param callbacks: called with each `trainer.training.Epoch` as it ends; `StopTraining` raised in one ends the fit.
+    :param callbacks: called with each `Epoch` of `trainer.training.fit` as it ends; `StopTraining` raised in one ends it.
     :param random_state: a seed, a RandomState, or None for another result every time.
 
     Fitted, it has `classes_`, `n_features_in_`, `n_iter_` (epochs), `history_` (every epoch, and the best one),

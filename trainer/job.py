@@ -8,7 +8,6 @@ import numpy as np
 from models import __version__
 from models.card import ModelCard
 from models.repository import ModelRepository
-from trainer.checkpoint import FileCheckpoint
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, fit_encoder
@@ -19,11 +18,12 @@ from trainer.describe import Scores, describe, mirror
 from trainer.errors import DamagedCheckpoint, TrainerError
 from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx
-from trainer.freezing import Frozen, freeze
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
-from trainer.training import Encoded, Epoch, History, fit, score
-from trainer.weighting import as_counts, class_shares, weigh
+from trainer.training.checkpoint import FileCheckpoint
+from trainer.training.fit import Encoded, Epoch, History, fit, score
+from trainer.training.freezing import Frozen, freeze
+from trainer.training.weighting import as_counts, class_shares, weigh
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from uniplot import plot_to_string
 
 from models.repository import DEFAULT_ROOT, ModelRepository
 from trainer.job import Outcome
-from trainer.lr_find import RangeTest
-from trainer.training import Epoch, History
+from trainer.training.fit import Epoch, History
+from trainer.training.range_test import RangeTest
 
 
 @contextmanager

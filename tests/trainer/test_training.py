@@ -1,4 +1,3 @@
-import signal
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,12 +8,12 @@ import numpy as np
 import pytest
 
 from trainer.errors import Diverged
-from trainer.freezing import freeze
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
-from trainer.training import Encoded, Epoch, History, Snapshot, fit, score
-from trainer.weighting import as_counts, weigh
+from trainer.training.fit import Encoded, Epoch, History, Snapshot, fit, score
+from trainer.training.freezing import freeze
+from trainer.training.weighting import as_counts, weigh
 
 Parts = tuple[Encoded, Encoded]
 
@@ -169,7 +168,7 @@ def test_an_interrupt_keeps_the_best_so_far(parts: Parts) -> None:
 
     def interrupt(epoch: Epoch) -> None:
         if epoch.number == 8:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
     network, history = train(parts, watch=interrupt)
     freeze(network, *parts, statistics="running", batch_size=32)
@@ -185,7 +184,7 @@ def test_an_interrupt_before_the_first_epoch_leaves_nothing(parts: Parts, monkey
     def interrupt(*_: object) -> float:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainer.training.train_one_epoch", interrupt)
+    monkeypatch.setattr("trainer.training.fit.train_one_epoch", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(parts)
 

@@ -3,9 +3,8 @@
 import numpy as np
 
 from trainer.arrays import Array
-from trainer.nn.buffers import Buffer
-from trainer.nn.layers import Parameter
-from trainer.nn.weights import BatchWeights
+from trainer.nn.batches import BatchWeights
+from trainer.nn.layers import Buffer, Parameter
 
 
 class Activation:

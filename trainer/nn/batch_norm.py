@@ -4,10 +4,9 @@ import numpy as np
 
 from trainer.arrays import Array
 from trainer.errors import NoStatistics
-from trainer.nn.buffers import Buffer
-from trainer.nn.layers import Parameter
+from trainer.nn.batches import BatchWeights
+from trainer.nn.layers import Buffer, Parameter
 from trainer.nn.statistics import Moments
-from trainer.nn.weights import BatchWeights
 
 
 class BatchNorm:

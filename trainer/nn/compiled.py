@@ -17,12 +17,12 @@ from numba import njit
 from trainer.arrays import Array, Labels
 from trainer.nn.activations import LeakyRelu, Relu
 from trainer.nn.batch_norm import BatchNorm
-from trainer.nn.layers import Linear
+from trainer.nn.batches import BatchWeights
+from trainer.nn.layers import Layer, Linear
 from trainer.nn.loss import SoftmaxCrossEntropy
 from trainer.nn.network import Network
 from trainer.nn.optimizers import Adam, Optimizer
 from trainer.nn.step import NumpyStep
-from trainer.nn.weights import BatchWeights
 
 # Division as numpy's, without a check for zero, lets a loop run on vectors.
 compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
@@ -46,11 +46,16 @@ class Plan:
 
     @classmethod
     def of(cls, network: Network) -> "Plan | None":
-        """The plan of a network, or None where it holds a layer that is not covered."""
+        """The plan of a network, or None where it holds what is not covered.
+
+        An activation is part of the step before it, which must have something to add to it: batch norm or a bias.
+        """
         steps: list[tuple[int, ...]] = []
         leaks: list[float] = []
         moments = 0
+        before: Layer | None = None
         for layer, following in pairwise((*network.layers, None)):
+            before, previous = layer, before
             match layer:
                 case Linear(weight=weight, bias=bias):
                     inputs, units = weight.value.shape
@@ -60,20 +65,26 @@ class Plan:
                     places = (_offset(network, gamma.value), _offset(network, beta.value), moments)
                     steps.append((NORM, units, units, *places))
                     moments += units
-                case Relu() | LeakyRelu():
+                case Relu() | LeakyRelu() if _takes_an_activation(previous):
                     continue
                 case _:
                     return None
             leaks.append(LEAKS.get(type(following), 1.0))  # type: ignore[arg-type]
         dtype = network.values.dtype
-        epsilon = network.batch_norms[0].epsilon if network.batch_norms else 0.0
-        return cls(np.array(steps, np.int64), np.array(leaks, dtype), dtype.type(epsilon))
+        epsilons = {layer.epsilon for layer in network.batch_norms} or {0.0}
+        if len(epsilons) > 1:
+            return None
+        return cls(np.array(steps, np.int64), np.array(leaks, dtype), dtype.type(*epsilons))
 
     @property
     def widths(self) -> tuple[int, int, int]:
         """How many values a row needs: what all steps put out, and twice the widest gradient."""
         widest = int(self.steps[1:, 1].max(initial=self.steps[-1, 2]))
         return int(self.steps[:, 2].sum()), widest, widest
+
+
+def _takes_an_activation(layer: Layer | None) -> bool:
+    return isinstance(layer, BatchNorm) or (isinstance(layer, Linear) and layer.bias is not None)
 
 
 def _offset(network: Network, view: Array) -> int:
@@ -201,11 +212,13 @@ def _unshift(grad, out, dbias, leak):
 @compiled
 def _normalise(z, out, gamma, beta, mean, variance, shares, epsilon, leak):
     rows, units = z.shape
+    # Summed up as distances from the first row, so that nothing is lost where the mean is far from zero.
     mean[:] = 0
     for row in range(rows):
         share = shares[row]
         for unit in range(units):
-            mean[unit] += share * z[row, unit]
+            mean[unit] += share * (z[row, unit] - z[0, unit])
+    mean += z[0]
     variance[:] = 0
     for row in range(rows):
         share = shares[row]

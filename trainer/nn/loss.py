@@ -3,8 +3,8 @@
 import numpy as np
 
 from trainer.arrays import Array, Labels
-from trainer.nn.buffers import Buffer
-from trainer.nn.weights import BatchWeights
+from trainer.nn.batches import BatchWeights
+from trainer.nn.layers import Buffer
 
 
 def softmax(logits: Array) -> Array:

@@ -8,11 +8,10 @@ import numpy.typing as npt
 
 from trainer.arrays import Array
 from trainer.nn.batch_norm import BatchNorm
-from trainer.nn.batches import batches
+from trainer.nn.batches import BatchWeights, batches
 from trainer.nn.layers import Dropout, Layer, Linear
 from trainer.nn.loss import softmax
 from trainer.nn.statistics import Moments, PopulationMoments, RunningMoments
-from trainer.nn.weights import BatchWeights
 
 ROWS_AT_ONCE = 1024
 

@@ -5,10 +5,10 @@ from contextlib import suppress
 from typing import Protocol
 
 from trainer.arrays import Array, Labels
+from trainer.nn.batches import BatchWeights
 from trainer.nn.loss import SoftmaxCrossEntropy
 from trainer.nn.network import Network
 from trainer.nn.optimizers import Optimizer
-from trainer.nn.weights import BatchWeights
 
 
 class Step(Protocol):

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 
 from trainer.arrays import Array
+from trainer.nn.activations import LeakyRelu, Relu
 from trainer.nn.architecture import Architecture, build_network
+from trainer.nn.batch_norm import BatchNorm
+from trainer.nn.batches import BatchWeights
+from trainer.nn.layers import Layer, Linear
 from trainer.nn.loss import SoftmaxCrossEntropy
 from trainer.nn.network import Network
 from trainer.nn.optimizers import OPTIMIZERS, Optimizer
 from trainer.nn.step import NumpyStep, build_step
-from trainer.nn.weights import BatchWeights
 
 ROOT = Path(__file__).parents[3]
 ROWS, WIDTH, CLASSES = 64, 54, 7
@@ -93,6 +96,34 @@ def test_what_is_not_covered_is_left_to_numpy(settings: dict[str, Any]) -> None:
     rule = OPTIMIZERS["adam"](network.values, network.grads)
 
     assert type(build_step(network, SoftmaxCrossEntropy(CLASSES), rule)) is NumpyStep
+
+
+def test_unusual_stacks_are_left_to_numpy() -> None:
+    """An activation that comes first, twice or behind a linear layer without bias; batch norms of unlike epsilon."""
+    rng = np.random.default_rng(0)
+    last = Linear(5, CLASSES, None, bias=np.zeros(CLASSES))
+    stacks: list[list[Layer]] = [
+        [Relu(), Linear(WIDTH, 5, rng), BatchNorm(5), last],
+        [Linear(WIDTH, 5, rng), BatchNorm(5), Relu(), LeakyRelu(), last],
+        [Linear(WIDTH, 5, rng), Relu(), last],
+        [Linear(WIDTH, 5, rng), BatchNorm(5), Relu(), Linear(5, 5, rng), BatchNorm(5, epsilon=1.0), Relu(), last],
+    ]
+    for stack in stacks:
+        network = Network(stack)
+        rule = OPTIMIZERS["adam"](network.values, network.grads)
+        assert type(build_step(network, SoftmaxCrossEntropy(CLASSES), rule)) is NumpyStep
+
+
+def test_a_mean_far_from_zero_costs_no_precision() -> None:
+    """4 096 rows around 1 000: the normalised values are those of float64 within 1e-4, as the numpy step's are."""
+    rng = np.random.default_rng(0)
+    inputs = (1000 + rng.normal(size=(4096, 3))).astype(np.float32)
+    step = step_of(Architecture(3, (4,), CLASSES), compiled=True)
+    step.differentiate(inputs, rng.integers(CLASSES, size=4096), BatchWeights.equal(4096))
+    z = inputs.astype(np.float64) @ step.network.layers[0].parameters[0].value.astype(np.float64)
+
+    np.testing.assert_allclose(step.network.batch_moments[0], z.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(step.network.batch_moments[1], z.var(axis=0), rtol=1e-3)
 
 
 @pytest.mark.parametrize("failure", [ImportError, RuntimeError])

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from trainer.arrays import Array
 from trainer.errors import NoStatistics
 from trainer.nn.batch_norm import BatchNorm
+from trainer.nn.batches import BatchWeights
 from trainer.nn.statistics import Moments
-from trainer.nn.weights import BatchWeights
 
 ROWS, UNITS = 7, 4
 SEEDS = st.integers(0, 2**32 - 1)

@@ -9,10 +9,10 @@ from trainer.arrays import Array
 from trainer.nn.activations import ACTIVATIONS
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.batch_norm import BatchNorm
+from trainer.nn.batches import BatchWeights
 from trainer.nn.layers import Dropout, Layer, Linear
 from trainer.nn.loss import SoftmaxCrossEntropy
 from trainer.nn.network import Network
-from trainer.nn.weights import BatchWeights
 
 ROWS, UNITS, CLASSES = 7, 4, 3
 TOLERANCE = 1e-6  # relative to the largest part of the gradient

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from trainer.nn.batches import BatchWeights
 from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy, softmax
-from trainer.nn.weights import BatchWeights
 
 
 def test_softmax_of_the_course() -> None:

@@ -3,8 +3,8 @@ import pytest
 
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.batch_norm import BatchNorm
+from trainer.nn.batches import BatchWeights
 from trainer.nn.network import population_moments, running_moments
-from trainer.nn.weights import BatchWeights
 
 UNITS = 4
 

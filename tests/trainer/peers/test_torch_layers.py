@@ -13,10 +13,10 @@ from tests.trainer.peers.twin import FUNCTIONS, corrected_moments, tensor, torch
 from trainer.arrays import Array
 from trainer.nn.activations import ACTIVATIONS
 from trainer.nn.batch_norm import BatchNorm
+from trainer.nn.batches import BatchWeights
 from trainer.nn.layers import Dropout, Linear
 from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy, softmax
 from trainer.nn.network import Network, running_moments
-from trainer.nn.weights import BatchWeights
 
 ROWS, UNITS, CLASSES = 13, 5, 4
 assert_same = partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12)

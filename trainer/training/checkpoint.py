@@ -14,7 +14,7 @@ import numpy as np
 
 from trainer.errors import DamagedCheckpoint
 from trainer.nn.network import State
-from trainer.training import Best, Epoch, Score, Snapshot
+from trainer.training.fit import Best, Epoch, Score, Snapshot
 
 
 class FileCheckpoint:

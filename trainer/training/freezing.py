@@ -8,7 +8,7 @@ import numpy as np
 from trainer.hyperparameters import Statistics
 from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.statistics import Moments
-from trainer.training import Encoded, score
+from trainer.training.fit import Encoded, score
 
 NOTICEABLE = 0.01
 

@@ -11,7 +11,7 @@ from trainer.nn.batches import MiniBatches
 from trainer.nn.loss import SoftmaxCrossEntropy
 from trainer.nn.network import Network
 from trainer.nn.step import build_step
-from trainer.training import Encoded, build_optimizer
+from trainer.training.fit import Encoded, build_optimizer
 
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 200
 SMOOTHING = 0.9
