@@ -53,7 +53,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
     :param validation_fraction: the share of the rows, drawn class by class, that chooses the epoch and stops the
         training after `patience` epochs without a lower log-loss. With 0 and no `validation` handed to `fit`, every
         epoch is run and the last one kept.
-    :param callbacks: called with each `Epoch` of `trainer.training.fit` as it ends; `StopTraining` raised in one ends it.
+    :param callbacks: called with each `Epoch` as it ends; a `StopTraining` raised in one ends the fit.
     :param random_state: a seed, a RandomState, or None for another result every time.
 
     Fitted, it has `classes_`, `n_features_in_`, `n_iter_` (epochs), `history_` (every epoch, and the best one),
