@@ -25,7 +25,7 @@ def _parser() -> CommandLine:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     fit = commands.add_parser(
         "fit",
-        help="train on a CSV file and publish the model",
+        help="train on a table and publish the model",
         epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 70 defect of the "
         "trainer, 74 cannot read or write, 130 interrupted before the first epoch was over.",
     )
@@ -46,7 +46,7 @@ def _parser() -> CommandLine:
 
 
 def _add_table_and_settings(command: argparse.ArgumentParser) -> None:
-    command.add_argument("table", help="a CSV file with a header line, in UTF-8")
+    command.add_argument("table", help="a CSV file with a header line, in UTF-8, plain or gzipped; or a Parquet file")
     command.add_argument("--target", required=True, metavar="COLUMN", help="the column that holds the class")
     command.add_argument("--drop", action="append", metavar="COLUMN", help="leave a column out; may be repeated")
     command.add_argument("--weight", metavar="COLUMN", help="the column that says how many times each row counts")

@@ -1,8 +1,15 @@
+import gzip
+import io
+import re
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import csv, parquet
 
 from trainer.data.rows import Column
 from trainer.data.table import read_table
@@ -133,3 +140,85 @@ def test_an_unfit_table_is_refused_with_its_reason(table: Write, content: bytes,
     with pytest.raises(InvalidTable, match=sentence) as refusal:
         read_table(table(content), "y")
     assert "\n" not in str(refusal.value)
+
+
+def test_gzip_and_parquet_are_read_as_the_same_table(penguins: Path, tmp_path: Path) -> None:
+    """Whatever the file is called; labels, kinds, numbers and gaps are those of the CSV file."""
+    plain = read_table(penguins, "species")
+    zipped, columnar = tmp_path / "table.csv", tmp_path / "table.bin"
+    zipped.write_bytes(gzip.compress(penguins.read_bytes()))
+    options = csv.ConvertOptions(null_values=["", "NA"], strings_can_be_null=True)
+    parquet.write_table(csv.read_csv(penguins, convert_options=options), columnar)
+
+    for other in (zipped, columnar):
+        table = read_table(other, "species")
+        assert table.examples.classes == plain.examples.classes
+        assert table.examples.rows.columns == plain.examples.rows.columns
+        np.testing.assert_array_equal(table.examples.labels, plain.examples.labels)
+        np.testing.assert_array_equal(table.examples.rows.numeric, plain.examples.rows.numeric)
+        assert table.examples.rows.records() == plain.examples.rows.records()
+        assert table.sha256 != plain.sha256
+
+
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    """Dictionaries are texts, decimals numbers, whole numbers and truths as classes are spelled out."""
+    path = tmp_path / "table.parquet"
+    columns = {
+        "kind": pa.array(["a", "b", None, "a"]).dictionary_encode(),
+        "price": pa.array([Decimal("1.50"), None, Decimal("2.25"), Decimal("3.00")]),
+        "small": pa.array([1, 2, 3, None], pa.int8()),
+        "day": pa.array([date(2026, 1, number) for number in (1, 2, 3, 4)]),
+        "y": pa.array([True, False, True, False]),
+    }
+    parquet.write_table(pa.table(columns), path)
+    table = read_table(path, "y")
+
+    assert table.examples.classes == ("false", "true")
+    assert [(column.name, column.kind) for column in table.examples.rows.columns] == [
+        ("kind", "categorical"),
+        ("price", "numeric"),
+        ("small", "numeric"),
+        ("day", "categorical"),
+    ]
+    assert table.examples.rows.records()[0] == {"kind": "a", "price": 1.5, "small": 1.0, "day": "2026-01-01"}
+
+
+def test_a_dropped_column_may_hold_anything(tmp_path: Path) -> None:
+    """Lists, say, which no feature can be made of."""
+    path = tmp_path / "table.parquet"
+    parquet.write_table(pa.table({"x": [1.0, 2.0], "list": [[1], [2]], "y": ["a", "b"]}), path)
+
+    assert [column.name for column in read_table(path, "y", ["list"]).examples.rows.columns] == ["x"]
+
+
+def damaged_gzip(penguins: Path) -> bytes:
+    return gzip.compress(penguins.read_bytes())[:-50]
+
+
+def damaged_parquet(_: Path) -> bytes:
+    return b"PAR1" + b"\0" * 50
+
+
+def nested_parquet(_: Path) -> bytes:
+    sink = io.BytesIO()
+    parquet.write_table(pa.table({"x": [[1], [2]], "species": ["a", "b"]}), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (damaged_gzip, "is a damaged gzip file"),
+        (damaged_parquet, "is a damaged Parquet file"),
+        (nested_parquet, "column 'x' holds list<element: int64>; leave it out with --drop 'x'"),
+    ],
+)
+def test_a_damaged_file_is_refused(
+    penguins: Path, tmp_path: Path, make: Callable[[Path], bytes], sentence: str
+) -> None:
+    """By name, with the reason."""
+    path = tmp_path / "table"
+    path.write_bytes(make(penguins))
+
+    with pytest.raises(InvalidTable, match=re.escape(sentence)):
+        read_table(path, "species")

@@ -1,6 +1,8 @@
-"""Tables: a CSV file read into typed, still raw rows. The only module that knows pyarrow."""
+"""Tables: a CSV or Parquet file read into typed, still raw rows. The only module that knows pyarrow."""
 
+import gzip
 import hashlib
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
+from pyarrow import parquet
 
 from models.features import FLOAT32_MAX
 from trainer.arrays import Array, Codes, Labels
@@ -31,7 +34,9 @@ class Table:
 
 
 def read_table(path: Path, target: str, drop: Sequence[str] = (), weight: str | None = None) -> Table:
-    """Read a CSV file whose column `target` holds the class and `weight`, if there is one, how much a row counts.
+    """Read a table whose column `target` holds the class and `weight`, if there is one, how much a row counts.
+
+    The file is CSV, plain or gzipped, or Parquet; its first bytes tell which, whatever its name.
 
     Numbers become numeric features, everything else categorical ones. Empty cells and the spellings in `MISSING` are
     missing; a row whose target is missing, or whose weight is 0, is left out.
@@ -40,13 +45,26 @@ def read_table(path: Path, target: str, drop: Sequence[str] = (), weight: str | 
     :raises OSError: the file cannot be read.
     """
     data = path.read_bytes()
-    names = column_names(path, data)
+    digest = hashlib.sha256(data).hexdigest()
+    if data.startswith(b"\x1f\x8b"):
+        data = _decompress(path, data)
+    if data.startswith(b"PAR1"):
+        table = _read_parquet(path, data)
+        _check_columns(path, table.column_names, target, drop, weight)
+        return _labelled(path, table, target, drop, weight, digest)
+    _check_columns(path, column_names(path, data), target, drop, weight)
+    return _labelled(path, _parse(path, data, target), target, drop, weight, digest)
+
+
+def _check_columns(path: Path, names: Sequence[str], target: str, drop: Sequence[str], weight: str | None) -> None:
     for name in (target, *drop, *([weight] if weight else [])):
         if name not in names:
             raise InvalidTable(f"{path} has no column '{name}'; its columns are {', '.join(names)}")
     if target in (*drop, weight):
         raise InvalidTable(f"column '{target}' is the target and cannot be dropped or weigh the rows")
-    arrow = _parse(path, data, target)
+
+
+def _labelled(path: Path, arrow: pa.Table, target: str, drop: Sequence[str], weight: str | None, digest: str) -> Table:
     labelled = arrow.filter(pc.is_valid(arrow[target]))
     without_target = len(arrow) - len(labelled)
     if not len(labelled):
@@ -57,7 +75,24 @@ def read_table(path: Path, target: str, drop: Sequence[str] = (), weight: str | 
         labelled, weights = labelled.filter(pa.array(weights > 0)), weights[weights > 0]
     labels, classes = _labels(path, labelled, target)
     rows = _rows(path, labelled.drop_columns(list({target, *drop, *([weight] if weight else [])})))
-    return Table(Examples(rows, labels, classes, weights), without_target, hashlib.sha256(data).hexdigest())
+    return Table(Examples(rows, labels, classes, weights), without_target, digest)
+
+
+def _decompress(path: Path, data: bytes) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise InvalidTable(f"{path} is a damaged gzip file ({str(error).lower()}); write it again") from None
+
+
+def _read_parquet(path: Path, data: bytes) -> pa.Table:
+    try:
+        table = parquet.read_table(pa.BufferReader(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InvalidTable(f"{path} is a damaged Parquet file: {str(error).splitlines()[0]}") from None
+    if not len(table):
+        raise InvalidTable(f"{path} has columns but no rows")
+    return table
 
 
 def _parse(path: Path, data: bytes, target: str) -> pa.Table:
@@ -81,12 +116,13 @@ def _parse(path: Path, data: bytes, target: str) -> pa.Table:
 
 
 def _labels(path: Path, table: pa.Table, target: str) -> tuple[Labels, tuple[str, ...]]:
-    classes = sorted(pc.unique(table[target]).to_pylist())
+    cells = table[target].cast(pa.string())
+    classes = sorted(pc.unique(cells).to_pylist())
     if len(classes) < 2:
         raise InvalidTable(
             f"{path}: the target '{target}' holds one class only ('{classes[0]}'); a classifier needs two or more"
         )
-    labels = pc.index_in(table[target], value_set=pa.array(classes, pa.string()))
+    labels = pc.index_in(cells, value_set=pa.array(classes, pa.string()))
     return labels.to_numpy().astype(np.int64), tuple(classes)
 
 
@@ -98,7 +134,7 @@ def _rows(path: Path, table: pa.Table) -> Rows:
     codes: list[Codes] = []
     vocabularies: list[tuple[str, ...]] = []
     for name in table.column_names:
-        cells = table[name]
+        cells = _plain(path, name, table[name])
         if _is_number(cells):
             columns.append(Column(name, "numeric", cells.null_count > 0))
             numeric.append(_numbers(path, name, cells))
@@ -113,6 +149,17 @@ def _rows(path: Path, table: pa.Table) -> Rows:
         np.column_stack(codes) if codes else np.empty((len(table), 0), np.int32),
         tuple(vocabularies),
     )
+
+
+def _plain(path: Path, name: str, cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Cells as numbers or as what can be spelled out; only Parquet has others."""
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    if pa.types.is_decimal(cells.type):
+        return cells.cast(pa.float64())
+    if pa.types.is_nested(cells.type) or pa.types.is_binary(cells.type):
+        raise InvalidTable(f"{path}: column '{name}' holds {cells.type}; leave it out with --drop '{name}'")
+    return cells
 
 
 def _is_number(cells: pa.ChunkedArray) -> bool:
