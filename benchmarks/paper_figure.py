@@ -57,6 +57,7 @@ EARLY = (20, 100, 500)
 
 # The rest is the default: 60 % of the rows train, 20 % choose the epoch, 20 % are scored.
 ADULT: dict[str, Any] = {"target": "income", "name": "adult", "compiled": False}
+ADULT |= {"optimizer": "adam", "weight_decay": 0.0, "schedule": "constant", "warm_up": 0.0}
 ADULT |= {"learning_rate": 1e-3, "batch_size": 256, "patience": 10}
 DROPOUT_HIDDEN = ((128,) * 3, (64,) * 8)
 DROPOUT_VARIANTS: tuple[tuple[BatchNormPlace, float, Statistics], ...] = (
@@ -321,7 +322,7 @@ def publishable(
     config = TrainingConfig(
         table=table, hidden=hidden, batch_norm=place, dropout=dropout, statistics=kind, seed=seed, **ADULT
     )
-    start = prepare(config)
+    _, start = prepare(config)
     network, part = start.network, start.parts.test
     fit(network, start.train, start.validation, config, start.rng)
     frozen = freeze(network, start.train, start.validation, statistics=kind, batch_size=config.batch_size)

@@ -96,6 +96,10 @@ def _summary(card: ModelCard, version: int) -> str:
     frozen = card.frozen_statistics
     lines += ["", "frozen statistics", f"  {frozen.source}, {len(frozen.layers)} layers,"]
     lines[-1] += f" at most {frozen.largest_shift:.3f} standard deviations from the other kind"
+    if card.calibration:
+        before, after = card.calibration.before.ece, card.calibration.after.ece
+        lines += ["", "calibration", f"  temperature {card.calibration.temperature:.2f},"]
+        lines[-1] += f" calibration error of the test rows {before:.3f} without it, {after:.3f} with it"
     made = card.provenance
     lines += [
         "",

@@ -53,6 +53,22 @@ class FrozenStatistics(_Part):
     layers: tuple[LayerStatistics, ...]
 
 
+class Reliability(_Part):
+    """How well probabilities hold: log-loss in nats, Brier score, expected calibration error over 15 equal bins."""
+
+    log_loss: float
+    brier: float
+    ece: float
+
+
+class Calibration(_Part):
+    """What the logits are divided by, fitted on the validation rows, and what that did to the test rows."""
+
+    temperature: float
+    before: Reliability
+    after: Reliability
+
+
 class Provenance(_Part):
     """Where the model came from: enough to train it again, byte for byte."""
 
@@ -91,6 +107,7 @@ class ModelCard(_Part):
     metrics: dict[str, Metrics]
     provenance: Provenance
     frozen_statistics: FrozenStatistics
+    calibration: Calibration | None = None
     golden: tuple[GoldenRow, ...]
     files: dict[str, FileDigest] = {}
 

@@ -80,7 +80,7 @@ def _fit(options: argparse.Namespace) -> None:
 def _lr_find(options: argparse.Namespace) -> None:
     options.name = "lr-find"
     config = _config(options)
-    start = job.prepare(config)
+    _, start = job.prepare(config)
     progress.show_range_test(find_learning_rate(start.network, start.train, config, start.rng))
 
 

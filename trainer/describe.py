@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from models import __version__
+from models import __version__, card
 from models.card import FrozenStatistics, GoldenRow, LayerStatistics, Metrics, ModelCard, Moments, Provenance
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
@@ -17,6 +17,7 @@ from trainer.data.rows import Rows
 from trainer.data.split import Parts
 from trainer.data.table import Table
 from trainer.nn import statistics
+from trainer.training.calibration import Calibration
 from trainer.training.fit import Score
 from trainer.training.freezing import Frozen
 
@@ -38,6 +39,7 @@ def describe(
     parts: Parts,
     classifier: Classifier,
     frozen: Frozen,
+    calibration: Calibration,
     scores: Scores,
 ) -> ModelCard:
     """Write the card: everything but the digests of the files, which publishing adds."""
@@ -48,6 +50,7 @@ def describe(
         metrics={part: Metrics(**metrics) for part, metrics in asdict(scores).items()},
         provenance=_provenance(config, table),
         frozen_statistics=_statistics(config, classifier, frozen),
+        calibration=card.Calibration.model_validate(asdict(calibration)),
         golden=_golden_rows(classifier, parts.test.rows),
     )
 

@@ -20,6 +20,7 @@ from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
+from trainer.training.calibration import Calibration, calibrate, hold_against
 from trainer.training.checkpoint import FileCheckpoint
 from trainer.training.fit import Encoded, Epoch, History, fit, score
 from trainer.training.freezing import Frozen, freeze
@@ -35,14 +36,14 @@ class Outcome:
     classifier: Classifier
     history: History
     frozen: Frozen
+    calibration: Calibration
     difference: float
 
 
 @dataclass(frozen=True)
 class Start:
-    """Everything a run begins with: the table in parts, encoded, and a network with its first weights."""
+    """Everything a run begins with: the parts of the table, encoded, and a network with its first weights."""
 
-    table: Table
     parts: Parts
     encoder: Encoder
     train: Encoded
@@ -51,26 +52,44 @@ class Start:
     rng: np.random.Generator
 
 
-def prepare(config: TrainingConfig) -> Start:
+def prepare(config: TrainingConfig) -> tuple[Table, Start]:
     """Read, split and encode the table, and build the network.
 
     :raises TrainerError: the table cannot be trained on.
     :raises OSError: the table cannot be read.
     """
-    splitting, training = _generators(config.seed)[:2]
     table = read_table(config.table, config.target, config.drop, config.weight)
-    parts = split(table.examples, config.validation, config.test, splitting)
+    parts = split(table.examples, config.validation, config.test, _generators(config.seed)[0])
+    return table, begin(config, parts)
+
+
+def begin(config: TrainingConfig, parts: Parts) -> Start:
+    """Encode the parts of a table and build the network."""
     encoder = fit_encoder(parts.train.rows)
     train, validation = (_encode(encoder, part) for part in (parts.train, parts.validation))
     if train.weights is not None:
         train = replace(train, weights=as_counts(train.weights))
-    classes = len(table.examples.classes)
+    classes = len(parts.train.classes)
+    training = _generators(config.seed)[1]
     if config.class_weight == "balanced":
         train, validation = weigh(train, train, classes), weigh(validation, train, classes)
     network = build_network(
         config.architecture(encoder.width, classes), training, class_shares=class_shares(train, classes)
     )
-    return Start(table, parts, encoder, train, validation, network, training)
+    return Start(parts, encoder, train, validation, network, training)
+
+
+def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
+    """Train on examples that are all there to learn from; a share of them chooses the epoch. Nothing is published.
+
+    :raises TrainerError: the examples cannot be trained on.
+    """
+    parts = split(examples, config.validation, 0.0, _generators(config.seed)[0])
+    start = begin(config, parts)
+    fit(start.network, start.train, start.validation, config, start.rng)
+    freeze(start.network, start.train, start.validation, statistics=config.statistics, batch_size=config.batch_size)
+    calibrate(start.network, start.validation)
+    return Classifier(start.encoder, start.network, examples.classes)
 
 
 def run(
@@ -84,21 +103,22 @@ def run(
     :raises TrainerError: nothing was published; the sentence says why.
     :raises OSError: the table cannot be read or the repository cannot be written; nothing was published.
     """
-    start = prepare(config)
+    table, start = prepare(config)
     network = start.network
-    checkpoint = FileCheckpoint(
-        repository.root / ".checkpoints", config.name, _identity(config, start.table), resume=resume
-    )
+    checkpoint = FileCheckpoint(repository.root / ".checkpoints", config.name, _identity(config, table), resume=resume)
     try:
         history = fit(network, start.train, start.validation, config, start.rng, watch=watch, checkpoint=checkpoint)
         frozen = freeze(
             network, start.train, start.validation, statistics=config.statistics, batch_size=config.batch_size
         )
-        classifier = Classifier(start.encoder, network, start.table.examples.classes)
-        card = describe(config, start.table, start.parts, classifier, frozen, _scores(start))
+        calibrate(network, start.validation)
+        test = _encode(start.encoder, start.parts.test)
+        calibration = hold_against(network, test)
+        classifier = Classifier(start.encoder, network, table.examples.classes)
+        card = describe(config, table, start.parts, classifier, frozen, calibration, _scores(start, test))
         model = to_onnx(classifier, mirror(card))
         drawing = _generators(config.seed)[2]
-        difference = check_export(model, classifier, start.table.examples.rows, drawing)
+        difference = check_export(model, classifier, table.examples.rows, drawing)
         version = repository.publish(card, {"model.onnx": model})
     except DamagedCheckpoint:
         raise
@@ -106,7 +126,7 @@ def run(
         checkpoint.remove()
         raise
     checkpoint.remove()
-    return Outcome(card, version, classifier, history, frozen, difference)
+    return Outcome(card, version, classifier, history, frozen, calibration, difference)
 
 
 def _generators(seed: int) -> list[np.random.Generator]:
@@ -118,13 +138,12 @@ def _encode(encoder: Encoder, part: Examples) -> Encoded:
     return Encoded(encoder.encode(part.rows), part.labels, part.weights)
 
 
-def _scores(start: Start) -> Scores:
+def _scores(start: Start, test: Encoded) -> Scores:
     """The final scores, in which rows count as the table says and class weights do not."""
     train, validation = (
         replace(encoded, weights=part.weights)
         for encoded, part in ((start.train, start.parts.train), (start.validation, start.parts.validation))
     )
-    test = _encode(start.encoder, start.parts.test)
     return Scores(*(score(start.network, part) for part in (train, validation, test)))
 
 

@@ -13,6 +13,7 @@ from uniplot import plot_to_string
 
 from models.repository import DEFAULT_ROOT, ModelRepository
 from trainer.job import Outcome
+from trainer.training.calibration import Calibration
 from trainer.training.fit import Epoch, History
 from trainer.training.range_test import RangeTest
 
@@ -50,6 +51,11 @@ def _epochs(history: History) -> str:
     return f"{len(history.epochs)}, {ending} {history.best.number}"
 
 
+def _calibration(calibration: Calibration) -> str:
+    before, after = calibration.before.ece, calibration.after.ece
+    return f"temperature {calibration.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}"
+
+
 def show(outcome: Outcome, repository: ModelRepository) -> None:
     """Print the closing summary on stdout."""
     console = Console(highlight=False, soft_wrap=True)
@@ -61,6 +67,7 @@ def show(outcome: Outcome, repository: ModelRepository) -> None:
     facts.add_row("classes", ", ".join(card.classes))
     facts.add_row("epochs", _epochs(history))
     facts.add_row("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's")
+    facts.add_row("calibration", _calibration(outcome.calibration))
     facts.add_row("export", f"differs from the network by at most {outcome.difference:.1e}")
     if card.provenance.rows_without_target:
         facts.add_row("left out", f"{card.provenance.rows_without_target} rows without a target")
@@ -69,8 +76,8 @@ def show(outcome: Outcome, repository: ModelRepository) -> None:
         scores.add_column(heading, justify="right" if heading else "left")
     for part, metrics in card.metrics.items():
         scores.add_row(part, str(metrics.rows), f"{metrics.log_loss:.4f}", f"{metrics.accuracy:.4f}")
-    if outcome.frozen.disagreement:
-        print(f"trainer: warning: {outcome.frozen.disagreement}", file=sys.stderr)
+    for warning in filter(None, (outcome.frozen.disagreement, outcome.calibration.warning)):
+        print(f"trainer: warning: {warning}", file=sys.stderr)
     where = repository.root / card.name / str(outcome.version)
     console.print(f"[bold]{card.name}[/bold], version {outcome.version}, trained on {card.provenance.table}\n")
     console.print(*(Padding(part, (0, 0, 1, 2), expand=False) for part in (facts, scores)))

@@ -16,11 +16,57 @@ def rows_of(numbers: list[list[float]], texts: list[str] | None = None) -> Rows:
 
 
 def test_worked_numbers() -> None:
-    """Of 1, 2, 3 and 6: median 2.5, mean 3, deviation sqrt(3.5); a missing cell becomes the median."""
-    encoder = fit_encoder(rows_of([[1], [2], [3], [6], [np.nan]]))
-    encoded = encoder.encode(rows_of([[3], [6], [np.nan]])).ravel()
+    """Of 1, 2, 3 and 6: median 2.5, quartiles 1.75 and 3.75; 6 is s = 1.75 and clipped to s / √(1 + (s / 3)²) = 1.512.
 
-    np.testing.assert_allclose(encoded, [0, 3 / np.sqrt(3.5), -0.5 / np.sqrt(3.5)], rtol=1e-6)
+    A missing cell becomes the median and is marked.
+    """
+    encoder = fit_encoder(rows_of([[1], [2], [3], [6], [np.nan]]))
+    encoded = encoder.encode(rows_of([[2.5], [6], [-1e30], [np.nan]]))
+
+    expected = np.array([[0, 0], [1.511613, 0], [-3, 0], [0, 1]])
+    np.testing.assert_allclose(encoded, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_column_of_two_values_is_standardised() -> None:
+    """Its median says nothing: of 0, 0, 0, 4 the mean is 1 and the deviation √3, so s = -1/√3 and 3/√3."""
+    encoded = fit_encoder(rows_of([[0], [0], [0], [4]])).encode(rows_of([[0], [4]])).ravel()
+    scaled = np.array([-1, 3]) / np.sqrt(3)
+
+    np.testing.assert_allclose(encoded, scaled / np.sqrt(1 + (scaled / 3) ** 2), rtol=1e-6)
+
+
+def test_a_value_that_one_number_repeats_has_an_input_of_its_own() -> None:
+    """Half of the hours are 40: each value seen ten times is told apart, and the number itself stays."""
+    rng = np.random.default_rng(0)
+    hours = np.concatenate([np.full(1000, 40), rng.integers(1, 61, 1000)]).astype(np.float32)
+    encoder = fit_encoder(rows_of(hours[:, np.newaxis].tolist()))
+    ((column, values),) = encoder.atoms
+    encoded = encoder.encode(rows_of([[40], [41], [41.5]]))
+
+    assert column == 0
+    assert 40 in values
+    assert encoded.shape == (3, 1 + len(values))
+    assert encoded[:, 1:].sum(axis=1).tolist() == [1, 1, 0]
+    assert encoded[0, 1 + values.tolist().index(40)] == 1
+
+
+def test_an_ordinary_number_has_no_atoms() -> None:
+    """Neither one of few values, nor one of very many, nor one without a common value."""
+    rng = np.random.default_rng(0)
+    columns = [rng.integers(0, 10, 2000), rng.normal(size=2000), rng.integers(0, 100, 2000)]
+
+    assert fit_encoder(rows_of(np.column_stack(columns).tolist())).atoms == ()
+
+
+def test_rare_texts_are_nobody_in_a_large_table() -> None:
+    """Fewer than ten of 2 000 rows teach nothing; they are all zeros, as unseen ones are."""
+    texts = ["a"] * 1000 + ["b"] * 995 + ["rare"] * 5
+    encoder = fit_encoder(rows_of([[0.0]] * 2000, texts))
+
+    assert encoder.categories == (("a", "b"),)
+    assert fit_encoder(rows_of([[0.0]] * 200, texts[900:1000] + ["rare"] * 5 + texts[1000:1095])).categories == (
+        ("a", "b", "rare"),
+    )
 
 
 def test_a_text_has_a_place_of_its_own_and_an_unseen_one_has_none() -> None:
@@ -42,13 +88,13 @@ def test_a_constant_column_says_nothing(constant: float) -> None:
 
 @pytest.mark.parametrize("magnitude", [1e-38, 1e-20, 1.0, 1e8, 1e20, 3.4e38])
 def test_no_number_makes_the_inputs_infinite(magnitude: float) -> None:
-    """Values beyond ten standard deviations count as ten."""
+    """Beyond some scales a value is clipped to three, smoothly."""
     encoder = fit_encoder(rows_of([[magnitude], [-magnitude], [0.0]]))
     extremes = [[3.4028234e38], [-3.4028234e38], [1e-45], [magnitude], [np.nan]]
     encoded = encoder.encode(rows_of(extremes))
 
     assert np.isfinite(encoded).all()
-    assert np.abs(encoded).max() <= 10 * (1 + 1e-6)
+    assert np.abs(encoded).max() <= 3
 
 
 def test_an_all_missing_column_is_carried_along() -> None:

@@ -92,7 +92,7 @@ def test_a_damaged_checkpoint_is_refused(penguins: Path, tmp_path: Path) -> None
 
 def test_ctrl_c_publishes_the_best_so_far(penguins: Path, tmp_path: Path) -> None:
     """The summary says so; what was trained is not lost."""
-    process = start(penguins, tmp_path, "--epochs", "100000", "--patience", "100000")
+    process = start(penguins, tmp_path, "--epochs", "100000", "--patience", "100000", "--warm-up", "0")
     wait_for_epoch(process, 20)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=20)

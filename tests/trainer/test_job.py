@@ -59,7 +59,7 @@ def test_nothing_of_the_test_rows_reaches_the_model(penguins: Path, tmp_path: Pa
     assert len(test_rows) == first.card.metrics["test"].rows
     assert np.array_equal(first.classifier.network.values, second.classifier.network.values)
     assert first.classifier.encoder.categories == second.classifier.encoder.categories
-    assert np.array_equal(first.classifier.encoder.mean, second.classifier.encoder.mean)
+    assert np.array_equal(first.classifier.encoder.centre, second.classifier.encoder.centre)
     assert first.card.metrics["test"] != second.card.metrics["test"]
 
 
@@ -69,7 +69,7 @@ def test_a_graph_that_answers_otherwise_is_not_published(
     """The gate stands before the repository."""
 
     def mistaken(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
-        shifted = replace(classifier.encoder, mean=classifier.encoder.mean + np.float32(0.1))
+        shifted = replace(classifier.encoder, centre=classifier.encoder.centre + np.float32(0.1))
         return to_onnx(replace(classifier, encoder=shifted), metadata)
 
     monkeypatch.setattr("trainer.job.to_onnx", mistaken)

@@ -1,4 +1,4 @@
-"""From raw rows to the inputs of a network: impute, clip, standardise, one-hot.
+"""From raw rows to the inputs of a network: impute, scale, clip, mark what is missing, one-hot.
 
 The encoder is a handful of constants fitted on the training rows. It is applied here in numpy while training and as
 nodes of the exported graph while serving; `trainer.export.graph` writes the same arithmetic.
@@ -8,45 +8,64 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from models.features import CategoricalFeature, Feature, NumericFeature
 from trainer.arrays import Array, shortest_decimal
 from trainer.data.rows import Rows
 
-CLIP = 10.0
+# Beyond so many scales a value is the same to the smooth clip, and its square still fits into a float.
+FARTHEST = 1e4
+SOFTNESS = 3.0
+# A column with a value that is so common, and so many different ones, is a mixture: zero or an amount, 40 hours or not.
+COMMON = 0.3
+FEWEST_VALUES, MOST_VALUES = 32, 256
+FEWEST_ROWS = 10
+FEW_EXAMPLES = 1400
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Fitted constants. The four arrays have shape (p,); `categories` lists the known texts of each text column.
+    """Fitted constants. The five arrays have shape (p,).
 
-    A missing number becomes the column's `median`. Values beyond ten standard deviations count as ten, which keeps the
-    graph finite on any float. A column that is constant in training says nothing: both its limits are its mean. A text
-    outside `categories` is all zeros; a missing one is the text "" and has a place of its own where training had some.
+    A missing number becomes the column's `median`. A number is centred and scaled to s, and clipped smoothly to
+    s / √(1 + (s / 3)²), which lies between -3 and 3 (Holzmüller et al. 2024). A column that is constant in training
+    says nothing: its scale is 0. `gaps` lists the columns with missing cells in training; each has an input that is 1
+    where the cell is missing. `atoms` lists, by column, the values that one number repeats; each has an input of its
+    own. `categories` lists the known texts of each text column: others are all zeros, and a missing one is the text ""
+    and has a place of its own where training had enough of it.
     """
 
     median: Array
     lower: Array
     upper: Array
-    mean: Array
+    centre: Array
     scale: Array
+    gaps: tuple[int, ...]
+    atoms: tuple[tuple[int, Array], ...]
     categories: tuple[tuple[str, ...], ...]
 
     @property
     def width(self) -> int:
         """How many inputs the network gets."""
-        return len(self.mean) + sum(map(len, self.categories))
+        atoms = sum(len(values) for _, values in self.atoms)
+        return len(self.median) + len(self.gaps) + atoms + sum(map(len, self.categories))
 
     def encode(self, rows: Rows) -> Array:
         """Encode rows of any part, shape (n, width)."""
-        numbers = np.where(np.isnan(rows.numeric), self.median, rows.numeric)
-        standardised = (np.clip(numbers, self.lower, self.upper) - self.mean) * self.scale
+        missing = np.isnan(rows.numeric)
+        numbers = np.where(missing, self.median, rows.numeric)
+        scaled = (np.clip(numbers, self.lower, self.upper) - self.centre) * self.scale
+        third = scaled * np.float32(1 / SOFTNESS)
+        clipped = scaled / np.sqrt(third * third + np.float32(1))
+        atoms = [numbers[:, [column]] == values for column, values in self.atoms]
         one_hots = [
             _one_hot_of(vocabulary, known)[rows.codes[:, column]]
             for column, (vocabulary, known) in enumerate(zip(rows.vocabularies, self.categories, strict=True))
         ]
-        return np.concatenate([standardised, *one_hots], axis=1, dtype=np.float32)
+        parts = [clipped, missing[:, list(self.gaps)], *atoms, *one_hots]
+        return np.concatenate(parts, axis=1, dtype=np.float32, casting="unsafe")
 
 
 def _one_hot_of(vocabulary: Sequence[str], known: Sequence[str]) -> Array:
@@ -56,19 +75,58 @@ def _one_hot_of(vocabulary: Sequence[str], known: Sequence[str]) -> Array:
 
 def fit_encoder(rows: Rows) -> Encoder:
     """Fit the constants on training rows, in float64."""
-    present = ~np.isnan(rows.numeric)
-    count = np.maximum(present.sum(axis=0), 1)
-    numbers = rows.numeric.astype(np.float64)
-    median = np.array(
-        [np.median(column[has]) if has.any() else 0.0 for column, has in zip(numbers.T, present.T, strict=True)]
-    )
-    mean = np.where(present, numbers, 0.0).sum(axis=0) / count
-    deviation = np.sqrt((np.where(present, numbers - mean, 0.0) ** 2).sum(axis=0) / count)
+    columns = [_fit_column(values[~np.isnan(values)].astype(np.float64)) for values in rows.numeric.T]
+    median, centre, deviation = np.array(columns, np.float64).reshape(-1, 3).T
     scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-    edges = np.clip([mean - CLIP * deviation, mean + CLIP * deviation], -_LARGEST, _LARGEST)
-    constants = (median, edges[0], edges[1], mean, np.minimum(scale, _LARGEST))
-    median32, lower, upper, mean32, scale32 = (np.asarray(values, np.float32) for values in constants)
-    return Encoder(median32, lower, upper, mean32, scale32, _known_texts(rows))
+    reach = np.minimum(FARTHEST * deviation, _LARGEST / 2)  # No difference to the centre overflows.
+    edges = np.clip([centre - reach, centre + reach], -_LARGEST, _LARGEST)
+    constants = (median, edges[0], edges[1], centre, np.minimum(scale, _LARGEST))
+    median32, lower, upper, centre32, scale32 = (np.asarray(values, np.float32) for values in constants)
+    return Encoder(
+        median32,
+        lower,
+        upper,
+        centre32,
+        scale32,
+        tuple(np.flatnonzero(np.isnan(rows.numeric).any(axis=0)).tolist()),
+        _atoms(np.where(np.isnan(rows.numeric), median32, rows.numeric)),
+        _frequent_texts(rows),
+    )
+
+
+def _fit_column(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Median, centre and deviation of the values that are there.
+
+    The centre is the median and the deviation the distance between the quartiles, which no outlier moves; half the
+    range where the quartiles coincide. A column of two values is standardised.
+    """
+    if not len(values):
+        return 0.0, 0.0, 0.0
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    if len(np.unique(values)) == 2:
+        return median, values.mean(), values.std()
+    return median, median, high - low or (values.max() - values.min()) / 2
+
+
+def _atoms(numbers: Array) -> tuple[tuple[int, Array], ...]:
+    """By column, the values that get an input of their own."""
+    found = []
+    for column, values in enumerate(numbers.T):
+        distinct, counts = np.unique(values, return_counts=True)
+        many = FEWEST_VALUES <= len(distinct) <= min(MOST_VALUES, len(values) / 20)
+        if many and counts.max() >= COMMON * len(values):
+            found.append((column, distinct[counts >= FEWEST_ROWS]))
+    return tuple(found)
+
+
+def _frequent_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
+    """The texts of each column that are frequent enough to learn from; in a small table, all."""
+    fewest = FEWEST_ROWS if len(rows) > FEW_EXAMPLES else 1
+    known = []
+    for vocabulary, codes in zip(rows.vocabularies, rows.codes.T, strict=True):
+        counts = np.bincount(codes, minlength=len(vocabulary))
+        known.append(tuple(text for text, count in zip(vocabulary, counts, strict=True) if count >= fewest))
+    return tuple(known)
 
 
 def _known_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:

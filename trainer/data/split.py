@@ -39,6 +39,6 @@ def split(examples: Examples, validation: float, test: float, rng: np.random.Gen
         chosen["validation"].append(members[for_test : for_test + for_validation])
         chosen["train"].append(members[for_test + for_validation :])
     indices = {part: np.sort(np.concatenate(lists)) for part, lists in chosen.items()}
-    if not all(len(part) for part in indices.values()):
+    if not all(len(indices[part]) for part, share in (("validation", validation), ("test", test)) if share):
         raise InvalidTable("every class has too few rows to give one to each of training, validation and test")
     return Parts(**{part: examples.take(index) for part, index in indices.items()})

@@ -16,11 +16,12 @@ from onnx.reference import ReferenceEvaluator
 
 from trainer.arrays import Array
 from trainer.classifier import Classifier
-from trainer.data.encoder import Encoder
+from trainer.data.encoder import SOFTNESS, Encoder
 from trainer.data.rows import Rows
 from trainer.nn.activations import Activation, Elu, LeakyRelu, Relu, Selu, Sigmoid, Silu, Tanh
 from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.layers import Dropout, Layer, Linear
+from trainer.nn.network import Network
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
 
@@ -61,7 +62,7 @@ def to_onnx(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
     """
     graph = Graph()
     encoded, inputs = _write_encoder(graph, classifier.encoder)
-    logits = write_layers(graph, classifier.network.layers, encoded)
+    logits = write_network(graph, classifier.network, encoded)
     graph.node("Softmax", [logits], "probabilities", axis=1)
     _write_label(graph, classifier.classes)
     outputs = [
@@ -90,22 +91,41 @@ def reference_predict(model: bytes, rows: Rows) -> tuple[list[str], Array]:
 
 def _write_encoder(graph: Graph, encoder: Encoder) -> tuple[str, list[onnx.ValueInfoProto]]:
     inputs, parts = [], []
-    if columns := len(encoder.mean):
+    if columns := len(encoder.median):
         inputs.append(helper.make_tensor_value_info("numeric", TensorProto.FLOAT, ["N", columns]))
-        parts.append(_write_numeric(graph, encoder))
+        parts += _write_numeric(graph, encoder)
     if columns := len(encoder.categories):
         inputs.append(helper.make_tensor_value_info("categorical", TensorProto.STRING, ["N", columns]))
         parts += [_write_one_hot(graph, index, known) for index, known in enumerate(encoder.categories) if known]
     return graph.node("Concat", parts, "encoded", axis=1), inputs
 
 
-def _write_numeric(graph: Graph, encoder: Encoder) -> str:
+def _write_numeric(graph: Graph, encoder: Encoder) -> list[str]:
     missing = graph.node("IsNaN", ["numeric"], "numeric/missing")
     imputed = graph.node("Where", [missing, graph.constant("median", encoder.median), "numeric"], "numeric/imputed")
     raised = graph.node("Max", [imputed, graph.constant("lower", encoder.lower)], "numeric/raised")
-    clipped = graph.node("Min", [raised, graph.constant("upper", encoder.upper)], "numeric/clipped")
-    centred = graph.node("Sub", [clipped, graph.constant("mean", encoder.mean)], "numeric/centred")
-    return graph.node("Mul", [centred, graph.constant("scale", encoder.scale)], "numeric/standardised")
+    bounded = graph.node("Min", [raised, graph.constant("upper", encoder.upper)], "numeric/bounded")
+    centred = graph.node("Sub", [bounded, graph.constant("centre", encoder.centre)], "numeric/centred")
+    scaled = graph.node("Mul", [centred, graph.constant("scale", encoder.scale)], "numeric/scaled")
+    softness = graph.constant("1/softness", np.array(1 / SOFTNESS, np.float32))
+    third = graph.node("Mul", [scaled, softness], "numeric/third")
+    square = graph.node("Mul", [third, third], "numeric/square")
+    growing = graph.node("Add", [square, graph.constant("one", np.array(1, np.float32))], "numeric/growing")
+    root = graph.node("Sqrt", [growing], "numeric/root")
+    parts = [graph.node("Div", [scaled, root], "numeric/clipped")]
+    if encoder.gaps:
+        positions = graph.constant("gaps/positions", np.array(encoder.gaps, np.int64))
+        gaps = graph.node("Gather", [missing, positions], "gaps", axis=1)
+        parts.append(graph.node("Cast", [gaps], "gaps/encoded", to=TensorProto.FLOAT))
+    return parts + [_write_atoms(graph, imputed, column, values) for column, values in encoder.atoms]
+
+
+def _write_atoms(graph: Graph, imputed: str, index: int, values: Array) -> str:
+    position = graph.constant(f"atoms/{index}/position", np.array([index], np.int64))
+    column = graph.node("Gather", [imputed, position], f"atoms/{index}", axis=1)
+    constants = graph.constant(f"atoms/{index}/values", values[np.newaxis])
+    equal = graph.node("Equal", [column, constants], f"atoms/{index}/equal")
+    return graph.node("Cast", [equal], f"atoms/{index}/encoded", to=TensorProto.FLOAT)
 
 
 def _write_one_hot(graph: Graph, index: int, known: Sequence[str]) -> str:
@@ -122,11 +142,19 @@ def _write_one_hot(graph: Graph, index: int, known: Sequence[str]) -> str:
     )
 
 
-def write_layers(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
-    """Write the layers of a frozen network and return the name of the logits.
+def write_network(graph: Graph, network: Network, inputs: str) -> str:
+    """Write a frozen network and return the name of its logits, divided by the temperature.
 
     :raises NoStatistics: a batch-norm layer has nothing frozen.
     """
+    logits = _write_layers(graph, network.layers, inputs)
+    if network.temperature == 1.0:
+        return logits
+    factor = graph.constant("1/temperature", np.array(1.0 / network.temperature, np.float32))
+    return graph.node("Mul", [logits, factor], "calibrated")
+
+
+def _write_layers(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
     for index, layer in enumerate(layers):
         output = f"layer{index}"
         match layer:

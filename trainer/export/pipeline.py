@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 
-from trainer.export.graph import OPSET, Graph, write_layers
+from trainer.export.graph import OPSET, Graph, write_network
 
 
 def estimator_to_onnx(estimator: Any) -> onnx.ModelProto:
@@ -45,7 +45,7 @@ def write_estimator(scope: Any, operator: Any, container: Any) -> None:
     label, probabilities = (output.full_name for output in operator.outputs)
     graph = Graph(prefix=scope.get_unique_operator_name("evenkeel") + "/")
     inputs = graph.node("Cast", [operator.inputs[0].full_name], "inputs", to=TensorProto.FLOAT)
-    logits = write_layers(graph, estimator.network_.layers, inputs)
+    logits = write_network(graph, estimator.network_, inputs)
     for constant in graph.constants:
         container.add_initializer(constant.name, constant.data_type, list(constant.dims), constant)
     for node in graph.nodes:

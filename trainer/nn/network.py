@@ -31,6 +31,7 @@ class Network:
     `values` and `grads` hold every parameter and every gradient end to end, those that weight decay pulls on first; the
     layers work on views of them, so an optimizer is one pass over two vectors. The statistics of the batch-norm layers
     stand end to end in the same way: the last batch's in `batch_moments` (2, units), their average in `running`.
+    Predictions divide the logits by `temperature`.
     """
 
     def __init__(self, layers: Sequence[Layer], *, ewma_decay: float = 0.9, dtype: npt.DTypeLike = np.float32) -> None:
@@ -47,6 +48,7 @@ class Network:
                 flat[start:end].reshape(parameter.value.shape) for flat in (self.values, self.grads)
             )
             start = end
+        self.temperature = 1.0
         self.batch_norms = tuple(layer for layer in self.layers if isinstance(layer, BatchNorm))
         self.running = RunningMoments(sum(layer.units for layer in self.batch_norms), ewma_decay)
         self.batch_moments: Array = np.zeros(self.running.sums.shape, self.values.dtype)
@@ -95,13 +97,23 @@ class Network:
 
         :raises NoStatistics: nothing was frozen yet.
         """
+        logits = self.logits(inputs)
+        if self.temperature != 1.0:
+            logits *= np.float32(1.0 / self.temperature)
+        return softmax(logits)
+
+    def logits(self, inputs: Array) -> Array:
+        """Logits (n, classes) with frozen statistics, before the temperature.
+
+        :raises NoStatistics: nothing was frozen yet.
+        """
         parts = [self._infer(inputs[start : start + ROWS_AT_ONCE]) for start in range(0, len(inputs), ROWS_AT_ONCE)]
         return np.concatenate(parts)
 
     def _infer(self, inputs: Array) -> Array:
         for layer in self.layers:
             inputs = layer.infer(inputs)
-        return softmax(inputs)
+        return inputs
 
     def state(self) -> State:
         """A copy of all that training changes."""

@@ -1,0 +1,98 @@
+"""Probabilities that can be trusted: a temperature fitted on the validation part, and how well they hold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.arrays import Array, Labels
+from trainer.nn.loss import cross_entropy, softmax
+from trainer.nn.network import Network
+from trainer.training.fit import Encoded
+
+# log T of a sound network lies about so far from zero; few validation rows cannot move it much farther.
+USUAL_DEVIATION = 0.5
+HALVINGS = 40
+FAR = 1.5
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How well probabilities hold: log-loss in nats, Brier score, and expected calibration error over 15 bins."""
+
+    log_loss: float
+    brier: float
+    ece: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature that the logits are divided by, and the reliability on the test rows without it and with it."""
+
+    temperature: float
+    before: Reliability
+    after: Reliability
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence where the temperature is far from 1, else None."""
+        if 1 / FAR <= self.temperature <= FAR:
+            return None
+        kind = "over" if self.temperature > 1 else "under"
+        return (
+            f"the network is {kind}confident: its logits had to be divided by {self.temperature:.2f} to fit the "
+            "validation rows; another --learning-rate, --weight-decay or --dropout may suit the table better"
+        )
+
+
+def fit_temperature(logits: Array, labels: Labels, weights: Array | None = None) -> float:
+    """The temperature with the lowest log-loss on logits (n, classes) and labels (n,) (Guo et al. 2017).
+
+    The loss is counted whole, against a penalty on the distance of log T from zero: the mode of its distribution given
+    the rows, if log T is normal around zero.
+    """
+    logits = logits.astype(np.float64)
+    low, high = -3.0, 3.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if _slope(middle, logits, labels, weights) > 0:
+            high = middle
+        else:
+            low = middle
+    return float(np.exp((low + high) / 2))
+
+
+def _slope(log_temperature: float, logits: Array, labels: Labels, weights: Array | None) -> float:
+    """The derivative by log T of the summed loss, Σ (logit of the label - mean logit) / T, and of the penalty."""
+    temperature = np.exp(log_temperature)
+    expected = (softmax(logits / temperature) * logits).sum(axis=1)
+    distances = (logits[np.arange(len(labels)), labels] - expected) / temperature
+    total = float(distances.sum() if weights is None else distances @ weights)
+    return total + log_temperature / USUAL_DEVIATION**2
+
+
+def calibrate(network: Network, validation: Encoded) -> None:
+    """Give a frozen network its temperature, fitted on validation rows."""
+    network.temperature = fit_temperature(network.logits(validation.inputs), validation.labels, validation.weights)
+
+
+def hold_against(network: Network, test: Encoded) -> Calibration:
+    """Measure a calibrated network on test rows, without its temperature and with it."""
+    before = reliability(softmax(network.logits(test.inputs)), test.labels)
+    return Calibration(network.temperature, before, reliability(network.predict(test.inputs), test.labels))
+
+
+def reliability(probabilities: Array, labels: Labels) -> Reliability:
+    """Measure probabilities (n, classes) against labels (n,)."""
+    truth = np.eye(probabilities.shape[1])[labels]
+    brier = float(((probabilities - truth) ** 2).sum(axis=1).mean())
+    right = probabilities.argmax(axis=1) == labels
+    error = calibration_error(probabilities.max(axis=1), right)
+    return Reliability(cross_entropy(probabilities, labels), brier, error)
+
+
+def calibration_error(confidence: Array, right: npt.NDArray[np.bool_], bins: int = 15) -> float:
+    """Expected calibration error: the mean distance, over bins of equal width, of confidence and accuracy."""
+    places = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gaps = np.bincount(places, confidence - right, minlength=bins)
+    return float(np.abs(gaps).sum() / len(right))
