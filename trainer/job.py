@@ -87,8 +87,7 @@ def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
     parts = split(examples, config.validation, 0.0, _generators(config.seed)[0])
     start = begin(config, parts)
     fit(start.network, start.train, start.validation, config, start.rng)
-    freeze(start.network, start.train, start.validation, statistics=config.statistics, batch_size=config.batch_size)
-    calibrate(start.network, start.validation)
+    _settle(config, start)
     return Classifier(start.encoder, start.network, examples.classes)
 
 
@@ -108,10 +107,7 @@ def run(
     checkpoint = FileCheckpoint(repository.root / ".checkpoints", config.name, _identity(config, table), resume=resume)
     try:
         history = fit(network, start.train, start.validation, config, start.rng, watch=watch, checkpoint=checkpoint)
-        frozen = freeze(
-            network, start.train, start.validation, statistics=config.statistics, batch_size=config.batch_size
-        )
-        calibrate(network, start.validation)
+        frozen = _settle(config, start)
         test = _encode(start.encoder, start.parts.test)
         calibration = hold_against(network, test)
         classifier = Classifier(start.encoder, network, table.examples.classes)
@@ -132,6 +128,15 @@ def run(
 def _generators(seed: int) -> list[np.random.Generator]:
     """One for the split, one for everything in training, one for the export gate."""
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)]
+
+
+def _settle(config: TrainingConfig, start: Start) -> Frozen:
+    """Fix what inference needs beside the weights: the statistics, and the temperature."""
+    frozen = freeze(
+        start.network, start.train, start.validation, statistics=config.statistics, batch_size=config.batch_size
+    )
+    calibrate(start.network, start.validation)
+    return frozen
 
 
 def _encode(encoder: Encoder, part: Examples) -> Encoded:
