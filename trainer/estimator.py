@@ -243,7 +243,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         return inputs[count], y[count], weights[count]
 
     def _encoded(self, inputs: Array, y: npt.NDArray[Any], weights: Array | None) -> Encoded:
-        """The rows with their classes as numbers, and with the class weights in their weights."""
+        """The rows with their classes as numbers."""
         labels = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
         unknown = y[self.classes_[labels] != y]
         if len(unknown):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class BatchWeights:
         total = float(weights.sum(dtype=np.float64))
         return cls((weights / total).astype(weights.dtype), np.ones_like(weights), total, None)
 
-    @property
+    @cached_property
     def bessel(self) -> float:
         """What turns the variance within the batch into the unbiased one."""
         # Weights that add up to less than two rows know nothing of a variance; two is the least that does.
