@@ -18,15 +18,24 @@ class CommandLine(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {message}\n")
 
 
-def run(program: str, command: Callable[[], None], exit_codes: Mapping[type[Exception], int]) -> int:
-    """Run a command; turn a refusal that `exit_codes` names into one sentence on stderr and its exit code."""
+def run(
+    program: str,
+    command: Callable[[], None],
+    exit_codes: Mapping[type[Exception], int],
+    *,
+    interrupted: str = "interrupted",
+) -> int:
+    """Run a command; turn a refusal that `exit_codes` names into one sentence on stderr and its exit code.
+
+    A Ctrl-C that the command does not take leaves with 130 and the sentence `interrupted`.
+    """
     try:
         command()
     except tuple(exit_codes) as error:
         print(f"{program}: {_sentence(error)}", file=sys.stderr)
         return next(code for kind, code in exit_codes.items() if isinstance(error, kind))
     except KeyboardInterrupt:
-        print(f"{program}: interrupted; nothing was published", file=sys.stderr)
+        print(f"{program}: {interrupted}", file=sys.stderr)
         return 130
     return 0
 

@@ -17,7 +17,8 @@ from trainer.training.range_test import find_learning_rate
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
-    return run("trainer", lambda: options.command(options), EXIT_CODES)
+    stopped = "interrupted; nothing was published"
+    return run("trainer", lambda: options.command(options), EXIT_CODES, interrupted=stopped)
 
 
 def _parser() -> CommandLine:

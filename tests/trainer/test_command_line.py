@@ -235,3 +235,18 @@ def test_statistics_that_disagree_are_warned_of(
     losses = frozen["validation_log_loss"]
     assert frozen["source"] == min(losses, key=losses.get)
     assert abs(losses["running"] - losses["population"]) > 0.01
+
+
+def test_ctrl_c_before_the_first_epoch_is_over_publishes_nothing(
+    penguins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 130, and a sentence that says so."""
+
+    def interrupt(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.training.fit.train_one_epoch", interrupt)
+
+    assert fit(penguins, tmp_path / "store") == 130
+    assert capsys.readouterr().err == "trainer: interrupted; nothing was published\n"
+    assert not (tmp_path / "store").exists()
