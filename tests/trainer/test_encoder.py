@@ -58,6 +58,15 @@ def test_an_ordinary_number_has_no_atoms() -> None:
     assert fit_encoder(rows_of(np.column_stack(columns).tolist())).atoms == ()
 
 
+def test_pixels_have_no_atoms() -> None:
+    """Mostly zero, else one of 256, in hundreds of columns: inputs for every value would drown the table."""
+    rng = np.random.default_rng(0)
+    pixels = np.where(rng.uniform(size=(6000, 20)) < 0.6, 0, rng.integers(0, 256, (6000, 20)))
+
+    assert fit_encoder(rows_of(pixels[:, :3].tolist())).atoms != ()
+    assert fit_encoder(rows_of(pixels.tolist())).atoms == ()
+
+
 def test_rare_texts_are_nobody_in_a_large_table() -> None:
     """Fewer than ten of 2 000 rows teach nothing; they are all zeros, as unseen ones are."""
     texts = ["a"] * 1000 + ["b"] * 995 + ["rare"] * 5

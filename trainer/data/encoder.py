@@ -20,6 +20,8 @@ SOFTNESS = 3.0
 # A column with a value that is so common, and so many different ones, is a mixture: zero or an amount, 40 hours or not.
 COMMON = 0.3
 FEWEST_VALUES, MOST_VALUES = 32, 256
+# More than this together, and the columns are pixels or the like: inputs of their own would be most of the table.
+MOST_ATOMS = 1000
 FEWEST_ROWS = 10
 FEW_EXAMPLES = 1400
 _LARGEST = float(np.finfo(np.float32).max)
@@ -56,9 +58,13 @@ class Encoder:
         """Encode rows of any part, shape (n, width)."""
         missing = np.isnan(rows.numeric)
         numbers = np.where(missing, self.median, rows.numeric)
-        scaled = (np.clip(numbers, self.lower, self.upper) - self.centre) * self.scale
-        third = scaled * np.float32(1 / SOFTNESS)
-        clipped = scaled / np.sqrt(third * third + np.float32(1))
+        clipped = np.clip(numbers, self.lower, self.upper)
+        clipped -= self.centre
+        clipped *= self.scale
+        root = clipped * np.float32(1 / SOFTNESS)
+        root *= root
+        root += np.float32(1)
+        clipped /= np.sqrt(root, out=root)
         atoms = [numbers[:, [column]] == values for column, values in self.atoms]
         one_hots = [
             _one_hot_of(vocabulary, known)[rows.codes[:, column]]
@@ -116,7 +122,7 @@ def _atoms(numbers: Array) -> tuple[tuple[int, Array], ...]:
         many = FEWEST_VALUES <= len(distinct) <= min(MOST_VALUES, len(values) / 20)
         if many and counts.max() >= COMMON * len(values):
             found.append((column, distinct[counts >= FEWEST_ROWS]))
-    return tuple(found)
+    return tuple(found) if sum(len(values) for _, values in found) <= MOST_ATOMS else ()
 
 
 def _frequent_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
