@@ -53,10 +53,10 @@ def _add_table_and_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weight", metavar="COLUMN", help="the column that says how many times each row counts")
     for setting, field in TrainingConfig.model_fields.items():
         if field.description:
-            default = {"hidden": "64,64", None: "none"}.get(setting if setting == "hidden" else field.default)
+            default = ",".join(map(str, field.default)) if setting == "hidden" else field.default
             flag = f"--{setting.replace('_', '-')}"
             metavar = "|".join(choices) if (choices := _choices(field.annotation)) else flag[2:].upper()
-            explanation = f"{field.description} (default: {field.default if default is None else default})"
+            explanation = f"{field.description} (default: {'none' if default is None else default})"
             command.add_argument(flag, metavar=metavar, help=explanation)
 
 

@@ -5,11 +5,21 @@ import platform
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 
 import numpy as np
 
-from models import __version__, card
-from models.card import FrozenStatistics, GoldenRow, LayerStatistics, Metrics, ModelCard, Moments, Provenance
+from models import __version__
+from models.card import (
+    Calibration,
+    FrozenStatistics,
+    GoldenRow,
+    LayerStatistics,
+    Metrics,
+    ModelCard,
+    Moments,
+    Provenance,
+)
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import describe_features
@@ -17,7 +27,6 @@ from trainer.data.rows import Rows
 from trainer.data.split import Parts
 from trainer.data.table import Table
 from trainer.nn import statistics
-from trainer.training.calibration import Calibration
 from trainer.training.fit import Score
 from trainer.training.freezing import Frozen
 
@@ -50,7 +59,7 @@ def describe(
         metrics={part: Metrics(**metrics) for part, metrics in asdict(scores).items()},
         provenance=_provenance(config, table),
         frozen_statistics=_statistics(config, classifier, frozen),
-        calibration=card.Calibration.model_validate(asdict(calibration)),
+        calibration=calibration,
         golden=_golden_rows(classifier, parts.test.rows),
     )
 
@@ -61,12 +70,18 @@ def mirror(card: ModelCard) -> dict[str, str]:
     return {key: json.dumps(value, ensure_ascii=False) for key, value in document.items()}
 
 
+def libraries() -> dict[str, str]:
+    """The versions of the libraries that decide what a run computes; numba only where it is installed."""
+    names = ("numpy", "onnx", "pyarrow", *(["numba"] if find_spec("numba") else []))
+    return {name: version(name) for name in names}
+
+
 def _provenance(config: TrainingConfig, table: Table) -> Provenance:
     return Provenance(
         created=datetime.now(UTC),
         evenkeel=__version__,
         python=platform.python_version(),
-        libraries={library: version(library) for library in ("numpy", "onnx", "pyarrow")},
+        libraries=libraries(),
         table=config.table.name,
         table_sha256=table.sha256,
         target=config.target,

@@ -22,8 +22,6 @@ from trainer.errors import InvalidSetting
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
 from trainer.nn.batches import MiniBatches
-from trainer.nn.loss import SoftmaxCrossEntropy
-from trainer.nn.step import build_step
 from trainer.training.fit import (
     Encoded,
     Epoch,
@@ -31,6 +29,7 @@ from trainer.training.fit import (
     check_finite,
     fit,
     freeze_for_validation,
+    step_of,
     train_one_epoch,
 )
 from trainer.training.freezing import freeze
@@ -180,10 +179,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._rng = self._build(settings, train, seed)
             self.n_iter_ = 0
-        loss = SoftmaxCrossEntropy(len(self.classes_), settings.label_smoothing, train.inputs.dtype.type)
-        step = build_step(
-            self.network_, loss, self._optimizer, clip_norm=settings.clip_norm, compiled=settings.compiled
-        )
+        step = step_of(self.network_, self._optimizer, settings)
         mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_size)
         self.n_iter_ += 1
         with one_thread():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models import __version__
-from models.card import ModelCard
+from models.card import Calibration, ModelCard
 from models.repository import ModelRepository
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
@@ -14,13 +14,13 @@ from trainer.data.encoder import Encoder, fit_encoder
 from trainer.data.rows import Examples
 from trainer.data.split import Parts, split
 from trainer.data.table import Table, read_table
-from trainer.describe import Scores, describe, mirror
+from trainer.describe import Scores, describe, libraries, mirror
 from trainer.errors import DamagedCheckpoint, TrainerError
 from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
-from trainer.training.calibration import Calibration, calibrate, hold_against
+from trainer.training.calibration import calibrate, hold_against
 from trainer.training.checkpoint import FileCheckpoint
 from trainer.training.fit import Encoded, Epoch, History, fit, score
 from trainer.training.freezing import Frozen, freeze
@@ -158,6 +158,6 @@ def _identity(config: TrainingConfig, table: Table) -> dict[str, object]:
         "settings": config.settings(),
         "target": config.target,
         "table": table.sha256,
-        "numpy": np.__version__,
+        "libraries": libraries(),
         "evenkeel": __version__,
     }

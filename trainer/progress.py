@@ -11,9 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from uniplot import plot_to_string
 
+from models.card import Calibration
 from models.repository import DEFAULT_ROOT, ModelRepository
 from trainer.job import Outcome
-from trainer.training.calibration import Calibration
+from trainer.training import calibration
 from trainer.training.fit import Epoch, History
 from trainer.training.range_test import RangeTest
 
@@ -51,9 +52,9 @@ def _epochs(history: History) -> str:
     return f"{len(history.epochs)}, {ending} {history.best.number}"
 
 
-def _calibration(calibration: Calibration) -> str:
-    before, after = calibration.before.ece, calibration.after.ece
-    return f"temperature {calibration.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}"
+def _calibration(fitted: Calibration) -> str:
+    before, after = fitted.before.ece, fitted.after.ece
+    return f"temperature {fitted.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}"
 
 
 def show(outcome: Outcome, repository: ModelRepository) -> None:
@@ -76,8 +77,8 @@ def show(outcome: Outcome, repository: ModelRepository) -> None:
         scores.add_column(heading, justify="right" if heading else "left")
     for part, metrics in card.metrics.items():
         scores.add_row(part, str(metrics.rows), f"{metrics.log_loss:.4f}", f"{metrics.accuracy:.4f}")
-    for warning in filter(None, (outcome.frozen.disagreement, outcome.calibration.warning)):
-        print(f"trainer: warning: {warning}", file=sys.stderr)
+    for sentence in filter(None, (outcome.frozen.disagreement, calibration.warning(outcome.calibration.temperature))):
+        print(f"trainer: warning: {sentence}", file=sys.stderr)
     where = repository.root / card.name / str(outcome.version)
     console.print(f"[bold]{card.name}[/bold], version {outcome.version}, trained on {card.provenance.table}\n")
     console.print(*(Padding(part, (0, 0, 1, 2), expand=False) for part in (facts, scores)))

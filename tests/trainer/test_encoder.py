@@ -58,6 +58,14 @@ def test_an_ordinary_number_has_no_atoms() -> None:
     assert fit_encoder(rows_of(np.column_stack(columns).tolist())).atoms == ()
 
 
+def test_a_column_of_rare_texts_is_kept() -> None:
+    """Of 200 texts with eight rows each none is frequent; without them the network would have no input."""
+    texts = [f"t{number % 200:03d}" for number in range(1600)]
+    rows = rows_of([[0.0]] * 1600, texts)
+
+    assert len(fit_encoder(rows).categories[0]) == 200
+
+
 def test_pixels_have_no_atoms() -> None:
     """Mostly zero, else one of 256, in hundreds of columns: inputs for every value would drown the table."""
     rng = np.random.default_rng(0)

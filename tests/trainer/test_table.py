@@ -183,6 +183,23 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert table.examples.rows.records()[0] == {"kind": "a", "price": 1.5, "small": 1.0, "day": "2026-01-01"}
 
 
+def test_parquet_may_hold_nan(tmp_path: Path) -> None:
+    """It is a missing number like any other, and the feature may be missing."""
+    path = tmp_path / "table.parquet"
+    parquet.write_table(pa.table({"x": [1.0, float("nan"), 2.0], "y": ["a", "b", "a"]}), path)
+
+    assert read_table(path, "y").examples.rows.columns == (Column("x", "numeric", nullable=True),)
+
+
+def test_parquet_columns_need_names_of_their_own(tmp_path: Path) -> None:
+    """As those of a CSV file do."""
+    path = tmp_path / "table.parquet"
+    parquet.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2]), pa.array(["a"])], ["x", "x", "y"]), path)
+
+    with pytest.raises(InvalidTable, match="columns 1 and 2 are both named 'x'"):
+        read_table(path, "y")
+
+
 def test_a_dropped_column_may_hold_anything(tmp_path: Path) -> None:
     """Lists, say, which no feature can be made of."""
     path = tmp_path / "table.parquet"

@@ -2,15 +2,19 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
+from trainer import hyperparameters
 from trainer.errors import Diverged
 from trainer.hyperparameters import Hyperparameters
+from trainer.nn.activations import ACTIVATIONS
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
+from trainer.nn.optimizers import OPTIMIZERS
+from trainer.nn.schedules import SCHEDULES
 from trainer.training.fit import Encoded, Epoch, History, Snapshot, fit, score
 from trainer.training.freezing import freeze
 from trainer.training.weighting import as_counts, weigh
@@ -313,3 +317,10 @@ def test_training_needs_little_more_than_the_table() -> None:
     buffers = 256 * (64 + 3 * 256 + 3 * 256 + 4 * 10) * 4
 
     assert peak < part.inputs.nbytes + buffers + 4 * network.values.nbytes
+
+
+def test_every_layer_rule_and_schedule_can_be_named() -> None:
+    """What the settings allow is what there is."""
+    assert get_args(hyperparameters.Activation) == tuple(ACTIVATIONS)
+    assert get_args(hyperparameters.Optimizer) == tuple(OPTIMIZERS)
+    assert get_args(hyperparameters.Schedule) == tuple(SCHEDULES)

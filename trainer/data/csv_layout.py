@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainer.errors import InvalidTable
@@ -20,13 +20,21 @@ def column_names(path: Path, data: bytes) -> list[str]:
     except UnicodeDecodeError as error:
         place = f"byte {error.start} is {data[error.start]:#04x}"
         raise InvalidTable(f"{path} is not UTF-8 ({place}); save it as UTF-8") from None
+    check_names(path, names)
+    return names
+
+
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Refuse a column without a name or with another one's.
+
+    :raises InvalidTable: there is one.
+    """
     for position, name in enumerate(names, start=1):
         if not name.strip():
             raise InvalidTable(f"{path}: column {position} has no name")
         first = names.index(name) + 1
         if first < position:
             raise InvalidTable(f"{path}: columns {first} and {position} are both named '{name}'; rename one")
-    return names
 
 
 def check_quotes(path: Path, data: bytes) -> None:

@@ -131,7 +131,9 @@ def _frequent_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
     known = []
     for vocabulary, codes in zip(rows.vocabularies, rows.codes.T, strict=True):
         counts = np.bincount(codes, minlength=len(vocabulary))
-        known.append(tuple(text for text, count in zip(vocabulary, counts, strict=True) if count >= fewest))
+        # Where every text is rare, the commonest are kept all the same: a column must not vanish.
+        enough = min(fewest, counts.max())
+        known.append(tuple(text for text, count in zip(vocabulary, counts, strict=True) if count >= enough))
     return tuple(known)
 
 

@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from models.features import FLOAT32_MAX
 from trainer.arrays import Array, Codes, Labels
-from trainer.data.csv_layout import check_quotes, column_names, ragged_row
+from trainer.data.csv_layout import check_names, check_quotes, column_names, ragged_row
 from trainer.data.rows import Column, Examples, Rows
 from trainer.errors import InvalidTable
 
@@ -87,6 +87,7 @@ def _decompress(path: Path, data: bytes) -> bytes:
 
 def _read_parquet(path: Path, data: bytes) -> pa.Table:
     try:
+        check_names(path, parquet.read_schema(pa.BufferReader(data)).names)
         table = parquet.read_table(pa.BufferReader(data))
     except (pa.ArrowInvalid, OSError) as error:
         raise InvalidTable(f"{path} is a damaged Parquet file: {str(error).splitlines()[0]}") from None
@@ -136,8 +137,8 @@ def _rows(path: Path, table: pa.Table) -> Rows:
     for name in table.column_names:
         cells = _plain(path, name, table[name])
         if _is_number(cells):
-            columns.append(Column(name, "numeric", cells.null_count > 0))
             numeric.append(_numbers(path, name, cells))
+            columns.append(Column(name, "numeric", bool(np.isnan(numeric[-1]).any())))
         else:
             columns.append(Column(name, "categorical", cells.null_count > 0))
             column_codes, vocabulary = _categories(path, name, cells)

@@ -1,10 +1,9 @@
 """Probabilities that can be trusted: a temperature fitted on the validation part, and how well they hold."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
+from models.card import Calibration, Reliability
 from trainer.arrays import Array, Labels
 from trainer.nn.loss import cross_entropy, softmax
 from trainer.nn.network import Network
@@ -16,33 +15,15 @@ HALVINGS = 40
 FAR = 1.5
 
 
-@dataclass(frozen=True)
-class Reliability:
-    """How well probabilities hold: log-loss in nats, Brier score, and expected calibration error over 15 bins."""
-
-    log_loss: float
-    brier: float
-    ece: float
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The temperature that the logits are divided by, and the reliability on the test rows without it and with it."""
-
-    temperature: float
-    before: Reliability
-    after: Reliability
-
-    @property
-    def warning(self) -> str | None:
-        """A sentence where the temperature is far from 1, else None."""
-        if 1 / FAR <= self.temperature <= FAR:
-            return None
-        kind = "over" if self.temperature > 1 else "under"
-        return (
-            f"the network is {kind}confident: its logits had to be divided by {self.temperature:.2f} to fit the "
-            "validation rows; another --learning-rate, --weight-decay or --dropout may suit the table better"
-        )
+def warning(temperature: float) -> str | None:
+    """A sentence where the temperature is far from 1, else None."""
+    if 1 / FAR <= temperature <= FAR:
+        return None
+    kind = "over" if temperature > 1 else "under"
+    return (
+        f"the network is {kind}confident: its logits had to be divided by {temperature:.2f} to fit the validation "
+        "rows; another --learning-rate, --weight-decay or --dropout may suit the table better"
+    )
 
 
 def fit_temperature(logits: Array, labels: Labels, weights: Array | None = None) -> float:
@@ -79,7 +60,8 @@ def calibrate(network: Network, validation: Encoded) -> None:
 def hold_against(network: Network, test: Encoded) -> Calibration:
     """Measure a calibrated network on test rows, without its temperature and with it."""
     before = reliability(softmax(network.logits(test.inputs)), test.labels)
-    return Calibration(network.temperature, before, reliability(network.predict(test.inputs), test.labels))
+    after = reliability(network.predict(test.inputs), test.labels)
+    return Calibration(temperature=network.temperature, before=before, after=after)
 
 
 def reliability(probabilities: Array, labels: Labels) -> Reliability:
@@ -88,7 +70,7 @@ def reliability(probabilities: Array, labels: Labels) -> Reliability:
     brier = float(((probabilities - truth) ** 2).sum(axis=1).mean())
     right = probabilities.argmax(axis=1) == labels
     error = calibration_error(probabilities.max(axis=1), right)
-    return Reliability(cross_entropy(probabilities, labels), brier, error)
+    return Reliability(log_loss=cross_entropy(probabilities, labels), brier=brier, ece=error)
 
 
 def calibration_error(confidence: Array, right: npt.NDArray[np.bool_], bins: int = 15) -> float:

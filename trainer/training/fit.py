@@ -124,8 +124,7 @@ def fit(
     :raises KeyboardInterrupt: before the first epoch was over.
     """
     optimizer = build_optimizer(network, settings)
-    loss = SoftmaxCrossEntropy(network.classes, settings.label_smoothing, network.values.dtype.type)
-    step = build_step(network, loss, optimizer, clip_norm=settings.clip_norm, compiled=settings.compiled)
+    step = step_of(network, optimizer, settings)
     mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_size)
     rate_of = learning_rates(
         settings.learning_rate,
@@ -171,6 +170,12 @@ def build_optimizer(network: Network, settings: Hyperparameters) -> Optimizer:
         weight_decay=settings.weight_decay,
         decayed=network.decayed,
     )
+
+
+def step_of(network: Network, optimizer: Optimizer, settings: Hyperparameters) -> Step:
+    """One step of training as the settings describe it."""
+    loss = SoftmaxCrossEntropy(network.classes, settings.label_smoothing, network.values.dtype.type)
+    return build_step(network, loss, optimizer, clip_norm=settings.clip_norm, compiled=settings.compiled)
 
 
 def freeze_for_validation(network: Network, train: Encoded, settings: Hyperparameters) -> None:

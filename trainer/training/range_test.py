@@ -1,5 +1,6 @@
 """The learning-rate range test (Smith 2017): one short run in which the rate climbs at every step."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -7,11 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.hyperparameters import Hyperparameters
-from trainer.nn.batches import MiniBatches
-from trainer.nn.loss import SoftmaxCrossEntropy
+from trainer.nn.batches import Batch, MiniBatches
 from trainer.nn.network import Network
-from trainer.nn.step import build_step
-from trainer.training.fit import Encoded, build_optimizer
+from trainer.training.fit import Encoded, build_optimizer, step_of
 
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 200
 SMOOTHING = 0.9
@@ -35,8 +34,7 @@ def find_learning_rate(
     The network is spent afterwards. The suggestion is where the smoothed loss falls most steeply against the log of the
     rate.
     """
-    loss = SoftmaxCrossEntropy(network.classes, settings.label_smoothing)
-    step = build_step(network, loss, build_optimizer(network, settings), clip_norm=settings.clip_norm, compiled=False)
+    step = step_of(network, build_optimizer(network, settings), settings)
     mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_size)
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     smoothed: list[float] = []
@@ -53,7 +51,7 @@ def find_learning_rate(
     return RangeTest(tried, losses, _steepest(tried, losses))
 
 
-def _endless(mini_batches: MiniBatches, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+def _endless(mini_batches: MiniBatches, rng: np.random.Generator) -> Iterator[Batch]:
     while True:
         yield from mini_batches.shuffled(rng)
 
