@@ -11,7 +11,6 @@ from models.terminal import CommandLine, run
 from trainer import job, progress
 from trainer.config import TrainingConfig
 from trainer.errors import EXIT_CODES
-from trainer.training.range_test import find_learning_rate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +72,7 @@ def _fit(options: argparse.Namespace) -> None:
     if options.once and published:
         print(f"{config.name} is published already, version {published[-1]}; nothing to do")
         return
-    with progress.watching(config.epochs) as watch:
+    with progress.watching(config.members, config.epochs) as watch:
         outcome = job.run(config, repository, watch, resume=options.resume)
     progress.show(outcome, repository)
 
@@ -81,8 +80,7 @@ def _fit(options: argparse.Namespace) -> None:
 def _lr_find(options: argparse.Namespace) -> None:
     options.name = "lr-find"
     config = _config(options)
-    _, start = job.prepare(config)
-    progress.show_range_test(find_learning_rate(start.network, start.train, config, start.rng))
+    progress.show_range_test(job.suggest_learning_rate(config))
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:

@@ -16,6 +16,9 @@ class TrainingConfig(Hyperparameters):
     name: str
     drop: tuple[str, ...] = ()
     weight: str | None = None
+    members: int = Field(
+        1, ge=1, le=64, description="networks whose mean answers, each with validation rows of its own"
+    )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the rows that chooses the epoch")
     test: float = Field(0.2, gt=0, lt=1, description="share of the rows that is looked at once, at the end")
 
