@@ -98,7 +98,9 @@ def build_member(config: TrainingConfig, start: Start, number: int) -> Member:
         train, validation = weigh(train, train, classes), weigh(validation, train, classes)
     rng = generator(config.seed, 2 + number)
     encoder = start.encoder
-    architecture = config.architecture(encoder.width, classes, codes=encoder.code_counts, varied=encoder.varied)
+    architecture = config.architecture(
+        encoder.width, classes, coded=len(encoder.coded), codes=encoder.codes, varied=encoder.varied
+    )
     network = build_network(architecture, rng, class_shares=class_shares(train, classes))
     return Member(train, validation, network, rng)
 

@@ -89,9 +89,9 @@ class Hyperparameters(BaseModel):
             raise InvalidSetting(f"{flag} {rule}, not {str(first['input'])[:64]!r}") from None
 
     def architecture(
-        self, inputs: int, classes: int, *, codes: tuple[int, ...] = (), varied: tuple[int, ...] = ()
+        self, inputs: int, classes: int, *, coded: int = 0, codes: int = 0, varied: tuple[int, ...] = ()
     ) -> Architecture:
-        """The network that these hyperparameters ask for, for inputs of which the last are codes."""
+        """The network that these hyperparameters ask for, for inputs of which the last `coded` are codes."""
         return Architecture(
             inputs,
             self.hidden,
@@ -100,6 +100,7 @@ class Hyperparameters(BaseModel):
             batch_norm=self.batch_norm,
             dropout=self.dropout,
             input_dropout=self.input_dropout,
+            coded=coded,
             codes=codes,
             periodic=self.periodic,
             varied=varied,

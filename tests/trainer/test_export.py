@@ -98,7 +98,7 @@ def test_every_kind_of_layer_is_exported(activation: str, place: str, outcome: O
     """Any activation, batch norm before, after or nowhere, dropout: the graph answers as the network, within 1e-5."""
     rng = np.random.default_rng(0)
     width = outcome.classifier.encoder.width
-    front = {"codes": (4, 6), "periodic": 0.5, "varied": (0, 2), "input_dropout": 0.1, "dropout": 0.2}
+    front = {"coded": 2, "codes": 10, "periodic": 0.5, "varied": (0, 2), "input_dropout": 0.1, "dropout": 0.2}
     network = build_network(Architecture(width, (6, 5), 3, activation, place, **front), rng)  # type: ignore[arg-type]
     network.values += 0.3 * rng.normal(size=network.values.shape).astype(np.float32)
     network.freeze(population_moments(network, outcome.classifier.encoder.encode(examples.rows), 64))

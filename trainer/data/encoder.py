@@ -6,6 +6,7 @@ nodes of the exported graph while serving; `trainer.export.graph` writes the sam
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -34,9 +35,9 @@ class Encoder:
     missing cells in training; each has an input that is 1 where the cell is missing. `atoms` lists, by column, the
     values that one number repeats; each has an input of its own. `categories` lists the known texts of each text
     column; a missing cell is the text "" and has a place of its own where training had enough of it. Columns of up to
-    `one_hot` texts have an input a text, all of them zero for any other text. The others have one input together, which
-    is the text's place in the list counted from 1, and 0 for any other text; it stands at the end, for a network to
-    embed. `varied` lists the columns with more than two values in training.
+    `one_hot` texts have an input a text, all of them zero for any other text. A column of more has one input, at the
+    end: a code for a network to embed, which no other column uses. `varied` lists the columns with more than two
+    values in training.
     """
 
     median: Array
@@ -58,9 +59,14 @@ class Encoder:
         return [column for column, known in enumerate(self.categories) if len(known) > self.one_hot]
 
     @property
-    def code_counts(self) -> tuple[int, ...]:
-        """How many different numbers each of the last inputs may be."""
-        return tuple(len(self.categories[column]) + 1 for column in self.coded)
+    def code_starts(self) -> list[int]:
+        """The code in each coded column of a text that is not known; those of the known ones follow it."""
+        return list(accumulate((len(self.categories[column]) + 1 for column in self.coded), initial=0))[:-1]
+
+    @property
+    def codes(self) -> int:
+        """How many codes there are."""
+        return sum(len(self.categories[column]) + 1 for column in self.coded)
 
     @property
     def width(self) -> int:
@@ -73,7 +79,10 @@ class Encoder:
         """Encode rows of any part, shape (n, width)."""
         meanings = [
             *((column, _one_hot_of(rows.vocabularies[column], self.categories[column])) for column in self.marked),
-            *((column, _places_of(rows.vocabularies[column], self.categories[column])) for column in self.coded),
+            *(
+                (column, _codes_of(rows.vocabularies[column], self.categories[column], start))
+                for column, start in zip(self.coded, self.code_starts, strict=True)
+            ),
         ]
         inputs = np.empty((len(rows), self.width), np.float32)
         for start in range(0, len(rows), ROWS_AT_ONCE):
@@ -94,10 +103,10 @@ def _one_hot_of(vocabulary: Sequence[str], known: Sequence[str]) -> Array:
     return np.array([[text == category for category in known] for text in vocabulary], np.float32)
 
 
-def _places_of(vocabulary: Sequence[str], known: Sequence[str]) -> Array:
-    """One row per text of `vocabulary`: its place among the known ones, counted from 1, or 0."""
-    places = {text: place for place, text in enumerate(known, start=1)}
-    return np.array([[places.get(text, 0)] for text in vocabulary], np.float32)
+def _codes_of(vocabulary: Sequence[str], known: Sequence[str], start: int) -> Array:
+    """One row per text of `vocabulary`: its code, which is `start` where it is not known."""
+    codes = {text: code for code, text in enumerate(known, start=start + 1)}
+    return np.array([[codes.get(text, start)] for text in vocabulary], np.float32)
 
 
 def fit_encoder(rows: Rows, *, scaling: Kind = "robust", atoms: bool = True, one_hot: int = MOST_ONE_HOT) -> Encoder:

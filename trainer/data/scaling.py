@@ -15,7 +15,7 @@ from trainer.arrays import Array
 
 Kind = Literal["robust", "standard", "quantile"]
 
-# Beyond so many scales a value is the same to the smooth clip, and its square still fits into a float.
+# Beyond so many deviations a value counts as one at the edge.
 FARTHEST = 1e4
 SOFTNESS = 3.0
 KNOTS = 33
@@ -31,27 +31,38 @@ class Scaling(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
-    """s = (x - centre) · scale for x between `lower` and `upper`; all four have shape (p,).
+class Robust:
+    """s = (x - centre) · scale, clipped smoothly to s / √(1 + (s / 3)²), between -3 and 3 (Holzmüller et al. 2024).
 
-    A `smooth` clip makes s / √(1 + (s / 3)²) of it, which lies between -3 and 3 (Holzmüller et al. 2024).
+    `centre` (p,) and `third` (p,), a third of the scale. In that form, 3 sin(arctan(s / 3)), an infinite s is 3.
     """
+
+    centre: Array
+    third: Array
+
+    def apply(self, numbers: Array) -> Array:
+        with np.errstate(over="ignore"):
+            angle = numbers - self.centre
+            angle *= self.third
+        np.arctan(angle, out=angle)
+        np.sin(angle, out=angle)
+        angle *= np.float32(SOFTNESS)
+        return angle
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """s = (x - centre) · scale for x between `lower` and `upper`; all four have shape (p,)."""
 
     lower: Array
     upper: Array
     centre: Array
     scale: Array
-    smooth: bool
 
     def apply(self, numbers: Array) -> Array:
         scaled = np.clip(numbers, self.lower, self.upper)
         scaled -= self.centre
         scaled *= self.scale
-        if self.smooth:
-            root = scaled * np.float32(1 / SOFTNESS)
-            root *= root
-            root += np.float32(1)
-            scaled /= np.sqrt(root, out=root)
         return scaled
 
 
@@ -79,14 +90,31 @@ def fit_scaling(kind: Kind, columns: list[npt.NDArray[np.float64]]) -> Scaling:
     """Fit on the values of each column that are not missing."""
     if kind == "quantile":
         return _fit_quantiles(columns)
-    fitted = [_standard(values) if kind == "standard" else _robust(values) for values in columns]
-    centre, deviation = np.array(fitted, np.float64).reshape(-1, 2).T
-    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+    return _fit_robust(columns) if kind == "robust" else _fit_standard(columns)
+
+
+def _fit_robust(columns: list[npt.NDArray[np.float64]]) -> Robust:
+    centre, scale = _inverted([_robust(values) for values in columns])
+    return Robust(centre.astype(np.float32), np.minimum(scale / SOFTNESS, LARGEST).astype(np.float32))
+
+
+def _fit_standard(columns: list[npt.NDArray[np.float64]]) -> Standard:
+    moments = [_standard(values) for values in columns]
+    deviation = np.array([spread for _, spread in moments])
+    centre, scale = _inverted(moments)
     reach = np.minimum(FARTHEST * deviation, LARGEST / 2)  # No difference to the centre overflows.
     lower, upper = np.clip([centre - reach, centre + reach], -LARGEST, LARGEST)
     constants = (lower, upper, centre, np.minimum(scale, LARGEST))
-    lower32, upper32, centre32, scale32 = (constant.astype(np.float32) for constant in constants)
-    return Linear(lower32, upper32, centre32, scale32, smooth=kind == "robust")
+    return Standard(*(constant.astype(np.float32) for constant in constants))
+
+
+def _inverted(
+    fitted: list[tuple[float, float]],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Centres and one over the deviations; both are 0 where there is no deviation."""
+    centre, deviation = np.array(fitted, np.float64).reshape(-1, 2).T
+    varies = deviation > 0
+    return np.where(varies, centre, 0.0), np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
 
 
 def _robust(values: npt.NDArray[np.float64]) -> tuple[float, float]:

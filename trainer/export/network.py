@@ -55,13 +55,11 @@ def _write_layer(graph: Graph, layer: Layer, inputs: str, output: str) -> str:
 
 def _write_embedding(graph: Graph, layer: Embedding, inputs: str, output: str) -> str:
     """Cut off the codes, take the vector of each, and put them in the place of the codes."""
-    count = len(layer.counts)
-    ends = {"first": -count, "end": np.iinfo(np.int64).max, "zero": 0, "axis": 1}
+    ends = {"first": -layer.columns, "end": np.iinfo(np.int64).max, "zero": 0, "axis": 1}
     names = {end: graph.constant(f"{output}/{end}", np.array([place], np.int64)) for end, place in ends.items()}
     codes = graph.node("Slice", [inputs, names["first"], names["end"], names["axis"]], f"{output}/codes")
     others = graph.node("Slice", [inputs, names["zero"], names["first"], names["axis"]], f"{output}/others")
-    whole = graph.node("Cast", [codes], f"{output}/whole", to=TensorProto.INT64)
-    places = graph.node("Add", [whole, graph.constant(f"{output}/starts", layer.starts)], f"{output}/places")
+    places = graph.node("Cast", [codes], f"{output}/places", to=TensorProto.INT64)
     table = graph.constant(f"{output}/table", layer.table.value.astype(np.float32))
     vectors = graph.node("Gather", [table, places], f"{output}/vectors", axis=0)
     flat = graph.node("Flatten", [vectors], f"{output}/flat", axis=1)

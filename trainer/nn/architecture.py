@@ -23,8 +23,8 @@ class Architecture:
     """Everything about a network that training does not change.
 
     `batch_norm` stands before the activation as in the paper, after it, or nowhere. `dropout` is the share of a hidden
-    layer's activations that a training step leaves out, `input_dropout` that of the inputs. `codes` says how many codes
-    each of the last inputs has; they are embedded. `periodic` is the deviation of the frequencies in which the columns
+    layer's activations that a training step leaves out, `input_dropout` that of the inputs. The last `coded` inputs are
+    codes below `codes`, which are embedded. `periodic` is the deviation of the frequencies in which the columns
     `varied` are embedded as well, 0 for none of it. Without hidden layers it is softmax regression.
     """
 
@@ -35,7 +35,8 @@ class Architecture:
     batch_norm: Literal["before", "after", "none"] = "before"
     dropout: float = 0.0
     input_dropout: float = 0.0
-    codes: tuple[int, ...] = ()
+    coded: int = 0
+    codes: int = 0
     periodic: float = 0.0
     varied: tuple[int, ...] = ()
     epsilon: float = 1e-5
@@ -69,8 +70,8 @@ def build_network(
 def _embeddings(architecture: Architecture, rng: np.random.Generator) -> tuple[list[Layer], int]:
     """The layers before the first linear one, and how many columns they leave."""
     layers: list[Embedding | Periodic] = []
-    if architecture.codes:
-        layers.append(Embedding(architecture.codes, EMBEDDING, rng))
+    if architecture.coded:
+        layers.append(Embedding(architecture.coded, architecture.codes, EMBEDDING, rng))
     if architecture.periodic and 0 < len(architecture.varied) <= MOST_PERIODIC:
         layers.append(Periodic(architecture.varied, rng, deviation=architecture.periodic))
     inputs = architecture.inputs

@@ -11,16 +11,15 @@ from trainer.nn.layers import Buffer, Parameter
 
 
 class Embedding:
-    """Puts a learned vector in the place of each code; the codes are the last columns of the inputs.
+    """Puts a learned vector in the place of each code; the codes are the last `columns` columns of the inputs.
 
-    `counts` says how many codes each column has. The vectors of all columns stand in one table (Σ counts, size). At
-    first their length is about 1, as that of the one-hot they stand for (Guo & Berkhahn 2016).
+    A code is a row of the table (codes, size). At first the vectors' length is about 1, as that of the one-hots they
+    stand for (Guo & Berkhahn 2016).
     """
 
-    def __init__(self, counts: Sequence[int], size: int, rng: np.random.Generator) -> None:
-        self.counts = tuple(counts)
-        self.starts: npt.NDArray[np.int64] = np.cumsum([0, *counts[:-1]])
-        self.table = Parameter(rng.normal(0.0, size**-0.5, (sum(counts), size)), decays=True)
+    def __init__(self, columns: int, codes: int, size: int, rng: np.random.Generator) -> None:
+        self.columns = columns
+        self.table = Parameter(rng.normal(0.0, size**-0.5, (codes, size)), decays=True)
         self._codes: npt.NDArray[np.int64]
         self._out = Buffer()
 
@@ -30,7 +29,7 @@ class Embedding:
 
     def wider(self, inputs: int) -> int:
         """How many columns come out for `inputs` columns."""
-        return inputs + len(self.counts) * (int(self.table.value.shape[1]) - 1)
+        return inputs + self.columns * (int(self.table.value.shape[1]) - 1)
 
     def infer(self, inputs: Array) -> Array:
         return self._embed(inputs, np.empty((len(inputs), self.wider(inputs.shape[1])), inputs.dtype))
@@ -39,21 +38,21 @@ class Embedding:
         return self._embed(inputs, self._out.of(len(inputs), self.wider(inputs.shape[1]), inputs.dtype))
 
     def _embed(self, inputs: Array, out: Array) -> Array:
-        others = inputs.shape[1] - len(self.counts)
-        self._codes = inputs[:, others:].astype(np.int64) + self.starts
+        others = inputs.shape[1] - self.columns
+        self._codes = inputs[:, others:].astype(np.int64)
         out[:, :others] = inputs[:, :others]
         out[:, others:] = self.table.value[self._codes].reshape(len(inputs), -1)
         return out
 
     def backward(self, grad: Array) -> Array:
-        """Each vector's gradient is the sum over the rows that have its code. Codes have none: theirs is 0."""
-        vectors, size = self.table.value.shape
-        others = grad.shape[1] - self._codes.shape[1] * size
+        """Each vector's gradient is the sum over the cells that have its code. Codes have none: theirs is 0."""
+        codes, size = self.table.value.shape
+        others = grad.shape[1] - self.columns * size
         # Counting with weights is how numpy adds up by place the fastest.
         places = self._codes[:, :, np.newaxis] * size + np.arange(size)
-        summed = np.bincount(places.ravel(), grad[:, others:].ravel(), minlength=vectors * size)
-        self.table.grad[:] = summed.reshape(vectors, size)
-        by_inputs = np.zeros((len(grad), others + self._codes.shape[1]), grad.dtype)
+        summed = np.bincount(places.ravel(), grad[:, others:].ravel(), minlength=codes * size)
+        self.table.grad[:] = summed.reshape(codes, size)
+        by_inputs = np.zeros((len(grad), others + self.columns), grad.dtype)
         by_inputs[:, :others] = grad[:, :others]
         return by_inputs
 

@@ -73,7 +73,7 @@ def test_one_step_agrees(activation: str, place: str, hidden: tuple[int, ...], w
 
 
 @pytest.mark.parametrize(
-    "front", [{"codes": (3, 5)}, {"varied": (0, 2), "periodic": 0.2}, {"input_dropout": 0.2}], ids=str
+    "front", [{"coded": 2, "codes": 3}, {"varied": (0, 2), "periodic": 0.2}, {"input_dropout": 0.2}], ids=str
 )
 def test_what_stands_before_the_first_product_learns_the_same(front: dict[str, Any]) -> None:
     """Embeddings get their gradient from the compiled layers; dropout draws the same."""

@@ -11,10 +11,10 @@ EQUAL = BatchWeights.equal(4, np.float64)
 
 
 def test_a_code_becomes_its_vector(rng: np.random.Generator) -> None:
-    """The last two columns are codes; the second one's vectors stand behind the first one's three."""
-    layer = Embedding((3, 2), 2, rng)
+    """The last two columns are codes, and stay where they are."""
+    layer = Embedding(2, 5, 2, rng)
     layer.table.value = np.arange(10.0).reshape(5, 2)
-    inputs = np.array([[0.5, 0, 0], [-0.5, 2, 1]])
+    inputs = np.array([[0.5, 0, 3], [-0.5, 2, 4]])
 
     expected = [[0.5, 0, 1, 6, 7], [-0.5, 4, 5, 8, 9]]
     assert layer.infer(inputs).tolist() == expected
@@ -24,8 +24,8 @@ def test_a_code_becomes_its_vector(rng: np.random.Generator) -> None:
 
 def test_a_vector_learns_from_every_row_of_its_code(rng: np.random.Generator) -> None:
     """Against differences in float64; rows that share a code add up, and a code that nobody has stays as it is."""
-    layer = Embedding((4, 3), 2, rng)
-    inputs = np.array([[0.1, 1, 0], [0.2, 1, 2], [0.3, 3, 0], [0.4, 0, 0]])
+    layer = Embedding(2, 7, 2, rng)
+    inputs = np.array([[0.1, 1, 4], [0.2, 1, 6], [0.3, 3, 4], [0.4, 0, 4]])
     cotangent = rng.normal(size=(4, 5))
 
     def value() -> float:
@@ -61,7 +61,7 @@ def test_many_numbers_are_not_embedded(rng: np.random.Generator, columns: int) -
 
 def test_the_first_linear_layer_passes_back_what_embeddings_learn_from(rng: np.random.Generator) -> None:
     """And nothing where only dropout stands before it."""
-    learning = build_network(Architecture(3, (4,), 2, codes=(5,), periodic=0.2, varied=(0, 1)), rng)
+    learning = build_network(Architecture(3, (4,), 2, coded=1, codes=5, periodic=0.2, varied=(0, 1)), rng)
     dropping = build_network(Architecture(3, (4,), 2, input_dropout=0.5), rng)
 
     firsts = [next(layer for layer in network.layers if isinstance(layer, Linear)) for network in (learning, dropping)]
