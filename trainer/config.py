@@ -16,6 +16,7 @@ class TrainingConfig(Hyperparameters):
     name: str
     drop: tuple[str, ...] = ()
     weight: str | None = None
+    table_schema: Path | None = None
     validation: float = Field(0.2, gt=0, lt=1, description="share of the rows that chooses the epoch")
     test: float = Field(0.2, gt=0, lt=1, description="share of the rows that is looked at once, at the end")
 
@@ -26,5 +27,5 @@ class TrainingConfig(Hyperparameters):
         return self
 
     def settings(self) -> dict[str, object]:
-        """What decides the outcome besides the table and its target."""
-        return self.model_dump(mode="json", exclude={"table", "name", "target"})
+        """What decides the outcome besides the table, its target and how it was read."""
+        return self.model_dump(mode="json", exclude={"table", "name", "target", "table_schema"})

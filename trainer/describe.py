@@ -85,6 +85,7 @@ def _provenance(config: TrainingConfig, table: Table) -> Provenance:
         table=config.table.name,
         table_sha256=table.sha256,
         target=config.target,
+        table_schema=table.schema.decisions(),
         rows_without_target=table.rows_without_target,
         settings=config.settings(),
     )

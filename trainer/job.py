@@ -12,6 +12,7 @@ from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, fit_encoder
 from trainer.data.rows import Examples
+from trainer.data.schema import Schema
 from trainer.data.split import Parts, split
 from trainer.data.table import Table, read_table
 from trainer.describe import Scores, describe, libraries, mirror
@@ -33,6 +34,7 @@ class Outcome:
 
     card: ModelCard
     version: int
+    schema: Schema
     classifier: Classifier
     history: History
     frozen: Frozen
@@ -58,7 +60,7 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
     :raises TrainerError: the table cannot be trained on.
     :raises OSError: the table cannot be read.
     """
-    table = read_table(config.table, config.target, config.drop, config.weight)
+    table = read_table(config.table, config.target, config.drop, config.weight, config.table_schema)
     parts = split(table.examples, config.validation, config.test, _generators(config.seed)[0])
     return table, begin(config, parts)
 
@@ -122,7 +124,7 @@ def run(
         checkpoint.remove()
         raise
     checkpoint.remove()
-    return Outcome(card, version, classifier, history, frozen, calibration, difference)
+    return Outcome(card, version, table.schema, classifier, history, frozen, calibration, difference)
 
 
 def _generators(seed: int) -> list[np.random.Generator]:
@@ -158,6 +160,7 @@ def _identity(config: TrainingConfig, table: Table) -> dict[str, object]:
         "settings": config.settings(),
         "target": config.target,
         "table": table.sha256,
+        "schema": table.schema.decisions(),
         "libraries": libraries(),
         "evenkeel": __version__,
     }

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from models.features import CategoricalFeature, Feature, NumericFeature
 from trainer.arrays import Array, shortest_decimal
-from trainer.data.rows import Rows
+from trainer.data.rows import RARE, Rows
 
 # Beyond so many scales a value is the same to the smooth clip, and its square still fits into a float.
 FARTHEST = 1e4
@@ -133,7 +133,8 @@ def _frequent_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
         counts = np.bincount(codes, minlength=len(vocabulary))
         # Where every text is rare, the commonest are kept all the same: a column must not vanish.
         enough = min(fewest, counts.max())
-        known.append(tuple(text for text, count in zip(vocabulary, counts, strict=True) if count >= enough))
+        frequent = (text for text, count in zip(vocabulary, counts, strict=True) if count >= enough)
+        known.append(tuple(text for text in frequent if text != RARE))
     return tuple(known)
 
 
@@ -157,6 +158,6 @@ def describe_features(rows: Rows) -> tuple[Feature, ...]:
             low, high = map(shortest_decimal, ends)
             features.append(NumericFeature(name=column.name, nullable=column.nullable, minimum=low, maximum=high))
         else:
-            known = tuple(text for text in next(texts) if text)
+            known = tuple(text for text in next(texts) if text not in ("", RARE))
             features.append(CategoricalFeature(name=column.name, nullable=column.nullable, categories=known))
     return tuple(features)

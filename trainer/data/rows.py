@@ -9,6 +9,11 @@ import numpy.typing as npt
 from models.features import Record
 from trainer.arrays import Array, Codes, Labels, shortest_decimal
 
+# A column's vocabulary holds its commonest texts, so many; the others share the entry RARE, which is no real text: it
+# begins with a character that Unicode keeps out of every text. The network treats it as a text it has never seen.
+LARGEST_VOCABULARY = 1000
+RARE = "\ufdd0rare"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -21,7 +26,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Rows:
-    """Raw rows: `numeric` (n, p) with NaN where missing, `codes` (n, q) into `vocabularies`, whose "" means missing."""
+    """Raw rows: `numeric` (n, p) with NaN where missing, and `codes` (n, q) into `vocabularies`.
+
+    In a vocabulary "" means missing, and RARE any text that is not among the commonest.
+    """
 
     columns: tuple[Column, ...]
     numeric: Array
