@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from trainer.arrays import Array
+from trainer.bag import train_bag
 from trainer.config import TrainingConfig
 from trainer.hyperparameters import Statistics
 from trainer.job import prepare
@@ -36,8 +37,7 @@ from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS
 from trainer.nn.statistics import Moments, RunningMoments
 from trainer.nn.step import build_step
-from trainer.training.fit import Encoded, Score, fit, score
-from trainer.training.freezing import freeze
+from trainer.training.fit import Encoded, Score, score
 
 PICTURE = Path(__file__).parents[1] / "docs/batch-norm-figure.png"
 SEEDS = (0, 1, 2)
@@ -323,12 +323,11 @@ def publishable(
         table=table, hidden=hidden, batch_norm=place, dropout=dropout, statistics=kind, seed=seed, **ADULT
     )
     _, start = prepare(config)
-    network, part = start.network, start.parts.test
-    fit(network, start.train, start.validation, config, start.rng)
-    frozen = freeze(network, start.train, start.validation, statistics=kind, batch_size=config.batch_size)
+    (member,) = train_bag(config, start).members
+    network, frozen = member.network, member.frozen
     layers = zip(network.by_layer(frozen.running), network.by_layer(frozen.population), strict=True)
     shifts = [float(np.median(running.variance / population.variance)) for running, population in layers]
-    return score(network, Encoded(start.encoder.encode(part.rows), part.labels)), max(shifts, default=1.0)
+    return score(network, start.encode(start.split.test)), max(shifts, default=1.0)
 
 
 if __name__ == "__main__":

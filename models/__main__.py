@@ -93,9 +93,10 @@ def _summary(card: ModelCard, version: int) -> str:
     lines += ["", "classes", *(f"  {label}" for label in card.classes), "", "metrics"]
     for part, metrics in card.metrics.items():
         lines.append(f"  {part}: log-loss {metrics.log_loss:.4f}, accuracy {metrics.accuracy:.4f}, {metrics.rows} rows")
-    frozen = card.frozen_statistics
-    lines += ["", "frozen statistics", f"  {frozen.source}, {len(frozen.layers)} layers,"]
-    lines[-1] += f" at most {frozen.largest_shift:.3f} standard deviations from the other kind"
+    lines += ["", "frozen statistics"]
+    for frozen in card.frozen_statistics:
+        lines.append(f"  {frozen.source}, {len(frozen.layers)} layers,")
+        lines[-1] += f" at most {frozen.largest_shift:.3f} standard deviations from the other kind"
     if card.calibration:
         before, after = card.calibration.before.ece, card.calibration.after.ece
         lines += ["", "calibration", f"  temperature {card.calibration.temperature:.2f},"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from models.features import CategoricalFeature, Feature, NumericFeature, Record
 
@@ -38,7 +38,7 @@ class LayerStatistics(_Part):
 
 
 class FrozenStatistics(_Part):
-    """The statistics that every answer is normalised with (Ioffe & Szegedy 2015, Algorithm 2).
+    """The statistics that every answer of one network is normalised with (Ioffe & Szegedy 2015, Algorithm 2).
 
     `source` names the ones that the export contains. `largest_shift` says how far the two kinds lie apart: the largest
     distance between a running and a population mean, in standard deviations of that unit. `validation_log_loss` holds
@@ -102,7 +102,10 @@ class FileDigest(_Part):
 
 
 class ModelCard(_Part):
-    """The description of one model. `classes` gives the order of every list of probabilities."""
+    """The description of one model. `classes` gives the order of every list of probabilities.
+
+    `frozen_statistics` has one entry a network: a bag has several.
+    """
 
     format: Literal[1] = 1
     name: str
@@ -110,10 +113,16 @@ class ModelCard(_Part):
     classes: tuple[str, ...]
     metrics: dict[str, Metrics]
     provenance: Provenance
-    frozen_statistics: FrozenStatistics
+    frozen_statistics: tuple[FrozenStatistics, ...]
     calibration: Calibration | None = None
     golden: tuple[GoldenRow, ...]
     files: dict[str, FileDigest] = {}
+
+    @field_validator("frozen_statistics", mode="before")
+    @classmethod
+    def _of_each_network(cls, statistics: Any) -> Any:
+        """Cards from before there were bags hold those of their one network."""
+        return (statistics,) if isinstance(statistics, Mapping) else statistics
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelCard":

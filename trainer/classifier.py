@@ -1,21 +1,34 @@
-"""A trained classifier: the encoder and the network, raw rows in, probabilities out."""
+"""A trained classifier: the encoder and the networks, raw rows in, probabilities out."""
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from trainer.arrays import Array
 from trainer.data.encoder import Encoder
 from trainer.data.rows import Rows
+from trainer.nn.loss import softmax
 from trainer.nn.network import Network
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """What training leaves behind. `network` is frozen; `classes` gives the order of the probabilities."""
+    """What training leaves behind. The `networks` are frozen; `classes` gives the order of the probabilities.
+
+    Logits are divided by `temperature`. Several networks are a bag: the answer is the mean of theirs (Breiman 1996).
+    """
 
     encoder: Encoder
-    network: Network
+    networks: tuple[Network, ...]
     classes: tuple[str, ...]
+    temperature: float = 1.0
 
     def predict(self, rows: Rows) -> Array:
         """Class probabilities of raw rows, shape (n, classes)."""
-        return self.network.predict(self.encoder.encode(rows))
+        return self.predict_encoded(self.encoder.encode(rows))
+
+    def predict_encoded(self, inputs: Array) -> Array:
+        """Class probabilities of encoded rows (n, width), shape (n, classes)."""
+        cooled = np.float32(1 / self.temperature)
+        total = sum(softmax(network.logits(inputs) * cooled) for network in self.networks)
+        return np.asarray(total / np.float32(len(self.networks)))

@@ -14,7 +14,6 @@ from trainer.data.inspection import with_findings
 from trainer.data.schema import to_toml, write_schema
 from trainer.data.table import read_table
 from trainer.errors import EXIT_CODES
-from trainer.training.range_test import find_learning_rate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +94,7 @@ def _fit(options: argparse.Namespace) -> None:
     if options.once and published:
         print(f"{config.name} is published already, version {published[-1]}; nothing to do")
         return
-    with progress.watching(config.epochs) as watch:
+    with progress.watching(config.members, config.epochs) as watch:
         outcome = job.run(config, repository, watch, resume=options.resume)
     progress.show(outcome, repository)
 
@@ -113,8 +112,7 @@ def _inspect(options: argparse.Namespace) -> None:
 def _lr_find(options: argparse.Namespace) -> None:
     options.name = "lr-find"
     config = _config(options)
-    _, start = job.prepare(config)
-    progress.show_range_test(find_learning_rate(start.network, start.train, config, start.rng))
+    progress.show_range_test(job.suggest_learning_rate(config))
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:

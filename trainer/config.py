@@ -17,6 +17,9 @@ class TrainingConfig(Hyperparameters):
     drop: tuple[str, ...] = ()
     weight: str | None = None
     table_schema: Path | None = None
+    members: int = Field(
+        1, ge=1, le=64, description="networks whose mean answers, each with validation rows of its own"
+    )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the rows that chooses the epoch")
     test: float = Field(0.2, gt=0, lt=1, description="share of the rows that is looked at once, at the end")
 

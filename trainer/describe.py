@@ -20,15 +20,14 @@ from models.card import (
     Moments,
     Provenance,
 )
+from trainer.bag import Bag, Start, Trained
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import describe_features
 from trainer.data.rows import Rows
-from trainer.data.split import Parts
 from trainer.data.table import Table
 from trainer.nn import statistics
 from trainer.training.fit import Score
-from trainer.training.freezing import Frozen
 
 GOLDEN_ROWS = 8
 
@@ -45,22 +44,21 @@ class Scores:
 def describe(
     config: TrainingConfig,
     table: Table,
-    parts: Parts,
-    classifier: Classifier,
-    frozen: Frozen,
+    start: Start,
+    bag: Bag,
     calibration: Calibration,
     scores: Scores,
 ) -> ModelCard:
     """Write the card: everything but the digests of the files, which publishing adds."""
     return ModelCard(
         name=config.name,
-        features=describe_features(parts.train.rows),
-        classes=classifier.classes,
+        features=describe_features(start.examples.rows.take(start.split.train)),
+        classes=bag.classifier.classes,
         metrics={part: Metrics(**metrics) for part, metrics in asdict(scores).items()},
         provenance=_provenance(config, table),
-        frozen_statistics=_statistics(config, classifier, frozen),
+        frozen_statistics=tuple(_statistics(config, member) for member in bag.members),
         calibration=calibration,
-        golden=_golden_rows(classifier, parts.test.rows),
+        golden=_golden_rows(bag.classifier, start.examples.rows.take(start.split.test)),
     )
 
 
@@ -91,8 +89,8 @@ def _provenance(config: TrainingConfig, table: Table) -> Provenance:
     )
 
 
-def _statistics(config: TrainingConfig, classifier: Classifier, frozen: Frozen) -> FrozenStatistics:
-    by_layer = classifier.network.by_layer
+def _statistics(config: TrainingConfig, member: Trained) -> FrozenStatistics:
+    by_layer, frozen = member.network.by_layer, member.frozen
     return FrozenStatistics(
         source=frozen.source,
         epsilon=config.epsilon,

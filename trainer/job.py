@@ -8,24 +8,21 @@ import numpy as np
 from models import __version__
 from models.card import Calibration, ModelCard
 from models.repository import ModelRepository
+from trainer.bag import Bag, Start, Watch, build_member, generators, train_bag, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
-from trainer.data.encoder import Encoder, fit_encoder
 from trainer.data.rows import Examples
 from trainer.data.schema import Schema
-from trainer.data.split import Parts, split
+from trainer.data.split import Fold, Indices, split
 from trainer.data.table import Table, read_table
 from trainer.describe import Scores, describe, libraries, mirror
 from trainer.errors import DamagedCheckpoint, TrainerError
 from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx
-from trainer.nn.architecture import build_network
-from trainer.nn.network import Network
-from trainer.training.calibration import calibrate, hold_against
+from trainer.training.calibration import hold_against
 from trainer.training.checkpoint import FileCheckpoint
-from trainer.training.fit import Encoded, Epoch, History, fit, score
-from trainer.training.freezing import Frozen, freeze
-from trainer.training.weighting import as_counts, class_shares, weigh
+from trainer.training.fit import Score, score_of
+from trainer.training.range_test import RangeTest, find_learning_rate
 
 
 @dataclass(frozen=True)
@@ -35,50 +32,23 @@ class Outcome:
     card: ModelCard
     version: int
     schema: Schema
-    classifier: Classifier
-    history: History
-    frozen: Frozen
+    bag: Bag
     calibration: Calibration
     difference: float
 
-
-@dataclass(frozen=True)
-class Start:
-    """Everything a run begins with: the parts of the table, encoded, and a network with its first weights."""
-
-    parts: Parts
-    encoder: Encoder
-    train: Encoded
-    validation: Encoded
-    network: Network
-    rng: np.random.Generator
+    @property
+    def classifier(self) -> Classifier:
+        return self.bag.classifier
 
 
 def prepare(config: TrainingConfig) -> tuple[Table, Start]:
-    """Read, split and encode the table, and build the network.
+    """Read and split the table, and fit the encoder.
 
     :raises TrainerError: the table cannot be trained on.
     :raises OSError: the table cannot be read.
     """
     table = read_table(config.table, config.target, config.drop, config.weight, config.table_schema)
-    parts = split(table.examples, config.validation, config.test, _generators(config.seed)[0])
-    return table, begin(config, parts)
-
-
-def begin(config: TrainingConfig, parts: Parts) -> Start:
-    """Encode the parts of a table and build the network."""
-    encoder = fit_encoder(parts.train.rows)
-    train, validation = (_encode(encoder, part) for part in (parts.train, parts.validation))
-    if train.weights is not None:
-        train = replace(train, weights=as_counts(train.weights))
-    classes = len(parts.train.classes)
-    training = _generators(config.seed)[1]
-    if config.class_weight == "balanced":
-        train, validation = weigh(train, train, classes), weigh(validation, train, classes)
-    network = build_network(
-        config.architecture(encoder.width, classes), training, class_shares=class_shares(train, classes)
-    )
-    return Start(parts, encoder, train, validation, network, training)
+    return table, _start(config, table.examples, config.test)
 
 
 def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
@@ -86,15 +56,21 @@ def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
 
     :raises TrainerError: the examples cannot be trained on.
     """
-    parts = split(examples, config.validation, 0.0, _generators(config.seed)[0])
-    start = begin(config, parts)
-    fit(start.network, start.train, start.validation, config, start.rng)
-    _settle(config, start)
-    return Classifier(start.encoder, start.network, examples.classes)
+    return train_bag(config, _start(config, examples, test=0.0)).classifier
+
+
+def suggest_learning_rate(config: TrainingConfig) -> RangeTest:
+    """Read the table and try learning rates on it.
+
+    :raises TrainerError: the table cannot be trained on.
+    :raises OSError: the table cannot be read.
+    """
+    member = build_member(config, prepare(config)[1], 0)
+    return find_learning_rate(member.network, member.train, config, member.rng)
 
 
 def run(
-    config: TrainingConfig, repository: ModelRepository, watch: Callable[[Epoch], None], *, resume: bool = False
+    config: TrainingConfig, repository: ModelRepository, watch: Watch = unwatched, *, resume: bool = False
 ) -> Outcome:
     """Train as `config` says and publish into `repository`; `watch` is called after every epoch.
 
@@ -105,53 +81,62 @@ def run(
     :raises OSError: the table cannot be read or the repository cannot be written; nothing was published.
     """
     table, start = prepare(config)
-    network = start.network
-    checkpoint = FileCheckpoint(repository.root / ".checkpoints", config.name, _identity(config, table), resume=resume)
+    identity = _identity(config, table)
+    checkpoints = [
+        FileCheckpoint(repository.root / ".checkpoints", config.name, {**identity, "member": number}, resume=resume)
+        for number in range(config.members)
+    ]
     try:
-        history = fit(network, start.train, start.validation, config, start.rng, watch=watch, checkpoint=checkpoint)
-        frozen = _settle(config, start)
-        test = _encode(start.encoder, start.parts.test)
-        calibration = hold_against(network, test)
-        classifier = Classifier(start.encoder, network, table.examples.classes)
-        card = describe(config, table, start.parts, classifier, frozen, calibration, _scores(start, test))
-        model = to_onnx(classifier, mirror(card))
-        drawing = _generators(config.seed)[2]
-        difference = check_export(model, classifier, table.examples.rows, drawing)
+        bag = train_bag(config, start, watch, checkpoints.__getitem__)
+        calibration = hold_against(bag.classifier, start.encode(start.split.test))
+        card = describe(config, table, start, bag, calibration, _scores(start, bag))
+        model = to_onnx(bag.classifier, mirror(card))
+        drawing = generators(config.seed, config.members)[1]
+        difference = check_export(model, bag.classifier, table.examples.rows, drawing)
         version = repository.publish(card, {"model.onnx": model})
     except DamagedCheckpoint:
         raise
     except TrainerError:
-        checkpoint.remove()
+        _remove(checkpoints)
         raise
-    checkpoint.remove()
-    return Outcome(card, version, table.schema, classifier, history, frozen, calibration, difference)
+    _remove(checkpoints)
+    return Outcome(card, version, table.schema, bag, calibration, difference)
 
 
-def _generators(seed: int) -> list[np.random.Generator]:
-    """One for the split, one for everything in training, one for the export gate."""
-    return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)]
+def _start(config: TrainingConfig, examples: Examples, test: float) -> Start:
+    splitting = generators(config.seed, config.members)[0]
+    return Start.on(examples, split(examples, config.validation, test, splitting, config.members))
 
 
-def _settle(config: TrainingConfig, start: Start) -> Frozen:
-    """Fix what inference needs beside the weights: the statistics, and the temperature."""
-    frozen = freeze(
-        start.network, start.train, start.validation, statistics=config.statistics, batch_size=config.batch_size
+def _scores(start: Start, bag: Bag) -> Scores:
+    """The members' own scores on the rows they learned from and on those that chose their epochs; all members' together
+    on the test rows. Rows count as the table says, and class weights do not.
+    """
+    test = start.encode(start.split.test)
+    return Scores(
+        _members_score(start, bag, lambda fold: fold.train),
+        _members_score(start, bag, lambda fold: fold.validation),
+        score_of(bag.classifier.predict_encoded(test.inputs), test),
     )
-    calibrate(start.network, start.validation)
-    return frozen
 
 
-def _encode(encoder: Encoder, part: Examples) -> Encoded:
-    return Encoded(encoder.encode(part.rows), part.labels, part.weights)
-
-
-def _scores(start: Start, test: Encoded) -> Scores:
-    """The final scores, in which rows count as the table says and class weights do not."""
-    train, validation = (
-        replace(encoded, weights=part.weights)
-        for encoded, part in ((start.train, start.parts.train), (start.validation, start.parts.validation))
+def _members_score(start: Start, bag: Bag, part: Callable[[Fold], Indices]) -> Score:
+    scores = []
+    for member, fold in zip(bag.members, start.split.folds, strict=False):  # Ctrl-C leaves fewer members than folds.
+        encoded = start.encode(part(fold))
+        alone = replace(bag.classifier, networks=(member.network,))
+        scores.append(score_of(alone.predict_encoded(encoded.inputs), encoded))
+    rows = [score.rows for score in scores]
+    log_loss, accuracy = (
+        float(np.average([getattr(score, measure) for score in scores], weights=rows))
+        for measure in ("log_loss", "accuracy")
     )
-    return Scores(*(score(start.network, part) for part in (train, validation, test)))
+    return Score(sum(rows), log_loss, accuracy)
+
+
+def _remove(checkpoints: list[FileCheckpoint]) -> None:
+    for checkpoint in checkpoints:
+        checkpoint.remove()
 
 
 def _identity(config: TrainingConfig, table: Table) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 
@@ -17,6 +17,7 @@ from uniplot import plot_to_string
 from models.card import Calibration
 from models.repository import DEFAULT_ROOT, ModelRepository
 from models.terminal import printable
+from trainer.bag import Watch
 from trainer.data.schema import Found, Schema
 from trainer.data.table import Table as TrainingTable
 from trainer.job import Outcome
@@ -32,14 +33,14 @@ UNTOLD = ("nearly constant",)
 
 
 @contextmanager
-def watching(epochs: int) -> Iterator[Callable[[Epoch], None]]:
+def watching(members: int, epochs: int) -> Iterator[Watch]:
     """Show every epoch on stderr: a progress bar on a terminal, one line an epoch elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda epoch: print(_line(epoch), file=console.file, flush=True)
+        yield lambda member, epoch: print(_line(member, members, epoch), file=console.file, flush=True)
         return
     columns = (
-        TextColumn("training"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[epoch]}"),
@@ -47,11 +48,18 @@ def watching(epochs: int) -> Iterator[Callable[[Epoch], None]]:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("training", total=epochs, epoch="")
-        yield lambda epoch: progress.update(task, completed=epoch.number, epoch=_brief(epoch))
+        yield lambda member, epoch: progress.update(
+            task, completed=epoch.number, epoch=_brief(epoch), description=_which(member, members) or "training"
+        )
 
 
-def _line(epoch: Epoch) -> str:
-    return f"epoch {epoch.number:4d}  loss {epoch.loss:.4f}  {_brief(epoch)}"
+def _which(member: int, members: int) -> str:
+    return f"member {member + 1} of {members}" if members > 1 else ""
+
+
+def _line(member: int, members: int, epoch: Epoch) -> str:
+    place = f"{_which(member, members)}  " if members > 1 else ""
+    return f"{place}epoch {epoch.number:4d}  loss {epoch.loss:.4f}  {_brief(epoch)}"
 
 
 def _brief(epoch: Epoch) -> str:
@@ -59,9 +67,13 @@ def _brief(epoch: Epoch) -> str:
     return f"validation log-loss {epoch.validation.log_loss:.4f}  accuracy {epoch.validation.accuracy:.4f}"
 
 
-def _epochs(history: History) -> str:
-    ending = "interrupted; the best so far was" if history.interrupted else "the best was"
-    return f"{len(history.epochs)}, {ending} {history.best.number}"
+def _epochs(histories: Sequence[History]) -> str:
+    ending = "interrupted; the best so far was" if histories[-1].interrupted else "the best was"
+    counts, best = (
+        ", ".join(map(str, numbers))
+        for numbers in ([len(one.epochs) for one in histories], [one.best.number for one in histories])
+    )
+    return f"{counts}, {ending} {best}" if len(histories) == 1 else f"{counts}; {ending} {best}"
 
 
 def _calibration(fitted: Calibration) -> str:
@@ -72,13 +84,15 @@ def _calibration(fitted: Calibration) -> str:
 def show(outcome: Outcome, repository: ModelRepository) -> None:
     """Print the closing summary on stdout."""
     console = Console(highlight=False, soft_wrap=True)
-    card, history = outcome.card, outcome.history
-    frozen = card.frozen_statistics
+    card, members = outcome.card, outcome.bag.members
+    frozen = max(card.frozen_statistics, key=lambda one: one.largest_shift)
     facts = Table.grid(padding=(0, 2))
     facts.add_row("rows", f"{sum(metrics.rows for metrics in card.metrics.values())}")
     facts.add_row("features", f"{len(card.numeric)} numeric, {len(card.categorical)} categorical")
     facts.add_row("classes", ", ".join(card.classes))
-    facts.add_row("epochs", _epochs(history))
+    if len(members) > 1:
+        facts.add_row("networks", f"{len(members)}; the answer is the mean of theirs")
+    facts.add_row("epochs", _epochs([member.history for member in members]))
     facts.add_row("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's")
     facts.add_row("calibration", _calibration(outcome.calibration))
     facts.add_row("export", f"differs from the network by at most {outcome.difference:.1e}")
@@ -91,7 +105,11 @@ def show(outcome: Outcome, repository: ModelRepository) -> None:
         scores.add_row(part, str(metrics.rows), f"{metrics.log_loss:.4f}", f"{metrics.accuracy:.4f}")
     for sentence in _notes(outcome.schema, UNTOLD):
         print(f"trainer: note: {sentence}", file=sys.stderr)
-    for sentence in filter(None, (outcome.frozen.disagreement, calibration.warning(outcome.calibration.temperature))):
+    sentences = (
+        *(member.frozen.disagreement for member in members),
+        calibration.warning(outcome.calibration.temperature),
+    )
+    for sentence in filter(None, sentences):
         print(f"trainer: warning: {sentence}", file=sys.stderr)
     where = repository.root / card.name / str(outcome.version)
     console.print(f"[bold]{card.name}[/bold], version {outcome.version}, trained on {card.provenance.table}\n")

@@ -29,7 +29,7 @@ def test_a_stranger_can_ask_the_file(onnxruntime: str, penguins: Path, tmp_path:
     """The label and the probabilities that the network gives, from the oldest onnxruntime declared and the newest."""
     repository = ModelRepository(tmp_path / "store")
     config = TrainingConfig.of(table=penguins, target="species", name="penguins")
-    outcome = run(config, repository, lambda _: None)
+    outcome = run(config, repository)
     uv, python = [sys.executable, "-m", "uv", "--quiet"], tmp_path / "venv/bin/python"
     wanted = oldest() if onnxruntime == "oldest" else "onnxruntime"
     subprocess.run([*uv, "venv", "--python", sys.executable, tmp_path / "venv"], check=True)

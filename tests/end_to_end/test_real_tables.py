@@ -39,7 +39,7 @@ def test_a_real_table_is_answered_by_the_service_as_by_the_network(name: str, tm
     table = DATA / name / f"{name}.csv"
     config = TrainingConfig.of(table=table, target=TARGETS[name], name=name, drop=DROPPED.get(name, ()), epochs=3)
     repository = ModelRepository(tmp_path)
-    outcome = run(config, repository, lambda _: None)
+    outcome = run(config, repository)
     predictor = Predictor(repository.read(name, outcome.version))
     rows = read_table(table, TARGETS[name], DROPPED.get(name, ())).examples.rows
     rows = rows.take(np.linspace(0, len(rows) - 1, 500, dtype=np.int64))

@@ -21,7 +21,7 @@ Serve = Callable[..., Service]
 def test_http_answers_equal_the_networks(penguins: Path, tmp_path: Path, serve: Serve) -> None:
     """A table in, a served model out: every row of it, over HTTP, within 1e-5 of the numpy network."""
     config = TrainingConfig.of(table=penguins, target="species", name="penguins")
-    classifier = run(config, ModelRepository(tmp_path), lambda _: None).classifier
+    classifier = run(config, ModelRepository(tmp_path)).classifier
     rows = read_table(penguins, "species").examples.rows
     service = serve(tmp_path)
     service.wait()

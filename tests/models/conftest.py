@@ -31,8 +31,8 @@ def card() -> ModelCard:
             rows_without_target=0,
             settings={},
         ),
-        frozen_statistics=FrozenStatistics(
-            source="running", epsilon=1e-5, ewma_decay=0.9, largest_shift=0.0, layers=()
+        frozen_statistics=(
+            FrozenStatistics(source="running", epsilon=1e-5, ewma_decay=0.9, largest_shift=0.0, layers=()),
         ),
         golden=(GoldenRow(instance={"height-m": None, "__class__": "ebb"}, probabilities=(0.25, 0.75)),),
     )

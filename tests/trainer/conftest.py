@@ -21,7 +21,7 @@ def examples(penguins: Path) -> Examples:
 def outcome(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """The example, trained with defaults."""
     config = TrainingConfig.of(table=penguins, target="species", name="penguins")
-    return run(config, ModelRepository(tmp_path_factory.mktemp("store")), lambda _: None)
+    return run(config, ModelRepository(tmp_path_factory.mktemp("store")))
 
 
 @pytest.fixture

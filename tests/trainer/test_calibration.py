@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -64,15 +66,10 @@ def test_bins_do_not_cancel() -> None:
 
 def test_the_temperature_changes_no_label_and_is_in_the_graph(outcome: Outcome, examples: Examples) -> None:
     """The graph divides the logits by it and still answers as the network does."""
-    network = outcome.classifier.network
-    before, temperature = network.predict(outcome.classifier.encoder.encode(examples.rows)), network.temperature
-    try:
-        network.temperature = 3.0
-        after = outcome.classifier.predict(examples.rows)
-        model = to_onnx(outcome.classifier, {})
-        difference = check_export(model, outcome.classifier, examples.rows, np.random.default_rng(0))
-    finally:
-        network.temperature = temperature
+    cold, warm = (replace(outcome.classifier, temperature=temperature) for temperature in (1.0, 3.0))
+    before, after = cold.predict(examples.rows), warm.predict(examples.rows)
+    model = to_onnx(warm, {})
+    difference = check_export(model, warm, examples.rows, np.random.default_rng(0))
 
     np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
     assert after.max(axis=1).mean() < before.max(axis=1).mean()
@@ -80,16 +77,16 @@ def test_the_temperature_changes_no_label_and_is_in_the_graph(outcome: Outcome, 
     assert "calibrated" in [node.name for node in onnx.load_from_string(model).graph.node]
 
 
-def test_an_overconfident_network_is_made_honest() -> None:
+def test_an_overconfident_network_is_made_honest(outcome: Outcome) -> None:
     """Its logits three times too large: a temperature near 3, a lower log-loss and calibration error, and a warning."""
     rng = np.random.default_rng(0)
     network = build_network(Architecture(2, (), 2), rng)
     network.values[:] = [6, -6, 0, 0, 0, 0]
+    classifier = replace(outcome.classifier, networks=(network,))
     inputs = rng.normal(size=(4000, 2)).astype(np.float32)
     labels = (rng.uniform(size=4000) > 1 / (1 + np.exp(-4 * inputs[:, 0]))).astype(np.int64)
     part = Encoded(inputs, labels)
-    calibrate(network, part)
-    calibration = hold_against(network, part)
+    calibration = hold_against(replace(classifier, temperature=calibrate([(network, part)])), part)
 
     assert calibration.temperature == pytest.approx(3, rel=0.1)
     assert calibration.after.log_loss < calibration.before.log_loss
@@ -109,6 +106,6 @@ def test_the_card_tells_what_the_temperature_did(outcome: Outcome) -> None:
     calibration = outcome.card.calibration
 
     assert calibration is not None
-    assert calibration.temperature == outcome.classifier.network.temperature
+    assert calibration.temperature == outcome.classifier.temperature
     assert calibration.after.log_loss == pytest.approx(outcome.card.metrics["test"].log_loss)
     assert calibration.before != calibration.after

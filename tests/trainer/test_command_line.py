@@ -218,7 +218,9 @@ def test_unfit_weights_are_refused(
 ) -> None:
     """The sentence names the row and the rule."""
     table = tmp_path / "table.csv"
-    table.write_text("\n".join(["x,species,times", *(f"{number},{'ab'[number]},{cell}" for number, cell in enumerate(cells))]))
+    table.write_text(
+        "\n".join(["x,species,times", *(f"{number},{'ab'[number]},{cell}" for number, cell in enumerate(cells))])
+    )
 
     assert fit(table, tmp_path / "store", "--weight", "times") == 65
     assert sentence in capsys.readouterr().err
@@ -231,7 +233,7 @@ def test_statistics_that_disagree_are_warned_of(
     assert fit(penguins, tmp_path, "--dropout", "0.6", "--epochs", "8", "--statistics", "auto") == 0
 
     assert "trainer: warning: running and population statistics disagree" in capsys.readouterr().err
-    frozen = json.loads((tmp_path / "penguins/1/card.json").read_bytes())["frozen_statistics"]
+    frozen = json.loads((tmp_path / "penguins/1/card.json").read_bytes())["frozen_statistics"][0]
     losses = frozen["validation_log_loss"]
     assert frozen["source"] == min(losses, key=losses.get)
     assert abs(losses["running"] - losses["population"]) > 0.01

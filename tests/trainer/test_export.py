@@ -78,7 +78,7 @@ def test_hidden_layers_can_be_fused_and_read(model: bytes, outcome: Outcome) -> 
     assert operators[start : start + 7] == [*["MatMul", "BatchNormalization", "Relu"] * 2, "Gemm"]
 
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
-    frozen = outcome.card.frozen_statistics
+    frozen = outcome.card.frozen_statistics[0]
     node = proto.graph.node[start + 1]
     np.testing.assert_allclose(constants[node.input[3]], frozen.layers[0].running.mean, rtol=1e-6)
     np.testing.assert_allclose(constants[node.input[4]], frozen.layers[0].running.variance, rtol=1e-6)
@@ -101,7 +101,7 @@ def test_every_kind_of_layer_is_exported(activation: str, place: str, outcome: O
     network = build_network(Architecture(width, (6, 5), 3, activation, place, dropout=0.2), rng)  # type: ignore[arg-type]
     network.values += 0.3 * rng.normal(size=network.values.shape).astype(np.float32)
     network.freeze(population_moments(network, outcome.classifier.encoder.encode(examples.rows), 64))
-    classifier = replace(outcome.classifier, network=network)
+    classifier = replace(outcome.classifier, networks=(network,))
 
     assert check_export(to_onnx(classifier, {}), classifier, examples.rows, rng) <= 1e-5
 
@@ -112,4 +112,4 @@ def test_a_network_that_saw_no_batch_cannot_be_exported(outcome: Outcome) -> Non
     blank = build_network(Architecture(width, (4,), 3), np.random.default_rng(0))
 
     with pytest.raises(NoStatistics):
-        to_onnx(replace(outcome.classifier, network=blank), {})
+        to_onnx(replace(outcome.classifier, networks=(blank,)), {})

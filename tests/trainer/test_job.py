@@ -18,7 +18,7 @@ from trainer.job import Outcome, run
 def train(table: Path, root: Path, target: str = "species", **settings: object) -> tuple[Outcome, bytes]:
     repository = ModelRepository(root)
     config = TrainingConfig.of(table=table, target=target, name="model", **settings)
-    outcome = run(config, repository, lambda _: None)
+    outcome = run(config, repository)
     return outcome, repository.read("model", outcome.version).onnx
 
 
@@ -42,11 +42,8 @@ def test_nothing_of_the_test_rows_reaches_the_model(penguins: Path, tmp_path: Pa
     """Scaling, imputation, categories and weights are the same whatever stands in the test part."""
     first, _ = train(penguins, tmp_path / "first", epochs=2)
     examples = read_table(penguins, "species").examples
-    numbered = replace(
-        examples, rows=replace(examples.rows, numeric=np.arange(len(examples), dtype=np.float32)[:, np.newaxis])
-    )
     splitting = np.random.default_rng(np.random.SeedSequence(0).spawn(4)[0])
-    test_rows = {int(row) for row in split(numbered, 0.2, 0.2, splitting).test.rows.numeric[:, 0]}
+    test_rows = set(split(examples, 0.2, 0.2, splitting).test.tolist())
     header, *lines = penguins.read_text().splitlines()
     spoilt = [
         f"{line.split(',')[0]},Bouvet,999,999,999,9999,male,1999" if row in test_rows else line
@@ -57,7 +54,7 @@ def test_nothing_of_the_test_rows_reaches_the_model(penguins: Path, tmp_path: Pa
     second, _ = train(table, tmp_path / "second", epochs=2)
 
     assert len(test_rows) == first.card.metrics["test"].rows
-    assert np.array_equal(first.classifier.network.values, second.classifier.network.values)
+    assert np.array_equal(first.classifier.networks[0].values, second.classifier.networks[0].values)
     assert first.classifier.encoder.categories == second.classifier.encoder.categories
     assert np.array_equal(first.classifier.encoder.centre, second.classifier.encoder.centre)
     assert first.card.metrics["test"] != second.card.metrics["test"]
@@ -80,7 +77,7 @@ def test_a_graph_that_answers_otherwise_is_not_published(
 
 def test_running_and_population_statistics_are_both_on_the_card(outcome: Outcome) -> None:
     """Running ones are frozen; the pass over the training rows says how far they are from the truth."""
-    frozen = outcome.card.frozen_statistics
+    frozen = outcome.card.frozen_statistics[0]
 
     assert frozen.source == "running"
     assert [len(layer.running.mean) for layer in frozen.layers] == [64, 64]
@@ -107,7 +104,7 @@ def test_any_depth_trains_and_exports(penguins: Path, tmp_path: Path, hidden: tu
     """Softmax regression included."""
     outcome, _ = train(penguins, tmp_path, hidden=hidden, epochs=3)
 
-    assert len(outcome.card.frozen_statistics.layers) == len(hidden)
+    assert len(outcome.card.frozen_statistics[0].layers) == len(hidden)
 
 
 @pytest.mark.parametrize("columns", ["numbers", "texts", "nothing but missing"])

@@ -28,32 +28,43 @@ def test_every_row_is_in_one_part_and_every_class_in_training(
     """Whatever the sizes of the classes, one row or forty, and of the parts."""
     examples = examples_of(counts)
     try:
-        parts = split(examples, validation, test, np.random.default_rng(seed))
+        parts = split(examples, validation, test, np.random.default_rng(seed), members=3)
     except InvalidTable:
         assume(False)
 
-    together = [part.rows.numeric.ravel() for part in (parts.train, parts.validation, parts.test)]
-    assert sorted(np.concatenate(together)) == list(range(len(examples)))
-    assert set(parts.train.labels) == set(range(len(counts)))
+    for fold in parts.folds:
+        assert sorted(np.concatenate([fold.train, fold.validation, parts.test])) == list(range(len(examples)))
+        assert set(examples.labels[fold.train]) == set(range(len(counts)))
 
 
 def test_every_part_keeps_the_shares_of_the_classes() -> None:
     """Stratified: a class of a tenth is a tenth of each part."""
-    parts = split(examples_of([450, 50]), 0.2, 0.2, np.random.default_rng(0))
+    examples = examples_of([450, 50])
+    parts = split(examples, 0.2, 0.2, np.random.default_rng(0), members=2)
 
-    assert [np.bincount(part.labels).tolist() for part in (parts.train, parts.validation, parts.test)] == [
-        [270, 30],
-        [90, 10],
-        [90, 10],
-    ]
+    for fold in parts.folds:
+        assert [np.bincount(examples.labels[part]).tolist() for part in (fold.train, fold.validation, parts.test)] == [
+            [270, 30],
+            [90, 10],
+            [90, 10],
+        ]
+
+
+def test_the_members_validate_on_every_row_once() -> None:
+    """Four members with a fifth of the table each, a fifth for the test: every other row is validation exactly once."""
+    parts = split(examples_of([45, 55]), 0.2, 0.2, np.random.default_rng(0), members=4)
+
+    validated = np.concatenate([fold.validation for fold in parts.folds])
+    assert sorted(np.concatenate([validated, parts.test])) == list(range(100))
+    assert sorted(parts.train) == sorted(validated)
 
 
 def test_the_seed_decides() -> None:
     """The same seed gives the same parts, another one others."""
     first, again, other = (split(examples_of([30, 30]), 0.2, 0.2, np.random.default_rng(seed)) for seed in (1, 1, 2))
 
-    assert np.array_equal(first.test.rows.numeric, again.test.rows.numeric)
-    assert not np.array_equal(first.test.rows.numeric, other.test.rows.numeric)
+    assert np.array_equal(first.test, again.test)
+    assert not np.array_equal(first.test, other.test)
 
 
 @pytest.mark.parametrize("counts", [[5, 4], [1] * 12])

@@ -20,7 +20,7 @@ from trainer.data.encoder import SOFTNESS, Encoder
 from trainer.data.rows import Rows
 from trainer.nn.activations import Activation, Elu, LeakyRelu, Relu, Selu, Sigmoid, Silu, Tanh
 from trainer.nn.batch_norm import BatchNorm
-from trainer.nn.layers import Dropout, Layer, Linear
+from trainer.nn.layers import Dropout, Linear
 from trainer.nn.network import Network
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
@@ -62,8 +62,7 @@ def to_onnx(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
     """
     graph = Graph()
     encoded, inputs = _write_encoder(graph, classifier.encoder)
-    logits = write_network(graph, classifier.network, encoded)
-    graph.node("Softmax", [logits], "probabilities", axis=1)
+    _write_probabilities(graph, classifier, encoded)
     _write_label(graph, classifier.classes)
     outputs = [
         helper.make_tensor_value_info("label", TensorProto.STRING, ["N"]),
@@ -142,21 +141,27 @@ def _write_one_hot(graph: Graph, index: int, known: Sequence[str]) -> str:
     )
 
 
-def write_network(graph: Graph, network: Network, inputs: str) -> str:
-    """Write a frozen network and return the name of its logits, divided by the temperature.
+def _write_probabilities(graph: Graph, classifier: Classifier, inputs: str) -> None:
+    cooled = graph.constant("1/temperature", np.array(1.0 / classifier.temperature, np.float32))
+    if len(classifier.networks) == 1:
+        logits = graph.node("Mul", [write_network(graph, classifier.networks[0], inputs), cooled], "calibrated")
+        graph.node("Softmax", [logits], "probabilities", axis=1)
+        return
+    answers = []
+    for index, network in enumerate(classifier.networks):
+        member = f"member{index}/"
+        logits = graph.node("Mul", [write_network(graph, network, inputs, member), cooled], f"{member}calibrated")
+        answers.append(graph.node("Softmax", [logits], f"{member}probabilities", axis=1))
+    graph.node("Mean", answers, "probabilities")
+
+
+def write_network(graph: Graph, network: Network, inputs: str, member: str = "") -> str:
+    """Write a frozen network and return the name of its logits; all its names begin with `member`.
 
     :raises NoStatistics: a batch-norm layer has nothing frozen.
     """
-    logits = _write_layers(graph, network.layers, inputs)
-    if network.temperature == 1.0:
-        return logits
-    factor = graph.constant("1/temperature", np.array(1.0 / network.temperature, np.float32))
-    return graph.node("Mul", [logits, factor], "calibrated")
-
-
-def _write_layers(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
-    for index, layer in enumerate(layers):
-        output = f"layer{index}"
+    for index, layer in enumerate(network.layers):
+        output = f"{member}layer{index}"
         match layer:
             case Linear():
                 inputs = _write_linear(graph, layer, inputs, output)

@@ -31,7 +31,6 @@ class Network:
     `values` and `grads` hold every parameter and every gradient end to end, those that weight decay pulls on first; the
     layers work on views of them, so an optimizer is one pass over two vectors. The statistics of the batch-norm layers
     stand end to end in the same way: the last batch's in `batch_moments` (2, units), their average in `running`.
-    Predictions divide the logits by `temperature`.
     """
 
     def __init__(self, layers: Sequence[Layer], *, ewma_decay: float = 0.9, dtype: npt.DTypeLike = np.float32) -> None:
@@ -48,7 +47,6 @@ class Network:
                 flat[start:end].reshape(parameter.value.shape) for flat in (self.values, self.grads)
             )
             start = end
-        self.temperature = 1.0
         self.batch_norms = tuple(layer for layer in self.layers if isinstance(layer, BatchNorm))
         self.running = RunningMoments(sum(layer.units for layer in self.batch_norms), ewma_decay)
         self.batch_moments: Array = np.zeros(self.running.sums.shape, self.values.dtype)
@@ -97,13 +95,10 @@ class Network:
 
         :raises NoStatistics: nothing was frozen yet.
         """
-        logits = self.logits(inputs)
-        if self.temperature != 1.0:
-            logits *= np.float32(1.0 / self.temperature)
-        return softmax(logits)
+        return softmax(self.logits(inputs))
 
     def logits(self, inputs: Array) -> Array:
-        """Logits (n, classes) with frozen statistics, before the temperature.
+        """Logits (n, classes) with frozen statistics.
 
         :raises NoStatistics: nothing was frozen yet.
         """

@@ -1,10 +1,14 @@
 """Probabilities that can be trusted: a temperature fitted on the validation part, and how well they hold."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from models.card import Calibration, Reliability
 from trainer.arrays import Array, Labels
+from trainer.classifier import Classifier
 from trainer.nn.loss import cross_entropy, softmax
 from trainer.nn.network import Network
 from trainer.training.fit import Encoded
@@ -52,16 +56,21 @@ def _slope(log_temperature: float, logits: Array, labels: Labels, weights: Array
     return total + log_temperature / USUAL_DEVIATION**2
 
 
-def calibrate(network: Network, validation: Encoded) -> None:
-    """Give a frozen network its temperature, fitted on validation rows."""
-    network.temperature = fit_temperature(network.logits(validation.inputs), validation.labels, validation.weights)
+def calibrate(held_out: Sequence[tuple[Network, Encoded]]) -> float:
+    """One temperature for frozen networks, fitted on the validation rows of all of them together."""
+    logits = np.concatenate([network.logits(validation.inputs) for network, validation in held_out])
+    labels = np.concatenate([validation.labels for _, validation in held_out])
+    weights = [validation.weights for _, validation in held_out if validation.weights is not None]
+    return fit_temperature(logits, labels, np.concatenate(weights) if weights else None)
 
 
-def hold_against(network: Network, test: Encoded) -> Calibration:
-    """Measure a calibrated network on test rows, without its temperature and with it."""
-    before = reliability(softmax(network.logits(test.inputs)), test.labels)
-    after = reliability(network.predict(test.inputs), test.labels)
-    return Calibration(temperature=network.temperature, before=before, after=after)
+def hold_against(classifier: Classifier, test: Encoded) -> Calibration:
+    """Measure a calibrated classifier on test rows, without its temperature and with it."""
+    before, after = (
+        reliability(each.predict_encoded(test.inputs), test.labels)
+        for each in (replace(classifier, temperature=1.0), classifier)
+    )
+    return Calibration(temperature=classifier.temperature, before=before, after=after)
 
 
 def reliability(probabilities: Array, labels: Labels) -> Reliability:

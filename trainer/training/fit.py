@@ -98,7 +98,11 @@ class History:
 
 def score(network: Network, part: Encoded) -> Score:
     """Measure a network on one part, with frozen statistics."""
-    probabilities = network.predict(part.inputs)
+    return score_of(network.predict(part.inputs), part)
+
+
+def score_of(probabilities: Array, part: Encoded) -> Score:
+    """Measure probabilities (n, classes) of one part."""
     right = probabilities.argmax(axis=1) == part.labels
     log_loss = cross_entropy(probabilities, part.labels, part.weights)
     return Score(len(part), log_loss, float(np.average(right, weights=part.weights)))

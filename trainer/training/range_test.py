@@ -57,7 +57,8 @@ def _endless(mini_batches: MiniBatches, rng: np.random.Generator) -> Iterator[Ba
 
 
 def _steepest(rates: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]) -> float:
-    """The rate of the steepest fall up to the lowest loss."""
-    lowest = max(int(losses.argmin()), 2)
-    slopes = np.gradient(losses[: lowest + 1], np.log(rates[: lowest + 1]))
-    return float(rates[slopes.argmin()])
+    """The rate of the steepest fall up to the lowest loss, once the average is one of enough batches."""
+    settled = min(round(1 / (1 - SMOOTHING)), len(losses) - 3)
+    lowest = max(int(losses.argmin()), settled + 2)
+    slopes = np.gradient(losses[settled : lowest + 1], np.log(rates[settled : lowest + 1]))
+    return float(rates[settled + slopes.argmin()])

@@ -1,0 +1,134 @@
+"""The members of a bag: networks on one encoder, each with validation rows and first weights of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trainer.classifier import Classifier
+from trainer.config import TrainingConfig
+from trainer.data.encoder import Encoder, fit_encoder
+from trainer.data.rows import Examples
+from trainer.data.split import Indices, Split
+from trainer.nn.architecture import build_network
+from trainer.nn.network import Network
+from trainer.training.calibration import calibrate
+from trainer.training.fit import Checkpoint, Encoded, Epoch, History, fit
+from trainer.training.freezing import Frozen, freeze
+from trainer.training.weighting import as_counts, class_shares, weigh
+
+Watch = Callable[[int, Epoch], None]
+
+
+def unwatched(member: int, epoch: Epoch) -> None:
+    """Look at no epoch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Everything a run begins with: the labelled rows, how they are split, and the encoder of them all."""
+
+    examples: Examples
+    split: Split
+    encoder: Encoder
+
+    @classmethod
+    def on(cls, examples: Examples, split: Split) -> "Start":
+        """Fit the encoder on the rows that the networks learn from."""
+        return cls(examples, split, fit_encoder(examples.rows.take(split.train)))
+
+    def encode(self, indices: Indices) -> Encoded:
+        """Some of the rows as a network sees them."""
+        part = self.examples.take(indices)
+        return Encoded(self.encoder.encode(part.rows), part.labels, part.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One network with its first weights, the rows it learns from and those that choose its epoch."""
+
+    train: Encoded
+    validation: Encoded
+    network: Network
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """One network after its training, its statistics frozen."""
+
+    network: Network
+    history: History
+    frozen: Frozen
+    validation: Encoded
+
+
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """All members after their training, and the one temperature that suits their validation rows together."""
+
+    members: tuple[Trained, ...]
+    classifier: Classifier
+
+
+def generators(seed: int, members: int) -> tuple[np.random.Generator, np.random.Generator, list[np.random.Generator]]:
+    """One for the split, one for the export gate, and one a member, for everything in its training."""
+    splitting, drawing, *training = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2 + members))
+    return splitting, drawing, training
+
+
+def build_member(config: TrainingConfig, start: Start, number: int) -> Member:
+    """Encode the rows of one member, weigh them, and build its network."""
+    fold = start.split.folds[number]
+    train, validation = start.encode(fold.train), start.encode(fold.validation)
+    if train.weights is not None:
+        train = replace(train, weights=as_counts(train.weights))
+    classes = len(start.examples.classes)
+    if config.class_weight == "balanced":
+        train, validation = weigh(train, train, classes), weigh(validation, train, classes)
+    rng = generators(config.seed, config.members)[2][number]
+    architecture = config.architecture(start.encoder.width, classes)
+    network = build_network(architecture, rng, class_shares=class_shares(train, classes))
+    return Member(train, validation, network, rng)
+
+
+def train_bag(
+    config: TrainingConfig,
+    start: Start,
+    watch: Watch = unwatched,
+    checkpoint_of: Callable[[int], Checkpoint | None] = lambda member: None,
+) -> Bag:
+    """Train member after member, and calibrate them together.
+
+    `watch` gets a member's number, from 0, and its epoch. Ctrl-C ends with the members that have an epoch behind them.
+
+    :raises Diverged: a loss stopped being finite.
+    :raises KeyboardInterrupt: before the first epoch of the first member was over.
+    """
+    members: list[Trained] = []
+    for number in range(config.members):
+        try:
+            members.append(_train_member(config, start, number, watch, checkpoint_of(number)))
+        except KeyboardInterrupt:
+            if not members:
+                raise
+            break
+        if members[-1].history.interrupted:
+            break
+    temperature = calibrate([(member.network, member.validation) for member in members])
+    networks = tuple(member.network for member in members)
+    return Bag(tuple(members), Classifier(start.encoder, networks, start.examples.classes, temperature))
+
+
+def _train_member(
+    config: TrainingConfig, start: Start, number: int, watch: Watch, checkpoint: Checkpoint | None
+) -> Trained:
+    member = build_member(config, start, number)
+
+    def look(epoch: Epoch) -> None:
+        watch(number, epoch)
+
+    parts = (member.network, member.train, member.validation)
+    history = fit(*parts, config, member.rng, watch=look, checkpoint=checkpoint)
+    frozen = freeze(*parts, statistics=config.statistics, batch_size=config.batch_size)
+    return Trained(member.network, history, frozen, member.validation)
