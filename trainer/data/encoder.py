@@ -130,11 +130,11 @@ def _frequent_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
     fewest = FEWEST_ROWS if len(rows) > FEW_EXAMPLES else 1
     known = []
     for vocabulary, codes in zip(rows.vocabularies, rows.codes.T, strict=True):
-        counts = np.bincount(codes, minlength=len(vocabulary))
+        counts = dict(zip(vocabulary, np.bincount(codes, minlength=len(vocabulary)).tolist(), strict=True))
+        counts.pop(RARE, None)
         # Where every text is rare, the commonest are kept all the same: a column must not vanish.
-        enough = min(fewest, counts.max())
-        frequent = (text for text, count in zip(vocabulary, counts, strict=True) if count >= enough)
-        known.append(tuple(text for text in frequent if text != RARE))
+        enough = min(fewest, max(counts.values(), default=0))
+        known.append(tuple(text for text, count in counts.items() if count >= enough))
     return tuple(known)
 
 
