@@ -81,6 +81,8 @@ class Provenance(_Part):
     libraries: dict[str, str]
     table: str
     table_sha256: str
+    test_table: str | None = None
+    test_table_sha256: str | None = None
     target: str
     table_schema: dict[str, Any] = {}
     rows_without_target: int

@@ -47,8 +47,18 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
     :raises TrainerError: the table cannot be trained on.
     :raises OSError: the table cannot be read.
     """
-    table = read_table(config.table, config.target, config.drop, config.weight, config.table_schema)
-    return table, _start(config, table.examples, config.test)
+    table = read_table(
+        config.table,
+        config.target,
+        config.drop,
+        config.weight,
+        config.table_schema,
+        divide=config.divide,
+        keep=config.keep,
+        test=config.test_table,
+    )
+    splitting = generators(config.seed, config.members)[0]
+    return table, Start.on(table.examples, table.split(config.validation, config.test, splitting, config.members))
 
 
 def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
@@ -56,7 +66,9 @@ def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
 
     :raises TrainerError: the examples cannot be trained on.
     """
-    return train_bag(config, _start(config, examples, test=0.0)).classifier
+    splitting = generators(config.seed, config.members)[0]
+    chosen = split(examples, config.validation, 0.0, splitting, config.members)
+    return train_bag(config, Start.on(examples, chosen)).classifier
 
 
 def suggest_learning_rate(config: TrainingConfig) -> RangeTest:
@@ -103,11 +115,6 @@ def run(
     return Outcome(card, version, table.schema, bag, calibration, difference)
 
 
-def _start(config: TrainingConfig, examples: Examples, test: float) -> Start:
-    splitting = generators(config.seed, config.members)[0]
-    return Start.on(examples, split(examples, config.validation, test, splitting, config.members))
-
-
 def _scores(start: Start, bag: Bag) -> Scores:
     """The members' own scores on the rows they learned from and on those that chose their epochs; all members' together
     on the test rows. Rows count as the table says, and class weights do not.
@@ -145,6 +152,7 @@ def _identity(config: TrainingConfig, table: Table) -> dict[str, object]:
         "settings": config.settings(),
         "target": config.target,
         "table": table.sha256,
+        "test_table": table.test_sha256,
         "schema": table.schema.decisions(),
         "libraries": libraries(),
         "evenkeel": __version__,

@@ -42,6 +42,10 @@ class Rows:
     def take(self, indices: npt.NDArray[np.int64]) -> "Rows":
         return Rows(self.columns, self.numeric[indices], self.codes[indices], self.vocabularies)
 
+    def first(self, count: int) -> "Rows":
+        """The first rows, without a copy."""
+        return Rows(self.columns, self.numeric[:count], self.codes[:count], self.vocabularies)
+
     def with_gaps(self) -> "Rows":
         """The same rows with everything missing that may be missing."""
         nullable = {
@@ -85,9 +89,38 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> "Examples":
+        """The first examples, without a copy."""
+        weights = None if self.weights is None else self.weights[:count]
+        return Examples(self.rows.first(count), self.labels[:count], self.classes, weights)
+
     def take(self, indices: npt.NDArray[np.int64]) -> "Examples":
         weights = None if self.weights is None else self.weights[indices]
         return Examples(self.rows.take(indices), self.labels[indices], self.classes, weights)
+
+
+def joined(first: Examples, second: Examples) -> Examples:
+    """The examples of two tables that were read alike, as those of one; the classes are those of the first."""
+    columns = tuple(
+        Column(one.name, one.kind, one.nullable or other.nullable)
+        for one, other in zip(first.rows.columns, second.rows.columns, strict=True)
+    )
+    vocabularies = tuple(
+        tuple(sorted({*one, *other}))
+        for one, other in zip(first.rows.vocabularies, second.rows.vocabularies, strict=True)
+    )
+    codes = np.concatenate([first.rows.codes, second.rows.codes])
+    for rows, part in ((first.rows, codes[: len(first)]), (second.rows, codes[len(first) :])):
+        for column, (own, common) in enumerate(zip(rows.vocabularies, vocabularies, strict=True)):
+            position = {text: code for code, text in enumerate(common)}
+            part[:, column] = np.array([position[text] for text in own], np.int32)[part[:, column]]
+    numeric = np.concatenate([first.rows.numeric, second.rows.numeric])
+    labels = np.array([first.classes.index(name) for name in second.classes])[second.labels]
+    weights = None
+    if first.weights is not None and second.weights is not None:
+        weights = np.concatenate([first.weights, second.weights])
+    labels = np.concatenate([first.labels, labels])
+    return Examples(Rows(columns, numeric, codes, vocabularies), labels, first.classes, weights)
 
 
 def _decimal(value: np.float32) -> float | None:
