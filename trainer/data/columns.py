@@ -182,6 +182,10 @@ class File:
         del self._columns[name]
         return cells
 
+    def release(self) -> None:
+        """Give the memory of what was taken out back to the system; pyarrow would keep it for more columns."""
+        pa.default_memory_pool().release_unused()
+
     def place(self, row: int) -> str:
         """Where a row of data stands, for a sentence."""
         if self._is_csv:

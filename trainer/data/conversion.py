@@ -31,6 +31,7 @@ def to_rows(file: File, schema: Schema) -> Rows:
         else:
             vocabularies.append(_fill_codes(next(texts), file, name, schema.markers(name)))
             columns.append(Column(name, kind, "" in vocabularies[-1]))
+    file.release()
     return Rows(tuple(columns), numeric, codes, tuple(vocabularies))
 
 

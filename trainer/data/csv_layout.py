@@ -17,7 +17,7 @@ def column_names(path: Path, data: bytes) -> list[str]:
 
     :raises InvalidTable: the file is empty or not UTF-8, or a column has no name or another one's.
     """
-    if not data.strip():
+    if not data or data.isspace():
         raise InvalidTable(f"{path} is empty; a table needs a header line and rows")
     check_encoding(path, data[:_CHUNK], whole=len(data) <= _CHUNK)
     _, header = next(_numbered_rows(data))

@@ -14,6 +14,7 @@ from trainer.data.schema import ColumnSchema, Found, Schema
 SAMPLE = 5000
 FEWEST_ROWS = 50
 NEARLY_ALL = 0.999
+SUSPICIOUS = 0.99
 # A class follows from a column where guessing by it makes so few of the errors of always guessing the commonest class.
 GIVEAWAY = 0.01
 # Categories up to so many are listed.
@@ -97,8 +98,10 @@ def _found(feature: Feature) -> Found:
 
 def _warning(feature: Feature, sample: Feature, labels: Labels) -> str | None:
     commonest = _commonest(sample.values)
-    count = int(np.count_nonzero(feature.values == commonest))
     rows = len(feature.values)
+    count = 0
+    if np.count_nonzero(sample.values == commonest) >= SUSPICIOUS * len(sample.values):
+        count = int(np.count_nonzero(feature.values == commonest))
     if count == rows:
         return f"constant: always {feature.spelled(commonest)}"
     if rows < FEWEST_ROWS:
