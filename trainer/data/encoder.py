@@ -12,7 +12,7 @@ import numpy as np
 
 from models.features import CategoricalFeature, Feature, NumericFeature
 from trainer.arrays import Array, shortest_decimal
-from trainer.data.rows import Rows
+from trainer.data.rows import RARE, Rows
 from trainer.data.scaling import Kind, Scaling, fit_scaling
 
 # A column with a value that is so common, and so many different ones, is a mixture: zero or an amount, 40 hours or not.
@@ -140,10 +140,11 @@ def _frequent_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
     fewest = FEWEST_ROWS if len(rows) > FEW_EXAMPLES else 1
     known = []
     for vocabulary, codes in zip(rows.vocabularies, rows.codes.T, strict=True):
-        counts = np.bincount(codes, minlength=len(vocabulary))
+        counts = dict(zip(vocabulary, np.bincount(codes, minlength=len(vocabulary)).tolist(), strict=True))
+        counts.pop(RARE, None)
         # Where every text is rare, the commonest are kept all the same: a column must not vanish.
-        enough = min(fewest, counts.max())
-        known.append(tuple(text for text, count in zip(vocabulary, counts, strict=True) if count >= enough))
+        enough = min(fewest, max(counts.values(), default=0))
+        known.append(tuple(text for text, count in counts.items() if count >= enough))
     return tuple(known)
 
 
@@ -167,6 +168,6 @@ def describe_features(rows: Rows) -> tuple[Feature, ...]:
             low, high = map(shortest_decimal, ends)
             features.append(NumericFeature(name=column.name, nullable=column.nullable, minimum=low, maximum=high))
         else:
-            known = tuple(text for text in next(texts) if text)
+            known = tuple(text for text in next(texts) if text not in ("", RARE))
             features.append(CategoricalFeature(name=column.name, nullable=column.nullable, categories=known))
     return tuple(features)
