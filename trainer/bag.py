@@ -143,5 +143,5 @@ def _train_member(
 
     parts = (member.network, member.train, member.validation)
     history = fit(*parts, config, member.rng, watch=look, checkpoint=checkpoint)
-    frozen = freeze(*parts, statistics=config.statistics, batch_size=config.batch_size)
+    frozen = freeze(*parts, statistics=config.statistics, batch_size=config.batch_of(len(member.train)))
     return Trained(member.network, history, frozen, member.validation)

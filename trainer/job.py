@@ -101,7 +101,7 @@ def run(
     ]
     try:
         bag = train_bag(config, start, watch, checkpoints.__getitem__)
-        calibration = hold_against(bag.classifier, start.encode(start.split.test))
+        calibration = hold_against(bag.classifier, table.examples.take(start.split.test))
         card = describe(config, table, start, bag, calibration, _scores(start, bag))
         model = to_onnx(bag.classifier, mirror(card))
         difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1))
@@ -119,22 +119,24 @@ def _scores(start: Start, bag: Bag) -> Scores:
     """The mean of the members' own scores on what each learned from and on what chose its epoch; on the test rows the
     score of their common answer. Rows count as the table says, and class weights do not.
     """
-    test = start.encode(start.split.test)
     return Scores(
         _members_score(start, bag, lambda fold: fold.train),
         _members_score(start, bag, lambda fold: fold.validation),
-        score_of(bag.classifier.predict_encoded(test.inputs), test),
+        _score(bag.classifier, start.examples.take(start.split.test)),
     )
 
 
 def _members_score(start: Start, bag: Bag, part: Callable[[Fold], Indices]) -> Score:
     scores = []
     for member, fold in zip(bag.members, start.split.folds, strict=False):  # Ctrl-C leaves fewer members than folds.
-        encoded = start.encode(part(fold))
         alone = replace(bag.classifier, networks=(member.network,))
-        scores.append(score_of(alone.predict_encoded(encoded.inputs), encoded))
+        scores.append(_score(alone, start.examples.take(part(fold))))
     rows, log_loss, accuracy = np.mean([(score.rows, score.log_loss, score.accuracy) for score in scores], axis=0)
     return Score(round(rows), float(log_loss), float(accuracy))
+
+
+def _score(classifier: Classifier, part: Examples) -> Score:
+    return score_of(classifier.predict(part.rows), part.labels, part.weights)
 
 
 def _remove(checkpoints: list[FileCheckpoint]) -> None:
