@@ -33,11 +33,11 @@ UNTOLD = ("nearly constant",)
 
 
 @contextmanager
-def watching(members: int, epochs: int) -> Iterator[Watch]:
+def watching(epochs: int) -> Iterator[Watch]:
     """Show every epoch on stderr: a progress bar on a terminal, one line an epoch elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda member, epoch: print(_line(member, members, epoch), file=console.file, flush=True)
+        yield lambda member, members, epoch: print(_line(member, members, epoch), file=console.file, flush=True)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -48,7 +48,7 @@ def watching(members: int, epochs: int) -> Iterator[Watch]:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("training", total=epochs, epoch="")
-        yield lambda member, epoch: progress.update(
+        yield lambda member, members, epoch: progress.update(
             task, completed=epoch.number, epoch=_brief(epoch), description=_which(member, members) or "training"
         )
 
