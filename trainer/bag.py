@@ -21,7 +21,7 @@ from trainer.training.weighting import as_counts, class_shares, weigh
 Watch = Callable[[int, int, Epoch], None]
 
 # A small table is learned in a moment, and gains most from a bag.
-MOST_MEMBERS, ROWS_TOGETHER = 5, 100_000
+MOST_MEMBERS, ROWS_TOGETHER = 5, 200_000
 
 
 def unwatched(member: int, members: int, epoch: Epoch) -> None:
@@ -29,7 +29,7 @@ def unwatched(member: int, members: int, epoch: Epoch) -> None:
 
 
 def members_for(rows: int) -> int:
-    """How many networks a bag has where nobody says: five, or as many as read 100 000 rows together."""
+    """How many networks a bag has where nobody says: five, or as many as read 200 000 rows together."""
     return min(MOST_MEMBERS, max(1, ROWS_TOGETHER // rows))
 
 

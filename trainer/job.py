@@ -57,8 +57,7 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
         keep=config.keep,
         test=config.test_table,
     )
-    learning = table.learning if config.test_table else round(table.learning * (1 - config.test))
-    members = config.members or members_for(learning)
+    members = config.members or members_for(len(table.examples))
     chosen = table.split(config.validation, config.test, generator(config.seed, 0), members)
     return table, Start.on(config, table.examples, chosen)
 
