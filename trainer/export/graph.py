@@ -50,7 +50,8 @@ def reference_predict(model: bytes, rows: Rows) -> tuple[list[str], Array]:
     """Labels (n,) and probabilities (n, classes) from onnx's own interpreter, which shares no code with the trainer."""
     evaluator = ReferenceEvaluator(onnx.load_from_string(model))
     tensors = {"numeric": rows.numeric, "categorical": rows.texts()}
-    with np.errstate(over="ignore"):  # The largest numbers scale to infinity, and are clipped.
+    # The largest numbers scale to infinity and are clipped; onnx's sigmoid computes branches that it then drops.
+    with np.errstate(over="ignore", invalid="ignore"):
         label, probabilities = evaluator.run(None, {name: tensors[name] for name in evaluator.input_names})
     return np.asarray(label).tolist(), np.asarray(probabilities)
 
