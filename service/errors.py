@@ -92,3 +92,19 @@ REFUSALS: dict[type[ServiceError], Refusal] = {
     NotReady: Refusal(503, "not_ready"),
     InvalidAnswer: Refusal(500, "invalid_answer"),
 }
+
+# The code words that no refusal of ours has: a defect, and what Flask itself refuses.
+FAILED = "internal_error"
+NOT_ROUTED: dict[int, tuple[str, str]] = {
+    404: ("not_found", "there is no such route; GET /v1/models lists the models"),
+    405: ("method_not_allowed", "this route does not take this method; the Allow header lists those it takes"),
+}
+BAD_REQUEST = ("bad_request", "the request cannot be read")
+
+CODES = (
+    "ok",
+    FAILED,
+    *(refusal.code for refusal in REFUSALS.values()),
+    *(code for code, _ in NOT_ROUTED.values()),
+    BAD_REQUEST[0],
+)

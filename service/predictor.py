@@ -12,7 +12,9 @@ import onnxruntime
 
 from models.repository import PublishedModel
 from service.errors import InvalidAnswer, RefusedModel
-from service.wire.records import RecordReader, Tensors
+from service.wire.document import encoded
+from service.wire.rows import RowReader, Tensors, all_true
+from service.wire.rules import BrokenRules
 
 TOLERANCE = 1e-5
 
@@ -29,7 +31,8 @@ class Predictor:
         """
         self.card = model.card
         self.version = model.version
-        self.records = RecordReader(model.card)
+        self.label = encoded({"name": model.card.name, "version": model.version})
+        self.rows = RowReader(model.card)
         self._session = _session(model)
         self._check_signature()
         self._check_golden_rows()
@@ -39,9 +42,8 @@ class Predictor:
 
         :raises InvalidAnswer: a probability is not a finite number.
         """
-        feed = {name: tensor for name, tensor in tensors._asdict().items() if tensor.shape[1]}
-        probabilities: Probabilities = self._session.run(["probabilities"], feed)[0]
-        if not np.isfinite(probabilities).all():
+        probabilities: Probabilities = self._session.run(["probabilities"], tensors)[0]
+        if not all_true(np.isfinite(probabilities)):
             raise InvalidAnswer("the model answered with a probability that is not a finite number")
         return probabilities
 
@@ -62,8 +64,8 @@ class Predictor:
             raise RefusedModel("the card holds no golden row to check the model with")
         expected = np.array([row.probabilities for row in self.card.golden], np.float32)
         try:
-            answers = self.predict(self.records.tensors([row.instance for row in self.card.golden]))
-        except (InvalidAnswer, KeyError) as error:
+            answers = self.predict(self.rows.read([row.instance for row in self.card.golden]).tensors)
+        except (InvalidAnswer, BrokenRules) as error:
             raise RefusedModel(f"a golden row cannot be answered: {error}") from None
         difference = np.abs(answers - expected).max()
         if not difference <= TOLERANCE:

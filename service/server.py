@@ -12,10 +12,14 @@ from granian.log import LogLevels
 from models.repository import ModelRepository
 from service import logs
 from service.app import create_app
+from service.metrics import Board
 from service.registry import Registry, follow
 from service.settings import Settings, available_cores
 
 GRACE_SECONDS = 10
+THREADS = 4
+# How a worker hears of the metrics that it shares with the others.
+BOARD = "EVENKEEL_METRICS_BOARD"
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,9 @@ def serve(settings: Settings) -> None:
     :raises OSError: the address cannot be listened on.
     """
     workers = settings.workers or available_cores()
+    # Twice the slots: a worker that is being replaced still holds its own.
+    board = Board.create(slots=2 * workers)
+    os.environ[BOARD] = board.path
     address = _free_address(settings.host, settings.port)
     server = Granian(
         "service.server:worker",
@@ -35,6 +42,8 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         websockets=False,
         workers=workers,
+        # More would only wait for each other; a few keep a client that sends slowly from holding up the rest.
+        blocking_threads=THREADS,
         respawn_failed_workers=True,
         workers_kill_timeout=GRACE_SECONDS,
         # Below an error the server only tells of its start, in four lines, and warns of its own defaults.
@@ -60,7 +69,7 @@ def _free_address(host: str, port: int) -> str:
 def worker() -> Flask:
     """Build the application inside a worker process: sessions do not survive a fork, so each worker loads its own."""
     settings = Settings.from_environment(os.environ)
-    registry = Registry(ModelRepository(settings.repository), settings.default_model)
+    registry = Registry(ModelRepository(settings.repository), settings.default_model, settings.versions)
     registry.refresh()
     follow(registry, settings.poll_seconds)
-    return create_app(registry, settings.max_body_bytes)
+    return create_app(registry, settings.max_body_bytes, Board.open(os.environ[BOARD]), settings.access_log)

@@ -1,0 +1,68 @@
+"""What the service tells of each request: its name, its count and time in the metrics, and a line in the log."""
+
+import logging
+import re
+import secrets
+from collections.abc import Mapping
+from itertools import count
+from time import perf_counter
+from typing import Any
+
+from service.metrics import Metrics
+from service.reply import Header, Reply
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+LONGEST_PATH = 200
+
+
+class Observer:
+    """Names and observes the requests of one worker."""
+
+    def __init__(self, metrics: Metrics, access_log: bool) -> None:
+        self._metrics = metrics
+        self._access_log = access_log
+        # Unique by the worker's own random part; counting up is cheaper than drawing anew.
+        self._prefix = secrets.token_hex(10)
+        self._count = count()
+
+    def begin(self, environ: Mapping[str, Any]) -> tuple[str, float]:
+        """A request has come in: its name, the client's own where that is a plain word; and the moment."""
+        self._metrics.begin()
+        given = environ.get("HTTP_X_REQUEST_ID")
+        if given is not None and REQUEST_ID.fullmatch(given):
+            return given, perf_counter()
+        return f"{self._prefix}{next(self._count):012x}", perf_counter()
+
+    def end(self, environ: Mapping[str, Any], route: str, reply: Reply, began: tuple[str, float]) -> None:
+        """The request was answered."""
+        request_id, started = began
+        seconds = perf_counter() - started
+        self._metrics.end(route, reply.code, reply.rows, seconds)
+        if self._access_log:
+            log.info("request", extra=_event(environ, route, reply, request_id, seconds))
+
+
+def trace_headers(environ: Mapping[str, Any]) -> tuple[Header, ...]:
+    """The client's W3C trace context, passed through."""
+    given = environ.get("HTTP_TRACEPARENT")
+    return () if given is None or not TRACEPARENT.fullmatch(given) else (("traceparent", given),)
+
+
+def _event(environ: Mapping[str, Any], route: str, reply: Reply, request_id: str, seconds: float) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "method": environ["REQUEST_METHOD"],
+        "path": environ["PATH_INFO"][:LONGEST_PATH],
+        "route": route,
+        "status": reply.status,
+        "code": reply.code,
+        "milliseconds": round(1000 * seconds, 3),
+        "request_id": request_id,
+    }
+    if reply.model is not None:
+        event |= {"model": reply.model, "version": reply.version, "rows": reply.rows}
+    if trace := trace_headers(environ):
+        event["trace_id"] = trace[0][1].split("-")[1]
+    return event

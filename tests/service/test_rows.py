@@ -1,0 +1,81 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.card import ModelCard
+from models.repository import ModelRepository
+from service.wire.rows import RowReader
+from service.wire.rules import BrokenRules
+from tests.service.conftest import GENTOO, PUBLISHED
+
+CARD: ModelCard = ModelRepository(PUBLISHED).card("penguins", 1)
+READER = RowReader(CARD)
+WIDTHS = {feature.name: feature.maximum - feature.minimum for feature in CARD.numeric}
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["Biscoe", "Dream", "male", "", "nowhere", "1.5", 3.4028235e38, -0.0, 45.1, 2008]),
+    st.text(max_size=3),
+    st.lists(st.integers(), max_size=2),
+)
+RECORDS = st.fixed_dictionaries({name: st.one_of(st.just(value), VALUES) for name, value in GENTOO.items()})
+NEARLY = st.one_of(
+    RECORDS, RECORDS.map(lambda record: list(record.values())), st.dictionaries(st.text(), VALUES), VALUES
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(NEARLY, min_size=1, max_size=3))
+def test_what_the_swift_way_takes_the_lawful_way_takes_alike(rows: list[Any]) -> None:
+    """The same tensors and no warning: which way was gone can never be seen."""
+    swift = READER._read_swiftly(rows, may_hold_booleans=True)
+    if swift is None:
+        return
+    lawful = READER._read_lawfully(rows)
+
+    assert lawful.warnings == {}
+    assert swift["numeric"].tobytes() == lawful.tensors["numeric"].tobytes()
+    assert swift["categorical"].tolist() == lawful.tensors["categorical"].tolist()
+
+
+def test_an_ordinary_record_goes_the_swift_way() -> None:
+    """By name in any order, and by position."""
+    for row in (GENTOO, dict(reversed(GENTOO.items())), list(GENTOO.values())):
+        tensors = READER._read_swiftly([row], may_hold_booleans=False)
+
+        assert tensors is not None
+        np.testing.assert_array_equal(tensors["numeric"], np.array([[45.1, 14.5, 215, 5000, 2007]], np.float32))
+        assert tensors["categorical"].tolist() == [["Biscoe", "female"]]
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_a_value_far_outside_is_warned_of(name: str) -> None:
+    """Outside by more than the range is wide, on either side; anything nearer is in silence."""
+    feature = next(feature for feature in CARD.numeric if feature.name == name)
+    for share, warned in ((-1.01, True), (-0.99, False), (1.99, False), (2.01, True)):
+        value = feature.minimum + share * WIDTHS[name]
+        warnings = READER.read([GENTOO | {name: value}]).warnings
+
+        assert [warning["feature"] for warning in warnings.get(0, [])] == [name] * warned
+        assert all(warning["code"] == "far_outside_range" for warning in warnings.get(0, []))
+
+
+def test_all_broken_rules_are_counted_and_twenty_are_told() -> None:
+    """However many rows break them."""
+    with pytest.raises(BrokenRules) as broken:
+        READER.read([GENTOO | {"year": "x", "sex": 1}] * 30)
+
+    assert broken.value.count == 60
+    assert len(broken.value.details) == 20
+    assert broken.value.details[3] == {
+        "instance": 1,
+        "feature": "year",
+        "rule": "number",
+        "message": "must be a number",
+    }
