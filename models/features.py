@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
-FLOAT32_MAX = 3.4028234663852886e38
+# The largest 64-bit float that rounds to a finite 32-bit one.
+FLOAT32_MAX = 3.4028235677973362e38
 
 Number = Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
 Value = float | str | None

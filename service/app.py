@@ -4,6 +4,7 @@ import re
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter
 
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.exchange import Exchange
@@ -13,6 +14,7 @@ from service.observer import Observer, trace_headers
 from service.registry import Registry
 from service.reply import Reply, failure, refusal, worded
 from service.routes import request_id, send
+from service.routes.docs import docs
 from service.routes.observation import observation
 from service.routes.open_inference import open_inference
 from service.routes.page import page
@@ -29,6 +31,12 @@ ROUTES = (
 )
 
 
+class Name(BaseConverter):
+    """A model's name or version in a path: nothing with a colon, behind which the verb stands."""
+
+    regex = "[^/:]+"
+
+
 def create_app(registry: Registry, max_body_bytes: int, board: Board | None = None, access_log: bool = False) -> Flask:
     """Wire the routes to a registry. Without a `board` the metrics are this process's own."""
     metrics = Metrics(board or Board.create(slots=1))
@@ -36,11 +44,13 @@ def create_app(registry: Registry, max_body_bytes: int, board: Board | None = No
     observer = Observer(metrics, access_log)
     app = Flask(__name__)
     app.url_map.merge_slashes = False
+    app.url_map.converters["name"] = Name
     for routes in (
         predictions(registry, exchange),
         open_inference(registry, exchange),
         observation(registry, metrics),
         page(registry),
+        docs(registry),
     ):
         app.register_blueprint(routes)
     app.register_error_handler(ServiceError, lambda error: send(refusal(error, request_id())))

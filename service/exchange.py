@@ -19,7 +19,7 @@ from service.wire.protocol import WireFormat
 STAGES = ("find", "read", "parse", "infer", "encode")
 TIMING = "HTTP_X_SERVER_TIMING"
 
-_PATH = re.compile(r"/v(?:1|(2))/models/([^/]+?)(?:/versions/([^/]+?))?(?(1)/infer|:predict)")
+_PATH = re.compile(r"/v(?:1|(2))/models/([^/:]+)(?:/versions/([^/:]+))?(?(1)/infer|:predict)")
 
 
 class Target(NamedTuple):

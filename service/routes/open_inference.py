@@ -10,7 +10,7 @@ from service.wire.body import read_body
 from service.wire.document import JSON, decode
 from service.wire.open_inference.metadata import SERVER, index, metadata
 
-LONGEST_INDEX_REQUEST = 1024
+LONGEST_INDEX_REQUEST = 1 << 16
 
 
 def open_inference(registry: Registry, exchange: Exchange) -> Blueprint:
@@ -21,20 +21,20 @@ def open_inference(registry: Registry, exchange: Exchange) -> Blueprint:
     def get_server() -> Response:
         return answer(SERVER)
 
-    @routes.get("/models/<model>")
-    @routes.get("/models/<model>/versions/<version>")
+    @routes.get("/models/<name:model>")
+    @routes.get("/models/<name:model>/versions/<name:version>")
     def get_model(model: str, version: str | None = None) -> Response:
         predictor = registry.predictor(model, version)
         return answer(metadata(predictor, registry.versions(model)))
 
-    @routes.get("/models/<model>/ready")
-    @routes.get("/models/<model>/versions/<version>/ready")
+    @routes.get("/models/<name:model>/ready")
+    @routes.get("/models/<name:model>/versions/<name:version>/ready")
     def get_model_ready(model: str, version: str | None = None) -> Response:
         predictor = registry.predictor(model, version)
         return answer({"name": predictor.card.name, "ready": True})
 
-    @routes.post("/models/<model>/infer")
-    @routes.post("/models/<model>/versions/<version>/infer")
+    @routes.post("/models/<name:model>/infer")
+    @routes.post("/models/<name:model>/versions/<name:version>/infer")
     def post_inference(model: str, version: str | None = None) -> Response:
         return send(exchange.answer(request.environ, request_id(), Target(exchange.inference, model, version)))
 

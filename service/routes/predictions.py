@@ -19,8 +19,8 @@ def predictions(registry: Registry, exchange: Exchange) -> Blueprint:
     routes = Blueprint("predictions", __name__)
 
     @routes.post("/predict")
-    @routes.post("/v1/models/<model>:predict")
-    @routes.post("/v1/models/<model>/versions/<version>:predict")
+    @routes.post("/v1/models/<name:model>:predict")
+    @routes.post("/v1/models/<name:model>/versions/<name:version>:predict")
     def post_prediction(model: str | None = None, version: str | None = None) -> Response:
         return send(exchange.answer(request.environ, request_id(), Target(INSTANCES, model, version)))
 
@@ -32,8 +32,8 @@ def predictions(registry: Registry, exchange: Exchange) -> Blueprint:
     def get_models() -> Response:
         return answer({"models": [_state(predictor, registry) for predictor in registry.newest]})
 
-    @routes.get("/v1/models/<model>")
-    @routes.get("/v1/models/<model>/versions/<version>")
+    @routes.get("/v1/models/<name:model>")
+    @routes.get("/v1/models/<name:model>/versions/<name:version>")
     def get_model(model: str, version: str | None = None) -> Response:
         predictor = registry.predictor(model, version)
         return answer(_state(predictor, registry) | {"card": predictor.card.model_dump(mode="json")})

@@ -50,7 +50,7 @@ def _json_table(body: bytes) -> Table:
         if not (isinstance(table, dict) and isinstance(table.get("data"), list)):
             raise _misshapen('"dataframe_split" must be {"columns": [name, …], "data": [[value, …], …]}')
         columns = table.get("columns")
-        if not isinstance(columns, list | None):
+        if not isinstance(columns, list):
             raise _misshapen('"columns" must be a list of names')
         return columns, table["data"]
     if layout == "inputs" and isinstance(table, dict):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.card import ModelCard
-from models.features import FLOAT32_MAX, NumericFeature
+from models.features import NumericFeature
 from service.errors import Detail
 from service.wire.rules import LONGEST_ECHO, MOST_DETAILS, BrokenRules, Rules, echo
 
@@ -24,7 +24,7 @@ Tensors = dict[str, npt.NDArray[Any]]
 Picker = Callable[[Any], tuple[Any, ...]]
 
 NAN = float("nan")
-LARGEST_BOUND = np.nextafter(np.float32(FLOAT32_MAX), np.float32(0))
+LARGEST_BOUND = float(np.finfo(np.float32).max)
 
 
 class Rows(NamedTuple):

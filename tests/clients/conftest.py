@@ -26,15 +26,19 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ask(python: Path) -> Iterator[Callable[[str], None]]:
-    """Run one of the scripts beside this file against a service of the penguins; its assertions are the test."""
+def url() -> Iterator[str]:
+    """A service of the penguins."""
     with running(PUBLISHED, find_free_port()) as service:
         service.wait()
+        yield service.url
 
-        def run(script: str) -> None:
-            process = subprocess.run(
-                [python, HERE / script, service.url], capture_output=True, text=True, timeout=60, check=False
-            )
-            assert process.returncode == 0, process.stderr
 
-        yield run
+@pytest.fixture
+def ask(python: Path, url: str) -> Callable[[str], None]:
+    """Run one of the scripts beside this file; its assertions are the test."""
+
+    def run(script: str) -> None:
+        process = subprocess.run([python, HERE / script, url], capture_output=True, text=True, timeout=60, check=False)
+        assert process.returncode == 0, process.stderr
+
+    return run

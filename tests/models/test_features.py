@@ -19,14 +19,16 @@ def test_null_is_allowed_only_where_a_value_may_be_missing(row: TypeAdapter[Any]
         row.validate_json("[1, null]")
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "1e39", "-1e39", '"1.5"', "true", "[1]", "{}"])
+@pytest.mark.parametrize(
+    "value", ["NaN", "Infinity", "1e999", "3.4028235677973366e38", "-1e39", '"1.5"', "true", "[1]", "{}"]
+)
 def test_a_number_is_strictly_a_number(row: TypeAdapter[Any], value: str) -> None:
     """Nothing becomes a number that is none, or that a 32-bit float cannot hold."""
     with pytest.raises(ValidationError):
         row.validate_json(f'[{value}, "ebb"]')
 
 
-@pytest.mark.parametrize("value", ["3.4028234663852886e38", "-0.0", "1e-46", "9007199254740993", "7"])
+@pytest.mark.parametrize("value", ["3.4028235677973362e38", "-0.0", "1e-46", "9007199254740993", "7"])
 def test_every_float32_is_a_number(row: TypeAdapter[Any], value: str) -> None:
     """The largest, the smallest, and integers."""
     assert row.validate_json(f'[{value}, "ebb"]')[0] == float(value)
