@@ -3,7 +3,6 @@
 import os
 
 import numpy as np
-import numpy.typing as npt
 
 # The official builds phone home unless this is set before the import; later is too late for the first event.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -12,13 +11,12 @@ import onnxruntime
 
 from models.repository import PublishedModel
 from service.errors import InvalidAnswer, RefusedModel
-from service.wire.document import encoded
+from service.wire.document import encode
 from service.wire.rows import RowReader, Tensors, all_true
 from service.wire.rules import BrokenRules
+from service.wire.wording import Probabilities, Wording
 
 TOLERANCE = 1e-5
-
-Probabilities = npt.NDArray[np.float32]
 
 
 class Predictor:
@@ -31,7 +29,8 @@ class Predictor:
         """
         self.card = model.card
         self.version = model.version
-        self.label = encoded({"name": model.card.name, "version": model.version})
+        self.label = encode({"name": model.card.name, "version": model.version})
+        self.wording = Wording(model.card.classes)
         self.rows = RowReader(model.card)
         self._session = _session(model)
         self._check_signature()

@@ -23,7 +23,7 @@ def document(registry: Registry, default: Predictor | None) -> dict[str, Any]:
     newest = {predictor.card.name: predictor for predictor in registry.newest}
     card = ModelCard.model_json_schema(mode="serialization", ref_template=REFERENCES)
     components: dict[str, Schema] = {"Error": ERROR, **card.pop("$defs"), "ModelCard": card}
-    paths = _common_paths()
+    paths: dict[str, Schema] = {}
     if default is not None:
         paths["/predict"] = {"post": _predict(default, "predict", "Ask the default model", None)}
         paths["/invocations"] = {"post": _invocations(default)}
@@ -35,6 +35,7 @@ def document(registry: Registry, default: Predictor | None) -> dict[str, Any]:
         paths |= _model_paths(
             predictor, f"{name}/versions/{predictor.version}", f"{name}_{predictor.version}", predictor.version
         )
+    paths |= _common_paths()
     return {
         "openapi": "3.1.0",
         "info": {

@@ -27,8 +27,3 @@ def decode(body: bytes) -> Any:
 def encode(document: object) -> bytes:
     """Write a document; arrays of 32-bit floats come out in the shortest digits that read back as the same floats."""
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def encoded(document: object) -> orjson.Fragment:
-    """A part of many documents, written once."""
-    return orjson.Fragment(encode(document))

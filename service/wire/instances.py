@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.errors import Detail, InvalidRecord
-from service.predictor import Predictor, Probabilities
-from service.wire.document import JSON, decode, encode
+from service.predictor import Predictor
+from service.wire.document import JSON, decode
 from service.wire.protocol import Answer, Question, WireFormat
 from service.wire.rows import Rows, Tensors
 from service.wire.rules import BrokenRules
+from service.wire.wording import Probabilities
 
 SHAPE = 'must be {"instance": row} or {"instances": [row, …]}, a row being {feature: value} or [value, …], nothing else'
 
@@ -26,9 +27,10 @@ class Instances:
         return self.rows.tensors
 
     def answer(self, probabilities: Probabilities) -> Answer:
-        predictions = word_predictions(self.predictor, probabilities, self.rows.warnings)
-        asked = {"predictions": predictions} if self.several else {"prediction": predictions[0]}
-        return Answer(encode({"model": self.predictor.label, **asked}))
+        predictions = self.predictor.wording.predictions(probabilities, self.rows.warnings)
+        if self.several:
+            return Answer(b'{"model":%b,"predictions":[%b]}' % (self.predictor.label, b",".join(predictions)))
+        return Answer(b'{"model":%b,"prediction":%b}' % (self.predictor.label, predictions[0]))
 
 
 def read(predictor: Predictor, body: bytes, _: dict[str, Any]) -> Question:
@@ -75,27 +77,6 @@ def refuse(broken: BrokenRules, several: bool) -> InvalidRecord:
 def misshapen() -> InvalidRecord:
     """The refusal of a document that is JSON and no request."""
     return InvalidRecord(f"the request {SHAPE}", [{"rule": "shape", "message": SHAPE}])
-
-
-def word_predictions(
-    predictor: Predictor, probabilities: Probabilities, warnings: dict[int, list[Detail]]
-) -> list[dict[str, Any]]:
-    """Each row's label, that label's probability and every class's, and warnings where there are any."""
-    classes = predictor.card.classes
-    predictions = []
-    # Through JSON and back: each number then is the one with the fewest digits that stands for the same 32-bit float.
-    for row in decode(encode(probabilities)):
-        highest = max(row)
-        predictions.append(
-            {
-                "label": classes[row.index(highest)],
-                "probability": highest,
-                "probabilities": dict(zip(classes, row, strict=False)),
-            }
-        )
-    for index, concerns in warnings.items():
-        predictions[index]["warnings"] = concerns
-    return predictions
 
 
 def _without_number(detail: Detail) -> Detail:

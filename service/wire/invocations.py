@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,11 +83,12 @@ def _csv_table(body: bytes, features: Sequence[Feature]) -> Table:
 
 
 def _number(cell: str) -> float | str | None:
-    """A number; what is none stays a text, which the card then refuses by its place."""
+    """A number; what is none, or not a finite one, stays a text, which the card then refuses by its place."""
     try:
-        return float(cell) if cell and "_" not in cell else cell or None
+        number = float(cell) if "_" not in cell else math.nan
     except ValueError:
-        return cell
+        number = math.nan
+    return number if math.isfinite(number) else cell or None
 
 
 def _text(cell: str) -> str | None:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from service.predictor import Predictor, Probabilities
+from service.predictor import Predictor
 from service.wire.document import JSON
 from service.wire.rows import Tensors
+from service.wire.wording import Probabilities
 
 
 class Answer(NamedTuple):

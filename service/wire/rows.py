@@ -1,9 +1,8 @@
 """Rows as clients send them, checked against the card and turned into the tensors of the model.
 
-Two ways lead to the same tensors. The swift one takes what most requests hold (numbers, known categories, nothing
-missing, nothing far outside of what training has seen) and gives up on anything else without a word. The lawful one
-goes by the card's rules, finds the words for what breaks them, and warns. What the swift one takes, the lawful one
-would take too, with the same tensors and no warning.
+Two ways lead there. The swift one turns rows into tensors by means that fail on whatever breaks the card, and fails
+without a word. Then the card's rules are asked, which find the words; rows that they let pass, though the swift way did
+not, are made swift and go that way after all. So what is answered never depends on the way.
 """
 
 import struct
@@ -41,11 +40,8 @@ class RowReader:
         self._rules = Rules(card.features)
         self._numeric = card.numeric
         self._categorical = card.categorical
-        self._known = [frozenset({*feature.categories, ""}) for feature in card.categorical]
-        self._taken = [
-            known | {None} if feature.nullable else known
-            for known, feature in zip(self._known, card.categorical, strict=True)
-        ]
+        self._nullable = [feature.nullable for feature in card.numeric]
+        self._taken = [frozenset({*feature.categories, "", *[None] * feature.nullable}) for feature in card.categorical]
         self._low, self._high = _bounds(card.numeric)
         self._pack = struct.Struct(f"={len(card.numeric)}f").pack
         positions = self._rules.positions
@@ -66,8 +62,11 @@ class RowReader:
 
         :raises BrokenRules: a row breaks the card.
         """
-        tensors = self._read_swiftly(rows, may_hold_booleans)
-        return Rows(tensors, {}) if tensors is not None else self._read_lawfully(rows)
+        swift = self._read_swiftly(rows, may_hold_booleans)
+        if swift is None:
+            swift = self._read_swiftly(self._rules.check(self._in_card_order(rows)), may_hold_booleans=False)
+            assert swift is not None
+        return swift
 
     def column_names(self, names: Sequence[Any]) -> list[int]:
         """Where each feature stands in a table with these column names.
@@ -84,41 +83,57 @@ class RowReader:
             raise BrokenRules(details[:MOST_DETAILS], len(details))
         return [texts.index(feature.name) for feature in self._rules.features]
 
-    def _read_swiftly(self, rows: Sequence[Any], may_hold_booleans: bool) -> Tensors | None:
+    def _read_swiftly(self, rows: Sequence[Any], may_hold_booleans: bool) -> Rows | None:
+        """The tensors and warnings; None where a row breaks the card, or where rows by name and by position mix."""
         kind, width = type(rows[0]), len(self._rules.features)
         if kind not in self._pickers or any(type(row) is not kind or len(row) != width for row in rows):
             return None
         numbers_of, texts_of = self._pickers[kind]
         tensors: Tensors = {}
+        warnings: dict[int, list[Detail]] = {}
         try:
             if self._numeric:
                 numbers = [numbers_of(row) for row in rows]
                 if may_hold_booleans and any(bool in map(type, row) for row in numbers):
                     return None
-                packed = b"".join([self._pack(*row) for row in numbers])
-                numeric = np.ndarray((len(rows), len(self._numeric)), np.float32, packed)
-                if not (all_true(self._low <= numeric) and all_true(numeric <= self._high)):
-                    return None
+                numeric = np.ndarray((len(rows), len(self._numeric)), np.float32, self._packed(numbers))
                 tensors["numeric"] = numeric
+                if not (all_true(self._low <= numeric) and all_true(numeric <= self._high)):
+                    self._warn_of_far(numeric, warnings)
             if self._categorical:
                 texts = [texts_of(row) for row in rows]
                 if not all(all(map(contains, self._taken, row)) for row in texts):
-                    return None
-                tensors["categorical"] = _texts(texts)
+                    self._warn_of_unseen(texts, warnings)
+                tensors["categorical"] = np.array([[text or "" for text in row] for row in texts], object)
         except (KeyError, TypeError, OverflowError, struct.error):
             return None
-        return tensors
+        return Rows(tensors, warnings)
 
-    def _read_lawfully(self, rows: Sequence[Any]) -> Rows:
-        checked = self._rules.check(self._in_card_order(rows))
-        numbers_of, texts_of = self._pickers[tuple]
-        tensors: Tensors = {}
-        if self._numeric:
-            numbers = [[NAN if value is None else value for value in numbers_of(row)] for row in checked]
-            tensors["numeric"] = np.array(numbers, np.float32)
-        if self._categorical:
-            tensors["categorical"] = _texts([texts_of(row) for row in checked])
-        return Rows(tensors, self._warnings(tensors))
+    def _packed(self, numbers: list[tuple[Any, ...]]) -> bytes:
+        """The numbers as 32-bit floats. What is no number, or not in their range, raises."""
+        try:
+            return b"".join([self._pack(*row) for row in numbers])
+        except struct.error:
+            gaps = [
+                [
+                    NAN if value is None and nullable else value
+                    for value, nullable in zip(row, self._nullable, strict=True)
+                ]
+                for row in numbers
+            ]
+            return b"".join([self._pack(*row) for row in gaps])
+
+    def _warn_of_far(self, numeric: npt.NDArray[Any], warnings: dict[int, list[Detail]]) -> None:
+        for row, column in np.argwhere((numeric < self._low) | (numeric > self._high)).tolist():
+            warnings.setdefault(row, []).append(_far(self._numeric[column]))
+
+    def _warn_of_unseen(self, rows: list[tuple[Any, ...]], warnings: dict[int, list[Detail]]) -> None:
+        for index, row in enumerate(rows):
+            for feature, taken, text in zip(self._categorical, self._taken, row, strict=True):
+                if text not in taken:
+                    if not isinstance(text, str):
+                        raise TypeError
+                    warnings.setdefault(index, []).append(_unseen(feature.name, text))
 
     def _in_card_order(self, rows: Sequence[Any]) -> list[Any]:
         details: list[Detail] = []
@@ -143,18 +158,6 @@ class RowReader:
             return [] if len(row) == width else [{"rule": "shape", "message": f"{rule}; it has {len(row)}"}]
         return [{"rule": "shape", "message": "must be a record {feature: value} or a list of values"}]
 
-    def _warnings(self, tensors: Tensors) -> dict[int, list[Detail]]:
-        warnings: dict[int, list[Detail]] = {}
-        if self._numeric:
-            numeric = tensors["numeric"]
-            for row, column in np.argwhere((numeric < self._low) | (numeric > self._high)).tolist():
-                warnings.setdefault(row, []).append(_far(self._numeric[column]))
-        for row, texts in enumerate(tensors.get("categorical", ())):
-            for feature, known, text in zip(self._categorical, self._known, texts, strict=True):
-                if text not in known:
-                    warnings.setdefault(row, []).append(_unseen(feature.name, text))
-        return warnings
-
 
 def all_true(mask: npt.NDArray[np.bool_]) -> bool:
     """`mask.all()` in a third of its time, which for a row alone counts."""
@@ -167,10 +170,6 @@ def _picker(keys: Sequence[Any]) -> Picker:
         (key,) = keys
         return lambda row: (row[key],)
     return itemgetter(*keys) if keys else lambda _: ()
-
-
-def _texts(rows: list[Any]) -> npt.NDArray[np.object_]:
-    return np.array([[text or "" for text in row] for row in rows], object)
 
 
 def _bounds(features: Sequence[NumericFeature]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -104,4 +104,4 @@ def test_the_docs_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None
     for path in ("/docs", "/static/docs.js", "/static/docs.css"):
         with client.get(path) as response:
             assert response.status_code == 200
-            assert not re.search(r"https?://", response.text)
+            assert not re.search(rb"https?://", response.data)

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from service.errors import InvalidTensor
-from service.predictor import Predictor, Probabilities
+from service.predictor import Predictor
 from service.wire.document import JSON, encode
 from service.wire.open_inference.envelope import HEADER_LENGTH, Envelope, EnvelopeReader, Wish
 from service.wire.open_inference.inputs import raw_input, read_inputs
 from service.wire.protocol import Answer, Question, WireFormat
 from service.wire.rows import Tensors
+from service.wire.wording import Probabilities
 
 OCTETS = "application/octet-stream"
 OUTPUTS = ("label", "probabilities")
