@@ -70,7 +70,7 @@ class Exchange:
         except Exception as error:
             return failure(error, request_id)
         reply = success(answer.body, request_id, answer.content_type, answer.headers)
-        reply.rows, reply.model, reply.version = len(probabilities), predictor.card.name, predictor.version
+        reply.rows, reply.predictor = len(probabilities), predictor
         if TIMING in environ:
             reply.headers.append(("Server-Timing", _timing(began, found, read, parsed, inferred, encoded)))
         return reply

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.exchange import Exchange
-from service.observer import Observer, trace_headers
+from service.observer import TRACE, Observer, trace_headers
 from service.reply import STATUS_LINES
 
 
@@ -25,7 +25,8 @@ class Front:
             return answer
         began = self._observer.begin(environ)
         reply = self._exchange.answer(environ, began[0], target)
-        reply.headers += trace_headers(environ)
+        if TRACE in environ:
+            reply.headers += trace_headers(environ)
         self._observer.end(environ, target.wire.route, reply, began)
         start_response(STATUS_LINES[reply.status], reply.headers)
         return [reply.body]

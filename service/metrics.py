@@ -25,8 +25,7 @@ _REQUESTS = {labels: cell for cell, labels in enumerate(product(ROUTES, CODES))}
 _ROWS = {route: len(_REQUESTS) + cell for cell, route in enumerate(ROUTES)}
 # Of each route: a cell for each bucket, one for what is slower than the last, and one for the sum.
 _SECONDS = {route: len(_REQUESTS) + len(_ROWS) + cell * (len(BUCKETS) + 2) for cell, route in enumerate(ROUTES)}
-_IN_PROGRESS = len(_REQUESTS) + len(_ROWS) + len(_SECONDS) * (len(BUCKETS) + 2)
-_CELLS = _IN_PROGRESS + 1
+_CELLS = len(_REQUESTS) + len(_ROWS) + len(_SECONDS) * (len(BUCKETS) + 2)
 _SLOT_BYTES = 8 * _CELLS
 
 
@@ -56,7 +55,7 @@ class Board:
         return f"/proc/{os.getpid()}/fd/{self._descriptor}"
 
     def claim(self) -> "memoryview[float]":
-        """A slot that no living process holds. Its gauges start at 0, its counters where the last holder left them.
+        """A slot that no living process holds. It counts on from where the last holder left it.
 
         :raises OSError: every slot is held.
         """
@@ -65,9 +64,7 @@ class Board:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _SLOT_BYTES, slot * _SLOT_BYTES)
             except OSError:
                 continue
-            cells = self._cells[slot * _CELLS : (slot + 1) * _CELLS]
-            cells[_IN_PROGRESS] = 0
-            return cells
+            return self._cells[slot * _CELLS : (slot + 1) * _CELLS]
         raise OSError("the metrics have no slot left for this worker")
 
     def sums(self) -> list[float]:
@@ -83,16 +80,10 @@ class Metrics:
         self._cells = board.claim()
         self._lock = threading.Lock()
 
-    def begin(self) -> None:
-        """A request has come in."""
-        with self._lock:
-            self._cells[_IN_PROGRESS] += 1
-
-    def end(self, route: str, code: str, rows: int, seconds: float) -> None:
+    def count(self, route: str, code: str, rows: int, seconds: float) -> None:
         """A request was answered."""
         cells, histogram = self._cells, _SECONDS[route]
         with self._lock:
-            cells[_IN_PROGRESS] -= 1
             cells[_REQUESTS[route, code]] += 1
             cells[_ROWS[route]] += rows
             cells[histogram + bisect_left(BUCKETS, seconds)] += 1
@@ -120,8 +111,6 @@ def _lines(sums: list[float], loaded: Sequence[tuple[str, int]]) -> Iterator[str
             yield f'evenkeel_request_seconds_bucket{{route="{route}",le="{le}"}} {count:.0f}'
         yield f'evenkeel_request_seconds_sum{{route="{route}"}} {sums[start + len(BUCKETS) + 1]!r}'
         yield f'evenkeel_request_seconds_count{{route="{route}"}} {count:.0f}'
-    yield from _head("requests_in_progress", "gauge", "Requests that workers are answering now.")
-    yield f"evenkeel_requests_in_progress {sums[_IN_PROGRESS]:.0f}"
     yield from _head("model_loaded", "gauge", "Models and versions that the answering worker holds.")
     for model, version in loaded:
         yield f'evenkeel_model_loaded{{model="{model}",version="{version}"}} 1'

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+TRACE = "HTTP_TRACEPARENT"
 LONGEST_PATH = 200
 
 
@@ -30,7 +31,6 @@ class Observer:
 
     def begin(self, environ: Mapping[str, Any]) -> tuple[str, float]:
         """A request has come in: its name, the client's own where that is a plain word; and the moment."""
-        self._metrics.begin()
         given = environ.get("HTTP_X_REQUEST_ID")
         if given is not None and REQUEST_ID.fullmatch(given):
             return given, perf_counter()
@@ -40,15 +40,15 @@ class Observer:
         """The request was answered."""
         request_id, started = began
         seconds = perf_counter() - started
-        self._metrics.end(route, reply.code, reply.rows, seconds)
+        self._metrics.count(route, reply.code, reply.rows, seconds)
         if self._access_log:
             log.info("request", extra=_event(environ, route, reply, request_id, seconds))
 
 
 def trace_headers(environ: Mapping[str, Any]) -> tuple[Header, ...]:
-    """The client's W3C trace context, passed through."""
-    given = environ.get("HTTP_TRACEPARENT")
-    return () if given is None or not TRACEPARENT.fullmatch(given) else (("traceparent", given),)
+    """The client's W3C trace context, passed through where it is well-formed."""
+    given = environ.get(TRACE, "")
+    return (("traceparent", given),) if TRACEPARENT.fullmatch(given) else ()
 
 
 def _event(environ: Mapping[str, Any], route: str, reply: Reply, request_id: str, seconds: float) -> dict[str, Any]:
@@ -61,8 +61,8 @@ def _event(environ: Mapping[str, Any], route: str, reply: Reply, request_id: str
         "milliseconds": round(1000 * seconds, 3),
         "request_id": request_id,
     }
-    if reply.model is not None:
-        event |= {"model": reply.model, "version": reply.version, "rows": reply.rows}
+    if reply.predictor is not None:
+        event |= {"model": reply.predictor.card.name, "version": reply.predictor.version, "rows": reply.rows}
     if trace := trace_headers(environ):
         event["trace_id"] = trace[0][1].split("-")[1]
     return event

@@ -12,7 +12,7 @@ import onnxruntime
 from models.repository import PublishedModel
 from service.errors import InvalidAnswer, RefusedModel
 from service.wire.document import encode
-from service.wire.rows import RowReader, Tensors, all_true
+from service.wire.rows import RowReader, Tensors
 from service.wire.rules import BrokenRules
 from service.wire.wording import Probabilities, Wording
 
@@ -42,7 +42,8 @@ class Predictor:
         :raises InvalidAnswer: a probability is not a finite number.
         """
         probabilities: Probabilities = self._session.run(["probabilities"], tensors)[0]
-        if not all_true(np.isfinite(probabilities)):
+        # In bytes this takes a third of the time of `.all()`, which for a row alone counts.
+        if b"\0" in np.isfinite(probabilities).tobytes():
             raise InvalidAnswer("the model answered with a probability that is not a finite number")
         return probabilities
 

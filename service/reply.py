@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from service.errors import FAILED, REFUSALS, Detail, ServiceError
+from service.predictor import Predictor
 from service.wire.document import JSON, encode
 
 log = logging.getLogger(__name__)
@@ -18,15 +19,14 @@ Header = tuple[str, str]
 
 @dataclass(slots=True)
 class Reply:
-    """Status, headers and body; and, for logs and metrics, the code word, the rows and the model behind it."""
+    """Status, headers and body; and, for logs and metrics, the code word, the rows and the predictor behind it."""
 
     status: int
     body: bytes
     headers: list[Header] = field(default_factory=list)
     code: str = "ok"
     rows: int = 0
-    model: str | None = None
-    version: int | None = None
+    predictor: Predictor | None = None
 
 
 def success(body: bytes, request_id: str, content_type: str = JSON, extra: Iterable[Header] = ()) -> Reply:

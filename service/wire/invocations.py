@@ -97,7 +97,7 @@ def _text(cell: str) -> str | None:
 
 def _in_card_order(predictor: Predictor, columns: list[Any], rows: list[Any]) -> list[Any]:
     try:
-        order = predictor.rows.column_names(columns)
+        order = predictor.rows.column_positions(columns)
     except BrokenRules as broken:
         raise refuse(broken, several=True) from None
     for number, row in enumerate(rows):

@@ -48,19 +48,19 @@ class Rules:
                 details.append({"instance": row, "feature": feature.name, "rule": rule, "message": message})
             raise BrokenRules(details, len(errors)) from None
 
-    def misnamed(self, names: Sequence[str]) -> list[Detail]:
-        """What is wrong with the names that a record has: features that are missing, names that are no feature's."""
-        details: list[Detail] = []
+    def misnamed(self, names: Sequence[str]) -> tuple[list[Detail], int]:
+        """Features that are missing among a record's names, and names that are no feature's; and how many there are."""
         given = set(names)
-        for feature in self.features:
-            if feature.name not in given:
-                hint = "; send null if it is not known" if feature.nullable else ""
-                details.append({"feature": feature.name, "rule": "required", "message": f"is missing{hint}"})
-        for name in names:
-            if name not in self.positions:
-                message = f"is not a feature of this model; {self._hint(name)}"[:400]
-                details.append({"feature": name[:LONGEST_ECHO], "rule": "unknown", "message": message})
-        return details
+        missing = [feature for feature in self.features if feature.name not in given]
+        unknown = [name for name in names if name not in self.positions]
+        details: list[Detail] = []
+        for feature in missing[:MOST_DETAILS]:
+            hint = "; send null if it is not known" if feature.nullable else ""
+            details.append({"feature": feature.name, "rule": "required", "message": f"is missing{hint}"})
+        for name in unknown[: MOST_DETAILS - len(details)]:
+            message = f"is not a feature of this model; {self._hint(name)}"[:400]
+            details.append({"feature": name[:LONGEST_ECHO], "rule": "unknown", "message": message})
+        return details, len(missing) + len(unknown)
 
     def _hint(self, name: str) -> str:
         close = difflib.get_close_matches(name[:LONGEST_ECHO], self.positions, 1)

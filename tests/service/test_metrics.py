@@ -51,7 +51,6 @@ def test_requests_rows_and_refusals_are_counted(client: FlaskClient, record: dic
     assert value(read, "request_seconds_count", route="predict") == 4
     assert value(read, "request_seconds_bucket", route="predict", le="+Inf") == 4
     assert 0 < value(read, "request_seconds_sum", route="predict") < 10
-    assert value(read, "requests_in_progress") == 1  # The one that asks.
     assert value(read, "model_loaded", model="penguins", version="1") == 1
 
 
@@ -59,8 +58,7 @@ def test_buckets_hold_what_is_as_fast_or_faster() -> None:
     """Each counts up to and with its bound, as Prometheus defines it."""
     metrics = Metrics(Board.create(slots=1))
     for seconds in (0.00005, 0.0001, 0.0002, 3.0):
-        metrics.begin()
-        metrics.end("predict", "ok", 1, seconds)
+        metrics.count("predict", "ok", 1, seconds)
     read = samples(metrics.exposition([]))
 
     for le, count in (("0.0001", 2), ("0.00025", 3), ("2.5", 3), ("+Inf", 4)):
@@ -81,18 +79,15 @@ def test_labels_come_from_fixed_sets(client: FlaskClient) -> None:
 
 def _count(path: str, times: int) -> None:
     metrics = Metrics(Board.open(path))
-    metrics.begin()
     for _ in range(times):
-        metrics.begin()
-        metrics.end("predict", "ok", 2, 0.001)
+        metrics.count("predict", "ok", 2, 0.001)
 
 
 def test_workers_are_added_up_also_those_that_died() -> None:
     """Whoever is asked tells the sums of all; a worker that takes over a slot counts on from there."""
     board = Board.create(slots=2)
     mine = Metrics(board)
-    mine.begin()
-    mine.end("predict", "ok", 1, 0.001)
+    mine.count("predict", "ok", 1, 0.001)
     for times in (5, 7):  # One after the other: the second finds the first one's slot free.
         worker = multiprocessing.get_context("spawn").Process(target=_count, args=(board.path, times))
         worker.start()
@@ -102,7 +97,6 @@ def test_workers_are_added_up_also_those_that_died() -> None:
 
     assert value(read, "requests_total", route="predict", code="ok") == 13
     assert value(read, "rows_total", route="predict") == 25
-    assert value(read, "requests_in_progress") == 1  # The last one died in the middle of a request.
 
 
 def test_a_request_can_be_a_line_in_the_log(
