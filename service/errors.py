@@ -12,6 +12,7 @@ ServiceError
 ├── NotReady                no model is loaded yet
 └── InvalidAnswer           the model answered with something that is no probability
 RefusedModel                a version that this service will not load (never over HTTP)
+RefusedTable                a table that `python -m service predict` cannot score (never over HTTP)
 """
 
 from dataclasses import dataclass
@@ -71,6 +72,10 @@ class InvalidAnswer(ServiceError):
 
 class RefusedModel(ModelError):
     """A version that this service will not load."""
+
+
+class RefusedTable(Exception):
+    """A table that `python -m service predict` cannot score."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class TextColumns:
         return np.array([[text or "" for text in row] for row in rows], object)
 
     def _unseen(self, row: Row) -> list[Detail]:
-        unseen = []
+        unseen: list[Detail] = []
         for feature, known, text in zip(self._features, self._known, row, strict=True):
             if text not in known:
                 if not isinstance(text, str):
