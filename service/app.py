@@ -10,7 +10,7 @@ from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.exchange import Exchange
 from service.front import Front
 from service.metrics import Board, Metrics
-from service.observer import Observer, trace_headers
+from service.observer import Observer, Trace, trace_headers
 from service.registry import Registry
 from service.reply import Reply, failure, refusal, worded
 from service.routes import request_id, send
@@ -37,11 +37,17 @@ class Name(BaseConverter):
     regex = "[^/:]+"
 
 
-def create_app(registry: Registry, max_body_bytes: int, board: Board | None = None, access_log: bool = False) -> Flask:
+def create_app(
+    registry: Registry,
+    max_body_bytes: int,
+    board: Board | None = None,
+    access_log: bool = False,
+    trace: Trace | None = None,
+) -> Flask:
     """Wire the routes to a registry. Without a `board` the metrics are this process's own."""
     metrics = Metrics(board or Board.create(slots=1))
     exchange = Exchange(registry, max_body_bytes)
-    observer = Observer(metrics, access_log)
+    observer = Observer(metrics, access_log, trace)
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.url_map.converters["name"] = Name

@@ -3,7 +3,7 @@
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from time import perf_counter
 from typing import Any
@@ -18,13 +18,17 @@ TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}",
 TRACE = "HTTP_TRACEPARENT"
 LONGEST_PATH = 200
 
+# Called after each request: with its route, its traceparent, the fields of its event and its seconds.
+Trace = Callable[[str, str | None, Mapping[str, Any], float], None]
+
 
 class Observer:
     """Names and observes the requests of one worker."""
 
-    def __init__(self, metrics: Metrics, access_log: bool) -> None:
+    def __init__(self, metrics: Metrics, access_log: bool, trace: Trace | None) -> None:
         self._metrics = metrics
         self._access_log = access_log
+        self._trace = trace
         # Unique by the worker's own random part; counting up is cheaper than drawing anew.
         self._prefix = secrets.token_hex(10)
         self._count = count()
@@ -41,8 +45,12 @@ class Observer:
         request_id, started = began
         seconds = perf_counter() - started
         self._metrics.count(route, reply.code, reply.rows, seconds)
-        if self._access_log:
-            log.info("request", extra=_event(environ, route, reply, request_id, seconds))
+        if self._access_log or self._trace:
+            event = _event(environ, route, reply, request_id, seconds)
+            if self._access_log:
+                log.info("request", extra=event)
+            if self._trace:
+                self._trace(route, environ.get(TRACE), event, seconds)
 
 
 def trace_headers(environ: Mapping[str, Any]) -> tuple[Header, ...]:

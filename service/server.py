@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from importlib.util import find_spec
 
 from flask import Flask
 from granian import Granian
@@ -12,7 +13,9 @@ from granian.log import LogLevels
 from models.repository import ModelRepository
 from service import logs
 from service.app import create_app
+from service.errors import InvalidSetting
 from service.metrics import Board
+from service.observer import Trace
 from service.registry import Registry, follow
 from service.settings import Settings, available_cores
 
@@ -29,6 +32,8 @@ def serve(settings: Settings) -> None:
 
     :raises OSError: the address cannot be listened on.
     """
+    if settings.tracing and find_spec("opentelemetry") is None:
+        raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
     workers = settings.workers or available_cores()
     # Twice the slots: a worker that is being replaced still holds its own.
     board = Board.create(slots=2 * workers)
@@ -72,4 +77,12 @@ def worker() -> Flask:
     registry = Registry(ModelRepository(settings.repository), settings.default_model, settings.versions)
     registry.refresh()
     follow(registry, settings.poll_seconds)
-    return create_app(registry, settings.max_body_bytes, Board.open(os.environ[BOARD]), settings.access_log)
+    trace = _spans() if settings.tracing else None
+    return create_app(registry, settings.max_body_bytes, Board.open(os.environ[BOARD]), settings.access_log, trace)
+
+
+def _spans() -> Trace:
+    """OpenTelemetry, which only whoever wants it has installed."""
+    from service.tracing import spans
+
+    return spans()

@@ -33,6 +33,7 @@ class Settings(BaseModel):
         4, ge=1, le=100, description="how many versions of a model are loaded at most, the newest first"
     )
     access_log: bool = Field(False, description="whether each request gets a line in the log")
+    tracing: bool = Field(False, description="whether each request becomes a span of OpenTelemetry (extra `tracing`)")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe event that is logged"
     )
