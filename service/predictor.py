@@ -1,6 +1,7 @@
 """A predictor: one loaded version, its session and its card together. The only module that knows onnxruntime."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,6 +10,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
+from models.features import Feature
 from models.repository import PublishedModel
 from service.errors import InvalidAnswer, RefusedModel
 from service.wire.document import encode
@@ -32,6 +34,8 @@ class Predictor:
         self.label = encode({"name": model.card.name, "version": model.version})
         self.wording = Wording(model.card.classes)
         self.rows = RowReader(model.card)
+        inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
+        self.inputs = {name: features for name, features in inputs.items() if features}
         self._session = _session(model)
         self._check_signature()
         self._check_golden_rows()
@@ -49,11 +53,8 @@ class Predictor:
 
     def _check_signature(self) -> None:
         found = {value.name: (value.type, value.shape[-1]) for value in self._session.get_inputs()}
-        expected = {
-            "numeric": ("tensor(float)", len(self.card.numeric)),
-            "categorical": ("tensor(string)", len(self.card.categorical)),
-        }
-        if found != {name: signature for name, signature in expected.items() if signature[1]}:
+        types = {"numeric": "tensor(float)", "categorical": "tensor(string)"}
+        if found != {name: (types[name], len(features)) for name, features in self.inputs.items()}:
             raise RefusedModel("the inputs of model.onnx are not the features of its card")
         outputs = {value.name: value.shape[-1] for value in self._session.get_outputs()}
         if outputs.get("probabilities") != len(self.card.classes):

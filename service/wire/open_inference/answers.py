@@ -17,7 +17,6 @@ from service.wire.wording import Probabilities
 
 OCTETS = "application/octet-stream"
 OUTPUTS = ("label", "probabilities")
-RAW = Envelope(None, [], [], binary=True)
 
 
 @dataclass(slots=True)
@@ -97,12 +96,12 @@ class InferenceReader:
         header = environ.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH")
         length = None if header is None else _length(header)
         if length == 0:
-            envelope = RAW._replace(tensors=[raw_input(body, predictor.card)])
+            envelope = Envelope(None, [raw_input(body, predictor.inputs)], [], binary=True)
         else:
             envelope = self._envelopes.read(body, length)
         wishes = envelope.wishes or [Wish(name, envelope.binary, 0) for name in OUTPUTS]
         _check(wishes)
-        return Inference(predictor, read_inputs(envelope.tensors, predictor.card), envelope.id, wishes)
+        return Inference(predictor, read_inputs(envelope.tensors, predictor.inputs), envelope.id, wishes)
 
 
 def _length(header: str) -> int:

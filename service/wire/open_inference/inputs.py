@@ -1,33 +1,30 @@
 """Which tensors a model is asked with: whole ones, or a column for each feature; and the tensors that come of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from models.card import ModelCard
 from models.features import Feature
 from service.errors import InvalidTensor
 from service.wire.open_inference.casts import TEXT, numeric, texts
 from service.wire.open_inference.envelope import Tensor
 from service.wire.rows import Tensors
 
-
-def columns_of(card: ModelCard) -> dict[str, Sequence[Feature]]:
-    """The model's inputs, and the feature of each column."""
-    inputs: dict[str, Sequence[Feature]] = {"numeric": card.numeric, "categorical": card.categorical}
-    return {name: features for name, features in inputs.items() if features}
+# The model's inputs, and the feature of each column.
+Inputs = Mapping[str, Sequence[Feature]]
 
 
-def read_inputs(given: Sequence[Tensor], card: ModelCard) -> Tensors:
+def read_inputs(given: Sequence[Tensor], inputs: Inputs) -> Tensors:
     """The model's tensors.
 
     :raises InvalidTensor: an input is missing, unknown or ill-shaped, or an element is not one its column may have.
     """
-    inputs = columns_of(card)
     by_name = {tensor.name: tensor for tensor in given}
     if len(by_name) == len(given) and by_name.keys() == inputs.keys():
         tensors = {name: _cast(by_name[name], features) for name, features in inputs.items()}
-    elif len(by_name) == len(given) and by_name.keys() == {feature.name for feature in card.features}:
+    elif len(by_name) == len(given) and by_name.keys() == {
+        feature.name for features in inputs.values() for feature in features
+    }:
         tensors = {name: _stack(by_name, features) for name, features in inputs.items()}
     else:
         raise InvalidTensor(f"the inputs must be {' and '.join(inputs)}, each once, or each feature once, as a column")
@@ -36,12 +33,11 @@ def read_inputs(given: Sequence[Tensor], card: ModelCard) -> Tensors:
     return tensors
 
 
-def raw_input(body: bytes, card: ModelCard) -> Tensor:
+def raw_input(body: bytes, inputs: Inputs) -> Tensor:
     """The only input of a model, when the whole body is its data.
 
     :raises InvalidTensor: the model has two inputs, or the bytes make no whole rows.
     """
-    inputs = columns_of(card)
     if len(inputs) > 1:
         raise InvalidTensor("a raw body needs a model with one input; send a JSON header with both")
     ((name, features),) = inputs.items()

@@ -6,7 +6,6 @@ from typing import Any
 from models import __version__
 from service.predictor import Predictor
 from service.wire.open_inference.casts import TEXT
-from service.wire.open_inference.inputs import columns_of
 
 SERVER = {
     "name": "evenkeel",
@@ -25,7 +24,7 @@ def metadata(predictor: Predictor, versions: Sequence[int]) -> dict[str, Any]:
             "shape": [-1, len(features)],
             "parameters": {"columns": [feature.name for feature in features]},
         }
-        for name, features in columns_of(card).items()
+        for name, features in predictor.inputs.items()
     ]
     outputs = [
         {"name": "label", "datatype": TEXT, "shape": [-1]},
