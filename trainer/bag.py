@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, fit_encoder
 from trainer.data.rows import Examples
 from trainer.data.split import Indices, Split
+from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
 from trainer.training.calibration import calibrate
@@ -18,6 +20,22 @@ from trainer.training.freezing import Frozen, freeze
 from trainer.training.weighting import as_counts, class_shares, weigh
 
 Watch = Callable[[int, Epoch], None]
+
+
+class Fit(Protocol):
+    """How a network is trained: `fit`, or what stands in its place."""
+
+    def __call__(
+        self,
+        network: Network,
+        train: Encoded,
+        validation: Encoded | None,
+        settings: Hyperparameters,
+        rng: np.random.Generator,
+        *,
+        watch: Callable[[Epoch], None] = ...,
+        checkpoint: Checkpoint | None = ...,
+    ) -> History: ...
 
 
 def unwatched(member: int, epoch: Epoch) -> None:
@@ -71,23 +89,35 @@ class Bag:
     classifier: Classifier
 
 
-def generators(seed: int, members: int) -> tuple[np.random.Generator, np.random.Generator, list[np.random.Generator]]:
-    """One for the split, one for the export gate, and one a member, for everything in its training."""
-    splitting, drawing, *training = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2 + members))
-    return splitting, drawing, training
+def generators(
+    seed: int, members: int, restart: int = 0
+) -> tuple[np.random.Generator, np.random.Generator, list[np.random.Generator]]:
+    """One for the split, one for the export gate, and one a member, for everything in its training.
+
+    A `restart` has the same split, and other generators for the members.
+    """
+    splitting, drawing, *training = np.random.SeedSequence(seed).spawn(2 + members)
+    if restart:
+        training = [member.spawn(restart)[-1] for member in training]
+    generate = np.random.default_rng
+    return generate(splitting), generate(drawing), [generate(member) for member in training]
 
 
 def build_member(config: TrainingConfig, start: Start, number: int) -> Member:
-    """Encode the rows of one member, weigh them, and build its network."""
+    """Encode the rows of one member and build its network."""
     fold = start.split.folds[number]
     train, validation = start.encode(fold.train), start.encode(fold.validation)
+    return member_on(config, train, validation, len(start.examples.classes), number)
+
+
+def member_on(config: TrainingConfig, train: Encoded, validation: Encoded, classes: int, number: int = 0) -> Member:
+    """Weigh encoded rows as the settings say, and build the network of one member."""
     if train.weights is not None:
         train = replace(train, weights=as_counts(train.weights))
-    classes = len(start.examples.classes)
     if config.class_weight == "balanced":
         train, validation = weigh(train, train, classes), weigh(validation, train, classes)
-    rng = generators(config.seed, config.members)[2][number]
-    architecture = config.architecture(start.encoder.width, classes)
+    rng = generators(config.seed, config.members, config.restart)[2][number]
+    architecture = config.architecture(train.inputs.shape[1], classes)
     network = build_network(architecture, rng, class_shares=class_shares(train, classes))
     return Member(train, validation, network, rng)
 
@@ -97,8 +127,9 @@ def train_bag(
     start: Start,
     watch: Watch = unwatched,
     checkpoint_of: Callable[[int], Checkpoint | None] = lambda member: None,
+    train: Fit = fit,
 ) -> Bag:
-    """Train member after member, and calibrate them together.
+    """Train member after member with `train`, and calibrate them together.
 
     `watch` gets a member's number, from 0, and its epoch. Ctrl-C ends with the members that have an epoch behind them.
 
@@ -108,7 +139,7 @@ def train_bag(
     members: list[Trained] = []
     for number in range(config.members):
         try:
-            members.append(_train_member(config, start, number, watch, checkpoint_of(number)))
+            members.append(_train_member(config, start, number, watch, checkpoint_of(number), train))
         except KeyboardInterrupt:
             if not members:
                 raise
@@ -121,7 +152,7 @@ def train_bag(
 
 
 def _train_member(
-    config: TrainingConfig, start: Start, number: int, watch: Watch, checkpoint: Checkpoint | None
+    config: TrainingConfig, start: Start, number: int, watch: Watch, checkpoint: Checkpoint | None, train: Fit
 ) -> Trained:
     member = build_member(config, start, number)
 
@@ -129,6 +160,6 @@ def _train_member(
         watch(number, epoch)
 
     parts = (member.network, member.train, member.validation)
-    history = fit(*parts, config, member.rng, watch=look, checkpoint=checkpoint)
+    history = train(*parts, config, member.rng, watch=look, checkpoint=checkpoint)
     frozen = freeze(*parts, statistics=config.statistics, batch_size=config.batch_size)
     return Trained(member.network, history, frozen, member.validation)

@@ -1,0 +1,264 @@
+"""A search from its command to its end: found or take up the study, let workers run, watch them."""
+
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from trainer.config import TrainingConfig
+from trainer.errors import InvalidSpace, OtherStudy, WorkerLost
+from trainer.search import server, space
+from trainer.search.claims import FOUNDING, Claims, holding
+from trainer.search.place import Place
+from trainer.search.plan import Plan, Sampler, Trials, usual_stage
+from trainer.search.space import Space
+from trainer.search.space_file import check_space, read_space
+from trainer.search.study import Study
+from trainer.search.trial import Digests, Rows, encode, share
+from trainer.search.worker import Order, work
+
+LOOK_EVERY_S = 0.1
+# One death may be a person's or the kernel's; a trial that takes every worker with it is stopped.
+MOST_DEATHS = 3
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for: flags of `fit` that are `given`, and how to search."""
+
+    given: Mapping[str, Any]
+    place: Place
+    trials: int
+    jobs: int
+    sampler: Sampler = "random"
+    space_file: Path | None = None
+    stage: int | None = None
+    time_limit_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """A study that is open, and the rows that its trials train on."""
+
+    request: Request
+    config: TrainingConfig
+    plan: Plan
+    trials: int
+    digests: Digests
+    rows: Rows
+    study: Study
+    claims: Claims
+
+    def finished(self) -> Trials:
+        """The trials that are over."""
+        return self.study.trials()
+
+
+Watch = Callable[[Trials, int], None]
+
+
+def open_search(request: Request) -> Search:
+    """Check everything, then found the study or take it up.
+
+    :raises TrainerError: nothing was written; the sentence says why.
+    :raises OSError: the table cannot be read, or the folder cannot be written.
+    """
+    config = TrainingConfig.of(**request.given)
+    box = read_space(request.space_file, request.given, grid=request.sampler == "grid")
+    check_space(box, request.given)
+    trials = _trials(request, box)
+    if request.place.address:
+        server.check_address(request.place.address)
+    digests, rows = encode(config)
+    plan = Plan(box, config.seed, request.stage or usual_stage(trials), config.epochs, request.sampler)
+    plan = replace(plan, first=_defaults(config, plan))
+    facts = _facts(config, plan, digests)
+    if request.place.exists:
+        _check_same(request, request.place.open_study(box).facts, facts)
+    request.place.folder.mkdir(parents=True, exist_ok=True)
+    claims = request.place.open_claims()
+    with holding(claims, FOUNDING):
+        study = request.place.open_study(box, create=True)
+        if not study.facts:
+            study.found(facts)
+        _check_same(request, study.facts, facts)
+    plan = replace(plan, stage=study.facts["stage"])
+    return Search(request, config, plan, trials, digests, rows, study, claims)
+
+
+def open_founded(request: Request) -> Study:
+    """The study of a search that has been.
+
+    :raises OtherStudy: there is none, or it is about another target.
+    """
+    place = request.place
+    if place.address:
+        server.check_address(place.address)
+    elif not place.exists:
+        raise OtherStudy(f"there is no study '{place.name}' in {place.folder}")
+    study = place.open_study({})
+    target = request.given["target"]
+    if study.facts.get("target") != target:
+        raise OtherStudy(f"study '{place.name}' is about the target {study.facts.get('target')!r}, not {target!r}")
+    return study
+
+
+def run_workers(search: Search, watch: Watch) -> None:
+    """Let worker processes finish the trials, or search until the time is over; `watch` is called now and then.
+
+    :raises TrainerError: a worker could not go on.
+    :raises OSError: a worker could not write.
+    """
+    request = search.request
+    deadline = time.monotonic() + (request.time_limit_s or float("inf"))
+    with ExitStack() as stack:
+        folder = stack.enter_context(request.place.folder_of_rows())
+        share(search.rows, folder)
+        order = Order(request.place, search.plan, request.given, search.trials, folder, search.rows.classes)
+        crew = stack.enter_context(_crew(order, request.jobs))
+        while crew.at_work() and time.monotonic() < deadline:
+            finished = search.finished()
+            watch(finished, search.trials)
+            crew.replace_the_dead(len(finished))
+            time.sleep(LOOK_EVERY_S)
+    watch(search.finished(), search.trials)
+
+
+class _Crew:
+    """The worker processes of this machine."""
+
+    def __init__(self, order: Order, jobs: int) -> None:
+        self._order = order
+        # A fresh interpreter: a fork would carry over locks, connections and threads.
+        self._context = multiprocessing.get_context("spawn")
+        self._workers = [self._hire() for _ in range(jobs)]
+        self._deaths = self._finished = 0
+
+    def _hire(self) -> tuple[SpawnProcess, Connection]:
+        here, there = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=work, args=(self._order, there), daemon=True)
+        process.start()
+        there.close()
+        return process, here
+
+    def at_work(self) -> bool:
+        return any(process.exitcode != 0 for process, _ in self._workers)
+
+    def replace_the_dead(self, finished: int) -> None:
+        """Hire a worker for each that was killed.
+
+        :raises TrainerError: one could not go on, or one after the other is killed while no trial is finished.
+        """
+        if finished > self._finished:
+            self._finished, self._deaths = finished, 0
+        for place, (process, failures) in enumerate(self._workers):
+            if process.exitcode in (None, 0):
+                continue
+            if failure := _said(failures):
+                raise failure
+            self._deaths += 1
+            if process.exitcode > 0 or self._deaths > MOST_DEATHS:
+                raise WorkerLost(
+                    f"workers end one after the other (exit code {process.exitcode}); a trial may need more "
+                    "memory than there is: fewer --jobs, or fewer units in --space; the same command goes on"
+                )
+            self._workers[place] = self._hire()
+
+    def dismiss(self) -> None:
+        for process, _ in self._workers:
+            process.kill()
+        for process, failures in self._workers:
+            process.join()
+            failures.close()
+
+
+@contextmanager
+def _crew(order: Order, jobs: int) -> Iterator[_Crew]:
+    crew = _Crew(order, jobs)
+    try:
+        yield crew
+    finally:
+        crew.dismiss()
+
+
+def _said(failures: Connection) -> Exception | None:
+    """What a worker said last; one that was killed said nothing."""
+    try:
+        said: Exception | None = failures.recv() if failures.poll() else None
+    except EOFError:
+        return None
+    return said
+
+
+def _trials(request: Request, box: Space) -> int:
+    if request.sampler != "grid":
+        return request.trials
+    if not (points := space.cells(box)):
+        ranges = ", ".join(name for name, axis in box.items() if isinstance(axis, space.Range))
+        raise InvalidSpace(f"a grid is made of choices alone, and these are ranges: {ranges}")
+    return min(points, request.trials)
+
+
+def _defaults(config: TrainingConfig, plan: Plan) -> space.Values | None:
+    """The trainer's own settings, which come first: no search ends with less than `fit` has."""
+    values: space.Values = {}
+    for name in plan.box:
+        if name in ("layers", "units"):
+            if not config.hidden or len(set(config.hidden)) > 1:
+                return None
+            value: Any = len(config.hidden) if name == "layers" else config.hidden[0]
+        else:
+            value = getattr(config, name)
+        if value is not None:
+            values[name] = value
+    values = space.meaningful(values)
+    return values if space.holds(plan.box, values) else None
+
+
+def _facts(config: TrainingConfig, plan: Plan, digests: Digests) -> dict[str, Any]:
+    """What decides the outcome of every trial."""
+    facts = {
+        "table": digests.table,
+        "target": config.target,
+        "settings": config.settings(),
+        "space": {name: asdict(axis) for name, axis in sorted(plan.box.items())},
+        "sampler": plan.sampler,
+        "stage": plan.stage,
+    }
+    return dict(json.loads(json.dumps(facts)))
+
+
+def _check_same(request: Request, founded: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Whether the study that is there is the one that is asked for.
+
+    :raises OtherStudy: it is not; the sentence says in what.
+    """
+    way_out = "take another --name or --study"
+    if not founded:
+        return
+    if founded["table"] != asked["table"]:
+        raise OtherStudy(
+            f"study '{request.place.name}' was founded on another table (its digest begins with "
+            f"{founded['table'][:12]}, not {asked['table'][:12]}); {way_out}, or re-test its leaders with --retest"
+        )
+    for fact in ("target", "sampler", "space"):
+        if founded[fact] != asked[fact]:
+            shown = "" if fact == "space" else f", {founded[fact]!r}, not {asked[fact]!r}"
+            raise OtherStudy(f"study '{request.place.name}' was founded with another {fact}{shown}; {way_out}")
+    for setting, value in founded["settings"].items():
+        if asked["settings"].get(setting) != value:
+            raise OtherStudy(
+                f"study '{request.place.name}' was founded with {setting} {value!r}, not "
+                f"{asked['settings'].get(setting)!r}; {way_out}"
+            )
+    if request.stage not in (None, founded["stage"]):
+        raise OtherStudy(
+            f"study '{request.place.name}' was founded with stages of {founded['stage']} trials, not {request.stage}; "
+            f"{way_out}"
+        )

@@ -1,0 +1,181 @@
+"""One worker: claim a trial, train it, write it down, until nothing is left."""
+
+import math
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from trainer.config import TrainingConfig
+from trainer.errors import Diverged, TrainerError
+from trainer.search import space
+from trainer.search.claims import FIRST_TRIAL, Claims
+from trainer.search.place import Place
+from trainer.search.plan import Ending, Plan, Trial, Trials
+from trainer.search.space import Values
+from trainer.search.study import Study, suggest
+from trainer.search.trial import Rows, cost, shared, train
+from trainer.training.fit import Epoch, StopTraining
+
+PAUSE_S = 0.05
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that a worker has to know; it goes to another process."""
+
+    place: Place
+    plan: Plan
+    given: Mapping[str, Any]
+    trials: int
+    rows: Path
+    classes: int
+
+    def config(self, values: Values) -> TrainingConfig:
+        """The settings of a trial: what was given, and what was drawn."""
+        return TrainingConfig.of(**{**self.given, **space.settings(values)})
+
+
+class Orphaned(Exception):
+    """Whoever started this worker is gone."""
+
+
+def work(order: Order, failures: Connection) -> None:
+    """The whole life of a worker process; what stops it is sent to who started it."""
+    # Ctrl-C reaches the whole group; whoever started the workers ends them, and nothing of theirs is half written.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run_trials(order)
+    except Orphaned:
+        return
+    except (TrainerError, OSError) as error:
+        failures.send(error)
+        raise SystemExit(1) from None
+
+
+def run_trials(order: Order) -> None:
+    """Train every trial that is neither finished nor claimed by somebody else, until all are finished.
+
+    :raises TrainerError: the study cannot be had.
+    :raises OSError: the study cannot be written.
+    """
+    study, claims = order.place.open_study(order.plan.box), order.place.open_claims()
+    rows = shared(order.rows, order.classes)
+    costs: dict[int, float] = {}
+    while len(trials := _of_this_order(study.trials(), order)) < order.trials:
+        if not _run_next(order, study, claims, rows, trials, costs):
+            _check_parent()
+            time.sleep(PAUSE_S)
+
+
+def _of_this_order(trials: Trials, order: Order) -> Trials:
+    return {index: trial for index, trial in trials.items() if index < order.trials}
+
+
+def _run_next(order: Order, study: Study, claims: Claims, rows: Rows, trials: Trials, costs: dict[int, float]) -> bool:
+    """Claim a trial and run it; False where every trial that may begin is somebody else's."""
+    for index in _in_order_of_cost(order, trials, rows, costs):
+        with _claimed(claims, index) as mine:
+            if not mine:
+                continue
+            known = study.trials()
+            if index in known:  # Finished between the look and the claim.
+                continue
+            trial = run_trial(order, index, known, rows)
+            _write_down(trial, study, claims)
+            return True
+    return False
+
+
+def _write_down(trial: Trial, study: Study, claims: Claims) -> None:
+    """Record a trial, unless the claim was lost meanwhile and somebody else has it."""
+    place = FIRST_TRIAL + trial.index
+    if (claims.still_has(place) or claims.take(place)) and trial.index not in study.trials():
+        study.add(trial)
+
+
+@contextmanager
+def _claimed(claims: Claims, index: int) -> Iterator[bool]:
+    place = FIRST_TRIAL + index
+    mine = claims.take(place)
+    try:
+        yield mine
+    finally:
+        if mine:
+            claims.release(place)
+
+
+def _in_order_of_cost(order: Order, trials: Trials, rows: Rows, costs: dict[int, float]) -> list[int]:
+    """The unfinished trials of the open stage, the longest first, so that all workers are done at about one time."""
+    plan = order.plan
+    waiting = [index for index in range(order.trials) if index not in trials]
+    stage = [index for index in waiting if plan.stage_of(index) == plan.stage_of(waiting[0])]
+    if plan.sampler == "tpe":
+        return stage
+    for index in stage:
+        if index not in costs:
+            config = order.config(plan.values_of(index, trials))
+            costs[index] = cost(config, rows.train.inputs.shape[1], len(rows.train))
+    return sorted(stage, key=lambda index: -costs[index])
+
+
+def run_trial(order: Order, index: int, trials: Trials, rows: Rows) -> Trial:
+    """Train trial `index`, given the trials that are finished."""
+    plan = order.plan
+    values = _values(order, index, trials)
+    before = plan.before(index, trials) if plan.sampler != "grid" else []
+    config = order.config(values)
+    epochs: list[Epoch] = []
+    ending: Ending = "epochs"
+    log_loss = math.inf
+
+    def watch(epoch: Epoch) -> None:
+        nonlocal ending
+        epochs.append(epoch)
+        _check_parent()
+        if epoch.number in plan.rungs and not plan.goes_on(_log_losses(epochs), before):
+            ending = "stopped"
+            raise StopTraining
+
+    start = time.perf_counter()
+    try:
+        log_loss = train(config, rows, watch).log_loss
+        if ending == "epochs" and len(epochs) < config.epochs:
+            ending = "patience"
+    except Diverged:
+        ending = "diverged"
+    seconds = time.perf_counter() - start
+    accuracies = tuple(epoch.validation.accuracy for epoch in epochs if epoch.validation)
+    return Trial(
+        index,
+        values,
+        ending,
+        _log_losses(epochs),
+        accuracies,
+        log_loss,
+        seconds,
+        f"{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+def _values(order: Order, index: int, trials: Trials) -> Values:
+    if order.plan.sampler == "tpe" and trials:
+        return suggest(order.plan.box, trials, order.plan.seed, index)
+    return order.plan.values_of(index, trials)
+
+
+def _log_losses(epochs: list[Epoch]) -> tuple[float, ...]:
+    return tuple(epoch.validation.log_loss for epoch in epochs if epoch.validation)
+
+
+def _check_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise Orphaned
