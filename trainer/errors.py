@@ -6,6 +6,7 @@ TrainerError
 ├── Diverged            the loss stopped being finite
 ├── DamagedCheckpoint   a checkpoint cannot be read
 ├── InvalidSpace        a space that cannot be searched
+├── UnknownStudy        there is no study of this name
 ├── OtherStudy          a study was founded with other settings or another table
 ├── DamagedStudy        a study's records cannot be read
 ├── StorageUnreachable  the database of a study does not answer
@@ -41,6 +42,10 @@ class DamagedCheckpoint(TrainerError):
 
 class InvalidSpace(TrainerError):
     """A space of hyperparameters that cannot be searched."""
+
+
+class UnknownStudy(TrainerError):
+    """There is no study of this name."""
 
 
 class OtherStudy(TrainerError):
@@ -80,6 +85,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     Diverged: DATA,
     DamagedCheckpoint: DATA,
     InvalidSpace: USAGE,
+    UnknownStudy: USAGE,
     OtherStudy: USAGE,
     MissingExtra: USAGE,
     DamagedStudy: DATA,

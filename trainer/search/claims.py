@@ -29,6 +29,9 @@ class Claims(Protocol):
     def still_has(self, place: int) -> bool:
         """Whether a lock that was taken is still held."""
 
+    def close(self) -> None:
+        """Give every lock back."""
+
 
 class FileClaims:
     """Byte n of one file is lock n; the kernel keeps them by process."""
@@ -49,6 +52,9 @@ class FileClaims:
 
     def still_has(self, place: int) -> bool:
         return True
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
 @contextmanager

@@ -93,27 +93,27 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
     from trainer.search.search import open_search, run_workers
     from trainer.search.study import importances
 
-    search = open_search(request)
-    folder = request.place.folder
-    try:
-        with screen.searching(search.plan) as watch:
-            run_workers(search, watch)
-    finally:
-        if trials := search.finished():
-            leaderboard.write_csv(folder / LEADERBOARD, search.plan, trials)
-            report.write(folder / REPORT, search, trials)
-    outcome = finish.publish(search, repository, seeds, screen.refitting) if seeds and trials else None
-    shares = importances(search.plan.box, trials)
-    if options.json:
-        document = leaderboard.document(request.place.name, search.plan, trials, shares)
-        screen.show_json({**document, "version": search.study.published.get("version")})
-        return
-    screen.show_leaderboard(search.plan, trials, shares)
-    if outcome:
-        progress.show(outcome, repository)
-    elif version := search.study.published.get("version"):
-        print(f"Published already, version {version}")
-    screen.show_files(folder, (LEADERBOARD, REPORT))
+    with open_search(request) as search:
+        folder = request.place.folder
+        try:
+            with screen.searching(search.plan) as watch:
+                run_workers(search, watch)
+        finally:
+            if trials := search.finished():
+                leaderboard.write_csv(folder / LEADERBOARD, search.plan, trials)
+                report.write(folder / REPORT, search, trials)
+        outcome = finish.publish(search, repository, seeds, screen.refitting) if seeds and trials else None
+        shares = importances(search.plan.box, trials)
+        if options.json:
+            document = leaderboard.document(request.place.name, search.plan, trials, shares)
+            screen.show_json({**document, "version": search.study.published.get("version")})
+            return
+        screen.show_leaderboard(search.plan, trials, shares)
+        if outcome:
+            progress.show(outcome, repository)
+        elif version := search.study.published.get("version"):
+            print(f"Published already, version {version}")
+        screen.show_files(folder, (LEADERBOARD, REPORT))
 
 
 def _retest(options: argparse.Namespace, request: "Request", seeds: int) -> None:

@@ -30,12 +30,12 @@ class Place:
     @property
     def exists(self) -> bool:
         """Whether the folder holds records; whether a database does, it alone knows."""
-        return (self.folder / JOURNAL).exists()
+        return not self.address and (self.folder / JOURNAL).exists()
 
     def open_study(self, box: Space, *, create: bool = False) -> Study:
         """The records, for this process.
 
-        :raises OtherStudy: there are none, and `create` is not set.
+        :raises UnknownStudy: there are none, and `create` is not set.
         :raises TrainerError: they cannot be had; the sentence says why.
         """
         if self.address:

@@ -12,7 +12,7 @@ from trainer.config import TrainingConfig
 from trainer.errors import Diverged, OtherStudy
 from trainer.search import space
 from trainer.search.plan import Trial, ranked
-from trainer.search.search import Request, open_founded
+from trainer.search.search import Request, look_back
 from trainer.search.trial import Rows, encode, train
 
 # Two means further apart than so many standard errors of their difference are taken as different.
@@ -105,14 +105,14 @@ def retest(request: Request, leaders: int, seeds: int) -> Verdict:
     :raises OtherStudy: there is no such study, or none of its trials came to a result.
     :raises TrainerError: the table cannot be trained on.
     """
-    study = open_founded(request)
-    chosen = [trial for trial in ranked(list(study.trials().values())) if math.isfinite(trial.log_loss)][:leaders]
+    facts, trials = look_back(request)
+    chosen = [trial for trial in ranked(list(trials.values())) if math.isfinite(trial.log_loss)][:leaders]
     if not chosen:
         raise OtherStudy(f"study '{request.place.name}' has no trial that came to a result")
-    settings = {**study.facts["settings"], **request.given}
+    settings = {**facts["settings"], **request.given}
     digests, rows = encode(TrainingConfig.of(**settings))
     tested = tuple(_leader(settings, trial, rows, seeds) for trial in chosen)
-    return Verdict(tested, digests.table == study.facts["table"])
+    return Verdict(tested, digests.table == facts["table"])
 
 
 def _leader(settings: Mapping[str, Any], trial: Trial, rows: Rows, seeds: int) -> Leader:

@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import TrainingConfig
-from trainer.errors import InvalidSpace, OtherStudy, WorkerLost
+from trainer.errors import InvalidSpace, OtherStudy, UnknownStudy, WorkerLost
 from trainer.search import server, space
 from trainer.search.claims import FOUNDING, Claims, holding
 from trainer.search.place import Place
@@ -63,8 +63,9 @@ class Search:
 Watch = Callable[[Trials, int], None]
 
 
-def open_search(request: Request) -> Search:
-    """Check everything, then found the study or take it up.
+@contextmanager
+def open_search(request: Request) -> Iterator[Search]:
+    """Check everything, then found the study or take it up; it is closed afterwards.
 
     :raises TrainerError: nothing was written; the sentence says why.
     :raises OSError: the table cannot be read, or the folder cannot be written.
@@ -79,34 +80,40 @@ def open_search(request: Request) -> Search:
     plan = Plan(box, config.seed, request.stage or usual_stage(trials), config.epochs, request.sampler)
     plan = replace(plan, first=_defaults(config, plan))
     facts = _facts(config, plan, digests)
-    if request.place.exists:
-        _check_same(request, request.place.open_study(box).facts, facts)
-    request.place.folder.mkdir(parents=True, exist_ok=True)
-    claims = request.place.open_claims()
-    with holding(claims, FOUNDING):
-        study = request.place.open_study(box, create=True)
-        if not study.facts:
-            study.found(facts)
-        _check_same(request, study.facts, facts)
-    plan = replace(plan, stage=study.facts["stage"])
-    return Search(request, config, plan, trials, digests, rows, study, claims)
+    place = request.place
+    if place.exists:
+        with closing(place.open_study(box)) as study:
+            _check_same(request, study.facts, facts)
+    if not place.address:
+        place.folder.mkdir(parents=True, exist_ok=True)
+    with closing(place.open_claims()) as claims:
+        with holding(claims, FOUNDING):
+            study = place.open_study(box, create=True)
+            if not study.facts:
+                study.found(facts)
+        with closing(study):
+            _check_same(request, study.facts, facts)
+            place.folder.mkdir(parents=True, exist_ok=True)
+            plan = replace(plan, stage=study.facts["stage"])
+            yield Search(request, config, plan, trials, digests, rows, study, claims)
 
 
-def open_founded(request: Request) -> Study:
-    """The study of a search that has been.
+def look_back(request: Request) -> tuple[Mapping[str, Any], Trials]:
+    """What a study was founded with, and its finished trials.
 
-    :raises OtherStudy: there is none, or it is about another target.
+    :raises UnknownStudy: there is none.
+    :raises OtherStudy: it is about another target.
     """
     place = request.place
     if place.address:
         server.check_address(place.address)
     elif not place.exists:
-        raise OtherStudy(f"there is no study '{place.name}' in {place.folder}")
-    study = place.open_study({})
+        raise UnknownStudy(f"there is no study '{place.name}' in {place.folder}")
     target = request.given["target"]
-    if study.facts.get("target") != target:
-        raise OtherStudy(f"study '{place.name}' is about the target {study.facts.get('target')!r}, not {target!r}")
-    return study
+    with closing(place.open_study({})) as study:
+        if study.facts.get("target") != target:
+            raise OtherStudy(f"study '{place.name}' is about the target {study.facts.get('target')!r}, not {target!r}")
+        return study.facts, study.trials()
 
 
 def run_workers(search: Search, watch: Watch) -> None:
@@ -162,11 +169,13 @@ class _Crew:
                 continue
             if failure := _said(failures):
                 raise failure
+            if process.exitcode > 0:
+                raise WorkerLost(f"a worker failed with exit code {process.exitcode}; what it said stands above")
             self._deaths += 1
-            if process.exitcode > 0 or self._deaths > MOST_DEATHS:
+            if self._deaths > MOST_DEATHS:
                 raise WorkerLost(
-                    f"workers end one after the other (exit code {process.exitcode}); a trial may need more "
-                    "memory than there is: fewer --jobs, or fewer units in --space; the same command goes on"
+                    f"{self._deaths} workers were killed and no trial was finished meanwhile; there may be too little "
+                    "memory: fewer --jobs, or fewer units in --space, and the same command goes on"
                 )
             self._workers[place] = self._hire()
 

@@ -62,6 +62,9 @@ class ServerClaims:
         )
         return self._ask(held, place, self._key % (1 << 32))
 
+    def close(self) -> None:
+        self._connection.close()
+
     def _ask(self, question: str, place: int, key: int | None = None) -> bool:
         """Ask the server; over a new connection, without the claims of the old one, if that has ended."""
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""A study: what a search was founded with, and its finished trials. The only module that knows Optuna.
+"""A study: what a search was founded with, and its finished trials. The only module that knows Optuna and SQLAlchemy.
 
 A trial is written once, whole, when it is over, so that none is half there; what is under way is a claim and no record.
 The journal or the database is an ordinary study of Optuna's, and opens in optuna-dashboard.
@@ -8,25 +8,31 @@ import fcntl
 import logging
 import math
 import os
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.importance import get_param_importances
 from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from trainer.errors import DamagedStudy, OtherStudy, StorageUnreachable
+from trainer.errors import DamagedStudy, StorageUnreachable, UnknownStudy
 from trainer.search.plan import Trial, Trials
 from trainer.search.space import Choice, Range, Space, Value, Values, meaningful
 
 PREFIX = "1-"  # Of the parameters that Optuna knows by their distance from 1.
 RECYCLE_S = 300
+PATIENCE_S, PAUSE_S = 60.0, 1.0
+
+T = TypeVar("T")
 
 
 class Study:
@@ -37,11 +43,17 @@ class Study:
             self._optuna = optuna.load_study(storage=storage, study_name=name)
         except KeyError:
             if not create:
-                raise OtherStudy(f"there is no study '{name}' to go back to") from None
+                raise UnknownStudy(f"there is no study '{name}' to go back to") from None
             self._optuna = optuna.create_study(storage=storage, study_name=name)
-        self._box = box
+        self._storage, self._box = storage, box
         self._trials: dict[int, Trial] = {}
         self._read = 0
+
+    def close(self) -> None:
+        """Let go of the database's connections."""
+        if isinstance(self._storage, RDBStorage):
+            self._storage.remove_session()
+            self._storage.engine.dispose()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -64,7 +76,7 @@ class Study:
 
     def trials(self) -> Trials:
         """The finished trials by their index, in order; of two records of one index the first counts."""
-        records = self._optuna.get_trials(deepcopy=False)
+        records = _patiently(lambda: self._optuna.get_trials(deepcopy=False))
         for record in records[self._read :]:
             trial = _trial(record)
             self._trials.setdefault(trial.index, trial)
@@ -73,13 +85,19 @@ class Study:
 
     def add(self, trial: Trial) -> None:
         """Write a finished trial down; it is there whole or not at all."""
-        self._optuna.add_trial(_record(trial, self._box))
+
+        def add() -> None:
+            # A server may have taken it and been gone before it could say so.
+            if trial.index not in self.trials():
+                self._optuna.add_trial(_record(trial, self._box))
+
+        _patiently(add)
 
 
 def open_journal(path: Path, name: str, box: Space, *, create: bool) -> Study:
     """The study in a journal file.
 
-    :raises OtherStudy: there is none, and none was to be made.
+    :raises UnknownStudy: there is none, and none was to be made.
     :raises DamagedStudy: the file is no journal.
     """
     _quiet()
@@ -94,15 +112,21 @@ def open_journal(path: Path, name: str, box: Space, *, create: bool) -> Study:
 def open_server(address: str, name: str, box: Space, *, create: bool) -> Study:
     """The study in a database, at an address as SQLAlchemy spells it.
 
-    :raises OtherStudy: there is none, and none was to be made.
+    :raises UnknownStudy: there is none, and none was to be made.
     :raises StorageUnreachable: nobody answers there, or not as a study's database.
     """
     _quiet()
     options = {"pool_pre_ping": True, "pool_recycle": RECYCLE_S, "pool_size": 1, "max_overflow": 1}
     try:
-        return Study(RDBStorage(address, engine_kwargs=options), name, box, create=create)
-    except (optuna.exceptions.OptunaError, ImportError) as error:
+        storage = _patiently(lambda: RDBStorage(address, engine_kwargs=options))
+    except (SQLAlchemyError, OptunaError, RuntimeError) as error:
         raise StorageUnreachable(f"the storage cannot hold a study: {str(error).splitlines()[0]}") from None
+    try:
+        return _patiently(lambda: Study(storage, name, box, create=create))
+    except BaseException:
+        storage.remove_session()
+        storage.engine.dispose()
+        raise
 
 
 def suggest(box: Space, trials: Trials, seed: int, index: int) -> Values:
@@ -130,6 +154,22 @@ def _in_memory(box: Space, trials: Trials, sampler: TPESampler | None) -> optuna
         [_record(trial, box, complete=True) for trial in trials.values() if math.isfinite(trial.log_loss)]
     )
     return memory
+
+
+def _patiently(action: Callable[[], T]) -> T:
+    """Do something with a database, again where that is away for a while.
+
+    :raises StorageUnreachable: it does not come back.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return action()
+        except (StorageInternalError, OperationalError) as error:
+            if time.monotonic() > deadline:
+                reason = str(error.__cause__ or error).splitlines()[0]
+                raise StorageUnreachable(f"the storage does not answer any more: {reason}") from None
+            time.sleep(PAUSE_S)
 
 
 def _quiet() -> None:

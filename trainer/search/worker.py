@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -66,13 +66,13 @@ def run_trials(order: Order) -> None:
     :raises TrainerError: the study cannot be had.
     :raises OSError: the study cannot be written.
     """
-    study, claims = order.place.open_study(order.plan.box), order.place.open_claims()
     rows = shared(order.rows, order.classes)
     costs: dict[int, float] = {}
-    while len(trials := _of_this_order(study.trials(), order)) < order.trials:
-        if not _run_next(order, study, claims, rows, trials, costs):
-            _check_parent()
-            time.sleep(PAUSE_S)
+    with closing(order.place.open_study(order.plan.box)) as study, closing(order.place.open_claims()) as claims:
+        while len(trials := _of_this_order(study.trials(), order)) < order.trials:
+            if not _run_next(order, study, claims, rows, trials, costs):
+                _check_parent()
+                time.sleep(PAUSE_S)
 
 
 def _of_this_order(trials: Trials, order: Order) -> Trials:

@@ -1,6 +1,5 @@
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,54 +7,41 @@ import optuna
 import pytest
 
 from models.repository import ModelRepository
+from tests.trainer.search.conftest import outcomes
 from trainer.config import TrainingConfig
 from trainer.errors import Diverged, TrainerError
 from trainer.job import run
 from trainer.search.finish import publish, settings_of
-from trainer.search.plan import Trial, Trials, ranked
-from trainer.search.search import Request, Search, open_search, run_workers
+from trainer.search.plan import ranked
+from trainer.search.search import Request, Search, run_workers
 from trainer.search.study import importances
 from trainer.search.trial import share, shared, train
-from trainer.search.worker import Order, run_trials
 
 Make = Callable[..., Request]
+Open = Callable[[Request], Search]
 
 
-def searched(request: Request) -> Search:
-    """A search that has run to its end, in this process."""
-    search = open_search(request)
-    with request.place.folder_of_rows() as folder:
-        share(search.rows, folder)
-        run_trials(Order(request.place, search.plan, request.given, search.trials, folder, search.rows.classes))
-    return search
-
-
-def outcomes(trials: Trials) -> list[Trial]:
-    """The trials without what differs from run to run: the time and the process."""
-    return [replace(trial, seconds=0.0, worker="") for trial in trials.values()]
-
-
-def test_the_results_do_not_depend_on_the_number_of_workers(request_for: Make) -> None:
+def test_the_results_do_not_depend_on_the_number_of_workers(request_for: Make, opened: Open, searched: Open) -> None:
     """One process here, or three others: the same trials, to the last bit of every epoch."""
     alone = searched(request_for(trials=20, stage=8, folder="alone"))
-    together = open_search(request_for(trials=20, stage=8, jobs=3, folder="together"))
+    together = opened(request_for(trials=20, stage=8, jobs=3, folder="together"))
     run_workers(together, lambda trials, total: None)
 
-    assert outcomes(alone.finished()) == outcomes(together.finished())
+    assert outcomes(alone) == outcomes(together)
     assert len({trial.worker for trial in together.finished().values()}) > 1
     assert {trial.ending for trial in alone.finished().values()} >= {"epochs", "stopped"}
 
 
-def test_a_search_in_two_runs_is_a_search_in_one(request_for: Make) -> None:
+def test_a_search_in_two_runs_is_a_search_in_one(request_for: Make, searched: Open) -> None:
     """More trials later, from the same stages on."""
     whole = searched(request_for(trials=20, stage=8, folder="whole"))
     searched(request_for(trials=11, stage=8, folder="parts"))
     parts = searched(request_for(trials=20, folder="parts"))
 
-    assert outcomes(whole.finished()) == outcomes(parts.finished())
+    assert outcomes(whole) == outcomes(parts)
 
 
-def test_a_trial_is_what_fit_would_do(request_for: Make, tmp_path: Path) -> None:
+def test_a_trial_is_what_fit_would_do(request_for: Make, tmp_path: Path, searched: Open) -> None:
     """The same bits, epoch by epoch, with the rows mapped from a file."""
     search = searched(request_for(trials=8))
     best = ranked(list(search.finished().values()))[0]
@@ -65,7 +51,7 @@ def test_a_trial_is_what_fit_would_do(request_for: Make, tmp_path: Path) -> None
     assert [epoch.validation.log_loss for epoch in epochs if epoch.validation] == list(best.log_losses)
 
 
-def test_the_first_trial_has_the_settings_of_fit(request_for: Make) -> None:
+def test_the_first_trial_has_the_settings_of_fit(request_for: Make, searched: Open) -> None:
     """So that no search ends with less."""
     request = request_for(trials=1)
     search = searched(request)
@@ -75,9 +61,9 @@ def test_the_first_trial_has_the_settings_of_fit(request_for: Make) -> None:
     assert [epoch.validation.log_loss for epoch in history.epochs if epoch.validation] == list(trial.log_losses)
 
 
-def test_workers_share_the_rows(request_for: Make, tmp_path: Path) -> None:
+def test_workers_share_the_rows(request_for: Make, tmp_path: Path, opened: Open) -> None:
     """They map the same file, and nobody can write into it."""
-    search = open_search(request_for())
+    search = opened(request_for())
     share(search.rows, tmp_path)
     rows = shared(tmp_path, search.rows.classes)
 
@@ -87,7 +73,7 @@ def test_workers_share_the_rows(request_for: Make, tmp_path: Path) -> None:
     assert rows.train.weights is None
 
 
-def test_luck_with_validation_rows_does_not_count(request_for: Make) -> None:
+def test_luck_with_validation_rows_does_not_count(request_for: Make, searched: Open) -> None:
     """A trial counts with the higher of the log-losses on validation and training rows."""
     search = searched(request_for(trials=8))
     for trial in search.finished().values():
@@ -97,7 +83,7 @@ def test_luck_with_validation_rows_does_not_count(request_for: Make) -> None:
             assert trial.log_loss == max(result.history.best.validation.log_loss, result.train.log_loss)
 
 
-def test_trials_that_diverge_are_counted_and_rank_last(request_for: Make, tmp_path: Path) -> None:
+def test_trials_that_diverge_are_counted_and_rank_last(request_for: Make, tmp_path: Path, searched: Open) -> None:
     """Learning rates beyond all reason: the search goes on, and where nothing came to a result nothing is published."""
     file = tmp_path / "space.toml"
     file.write_text("learning_rate = { log = [1e30, 1e37] }")
@@ -110,7 +96,7 @@ def test_trials_that_diverge_are_counted_and_rank_last(request_for: Make, tmp_pa
     assert not (tmp_path / "store").exists()
 
 
-def test_the_best_is_refitted_and_published_once(request_for: Make, tmp_path: Path) -> None:
+def test_the_best_is_refitted_and_published_once(request_for: Make, tmp_path: Path, searched: Open) -> None:
     """From several first weights, on the same split; the card tells of the search, and a second call does nothing."""
     repository = ModelRepository(tmp_path / "store")
     search = searched(request_for(trials=8))
@@ -129,7 +115,7 @@ def test_the_best_is_refitted_and_published_once(request_for: Make, tmp_path: Pa
     assert repository.versions("penguins") == [1]
 
 
-def test_a_grid_is_tried_whole_where_it_is_asked_for(request_for: Make, tmp_path: Path) -> None:
+def test_a_grid_is_tried_whole_where_it_is_asked_for(request_for: Make, tmp_path: Path, searched: Open) -> None:
     """Every point, none stopped."""
     file = tmp_path / "space.toml"
     file.write_text("learning_rate = { choice = [0.1, 0.01] }\nactivation = { choice = ['relu', 'tanh', 'elu'] }")
@@ -140,7 +126,7 @@ def test_a_grid_is_tried_whole_where_it_is_asked_for(request_for: Make, tmp_path
     assert "stopped" not in {trial.ending for trial in search.finished().values()}
 
 
-def test_tpe_is_there_for_who_asks(request_for: Make) -> None:
+def test_tpe_is_there_for_who_asks(request_for: Make, searched: Open) -> None:
     """Its trials lie in the space."""
     search = searched(request_for(trials=14, sampler="tpe"))
 
@@ -149,7 +135,7 @@ def test_tpe_is_there_for_who_asks(request_for: Make) -> None:
         assert all(search.plan.box[name].holds(value) for name, value in trial.values.items())
 
 
-def test_the_study_is_one_of_optuna_s(request_for: Make) -> None:
+def test_the_study_is_one_of_optuna_s(request_for: Make, searched: Open) -> None:
     """Its own tools read the journal: values, states, parameters."""
     search = searched(request_for(trials=16, stage=8))
     path = search.request.place.folder / "study.journal"
@@ -161,7 +147,7 @@ def test_the_study_is_one_of_optuna_s(request_for: Make) -> None:
     assert "1-ewma_decay" in {name for trial in study.trials for name in trial.params}
 
 
-def test_what_matters_is_told(request_for: Make) -> None:
+def test_what_matters_is_told(request_for: Make, searched: Open) -> None:
     """Shares of one, the largest first."""
     search = searched(request_for(trials=24))
     shares = importances(search.plan.box, search.finished())
@@ -182,29 +168,33 @@ def test_what_matters_is_told(request_for: Make) -> None:
         ({"stage": 9}, "founded with stages of 8 trials, not 9"),
     ],
 )
-def test_another_study_is_not_mixed_in(request_for: Make, change: dict[str, object], sentence: str) -> None:
+def test_another_study_is_not_mixed_in(
+    request_for: Make, change: dict[str, object], sentence: str, opened: Open, searched: Open
+) -> None:
     """One sentence that says in what it differs; not a byte is written."""
     request = request_for(trials=2)
     searched(request)
     before = {path: path.read_bytes() for path in request.place.folder.rglob("*")}
 
     with pytest.raises(TrainerError) as refusal:
-        open_search(request_for(trials=2, **change))
+        opened(request_for(trials=2, **change))
     assert sentence in str(refusal.value)
     assert {path: path.read_bytes() for path in request.place.folder.rglob("*")} == before
 
 
-def test_another_table_is_not_mixed_in(request_for: Make, penguins: Path, tmp_path: Path) -> None:
+def test_another_table_is_not_mixed_in(
+    request_for: Make, penguins: Path, tmp_path: Path, opened: Open, searched: Open
+) -> None:
     """Its digest differs, whatever its name."""
     searched(request_for(trials=2))
     other = tmp_path / penguins.name
     other.write_text("\n".join(penguins.read_text().splitlines()[:-1]))
 
     with pytest.raises(TrainerError, match="was founded on another table"):
-        open_search(request_for(trials=2, given={"table": other}))
+        opened(request_for(trials=2, given={"table": other}))
 
 
-def test_a_damaged_journal_is_refused(request_for: Make) -> None:
+def test_a_damaged_journal_is_refused(request_for: Make, opened: Open, searched: Open) -> None:
     """With its name and the way out; half a last line, though, is only what a kill leaves."""
     request = request_for(trials=3)
     searched(request)
@@ -215,10 +205,10 @@ def test_a_damaged_journal_is_refused(request_for: Make) -> None:
 
     journal.write_bytes(whole[:300] + b"\x00garbage\n" + whole[300:])
     with pytest.raises(TrainerError, match=r"study\.journal is damaged; remove it"):
-        open_search(request)
+        opened(request)
 
 
-def test_records_are_lines_of_json(request_for: Make) -> None:
+def test_records_are_lines_of_json(request_for: Make, searched: Open) -> None:
     """One line a finished trial beside the founding."""
     search = searched(request_for(trials=5))
     lines = (search.request.place.folder / "study.journal").read_text().splitlines()

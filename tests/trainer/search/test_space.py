@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainer.errors import InvalidSpace
-from trainer.search.space import DEFAULT, Choice, Range, cell, cells, draw, narrowed, settings
+from trainer.search.space import DEFAULT, Choice, Range, Space, Values, cell, cells, draw, narrowed, settings
 from trainer.search.space_file import check_space, read_space
 
 SHARES = np.linspace(0, 1, 2001)
@@ -83,12 +83,12 @@ def test_what_means_nothing_is_not_drawn() -> None:
 
 def test_a_box_narrows_to_the_hull_on_its_own_scale() -> None:
     """The lowest and the highest of the best, the choices that occur; what too few of them had stays."""
-    space = {
+    space: Space = {
         "learning_rate": Range("log", 1e-4, 1.0),
         "beta2": Range("log", 0.1, 1),
         "activation": Choice(("a", "b", "c")),
     }
-    best = [
+    best: list[Values] = [
         {"learning_rate": 0.02, "activation": "c"},
         {"learning_rate": 0.001, "activation": "a"},
         {"learning_rate": 0.003, "activation": "a", "beta2": 0.5},
