@@ -101,7 +101,7 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
         finally:
             if trials := search.finished():
                 leaderboard.write_csv(folder / LEADERBOARD, search.plan, trials)
-                report.write(folder / REPORT, search, trials)
+                report.write(folder / REPORT, search.config, search.plan, trials, importances(search.plan.box, trials))
         outcome = finish.publish(search, repository, seeds, screen.refitting) if seeds and trials else None
         shares = importances(search.plan.box, trials)
         if options.json:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.config import TrainingConfig
 from trainer.search import space
-from trainer.search.plan import Plan, Trials, ranked
-from trainer.search.space import Values
+from trainer.search.plan import Plan, Trial, Trials, ranked
 
 FACTS = (
     "rank",
@@ -67,14 +67,16 @@ def replace_file(path: Path, text: str) -> None:
         raise
 
 
-def flags(values: Values) -> str:
-    """The flags with which `fit` trains a trial again."""
-    settings = space.settings(values)
+def command(config: TrainingConfig, trial: Trial) -> str:
+    """The command that trains a trial again, but for settings that are the same for all trials."""
+    settings = space.settings(trial.values)
     if "hidden" in settings:
         units = settings["hidden"]
         assert isinstance(units, tuple)
         settings["hidden"] = ",".join(map(str, units))
-    return " ".join(f"--{name.replace('_', '-')} {shlex.quote(_spelled(value))}" for name, value in settings.items())
+    flags = " ".join(f"--{name.replace('_', '-')} {shlex.quote(_spelled(value))}" for name, value in settings.items())
+    where = f"{shlex.quote(str(config.table))} --target {shlex.quote(config.target)} --name {config.name}"
+    return f"python -m trainer fit {where} {flags}"
 
 
 def document(name: str, plan: Plan, trials: Trials, importances: Mapping[str, float]) -> dict[str, Any]:
