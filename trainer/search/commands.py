@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.repository import ModelRepository
+from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, MissingExtra
 from trainer.flags import add_name_and_repository, add_table_and_settings, given_settings, repository_of
 
@@ -72,6 +73,15 @@ def add_search(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def add_babysit(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command `babysit`."""
+    babysit: argparse.ArgumentParser = commands.add_parser(
+        "babysit",
+        help="train one model for as long as it takes, and change its settings while it runs",
+        epilog="The run reads .babysit/NAME/control.toml in the repository again after every epoch. Ctrl-C, or stop = "
+        "true there, publishes the best epoch so far; after a kill the same command goes on. Exit codes as of fit.",
+    )
+    babysit.set_defaults(command=_babysit)
+    add_name_and_repository(babysit)
+    add_table_and_settings(babysit)
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -125,6 +135,23 @@ def _retest(options: argparse.Namespace, request: "Request", seeds: int) -> None
         screen.show_json(verdict.document())
     else:
         screen.show_verdict(verdict)
+
+
+def _babysit(options: argparse.Namespace) -> None:
+    from trainer import job, progress
+    from trainer.search.babysit import Babysitter, Control
+
+    repository = repository_of(options)
+    config = TrainingConfig.of(**given_settings(options))
+    if config.members > 1:
+        raise InvalidSetting(f"--members should be 1, not {config.members}: one model is looked after at a time")
+    repository.versions(config.name)  # A name that breaks the grammar is refused before anything begins.
+    with progress.watching_curve() as curve:
+        control = Control(repository.root / ".babysit" / config.name, curve.report)
+        babysitter = Babysitter(control, curve.begin)
+        outcome = job.run(config, repository, curve, resume=True, train=babysitter, annotate=control.annotate)
+    control.remove()
+    progress.show(outcome, repository)
 
 
 def _request(options: argparse.Namespace, repository: ModelRepository) -> "Request":
