@@ -66,7 +66,9 @@ class Curve:
         if self._live is None:
             print(_line(member, 1, epoch), file=self._console.file, flush=True)
         elif len(self._epochs) > 1:
-            self._live.update(Text(f"{self._drawing()}\n  epoch {epoch.number}  {_brief(epoch)}"), refresh=True)
+            self._live.update(
+                Text.from_ansi(f"{self._drawing()}\n  epoch {epoch.number}  {_brief(epoch)}"), refresh=True
+            )
 
     def _drawing(self) -> str:
         validation = [epoch.validation.log_loss for epoch in self._epochs if epoch.validation]
@@ -77,7 +79,7 @@ class Curve:
                 xs=[numbers, numbers],
                 lines=True,
                 character_set="braille",
-                color=False,
+                color=True,
                 legend_labels=["training", "validation"],
                 title="log-loss (nats) over epochs",
                 width=max(self._console.width - CURVE_MARGIN, 20),

@@ -1,7 +1,8 @@
 """The course of a search: stages from coarse to fine, and when a weak trial is stopped.
 
-Everything here is a function of the finished trials of the stages before. So the results depend neither on the number
-of workers nor on who was interrupted when, and the trials of one stage may run in any order.
+Everything here is a function of trials that are finished before a trial may begin: its box, of the stages before; the
+bar that it has to clear, of those outside a window of trials that may be under way at once. So the results depend
+neither on the number of workers nor on who was interrupted when, and within the window trials may run in any order.
 """
 
 import math
@@ -17,6 +18,8 @@ BEST_SHARE, FEWEST_BEST = 1 / 5, 4
 # Successive halving (Jamieson & Talwalkar 2016): a third goes on, to three times as many epochs.
 REDUCTION = 3
 RUNGS = 2
+FEWEST_REFERENCES = 5
+SMALLEST_WINDOW = 5
 
 Ending = Literal["epochs", "patience", "stopped", "diverged"]
 Sampler = Literal["random", "tpe", "grid"]
@@ -69,10 +72,32 @@ class Plan:
 
     def before(self, index: int, trials: Trials) -> list[Trial]:
         """The finished trials of the stages before that of trial `index`."""
-        if self.sampler == "tpe":
-            return list(trials.values())
         start = self.stage_of(index) * self.stage
         return [trials[one] for one in sorted(trials) if one < start]
+
+    @property
+    def window(self) -> int:
+        """How many trials may be under way at once: what began longer ago is over before another begins."""
+        return max(SMALLEST_WINDOW, self.stage // 3)
+
+    def open_trials(self, trials: Trials, wanted: int) -> list[int]:
+        """The unfinished trials that may begin: of the first stage that is not over, those within the window."""
+        waiting = [index for index in range(wanted) if index not in trials]
+        if self.sampler != "random" or not waiting:
+            return waiting
+        end = min(waiting[0] + self.window, (self.stage_of(waiting[0]) + 1) * self.stage)
+        return [index for index in waiting if index < end]
+
+    def references(self, index: int, trials: Trials) -> list[Trial]:
+        """The trials that trial `index` is held against: those that are over before it may begin."""
+        match self.sampler:
+            case "grid":
+                return []
+            case "tpe":
+                return list(trials.values())
+            case "random":
+                end = max(self.stage_of(index) * self.stage, index - self.window + 1)
+                return [trials[one] for one in sorted(trials) if one < end]
 
     def box_of(self, index: int, trials: Trials) -> Space:
         """The box that trial `index` is drawn from: the hull of the best fifth of the stages before."""
@@ -92,11 +117,11 @@ class Plan:
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The epochs after which a trial is held against the stages before."""
+        """The epochs after which a trial is held against others."""
         epochs = [math.ceil(self.epochs / REDUCTION**power) for power in range(RUNGS, 0, -1)]
         return tuple(sorted({epoch for epoch in epochs if 1 < epoch < self.epochs}))
 
-    def goes_on(self, log_losses: Sequence[float], before: Sequence[Trial]) -> bool:
+    def goes_on(self, log_losses: Sequence[float], references: Sequence[Trial]) -> bool:
         """Whether a trial that has come to a rung is among the best third of those that came there before it.
 
         A trial before it counts as it did there, but with no less than what it came to in the end: it may have been
@@ -105,10 +130,10 @@ class Plan:
         rung = len(log_losses)
         reached = sorted(
             max(min(trial.log_losses[:rung], default=math.inf), trial.log_loss)
-            for trial in before
+            for trial in references
             if len(trial.log_losses) >= rung or trial.ending != "stopped"
         )
-        if len(reached) < REDUCTION:
+        if len(reached) < FEWEST_REFERENCES:
             return True
         return min(log_losses) <= reached[math.ceil(len(reached) / REDUCTION) - 1]
 

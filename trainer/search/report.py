@@ -87,7 +87,7 @@ def page(config: TrainingConfig, plan: Plan, trials: Trials, importances: Mappin
         _section(
             "Learning curves",
             "Validation log-loss after each epoch. At a rung a trial goes on if it is among the best third of those "
-            "that came there in the stages before.",
+            "that came there well before it.",
             charts.curves(plan, ranks),
         ),
         _section("Leaderboard", "", _table(plan, trials)),

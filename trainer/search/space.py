@@ -97,13 +97,13 @@ DEFAULT: Space = {
     "units": Range("uniform", 16, 256, whole=True),
     "activation": Choice(("relu", "leaky_relu", "silu", "tanh")),
     "batch_norm": Choice(("before", "none")),
-    "dropout": Range("uniform", 0.0, 0.5),
+    "dropout": Choice((0.0, 0.1, 0.2, 0.4)),
     "optimizer": Choice(("momentum", "rmsprop", "adam", "adamw")),
     "learning_rate": Range("log", 1e-4, 1.0),
     "beta1": Range("one_minus_log", 0.9, 0.999),
     "beta2": Range("one_minus_log", 0.9, 0.999),
     "weight_decay": Range("log", 1e-6, 0.1),
-    "batch_size": Choice((16, 32, 64, 128, 256)),
+    "batch_size": Choice((32, 64, 128, 256)),
     "ewma_decay": Range("one_minus_log", 0.9, 0.999),
 }
 

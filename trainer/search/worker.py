@@ -113,24 +113,24 @@ def _claimed(claims: Claims, index: int) -> Iterator[bool]:
 
 
 def _in_order_of_cost(order: Order, trials: Trials, rows: Rows, costs: dict[int, float]) -> list[int]:
-    """The unfinished trials of the open stage, the longest first, so that all workers are done at about one time."""
+    """The trials that may begin, the longest first, so that all workers are done with a stage at about one time."""
     plan = order.plan
-    waiting = [index for index in range(order.trials) if index not in trials]
-    stage = [index for index in waiting if plan.stage_of(index) == plan.stage_of(waiting[0])]
-    if plan.sampler == "tpe":
-        return stage
-    for index in stage:
+    waiting = plan.open_trials(trials, order.trials)
+    if plan.sampler != "random":
+        return waiting
+    for index in waiting:
         if index not in costs:
             config = order.config(plan.values_of(index, trials))
             costs[index] = cost(config, rows.train.inputs.shape[1], len(rows.train))
-    return sorted(stage, key=lambda index: -costs[index])
+    # Trial 0 is what `fit` would do, and the measure of all others.
+    return sorted(waiting, key=lambda index: (index > 0, -costs[index]))
 
 
 def run_trial(order: Order, index: int, trials: Trials, rows: Rows) -> Trial:
     """Train trial `index`, given the trials that are finished."""
     plan = order.plan
     values = _values(order, index, trials)
-    before = plan.before(index, trials) if plan.sampler != "grid" else []
+    references = plan.references(index, trials)
     config = order.config(values)
     epochs: list[Epoch] = []
     ending: Ending = "epochs"
@@ -140,7 +140,7 @@ def run_trial(order: Order, index: int, trials: Trials, rows: Rows) -> Trial:
         nonlocal ending
         epochs.append(epoch)
         _check_parent()
-        if epoch.number in plan.rungs and not plan.goes_on(_log_losses(epochs), before):
+        if epoch.number in plan.rungs and not plan.goes_on(_log_losses(epochs), references):
             ending = "stopped"
             raise StopTraining
 

@@ -25,6 +25,25 @@ def test_a_stage_is_drawn_from_the_hull_of_the_best_fifth_before_it() -> None:
     assert PLAN.box_of(40, trials) == {"learning_rate": Range("log", rates[8], rates[15])}
 
 
+def test_a_trial_is_held_against_what_was_over_before_it_could_begin() -> None:
+    """Stages of 20, a window of six: trial 10 may begin when 0 to 4 are over, and knows of no other."""
+    trials = {index: finished(index) for index in range(20)}
+
+    assert PLAN.window == 6
+    assert PLAN.open_trials({}, 60) == list(range(6))
+    assert PLAN.open_trials({index: trials[index] for index in (0, 1, 2, 3, 4, 7)}, 60) == [5, 6, 8, 9, 10]
+    assert [trial.index for trial in PLAN.references(10, trials)] == [0, 1, 2, 3, 4]
+    assert [trial.index for trial in PLAN.references(22, trials)] == list(range(20))
+
+
+def test_a_stage_opens_when_the_one_before_is_over() -> None:
+    """Otherwise its box would hang on who was quick."""
+    trials = {index: finished(index) for index in range(20) if index != 18}
+
+    assert PLAN.open_trials(trials, 60) == [18]
+    assert PLAN.open_trials({**trials, 18: finished(18)}, 60) == list(range(20, 26))
+
+
 @pytest.mark.parametrize(("epochs", "rungs"), [(90, (10, 30)), (100, (12, 34)), (9, (3,)), (4, (2,)), (1, ())])
 def test_rungs_are_a_ninth_and_a_third_of_the_epochs(epochs: int, rungs: tuple[int, ...]) -> None:
     assert replace(PLAN, epochs=epochs).rungs == rungs
@@ -36,13 +55,13 @@ def test_the_best_third_goes_on() -> None:
 
     assert PLAN.goes_on([9.0, 3.0] + [9.0] * 28, before)
     assert not PLAN.goes_on([3.1] * 30, before)
-    assert PLAN.goes_on([99.0] * 30, before[:2])
+    assert PLAN.goes_on([99.0] * 30, before[:4])
 
 
 def test_who_was_stopped_before_a_rung_did_not_come_there() -> None:
     """But who ended by patience did, with what it had; who diverged is behind all."""
     stopped = [finished(index, (0.1,) * 10, "stopped") for index in range(9)]
-    patient = [finished(10 + index, (0.5,) * 15, "patience") for index in range(3)]
+    patient = [finished(10 + index, (0.5,) * 15, "patience") for index in range(5)]
     diverged = [finished(20 + index, (0.1,), "diverged") for index in range(6)]
 
     assert PLAN.goes_on([0.5] * 30, stopped + patient)
