@@ -3,8 +3,8 @@
 import csv
 import io
 import math
-import os
 import shlex
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def write_csv(path: Path, plan: Plan, trials: Trials) -> None:
 
 def replace_file(path: Path, text: str) -> None:
     """Write a file that others see as it was or as it is, never half."""
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    staging = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         staging.write_text(text, encoding="utf-8")
         staging.replace(path)
