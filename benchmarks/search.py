@@ -27,10 +27,11 @@ import numpy as np
 from models.repository import ModelRepository
 from trainer.config import TrainingConfig
 from trainer.job import prepare
+from trainer.search.crew import run_workers
 from trainer.search.finish import publish
 from trainer.search.place import Place
 from trainer.search.plan import Trials
-from trainer.search.search import Request, open_search, run_workers
+from trainer.search.search import Request, open_search
 from trainer.search.space import Range
 from trainer.search.svg import drawing, element, line, path, text, ticks
 from trainer.search.trial import share
@@ -79,7 +80,8 @@ def overhead(data: Path, names: list[str]) -> None:
                 training = sum(trial.seconds for trial in search.finished().values())
         beside = whole - training
         print(
-            f"{name:14}  {training / 40:7.3f} s of training a trial, {1000 * beside / 40:6.1f} ms beside it: {beside / training:.2%}"
+            f"{name:14}  {training / 40:7.3f} s of training a trial, {1000 * beside / 40:6.1f} ms beside it: "
+            f"{beside / training:.2%}"
         )
 
 
@@ -96,7 +98,8 @@ def jobs(data: Path, names: list[str]) -> None:
                     finished.append([replace(trial, seconds=0, worker="") for trial in search.finished().values()])
         same = "the same results" if finished[0] == finished[1] else "OTHER RESULTS"
         print(
-            f"{name:14}  1 job {times[0]:6.1f} s, 2 jobs {times[1]:6.1f} s: {times[0] / times[1]:.2f} times as fast, {same}"
+            f"{name:14}  1 job {times[0]:6.1f} s, 2 jobs {times[1]:6.1f} s: {times[0] / times[1]:.2f} times as fast, "
+            f"{same}"
         )
 
 

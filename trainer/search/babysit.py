@@ -17,7 +17,7 @@ from models.card import ModelCard
 from trainer.errors import InvalidSetting
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.network import Network
-from trainer.search.leaderboard import replace_file
+from trainer.search.files import replace_file
 from trainer.training.fit import Checkpoint, Encoded, Epoch, History, StopTraining, fit
 
 # What may change without another network or another memory of the optimizer.

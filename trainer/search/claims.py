@@ -1,4 +1,5 @@
-"""Claims on trials: a claim is a lock that the kernel, or the database server, takes away from whoever dies.
+"""Claims on trials, and turns at a journal: each is a lock that the kernel, or the database server, takes
+away from whoever dies.
 
 So nothing has to beat, and no clock decides who is dead: a claim that can be had is free.
 """
@@ -54,6 +55,27 @@ class FileClaims:
         return True
 
     def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class WholeLines:
+    """The lock that writers of a journal take turns by; the kernel takes it away from whoever dies.
+
+    Whoever gets it cuts off what one who died, or whose disk was full, left of a line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def acquire(self) -> bool:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        if end and os.pread(self._descriptor, 1, end - 1) != b"\n":
+            os.ftruncate(self._descriptor, self._path.read_bytes().rfind(b"\n") + 1)
+        return True
+
+    def release(self) -> None:
         os.close(self._descriptor)
 
 

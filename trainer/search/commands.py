@@ -100,7 +100,8 @@ def _search(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace, request: "Request", repository: ModelRepository, seeds: int) -> None:
     from trainer import progress
     from trainer.search import finish, leaderboard, report, screen
-    from trainer.search.search import open_search, run_workers
+    from trainer.search.crew import run_workers
+    from trainer.search.search import open_search
     from trainer.search.study import importances
 
     with open_search(request) as search:

@@ -4,13 +4,13 @@ import csv
 import io
 import math
 import shlex
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from trainer.config import TrainingConfig
 from trainer.search import space
+from trainer.search.files import replace_file
 from trainer.search.plan import Plan, Trial, Trials, ranked
 
 FACTS = (
@@ -54,17 +54,6 @@ def write_csv(path: Path, plan: Plan, trials: Trials) -> None:
     writer.writeheader()
     writer.writerows(rows(plan, trials))
     replace_file(path, text.getvalue())
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file that others see as it was or as it is, never half."""
-    staging = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        staging.write_text(text, encoding="utf-8")
-        staging.replace(path)
-    except BaseException:
-        staging.unlink(missing_ok=True)
-        raise
 
 
 def command(config: TrainingConfig, trial: Trial) -> str:

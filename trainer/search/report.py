@@ -7,6 +7,7 @@ from pathlib import Path
 from trainer.config import TrainingConfig
 from trainer.search import charts, leaderboard
 from trainer.search.charts import Ranks
+from trainer.search.files import replace_file
 from trainer.search.plan import Plan, Trial, Trials
 
 SHOWN = 25
@@ -48,7 +49,7 @@ code { display: block; background: var(--s0); border-radius: 8px; padding: 12px 
 
 def write(path: Path, config: TrainingConfig, plan: Plan, trials: Trials, importances: Mapping[str, float]) -> None:
     """Replace the file by the report of the moment."""
-    leaderboard.replace_file(path, page(config, plan, trials, importances))
+    replace_file(path, page(config, plan, trials, importances))
 
 
 def page(config: TrainingConfig, plan: Plan, trials: Trials, importances: Mapping[str, float]) -> str:

@@ -14,9 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from trainer.bag import Watch as WatchEpoch
+from trainer.search.crew import Watch
 from trainer.search.plan import Plan, Trial, Trials, ranked
 from trainer.search.retest import Verdict
-from trainer.search.search import Watch
 from trainer.training.fit import Epoch
 
 SHOWN = 10

@@ -1,18 +1,14 @@
-"""A search from its command to its end: found or take up the study, let workers run, watch them."""
+"""A search as it begins: everything is checked, then its study is founded or taken up."""
 
 import json
-import multiprocessing
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 from trainer.config import TrainingConfig
-from trainer.errors import InvalidSpace, OtherStudy, UnknownStudy, WorkerLost
+from trainer.errors import InvalidSpace, OtherStudy, UnknownStudy
 from trainer.search import server, space
 from trainer.search.claims import FOUNDING, Claims, holding
 from trainer.search.place import Place
@@ -20,12 +16,7 @@ from trainer.search.plan import Plan, Sampler, Trials, usual_stage
 from trainer.search.space import Space
 from trainer.search.space_file import check_space, read_space
 from trainer.search.study import Study
-from trainer.search.trial import Digests, Rows, encode, share
-from trainer.search.worker import Order, work
-
-LOOK_EVERY_S = 0.1
-# One death may be a person's or the kernel's; a trial that takes every worker with it is stopped.
-MOST_DEATHS = 3
+from trainer.search.trial import Digests, Rows, encode
 
 
 @dataclass(frozen=True)
@@ -58,9 +49,6 @@ class Search:
     def finished(self) -> Trials:
         """The trials that are over."""
         return self.study.trials()
-
-
-Watch = Callable[[Trials, int], None]
 
 
 @contextmanager
@@ -114,95 +102,6 @@ def look_back(request: Request) -> tuple[Mapping[str, Any], Trials]:
         if study.facts.get("target") != target:
             raise OtherStudy(f"study '{place.name}' is about the target {study.facts.get('target')!r}, not {target!r}")
         return study.facts, study.trials()
-
-
-def run_workers(search: Search, watch: Watch) -> None:
-    """Let worker processes finish the trials, or search until the time is over; `watch` is called now and then.
-
-    :raises TrainerError: a worker could not go on.
-    :raises OSError: a worker could not write.
-    """
-    request = search.request
-    deadline = time.monotonic() + (request.time_limit_s or float("inf"))
-    with ExitStack() as stack:
-        folder = stack.enter_context(request.place.folder_of_rows())
-        share(search.rows, folder)
-        order = Order(request.place, search.plan, request.given, search.trials, folder, search.rows.classes)
-        crew = stack.enter_context(_crew(order, request.jobs))
-        while crew.at_work() and time.monotonic() < deadline:
-            finished = search.finished()
-            watch(finished, search.trials)
-            crew.replace_the_dead(len(finished))
-            time.sleep(LOOK_EVERY_S)
-    watch(search.finished(), search.trials)
-
-
-class _Crew:
-    """The worker processes of this machine."""
-
-    def __init__(self, order: Order, jobs: int) -> None:
-        self._order = order
-        # A fresh interpreter: a fork would carry over locks, connections and threads.
-        self._context = multiprocessing.get_context("spawn")
-        self._workers = [self._hire() for _ in range(jobs)]
-        self._deaths = self._finished = 0
-
-    def _hire(self) -> tuple[SpawnProcess, Connection]:
-        here, there = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=work, args=(self._order, there), daemon=True)
-        process.start()
-        there.close()
-        return process, here
-
-    def at_work(self) -> bool:
-        return any(process.exitcode != 0 for process, _ in self._workers)
-
-    def replace_the_dead(self, finished: int) -> None:
-        """Hire a worker for each that was killed.
-
-        :raises TrainerError: one could not go on, or one after the other is killed while no trial is finished.
-        """
-        if finished > self._finished:
-            self._finished, self._deaths = finished, 0
-        for place, (process, failures) in enumerate(self._workers):
-            if process.exitcode in (None, 0):
-                continue
-            if failure := _said(failures):
-                raise failure
-            if process.exitcode > 0:
-                raise WorkerLost(f"a worker failed with exit code {process.exitcode}; what it said stands above")
-            self._deaths += 1
-            if self._deaths > MOST_DEATHS:
-                raise WorkerLost(
-                    f"{self._deaths} workers were killed and no trial was finished meanwhile; there may be too little "
-                    "memory: fewer --jobs, or fewer units in --space, and the same command goes on"
-                )
-            self._workers[place] = self._hire()
-
-    def dismiss(self) -> None:
-        for process, _ in self._workers:
-            process.kill()
-        for process, failures in self._workers:
-            process.join()
-            failures.close()
-
-
-@contextmanager
-def _crew(order: Order, jobs: int) -> Iterator[_Crew]:
-    crew = _Crew(order, jobs)
-    try:
-        yield crew
-    finally:
-        crew.dismiss()
-
-
-def _said(failures: Connection) -> Exception | None:
-    """What a worker said last; one that was killed said nothing."""
-    try:
-        said: Exception | None = failures.recv() if failures.poll() else None
-    except EOFError:
-        return None
-    return said
 
 
 def _trials(request: Request, box: Space) -> int:

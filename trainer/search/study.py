@@ -4,10 +4,8 @@ A trial is written once, whole, when it is over, so that none is half there; wha
 The journal or the database is an ordinary study of Optuna's, and opens in optuna-dashboard.
 """
 
-import fcntl
 import logging
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -25,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from trainer.errors import DamagedStudy, StorageUnreachable, UnknownStudy
+from trainer.search.claims import WholeLines
 from trainer.search.plan import Trial, Trials
 from trainer.search.space import Choice, Range, Space, Value, Values, meaningful
 
@@ -103,7 +102,7 @@ def open_journal(path: Path, name: str, box: Space, *, create: bool) -> Study:
     _quiet()
     try:
         return Study(
-            JournalStorage(JournalFileBackend(str(path), cast(Any, _WholeLines(path)))), name, box, create=create
+            JournalStorage(JournalFileBackend(str(path), cast(Any, WholeLines(path)))), name, box, create=create
         )
     except (ValueError, KeyError, AssertionError):
         raise DamagedStudy(f"{path} is damaged; remove it to search from the first trial") from None
@@ -174,27 +173,6 @@ def _patiently(action: Callable[[], T]) -> T:
 
 def _quiet() -> None:
     optuna.logging.set_verbosity(logging.WARNING)
-
-
-class _WholeLines:
-    """The lock that writers of a journal take turns by; the kernel takes it away from whoever dies.
-
-    Whoever gets it cuts off what one who died, or whose disk was full, left of a line.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def acquire(self) -> bool:
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        end = os.lseek(self._descriptor, 0, os.SEEK_END)
-        if end and os.pread(self._descriptor, 1, end - 1) != b"\n":
-            os.ftruncate(self._descriptor, self._path.read_bytes().rfind(b"\n") + 1)
-        return True
-
-    def release(self) -> None:
-        os.close(self._descriptor)
 
 
 def _record(trial: Trial, box: Space, *, complete: bool = False) -> FrozenTrial:

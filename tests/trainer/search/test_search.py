@@ -11,9 +11,10 @@ from tests.trainer.search.conftest import outcomes
 from trainer.config import TrainingConfig
 from trainer.errors import Diverged, TrainerError
 from trainer.job import run
+from trainer.search.crew import run_workers
 from trainer.search.finish import publish, settings_of
 from trainer.search.plan import ranked
-from trainer.search.search import Request, Search, run_workers
+from trainer.search.search import Request, Search
 from trainer.search.study import importances
 from trainer.search.trial import share, shared, train
 

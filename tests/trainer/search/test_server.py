@@ -22,7 +22,8 @@ from tests.trainer.search.conftest import outcomes
 from tests.trainer.search.test_interruptions import ROOT, children, leaderboard, without_time
 from trainer.errors import StorageUnreachable, TrainerError
 from trainer.search.claims import FIRST_TRIAL
-from trainer.search.search import Request, Search, run_workers
+from trainer.search.crew import run_workers
+from trainer.search.search import Request, Search
 from trainer.search.server import ServerClaims
 
 Make = Callable[..., Request]
