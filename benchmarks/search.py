@@ -73,7 +73,7 @@ def overhead(data: Path, names: list[str]) -> None:
             request = request_on(name, data, Path(folder), 40, 1)
             with open_search(request) as search, request.place.folder_of_rows() as rows:
                 share(search.rows, rows)
-                order = Order(request.place, search.plan, request.given, search.trials, rows, search.rows.classes)
+                order = Order.of(search, rows)
                 start = time.perf_counter()
                 run_trials(order)
                 whole = time.perf_counter() - start

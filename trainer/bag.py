@@ -19,7 +19,11 @@ from trainer.training.fit import Checkpoint, Encoded, Epoch, History, fit
 from trainer.training.freezing import Frozen, freeze
 from trainer.training.weighting import as_counts, class_shares, weigh
 
-Watch = Callable[[int, Epoch], None]
+# A member's number, from 0, how many there are, and its epoch.
+Watch = Callable[[int, int, Epoch], None]
+
+# A small table is learned in a moment, and gains most from a bag.
+MOST_MEMBERS, ROWS_TOGETHER = 5, 100_000
 
 
 class Fit(Protocol):
@@ -38,8 +42,13 @@ class Fit(Protocol):
     ) -> History: ...
 
 
-def unwatched(member: int, epoch: Epoch) -> None:
+def unwatched(member: int, members: int, epoch: Epoch) -> None:
     """Look at no epoch."""
+
+
+def members_for(rows: int) -> int:
+    """How many networks a bag has where nobody says: five, or as many as read 100 000 rows together."""
+    return min(MOST_MEMBERS, max(1, ROWS_TOGETHER // rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +60,11 @@ class Start:
     encoder: Encoder
 
     @classmethod
-    def on(cls, examples: Examples, split: Split) -> "Start":
+    def on(cls, config: TrainingConfig, examples: Examples, split: Split) -> "Start":
         """Fit the encoder on the rows that the networks learn from."""
-        return cls(examples, split, fit_encoder(examples.rows.take(split.train)))
+        rows = examples.rows.take(split.train)
+        encoder = fit_encoder(rows, scaling=config.scaling, atoms=config.atoms, one_hot=config.one_hot)
+        return cls(examples, split, encoder)
 
     def encode(self, indices: Indices) -> Encoded:
         """Some of the rows as a network sees them."""
@@ -89,35 +100,34 @@ class Bag:
     classifier: Classifier
 
 
-def generators(
-    seed: int, members: int, restart: int = 0
-) -> tuple[np.random.Generator, np.random.Generator, list[np.random.Generator]]:
-    """One for the split, one for the export gate, and one a member, for everything in its training.
+def generator(seed: int, number: int, restart: int = 0) -> np.random.Generator:
+    """A source of randomness of its own: 0 is for the split, 1 for the export gate, 2 and on for the members.
 
-    A `restart` has the same split, and other generators for the members.
+    Each `restart` has another.
     """
-    splitting, drawing, *training = np.random.SeedSequence(seed).spawn(2 + members)
-    if restart:
-        training = [member.spawn(restart)[-1] for member in training]
-    generate = np.random.default_rng
-    return generate(splitting), generate(drawing), [generate(member) for member in training]
+    key = (number, restart) if restart else (number,)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 def build_member(config: TrainingConfig, start: Start, number: int) -> Member:
     """Encode the rows of one member and build its network."""
     fold = start.split.folds[number]
     train, validation = start.encode(fold.train), start.encode(fold.validation)
-    return member_on(config, train, validation, len(start.examples.classes), number)
+    return member_on(config, start.encoder, train, validation, len(start.examples.classes), number)
 
 
-def member_on(config: TrainingConfig, train: Encoded, validation: Encoded, classes: int, number: int = 0) -> Member:
+def member_on(
+    config: TrainingConfig, encoder: Encoder, train: Encoded, validation: Encoded, classes: int, number: int = 0
+) -> Member:
     """Weigh encoded rows as the settings say, and build the network of one member."""
     if train.weights is not None:
         train = replace(train, weights=as_counts(train.weights))
     if config.class_weight == "balanced":
         train, validation = weigh(train, train, classes), weigh(validation, train, classes)
-    rng = generators(config.seed, config.members, config.restart)[2][number]
-    architecture = config.architecture(train.inputs.shape[1], classes)
+    rng = generator(config.seed, 2 + number, config.restart)
+    architecture = config.architecture(
+        encoder.width, classes, coded=len(encoder.coded), codes=encoder.codes, varied=encoder.varied
+    )
     network = build_network(architecture, rng, class_shares=class_shares(train, classes))
     return Member(train, validation, network, rng)
 
@@ -131,13 +141,13 @@ def train_bag(
 ) -> Bag:
     """Train member after member with `train`, and calibrate them together.
 
-    `watch` gets a member's number, from 0, and its epoch. Ctrl-C ends with the members that have an epoch behind them.
+    Ctrl-C ends with the members that have an epoch behind them.
 
     :raises Diverged: a loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
     """
     members: list[Trained] = []
-    for number in range(config.members):
+    for number in range(len(start.split.folds)):
         try:
             members.append(_train_member(config, start, number, watch, checkpoint_of(number), train))
         except KeyboardInterrupt:
@@ -157,7 +167,7 @@ def _train_member(
     member = build_member(config, start, number)
 
     def look(epoch: Epoch) -> None:
-        watch(number, epoch)
+        watch(number, len(start.split.folds), epoch)
 
     parts = (member.network, member.train, member.validation)
     history = train(*parts, config, member.rng, watch=look, checkpoint=checkpoint)

@@ -51,7 +51,7 @@ def _fit(options: argparse.Namespace) -> None:
     if options.once and published:
         print(f"{config.name} is published already, version {published[-1]}; nothing to do")
         return
-    with progress.watching(config.members, config.epochs) as watch:
+    with progress.watching(config.epochs) as watch:
         outcome = job.run(config, repository, watch, resume=options.resume)
     progress.show(outcome, repository)
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from trainer.data.scaling import Kind
 from trainer.hyperparameters import Hyperparameters
 
 
@@ -16,8 +17,17 @@ class TrainingConfig(Hyperparameters):
     name: str
     drop: tuple[str, ...] = ()
     weight: str | None = None
-    members: int = Field(
-        1, ge=1, le=64, description="networks whose mean answers, each with validation rows of its own"
+    scaling: Kind = Field(
+        "robust",
+        description="of numbers: by median and quartiles with a smooth clip, by mean and deviation, or by rank",
+    )
+    atoms: bool = Field(True, description="give values that one number repeats inputs of their own")
+    one_hot: int = Field(8, ge=0, description="texts up to which each has an input; a column of more is embedded")
+    members: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="networks whose mean answers, each with validation rows of its own; 5, and fewer on large tables",
     )
     restart: int = Field(0, ge=0, le=10_000, description="another run on the same split, with other first weights")
     validation: float = Field(0.2, gt=0, lt=1, description="share of the rows that chooses the epoch")

@@ -66,6 +66,8 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         activation: str = "relu",
         batch_norm: str = "before",
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        periodic: float = 0.0,
         optimizer: str = "adam",
         learning_rate: float = 1e-3,
         beta1: float | None = None,
@@ -91,6 +93,8 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         self.activation = activation
         self.batch_norm = batch_norm
         self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.periodic = periodic
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.beta1 = beta1
@@ -267,7 +271,8 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         """Make the network with its first weights, and return what draws the rest."""
         rng = np.random.default_rng(seed)
         classes = len(self.classes_)
-        self.architecture_ = settings.architecture(train.inputs.shape[1], classes)
+        features = train.inputs.shape[1]
+        self.architecture_ = settings.architecture(features, classes, varied=tuple(range(features)))
         # Rows that come in pieces may not show every class at once.
         shares = class_shares(train, classes) if len(np.unique(train.labels)) == classes else None
         self.network_ = build_network(self.architecture_, rng, class_shares=shares, dtype=train.inputs.dtype)

@@ -21,13 +21,17 @@ class Hyperparameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     hidden: tuple[Units, ...] = Field(
-        (64, 64), max_length=32, description="units of each hidden layer, with commas between"
+        (128, 128), max_length=32, description="units of each hidden layer, with commas between"
     )
     activation: Activation = Field("relu", description="function of each hidden unit")
     batch_norm: Literal["before", "after", "none"] = Field(
         "before", description="normalise before the activation as in the paper, after it, or not at all"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="share of each hidden layer that a step leaves out")
+    input_dropout: float = Field(0.1, ge=0, lt=1, description="share of the inputs that a step leaves out")
+    periodic: float = Field(
+        0.2, ge=0, lt=100, description="deviation of the frequencies in which up to 40 numbers are embedded; 0 for none"
+    )
     optimizer: Optimizer = Field("adamw", description="update rule of W, gamma and beta")
     learning_rate: float = Field(3e-3, gt=0, description="step size of the optimizer")
     beta1: float | None = Field(None, ge=0, lt=1, description="decay of the gradients that it remembers")
@@ -84,8 +88,10 @@ class Hyperparameters(BaseModel):
             flag = f"--{str(first['loc'][0]).replace('_', '-')}"
             raise InvalidSetting(f"{flag} {rule}, not {str(first['input'])[:64]!r}") from None
 
-    def architecture(self, inputs: int, classes: int) -> Architecture:
-        """The network that these hyperparameters ask for."""
+    def architecture(
+        self, inputs: int, classes: int, *, coded: int = 0, codes: int = 0, varied: tuple[int, ...] = ()
+    ) -> Architecture:
+        """The network that these hyperparameters ask for, for inputs of which the last `coded` are codes."""
         return Architecture(
             inputs,
             self.hidden,
@@ -93,6 +99,11 @@ class Hyperparameters(BaseModel):
             activation=self.activation,
             batch_norm=self.batch_norm,
             dropout=self.dropout,
+            input_dropout=self.input_dropout,
+            coded=coded,
+            codes=codes,
+            periodic=self.periodic,
+            varied=varied,
             epsilon=self.epsilon,
             ewma_decay=self.ewma_decay,
         )

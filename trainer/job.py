@@ -8,7 +8,7 @@ import numpy as np
 from models import __version__
 from models.card import Calibration, ModelCard
 from models.repository import ModelRepository
-from trainer.bag import Bag, Fit, Start, Watch, build_member, generators, train_bag, unwatched
+from trainer.bag import Bag, Fit, Start, Watch, build_member, generator, members_for, train_bag, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
@@ -89,15 +89,14 @@ def run(
     identity = _identity(config, table)
     checkpoints = [
         FileCheckpoint(repository.root / ".checkpoints", config.name, {**identity, "member": number}, resume=resume)
-        for number in range(config.members)
+        for number in range(len(start.split.folds))
     ]
     try:
         bag = train_bag(config, start, watch, checkpoints.__getitem__, train)
         calibration = hold_against(bag.classifier, start.encode(start.split.test))
         card = annotate(describe(config, table, start, bag, calibration, _scores(start, bag)))
         model = to_onnx(bag.classifier, mirror(card))
-        drawing = generators(config.seed, config.members)[1]
-        difference = check_export(model, bag.classifier, table.examples.rows, drawing)
+        difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1))
         version = repository.publish(card, {"model.onnx": model})
     except DamagedCheckpoint:
         raise
@@ -109,13 +108,14 @@ def run(
 
 
 def _start(config: TrainingConfig, examples: Examples, test: float) -> Start:
-    splitting = generators(config.seed, config.members)[0]
-    return Start.on(examples, split(examples, config.validation, test, splitting, config.members))
+    members = config.members or members_for(round(len(examples) * (1 - test)))
+    chosen = split(examples, config.validation, test, generator(config.seed, 0), members)
+    return Start.on(config, examples, chosen)
 
 
 def _scores(start: Start, bag: Bag) -> Scores:
-    """The members' own scores on the rows they learned from and on those that chose their epochs; all members' together
-    on the test rows. Rows count as the table says, and class weights do not.
+    """The mean of the members' own scores on what each learned from and on what chose its epoch; on the test rows the
+    score of their common answer. Rows count as the table says, and class weights do not.
     """
     test = start.encode(start.split.test)
     return Scores(
@@ -131,12 +131,8 @@ def _members_score(start: Start, bag: Bag, part: Callable[[Fold], Indices]) -> S
         encoded = start.encode(part(fold))
         alone = replace(bag.classifier, networks=(member.network,))
         scores.append(score_of(alone.predict_encoded(encoded.inputs), encoded))
-    rows = [score.rows for score in scores]
-    log_loss, accuracy = (
-        float(np.average([getattr(score, measure) for score in scores], weights=rows))
-        for measure in ("log_loss", "accuracy")
-    )
-    return Score(sum(rows), log_loss, accuracy)
+    rows, log_loss, accuracy = np.mean([(score.rows, score.log_loss, score.accuracy) for score in scores], axis=0)
+    return Score(round(rows), float(log_loss), float(accuracy))
 
 
 def _remove(checkpoints: list[FileCheckpoint]) -> None:

@@ -25,11 +25,11 @@ CURVE_MARGIN = 14
 
 
 @contextmanager
-def watching(members: int, epochs: int) -> Iterator[Watch]:
+def watching(epochs: int) -> Iterator[Watch]:
     """Show every epoch on stderr: a progress bar on a terminal, one line an epoch elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda member, epoch: print(_line(member, members, epoch), file=console.file, flush=True)
+        yield lambda member, members, epoch: print(_line(member, members, epoch), file=console.file, flush=True)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -40,7 +40,7 @@ def watching(members: int, epochs: int) -> Iterator[Watch]:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("training", total=epochs, epoch="")
-        yield lambda member, epoch: progress.update(
+        yield lambda member, members, epoch: progress.update(
             task, completed=epoch.number, epoch=_brief(epoch), description=_which(member, members) or "training"
         )
 
@@ -61,10 +61,10 @@ class Curve:
         """Say something above the curve."""
         self._console.print(f"trainer: {sentence}", markup=False, highlight=False, soft_wrap=True)
 
-    def __call__(self, member: int, epoch: Epoch) -> None:
+    def __call__(self, member: int, members: int, epoch: Epoch) -> None:
         self._epochs.append(epoch)
         if self._live is None:
-            print(_line(member, 1, epoch), file=self._console.file, flush=True)
+            print(_line(member, members, epoch), file=self._console.file, flush=True)
         elif len(self._epochs) > 1:
             self._live.update(
                 Text.from_ansi(f"{self._drawing()}\n  epoch {epoch.number}  {_brief(epoch)}"), refresh=True

@@ -19,7 +19,7 @@ def fit(table: Path, store: Path, *flags: str, target: str = "species", name: st
 
 def test_the_summary_tells_what_was_made(penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Rows, classes, epochs, metrics, where the model lies and how to serve it; a line an epoch on stderr."""
-    assert fit(penguins, tmp_path / "store", "--epochs", "3") == 0
+    assert fit(penguins, tmp_path / "store", "--epochs", "3", "--members", "1") == 0
 
     captured = capsys.readouterr()
     assert [line[:10] for line in captured.err.splitlines()[:3]] == ["epoch    1", "epoch    2", "epoch    3"]
@@ -35,6 +35,18 @@ def test_the_summary_tells_what_was_made(penguins: Path, tmp_path: Path, capsys:
         assert words in captured.out
     assert f"Published in {tmp_path}/store/penguins/1" in captured.out
     assert f"EVENKEEL_REPOSITORY={tmp_path}/store python -m service" in captured.out
+
+
+def test_a_bag_tells_of_its_members(penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which member an epoch belongs to; how many there are, and the epochs of each."""
+    assert fit(penguins, tmp_path, "--epochs", "2", "--members", "2") == 0
+
+    captured = capsys.readouterr()
+    assert [line[:25] for line in captured.err.splitlines()[:4]] == [
+        f"member {member} of 2  epoch    {epoch}" for member in (1, 2) for epoch in (1, 2)
+    ]
+    for words in ("2; the answer is the mean of theirs", "2, 2; the best was ", "344"):
+        assert words in captured.out
 
 
 def test_a_terminal_gets_a_progress_bar(penguins: Path, tmp_path: Path) -> None:

@@ -95,6 +95,17 @@ def test_a_text_has_a_place_of_its_own_and_an_unseen_one_has_none() -> None:
     assert encoded.tolist() == [[0, 0, 1], [0, 1, 0], [1, 0, 0], [0, 0, 0]]
 
 
+def test_a_column_of_many_texts_is_numbered() -> None:
+    """More than eight: places counted from 1, at the end of the inputs, and 0 for a text that is not known."""
+    texts = list("abcdefghi")
+    encoder = fit_encoder(rows_of([[0]] * 9, texts))
+    encoded = encoder.encode(rows_of([[0]] * 3, ["i", "a", "zebra"]))
+
+    assert (encoder.coded, encoder.codes) == ([0], 10)
+    assert encoded[:, 1:].tolist() == [[9], [1], [0]]
+    assert fit_encoder(rows_of([[0]] * 9, texts), one_hot=9).width == 1 + 9
+
+
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e8, -3e38, 1e-40])
 def test_a_constant_column_says_nothing(constant: float) -> None:
     """Not even where it varies later, and whatever the rounding of its mean."""

@@ -14,7 +14,19 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(penguins: Path, store: Path, *flags: str) -> subprocess.Popen[str]:
-    arguments = ["fit", str(penguins), "--target", "species", "--name", "penguins", "--repository", str(store), *flags]
+    arguments = [
+        "fit",
+        str(penguins),
+        "--target",
+        "species",
+        "--name",
+        "penguins",
+        "--repository",
+        str(store),
+        "--members",
+        "1",
+        *flags,
+    ]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "trainer", *arguments],

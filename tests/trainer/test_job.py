@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.repository import ModelRepository
+from trainer.bag import generator
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.split import split
@@ -42,7 +43,7 @@ def test_nothing_of_the_test_rows_reaches_the_model(penguins: Path, tmp_path: Pa
     """Scaling, imputation, categories and weights are the same whatever stands in the test part."""
     first, _ = train(penguins, tmp_path / "first", epochs=2)
     examples = read_table(penguins, "species").examples
-    splitting = np.random.default_rng(np.random.SeedSequence(0).spawn(4)[0])
+    splitting = generator(0, 0)
     test_rows = set(split(examples, 0.2, 0.2, splitting).test.tolist())
     header, *lines = penguins.read_text().splitlines()
     spoilt = [
@@ -56,7 +57,8 @@ def test_nothing_of_the_test_rows_reaches_the_model(penguins: Path, tmp_path: Pa
     assert len(test_rows) == first.card.metrics["test"].rows
     assert np.array_equal(first.classifier.networks[0].values, second.classifier.networks[0].values)
     assert first.classifier.encoder.categories == second.classifier.encoder.categories
-    assert np.array_equal(first.classifier.encoder.centre, second.classifier.encoder.centre)
+    scaled = [each.classifier.encoder.scaling.apply(examples.rows.numeric) for each in (first, second)]
+    assert np.array_equal(scaled[0], scaled[1], equal_nan=True)
     assert first.card.metrics["test"] != second.card.metrics["test"]
 
 
@@ -66,8 +68,7 @@ def test_a_graph_that_answers_otherwise_is_not_published(
     """The gate stands before the repository."""
 
     def mistaken(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
-        shifted = replace(classifier.encoder, centre=classifier.encoder.centre + np.float32(0.1))
-        return to_onnx(replace(classifier, encoder=shifted), metadata)
+        return to_onnx(replace(classifier, temperature=1.1 * classifier.temperature), metadata)
 
     monkeypatch.setattr("trainer.job.to_onnx", mistaken)
     with pytest.raises(ExportMismatch):
@@ -80,7 +81,7 @@ def test_running_and_population_statistics_are_both_on_the_card(outcome: Outcome
     frozen = outcome.card.frozen_statistics[0]
 
     assert frozen.source == "running"
-    assert [len(layer.running.mean) for layer in frozen.layers] == [64, 64]
+    assert [len(layer.running.mean) for layer in frozen.layers] == [128, 128]
     shifts = [
         np.abs(np.subtract(layer.running.mean, layer.population.mean))
         / np.sqrt(np.add(layer.population.variance, 1e-5))

@@ -55,7 +55,14 @@ def train(
     **settings: Any,
 ) -> tuple[Network, History]:
     rng = np.random.default_rng(seed)
-    options = {"hidden": (16, 16), "batch_size": 32, "epochs": 40, "patience": 40, "learning_rate": 1e-2} | settings
+    options = {
+        "hidden": (16, 16),
+        "batch_size": 32,
+        "epochs": 40,
+        "patience": 40,
+        "learning_rate": 1e-2,
+        "input_dropout": 0,
+    } | settings
     hyperparameters = Hyperparameters.of(**options)
     network = build_network(hyperparameters.architecture(2, 2), rng)
     return network, fit(network, *parts, hyperparameters, rng, watch=watch, checkpoint=checkpoint)

@@ -1,4 +1,4 @@
-"""From raw rows to the inputs of a network: impute, scale, clip, mark what is missing, one-hot.
+"""From raw rows to the inputs of a network: impute, scale, mark what is missing or common, number the categories.
 
 The encoder is a handful of constants fitted on the training rows. It is applied here in numpy while training and as
 nodes of the exported graph while serving; `trainer.export.graph` writes the same arithmetic.
@@ -6,17 +6,15 @@ nodes of the exported graph while serving; `trainer.export.graph` writes the sam
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
-import numpy.typing as npt
 
 from models.features import CategoricalFeature, Feature, NumericFeature
 from trainer.arrays import Array, shortest_decimal
 from trainer.data.rows import Rows
+from trainer.data.scaling import Kind, Scaling, fit_scaling
 
-# Beyond so many scales a value is the same to the smooth clip, and its square still fits into a float.
-FARTHEST = 1e4
-SOFTNESS = 3.0
 # A column with a value that is so common, and so many different ones, is a mixture: zero or an amount, 40 hours or not.
 COMMON = 0.3
 FEWEST_VALUES, MOST_VALUES = 32, 256
@@ -24,54 +22,80 @@ FEWEST_VALUES, MOST_VALUES = 32, 256
 MOST_ATOMS = 1000
 FEWEST_ROWS = 10
 FEW_EXAMPLES = 1400
-_LARGEST = float(np.finfo(np.float32).max)
+# Above so many texts a column is a number for each, which the network embeds.
+MOST_ONE_HOT = 8
+ROWS_AT_ONCE = 16384
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Encoder:
-    """Fitted constants. The five arrays have shape (p,).
+    """Fitted constants.
 
-    A missing number becomes the column's `median`. A number is centred and scaled to s, and clipped smoothly to
-    s / √(1 + (s / 3)²), which lies between -3 and 3 (Holzmüller et al. 2024). A column that is constant in training
-    says nothing: its scale is 0. `gaps` lists the columns with missing cells in training; each has an input that is 1
-    where the cell is missing. `atoms` lists, by column, the values that one number repeats; each has an input of its
-    own. `categories` lists the known texts of each text column: others are all zeros, and a missing one is the text ""
-    and has a place of its own where training had enough of it.
+    A missing number becomes the column's `median` (p,), and then `scaling` says what. `gaps` lists the columns with
+    missing cells in training; each has an input that is 1 where the cell is missing. `atoms` lists, by column, the
+    values that one number repeats; each has an input of its own. `categories` lists the known texts of each text
+    column; a missing cell is the text "" and has a place of its own where training had enough of it. Columns of up to
+    `one_hot` texts have an input a text, all of them zero for any other text. A column of more has one input, at the
+    end: a code for a network to embed, which no other column uses. `varied` lists the columns with more than two
+    values in training.
     """
 
     median: Array
-    lower: Array
-    upper: Array
-    centre: Array
-    scale: Array
+    scaling: Scaling
     gaps: tuple[int, ...]
     atoms: tuple[tuple[int, Array], ...]
     categories: tuple[tuple[str, ...], ...]
+    one_hot: int
+    varied: tuple[int, ...]
+
+    @property
+    def marked(self) -> list[int]:
+        """The text columns with an input a text."""
+        return [column for column, known in enumerate(self.categories) if len(known) <= self.one_hot]
+
+    @property
+    def coded(self) -> list[int]:
+        """The text columns with one input, to be embedded."""
+        return [column for column, known in enumerate(self.categories) if len(known) > self.one_hot]
+
+    @property
+    def code_starts(self) -> list[int]:
+        """The code in each coded column of a text that is not known; those of the known ones follow it."""
+        return list(accumulate((len(self.categories[column]) + 1 for column in self.coded), initial=0))[:-1]
+
+    @property
+    def codes(self) -> int:
+        """How many codes there are."""
+        return sum(len(self.categories[column]) + 1 for column in self.coded)
 
     @property
     def width(self) -> int:
         """How many inputs the network gets."""
         atoms = sum(len(values) for _, values in self.atoms)
-        return len(self.median) + len(self.gaps) + atoms + sum(map(len, self.categories))
+        one_hots = sum(len(self.categories[column]) for column in self.marked)
+        return len(self.median) + len(self.gaps) + atoms + one_hots + len(self.coded)
 
     def encode(self, rows: Rows) -> Array:
         """Encode rows of any part, shape (n, width)."""
-        missing = np.isnan(rows.numeric)
-        numbers = np.where(missing, self.median, rows.numeric)
-        clipped = np.clip(numbers, self.lower, self.upper)
-        clipped -= self.centre
-        clipped *= self.scale
-        root = clipped * np.float32(1 / SOFTNESS)
-        root *= root
-        root += np.float32(1)
-        clipped /= np.sqrt(root, out=root)
-        atoms = [numbers[:, [column]] == values for column, values in self.atoms]
-        one_hots = [
-            _one_hot_of(vocabulary, known)[rows.codes[:, column]]
-            for column, (vocabulary, known) in enumerate(zip(rows.vocabularies, self.categories, strict=True))
+        meanings = [
+            *((column, _one_hot_of(rows.vocabularies[column], self.categories[column])) for column in self.marked),
+            *(
+                (column, _codes_of(rows.vocabularies[column], self.categories[column], start))
+                for column, start in zip(self.coded, self.code_starts, strict=True)
+            ),
         ]
-        parts = [clipped, missing[:, list(self.gaps)], *atoms, *one_hots]
-        return np.concatenate(parts, axis=1, dtype=np.float32, casting="unsafe")
+        inputs = np.empty((len(rows), self.width), np.float32)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            texts = [meaning[rows.codes[part, column]] for column, meaning in meanings]
+            np.concatenate([*self._numbers(rows.numeric[part]), *texts], axis=1, out=inputs[part], casting="unsafe")
+        return inputs
+
+    def _numbers(self, numeric: Array) -> list[Array]:
+        missing = np.isnan(numeric)
+        numbers = np.where(missing, self.median, numeric)
+        atoms = [numbers[:, [column]] == values for column, values in self.atoms]
+        return [self.scaling.apply(numbers), missing[:, list(self.gaps)], *atoms]
 
 
 def _one_hot_of(vocabulary: Sequence[str], known: Sequence[str]) -> Array:
@@ -79,39 +103,25 @@ def _one_hot_of(vocabulary: Sequence[str], known: Sequence[str]) -> Array:
     return np.array([[text == category for category in known] for text in vocabulary], np.float32)
 
 
-def fit_encoder(rows: Rows) -> Encoder:
-    """Fit the constants on training rows, in float64."""
-    columns = [_fit_column(values[~np.isnan(values)].astype(np.float64)) for values in rows.numeric.T]
-    median, centre, deviation = np.array(columns, np.float64).reshape(-1, 3).T
-    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-    reach = np.minimum(FARTHEST * deviation, _LARGEST / 2)  # No difference to the centre overflows.
-    edges = np.clip([centre - reach, centre + reach], -_LARGEST, _LARGEST)
-    constants = (median, edges[0], edges[1], centre, np.minimum(scale, _LARGEST))
-    median32, lower, upper, centre32, scale32 = (np.asarray(values, np.float32) for values in constants)
+def _codes_of(vocabulary: Sequence[str], known: Sequence[str], start: int) -> Array:
+    """One row per text of `vocabulary`: its code, which is `start` where it is not known."""
+    codes = {text: code for code, text in enumerate(known, start=start + 1)}
+    return np.array([[codes.get(text, start)] for text in vocabulary], np.float32)
+
+
+def fit_encoder(rows: Rows, *, scaling: Kind = "robust", atoms: bool = True, one_hot: int = MOST_ONE_HOT) -> Encoder:
+    """Fit the constants on training rows."""
+    columns = [values[~np.isnan(values)].astype(np.float64) for values in rows.numeric.T]
+    median = np.array([np.median(values) if len(values) else 0.0 for values in columns], np.float32)
     return Encoder(
-        median32,
-        lower,
-        upper,
-        centre32,
-        scale32,
+        median,
+        fit_scaling(scaling, columns),
         tuple(np.flatnonzero(np.isnan(rows.numeric).any(axis=0)).tolist()),
-        _atoms(np.where(np.isnan(rows.numeric), median32, rows.numeric)),
+        _atoms(np.where(np.isnan(rows.numeric), median, rows.numeric)) if atoms else (),
         _frequent_texts(rows),
+        one_hot,
+        tuple(column for column, values in enumerate(columns) if len(np.unique(values)) > 2),
     )
-
-
-def _fit_column(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    """Median, centre and deviation of the values that are there.
-
-    The centre is the median and the deviation the distance between the quartiles, which no outlier moves; half the
-    range where the quartiles coincide. A column of two values is standardised.
-    """
-    if not len(values):
-        return 0.0, 0.0, 0.0
-    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
-    if len(np.unique(values)) == 2:
-        return median, values.mean(), values.std()
-    return median, median, high - low or (values.max() - values.min()) / 2
 
 
 def _atoms(numbers: Array) -> tuple[tuple[int, Array], ...]:

@@ -8,7 +8,9 @@ from onnx import TensorProto, helper
 from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 
-from trainer.export.graph import OPSET, Graph, write_network
+from trainer.export.graph import OPSET
+from trainer.export.network import write_network
+from trainer.export.nodes import Graph
 
 
 def estimator_to_onnx(estimator: Any) -> onnx.ModelProto:

@@ -1,12 +1,13 @@
 """The training step once more, compiled by numba: the same arithmetic in a few passes over the cache.
 
-It covers networks of linear, batch-norm and piecewise linear activation layers; everything else is left to numpy, whose
-exponentials are faster than the ones that numba would call. `NumpyStep` is the reference that this is held against.
+It covers networks of linear, batch-norm and piecewise linear activation layers, behind embeddings and dropout of the
+inputs, which stay in numpy; everything else is left to numpy, whose exponentials are faster than the ones that numba
+would call. `NumpyStep` is the reference that this is held against.
 The only module that knows numba.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from trainer.arrays import Array, Labels
 from trainer.nn.activations import LeakyRelu, Relu
 from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.batches import BatchWeights
-from trainer.nn.layers import Layer, Linear
+from trainer.nn.embeddings import Embedding, Periodic
+from trainer.nn.layers import Dropout, Layer, Linear
 from trainer.nn.loss import SoftmaxCrossEntropy
 from trainer.nn.network import Network
 from trainer.nn.optimizers import Adam, Optimizer
@@ -37,12 +39,15 @@ class Plan:
 
     Each row of `steps` is one step: LINEAR or NORM, its inputs, its units, where its first parameters (W or gamma) and
     its second (b or beta, -1 for none) stand in the flat vector, and where its statistics stand in theirs. `leaks` says
-    by what a negative output is multiplied: 1 for no activation, 0 for ReLU.
+    by what a negative output is multiplied: 1 for no activation, 0 for ReLU. The layers in `front` come before them and
+    stay in numpy; where they learn, the first step `feeds_back`.
     """
 
     steps: npt.NDArray[np.int64]
     leaks: Array
     epsilon: np.floating[Any]
+    feeds_back: bool
+    front: tuple[Layer, ...]
 
     @classmethod
     def of(cls, network: Network) -> "Plan | None":
@@ -54,7 +59,8 @@ class Plan:
         leaks: list[float] = []
         moments = 0
         before: Layer | None = None
-        for layer, following in pairwise((*network.layers, None)):
+        front = tuple(takewhile(lambda layer: isinstance(layer, Embedding | Periodic | Dropout), network.layers))
+        for layer, following in pairwise((*network.layers[len(front) :], None)):
             before, previous = layer, before
             match layer:
                 case Linear(weight=weight, bias=bias):
@@ -74,12 +80,13 @@ class Plan:
         epsilons = {layer.epsilon for layer in network.batch_norms} or {0.0}
         if len(epsilons) > 1:
             return None
-        return cls(np.array(steps, np.int64), np.array(leaks, dtype), dtype.type(*epsilons))
+        feeds_back = any(layer.parameters for layer in front)
+        return cls(np.array(steps, np.int64), np.array(leaks, dtype), dtype.type(*epsilons), feeds_back, front)
 
     @property
     def widths(self) -> tuple[int, int, int]:
         """How many values a row needs: what all steps put out, and twice the widest gradient."""
-        widest = int(self.steps[1:, 1].max(initial=self.steps[-1, 2]))
+        widest = int(self.steps[not self.feeds_back :, 1].max(initial=self.steps[-1, 2]))
         return int(self.steps[:, 2].sum()), widest, widest
 
 
@@ -113,11 +120,17 @@ class CompiledStep(NumpyStep):
         if len(inputs) != self._rows:
             self._rows = len(inputs)
             self._buffers = tuple(np.empty(self._rows * width, network.values.dtype) for width in plan.widths)
-        layout = (plan.steps, plan.leaks, plan.epsilon)
+        for layer in plan.front:
+            inputs = layer.forward(inputs, weights)
+        layout = (plan.steps, plan.leaks, plan.epsilon, plan.feeds_back)
         vectors = (network.values, network.grads, network.batch_moments)
         batch = (inputs, labels, weights.shares, self.loss.targets)
         arguments = (*layout, *vectors, *self._buffers, *batch)
-        return float(_differentiate(*arguments))
+        loss, grad = _differentiate(*arguments)
+        if plan.feeds_back:
+            for layer in reversed(plan.front):
+                grad = layer.backward(grad)
+        return float(loss)
 
     def track(self, weights: BatchWeights) -> None:
         running = self.network.running
@@ -136,13 +149,13 @@ class CompiledStep(NumpyStep):
 
 @compiled
 def _differentiate(
-    steps, leaks, epsilon, values, grads, moments, outputs, delta, other, inputs, labels, shares, targets
+    steps, leaks, epsilon, feeds_back, values, grads, moments, outputs, delta, other, inputs, labels, shares, targets
 ):
     logits = _forward(steps, leaks, epsilon, values, moments, outputs, inputs, shares)
     grad = delta[: logits.size].reshape(logits.shape)
     loss = _softmax_cross_entropy(logits, labels, shares, targets, grad)
-    _backward(steps, leaks, epsilon, values, grads, moments, outputs, grad, delta, other, inputs, shares)
-    return loss
+    layout = (steps, leaks, epsilon, feeds_back)
+    return loss, _backward(layout, values, grads, moments, outputs, grad, delta, other, inputs, shares)
 
 
 @compiled
@@ -167,7 +180,8 @@ def _forward(steps, leaks, epsilon, values, moments, outputs, inputs, shares):
 
 
 @compiled
-def _backward(steps, leaks, epsilon, values, grads, moments, outputs, grad, delta, other, inputs, shares):
+def _backward(layout, values, grads, moments, outputs, grad, delta, other, inputs, shares):
+    steps, leaks, epsilon, feeds_back = layout
     rows = len(inputs)
     end = outputs.size
     for index in range(len(steps) - 1, -1, -1):
@@ -184,10 +198,11 @@ def _backward(steps, leaks, epsilon, values, grads, moments, outputs, grad, delt
         if second >= 0:
             _unshift(grad, out, grads[second : second + units], leaks[index])
         np.dot(source.T, grad, grads[first : first + fan_in * units].reshape(fan_in, units))
-        if index > 0:
+        if index > 0 or feeds_back:
             weight = values[first : first + fan_in * units].reshape(fan_in, units)
             delta, other = other, delta
             grad = np.dot(grad, weight.T, delta[: rows * fan_in].reshape(rows, fan_in))
+    return grad
 
 
 @compiled

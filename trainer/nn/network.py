@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,8 @@ class Network:
 
     def __init__(self, layers: Sequence[Layer], *, ewma_decay: float = 0.9, dtype: npt.DTypeLike = np.float32) -> None:
         self.layers = tuple(layers)
+        # What comes before the first parameter needs no gradient.
+        self._learning = tuple(dropwhile(lambda layer: not layer.parameters, self.layers))
         parameters = [parameter for layer in self.layers for parameter in layer.parameters]
         parameters.sort(key=lambda parameter: not parameter.decays)
         self.values: Array = np.concatenate([parameter.value.ravel() for parameter in parameters], dtype=dtype)
@@ -77,7 +80,7 @@ class Network:
 
     def backward(self, grad: Array) -> None:
         """Fill `grads` from the gradient of the loss by the logits."""
-        for layer in reversed(self.layers):
+        for layer in reversed(self._learning):
             grad = layer.backward(grad)
 
     def track(self, weights: BatchWeights) -> None:

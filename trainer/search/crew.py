@@ -31,7 +31,7 @@ def run_workers(search: Search, watch: Watch) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(request.place.folder_of_rows())
         share(search.rows, folder)
-        order = Order(request.place, search.plan, request.given, search.trials, folder, search.rows.classes)
+        order = Order.of(search, folder)
         crew = stack.enter_context(_crew(order, request.jobs))
         while crew.at_work() and time.monotonic() < deadline:
             finished = search.finished()

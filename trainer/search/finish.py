@@ -34,7 +34,8 @@ def publish(
 ) -> Outcome | None:
     """Refit the best settings and publish them, unless another machine has done so after as many trials.
 
-    Of `seeds` refits the best is published; it alone is held against the test rows.
+    Of `seeds` refits the best is published; it alone is held against the test rows. A bag, which has several members
+    anyway, is trained once.
 
     :raises TrainerError: nothing was published; the sentence says why.
     :raises OSError: the repository cannot be written.
@@ -44,7 +45,7 @@ def publish(
         if search.study.published.get("trials", 0) >= len(trials):
             return None
         best = best_of(trials)
-        configs = [_refit(search, best, seed) for seed in range(seeds if search.config.members == 1 else 1)]
+        configs = [_refit(search, best, seed) for seed in range(seeds if search.table.members == 1 else 1)]
         refits = [_log_loss(search, config, watch(seed)) for seed, config in enumerate(configs) if len(configs) > 1]
         chosen = configs[refits.index(min(refits))] if refits else configs[0]
         summary = _summary(search, trials, best, refits)
@@ -68,7 +69,7 @@ def _refit(search: Search, best: Trial, seed: int) -> TrainingConfig:
 
 def _log_loss(search: Search, config: TrainingConfig, watch: Watch) -> float:
     def look(epoch: Epoch) -> None:
-        watch(0, epoch)
+        watch(0, 1, epoch)
 
     try:
         return train(config, search.rows, look).log_loss

@@ -110,9 +110,9 @@ def retest(request: Request, leaders: int, seeds: int) -> Verdict:
     if not chosen:
         raise OtherStudy(f"study '{request.place.name}' has no trial that came to a result")
     settings = {**facts["settings"], **request.given}
-    digests, rows = encode(TrainingConfig.of(**settings))
+    table, rows = encode(TrainingConfig.of(**settings))
     tested = tuple(_leader(settings, trial, rows, seeds) for trial in chosen)
-    return Verdict(tested, digests.table == facts["table"])
+    return Verdict(tested, table.sha256 == facts["table"])
 
 
 def _leader(settings: Mapping[str, Any], trial: Trial, rows: Rows, seeds: int) -> Leader:

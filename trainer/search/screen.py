@@ -105,11 +105,11 @@ def refitting(seed: int) -> WatchEpoch:
     """Show a refit on stderr, where that is a terminal."""
     console = Console(stderr=True, highlight=False)
 
-    def watch(_: int, epoch: Epoch) -> None:
+    def watch(member: int, members: int, epoch: Epoch) -> None:
         if console.is_terminal and epoch.validation:
-            console.print(
-                f"refit {seed + 1}, epoch {epoch.number}, log-loss {epoch.validation.log_loss:.4f} ", end="\r"
-            )
+            which = f"member {member + 1} of {members}" if members > 1 else f"refit {seed + 1}"
+            log_loss = f"{epoch.validation.log_loss:.4f}"
+            console.print(f"{which}, epoch {epoch.number}, validation log-loss {log_loss} ", end="\r")
 
     return watch
 

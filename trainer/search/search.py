@@ -16,7 +16,7 @@ from trainer.search.plan import Plan, Sampler, Trials, usual_stage
 from trainer.search.space import Space
 from trainer.search.space_file import check_space, read_space
 from trainer.search.study import Study
-from trainer.search.trial import Digests, Rows, encode
+from trainer.search.trial import Rows, Table, encode
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Search:
     config: TrainingConfig
     plan: Plan
     trials: int
-    digests: Digests
+    table: Table
     rows: Rows
     study: Study
     claims: Claims
@@ -64,10 +64,10 @@ def open_search(request: Request) -> Iterator[Search]:
     trials = _trials(request, box)
     if request.place.address:
         server.check_address(request.place.address)
-    digests, rows = encode(config)
+    table, rows = encode(config)
     plan = Plan(box, config.seed, request.stage or usual_stage(trials), config.epochs, request.sampler)
     plan = replace(plan, first=_defaults(config, plan))
-    facts = _facts(config, plan, digests)
+    facts = _facts(config, plan, table)
     place = request.place
     if place.exists:
         with closing(place.open_study(box)) as study:
@@ -83,7 +83,7 @@ def open_search(request: Request) -> Iterator[Search]:
             _check_same(request, study.facts, facts)
             place.folder.mkdir(parents=True, exist_ok=True)
             plan = replace(plan, stage=study.facts["stage"])
-            yield Search(request, config, plan, trials, digests, rows, study, claims)
+            yield Search(request, config, plan, trials, table, rows, study, claims)
 
 
 def look_back(request: Request) -> tuple[Mapping[str, Any], Trials]:
@@ -129,10 +129,10 @@ def _defaults(config: TrainingConfig, plan: Plan) -> space.Values | None:
     return values if space.holds(plan.box, values) else None
 
 
-def _facts(config: TrainingConfig, plan: Plan, digests: Digests) -> dict[str, Any]:
+def _facts(config: TrainingConfig, plan: Plan, table: Table) -> dict[str, Any]:
     """What decides the outcome of every trial."""
     facts = {
-        "table": digests.table,
+        "table": table.sha256,
         "target": config.target,
         "settings": config.settings(),
         "space": {name: asdict(axis) for name, axis in sorted(plan.box.items())},

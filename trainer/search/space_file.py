@@ -14,7 +14,7 @@ from trainer.search.space import DEFAULT, Choice, Range, Scale, Space, Value, dr
 
 SCALES = ("uniform", "log", "one_minus_log")
 # What decides how long and on what a trial trains is the same for all trials.
-FIXED = ("hidden", "epochs", "patience", "seed", "compiled", "statistics", "members", "restart")
+FIXED = ("hidden", "epochs", "patience", "seed", "compiled", "statistics")
 NUMBERS = ("layers", "units")
 DRAWS = 300
 

@@ -11,6 +11,7 @@ import numpy as np
 from trainer import job
 from trainer.bag import member_on
 from trainer.config import TrainingConfig
+from trainer.data.encoder import Encoder
 from trainer.training.fit import Encoded, Epoch, History, Score, fit, freeze_for_validation, score
 
 PARTS = ("train", "validation")
@@ -18,25 +19,24 @@ ARRAYS = ("inputs", "labels", "weights")
 
 
 @dataclass(frozen=True)
-class Digests:
-    """What a table is known by: the digest of the file, and the shape that the network sees."""
+class Table:
+    """What a table is known by, and how many members a bag on it has."""
 
-    table: str
-    rows: int
-    inputs: int
-    classes: int
+    sha256: str
+    members: int
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The encoded rows that every trial of a study trains on."""
+    """The encoded rows that every trial of a study trains on, those of the first member where there is a bag."""
 
+    encoder: Encoder
     train: Encoded
     validation: Encoded
     classes: int
 
 
-def encode(config: TrainingConfig) -> tuple[Digests, Rows]:
+def encode(config: TrainingConfig) -> tuple[Table, Rows]:
     """Read, split and encode the table, once for all trials.
 
     :raises TrainerError: the table cannot be trained on.
@@ -45,8 +45,8 @@ def encode(config: TrainingConfig) -> tuple[Digests, Rows]:
     table, start = job.prepare(config)
     classes = len(table.examples.classes)
     (fold, *_) = start.split.folds
-    rows = Rows(start.encode(fold.train), start.encode(fold.validation), classes)
-    return Digests(table.sha256, len(table.examples), start.encoder.width, classes), rows
+    rows = Rows(start.encoder, start.encode(fold.train), start.encode(fold.validation), classes)
+    return Table(table.sha256, len(start.split.folds)), rows
 
 
 def share(rows: Rows, folder: Path) -> None:
@@ -57,10 +57,10 @@ def share(rows: Rows, folder: Path) -> None:
                 np.save(folder / f"{part}-{array}.npy", values)
 
 
-def shared(folder: Path, classes: int) -> Rows:
+def shared(folder: Path, encoder: Encoder, classes: int) -> Rows:
     """The rows that another process has written, mapped into memory: all processes read the same pages."""
     train, validation = (Encoded(*(_mapped(folder / f"{part}-{array}.npy") for array in ARRAYS)) for part in PARTS)
-    return Rows(train, validation, classes)
+    return Rows(encoder, train, validation, classes)
 
 
 def _mapped(path: Path) -> Any:
@@ -91,7 +91,7 @@ def train(config: TrainingConfig, rows: Rows, watch: Callable[[Epoch], None] = l
     :raises Diverged: the loss stopped being finite.
     :raises KeyboardInterrupt: somebody stopped it.
     """
-    member = member_on(config, rows.train, rows.validation, rows.classes)
+    member = member_on(config, rows.encoder, rows.train, rows.validation, rows.classes)
     # An overflow shows in the loss; among many trials there are some.
     with np.errstate(all="ignore"):
         history = fit(member.network, member.train, member.validation, config, member.rng, watch=watch)

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import TrainingConfig
+from trainer.data.encoder import Encoder
 from trainer.errors import Diverged, TrainerError
 from trainer.search import space
 from trainer.search.claims import FIRST_TRIAL, Claims
 from trainer.search.place import Place
 from trainer.search.plan import Ending, Plan, Trial, Trials
+from trainer.search.search import Search
 from trainer.search.space import Values
 from trainer.search.study import Study, suggest
 from trainer.search.trial import Rows, cost, shared, train
@@ -36,7 +38,14 @@ class Order:
     given: Mapping[str, Any]
     trials: int
     rows: Path
+    encoder: Encoder
     classes: int
+
+    @classmethod
+    def of(cls, search: Search, folder: Path) -> "Order":
+        """The order for a search whose rows lie in a folder."""
+        request, rows = search.request, search.rows
+        return cls(request.place, search.plan, request.given, search.trials, folder, rows.encoder, rows.classes)
 
     def config(self, values: Values) -> TrainingConfig:
         """The settings of a trial: what was given, and what was drawn."""
@@ -66,7 +75,7 @@ def run_trials(order: Order) -> None:
     :raises TrainerError: the study cannot be had.
     :raises OSError: the study cannot be written.
     """
-    rows = shared(order.rows, order.classes)
+    rows = shared(order.rows, order.encoder, order.classes)
     costs: dict[int, float] = {}
     with closing(order.place.open_study(order.plan.box)) as study, closing(order.place.open_claims()) as claims:
         while len(trials := _of_this_order(study.trials(), order)) < order.trials:
@@ -121,7 +130,7 @@ def _in_order_of_cost(order: Order, trials: Trials, rows: Rows, costs: dict[int,
     for index in waiting:
         if index not in costs:
             config = order.config(plan.values_of(index, trials))
-            costs[index] = cost(config, rows.train.inputs.shape[1], len(rows.train))
+            costs[index] = cost(config, rows.encoder.width, len(rows.train))
     # Trial 0 is what `fit` would do, and the measure of all others.
     return sorted(waiting, key=lambda index: (index > 0, -costs[index]))
 

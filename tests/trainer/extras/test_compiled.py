@@ -72,6 +72,20 @@ def test_one_step_agrees(activation: str, place: str, hidden: tuple[int, ...], w
     assert_agree(reference.network.values, fast.network.values)
 
 
+@pytest.mark.parametrize(
+    "front", [{"coded": 2, "codes": 3}, {"varied": (0, 2), "periodic": 0.2}, {"input_dropout": 0.2}], ids=str
+)
+def test_what_stands_before_the_first_product_learns_the_same(front: dict[str, Any]) -> None:
+    """Embeddings get their gradient from the compiled layers; dropout draws the same."""
+    inputs, labels, weights = batch(weighted=True)
+    inputs[:, -2:] = np.random.default_rng(0).integers(3, size=(ROWS, 2))
+    reference, fast = (step_of(Architecture(WIDTH, (7,), CLASSES, **front), compiled=which) for which in (False, True))
+    losses = [step.differentiate(inputs, labels, weights) for step in (reference, fast)]
+
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    assert_agree(reference.network.grads, fast.network.grads)
+
+
 @pytest.mark.parametrize("clip_norm", [None, 0.05])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_ten_steps_agree_with_every_optimizer(optimizer: str, clip_norm: float | None) -> None:

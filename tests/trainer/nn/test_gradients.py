@@ -10,6 +10,7 @@ from trainer.nn.activations import ACTIVATIONS
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.batches import BatchWeights
+from trainer.nn.embeddings import Periodic
 from trainer.nn.layers import Dropout, Layer, Linear
 from trainer.nn.loss import SoftmaxCrossEntropy
 from trainer.nn.network import Network
@@ -46,6 +47,7 @@ LAYERS: dict[str, Callable[[np.random.Generator], Layer]] = {
     "linear with bias": lambda rng: Linear(UNITS, 5, rng, bias=rng.normal(size=5)),
     "batch norm": lambda rng: BatchNorm(UNITS),
     "batch norm after": lambda rng: BatchNorm(UNITS, in_place=False),
+    "periodic": lambda rng: Periodic([0, 2], rng, deviation=0.3, frequencies=3, outputs=2),
     **{name: lambda rng, kind=kind: kind() for name, kind in ACTIVATIONS.items()},  # type: ignore[misc]
 }
 

@@ -31,7 +31,7 @@ def request_for(penguins: Path, tmp_path: Path) -> Callable[..., Request]:
         given: Mapping[str, object] = MappingProxyType({}),
         **changes: Any,
     ) -> Request:
-        usual = {"table": penguins, "target": "species", "name": "penguins", "epochs": 9, "hidden": (4,)}
+        usual = {"table": penguins, "target": "species", "name": "penguins", "epochs": 9, "hidden": (4,), "members": 1}
         return Request({**usual, **given}, Place("penguins", tmp_path / folder, address), trials, jobs, **changes)
 
     return make
@@ -52,7 +52,7 @@ def searched(opened: Callable[[Request], Search]) -> Callable[[Request], Search]
         search = opened(request)
         with request.place.folder_of_rows() as folder:
             share(search.rows, folder)
-            run_trials(Order(request.place, search.plan, request.given, search.trials, folder, search.rows.classes))
+            run_trials(Order.of(search, folder))
         return search
 
     return run

@@ -100,7 +100,19 @@ def test_a_killed_run_goes_on_with_what_was_changed(penguins: Path, tmp_path: Pa
 
 def test_left_alone_it_is_fit(penguins: Path, tmp_path: Path) -> None:
     """The same bytes."""
-    flags = [str(penguins), "--target", "species", "--name", "penguins", "--epochs", "12", "--hidden", "8"]
+    flags = [
+        str(penguins),
+        "--target",
+        "species",
+        "--name",
+        "penguins",
+        "--epochs",
+        "12",
+        "--members",
+        "1",
+        "--hidden",
+        "8",
+    ]
     for command in ("fit", "babysit"):
         assert main([command, *flags, "--repository", str(tmp_path / command)]) == 0
 

@@ -66,7 +66,7 @@ def test_workers_share_the_rows(request_for: Make, tmp_path: Path, opened: Open)
     """They map the same file, and nobody can write into it."""
     search = opened(request_for())
     share(search.rows, tmp_path)
-    rows = shared(tmp_path, search.rows.classes)
+    rows = shared(tmp_path, search.rows.encoder, search.rows.classes)
 
     assert isinstance(rows.train.inputs, np.memmap)
     assert not rows.train.inputs.flags.writeable

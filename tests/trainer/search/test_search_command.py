@@ -10,7 +10,7 @@ import pytest
 from models.repository import ModelRepository
 from trainer.command_line import main
 
-SMALL = ("--epochs", "9", "--hidden", "6", "--jobs", "2")
+SMALL = ("--epochs", "9", "--hidden", "6", "--members", "1", "--jobs", "2")
 
 
 def search(table: Path, store: Path, *flags: str, target: str = "species") -> int:
@@ -93,7 +93,7 @@ def test_the_best_is_trained_again_by_the_command_in_the_report(store: Path, tmp
     page = (store / ".searches/penguins/report.html").read_text()
     command = re.findall(r"<code>(.*?)</code>", page)[0].split()
     assert command[:4] == ["python", "-m", "trainer", "fit"]
-    assert main([*command[3:], "--epochs", "9", "--hidden", "6", "--repository", str(tmp_path)]) == 0
+    assert main([*command[3:], "--epochs", "9", "--hidden", "6", "--members", "1", "--repository", str(tmp_path)]) == 0
 
     card = ModelRepository(store).card("penguins", 1)
     again = ModelRepository(tmp_path).card("penguins", 1)
