@@ -29,8 +29,16 @@ def test_the_results_do_not_depend_on_the_number_of_workers(request_for: Make, o
     run_workers(together, lambda trials, total: None)
 
     assert outcomes(alone) == outcomes(together)
+    assert records(together) == list(range(20))
     assert len({trial.worker for trial in together.finished().values()}) > 1
     assert {trial.ending for trial in alone.finished().values()} >= {"epochs", "stopped"}
+
+
+def records(search: Search) -> list[int]:
+    """The trials in the order of their numbers, as often as the journal has them."""
+    lines = (search.request.place.folder / "study.journal").read_text().splitlines()
+    attributes = [json.loads(line).get("user_attrs", {}) for line in lines]
+    return sorted(one["index"] for one in attributes if "index" in one)
 
 
 def test_a_search_in_two_runs_is_a_search_in_one(request_for: Make, searched: Open) -> None:
@@ -114,6 +122,20 @@ def test_the_best_is_refitted_and_published_once(request_for: Make, tmp_path: Pa
     assert card.provenance.settings["learning_rate"] == best.values["learning_rate"]
     assert publish(search, repository, seeds=3) is None
     assert repository.versions("penguins") == [1]
+
+
+def test_where_fit_trains_a_bag_a_bag_is_published(request_for: Make, searched: Open, tmp_path: Path) -> None:
+    """Of the best settings; a trial is its first member, to the last bit."""
+    search = searched(request_for(trials=8, given={"members": 3}))
+    outcome = publish(search, ModelRepository(tmp_path / "store"), seeds=3)
+    best = ranked(list(search.finished().values()))[0]
+
+    assert outcome is not None
+    assert outcome.card.search is not None
+    assert outcome.card.search.refits == ()
+    first, *others = [member.history for member in outcome.bag.members]
+    assert len(others) == 2
+    assert [epoch.validation.log_loss for epoch in first.epochs if epoch.validation] == list(best.log_losses)
 
 
 def test_a_grid_is_tried_whole_where_it_is_asked_for(request_for: Make, tmp_path: Path, searched: Open) -> None:
@@ -207,11 +229,3 @@ def test_a_damaged_journal_is_refused(request_for: Make, opened: Open, searched:
     journal.write_bytes(whole[:300] + b"\x00garbage\n" + whole[300:])
     with pytest.raises(TrainerError, match=r"study\.journal is damaged; remove it"):
         opened(request)
-
-
-def test_records_are_lines_of_json(request_for: Make, searched: Open) -> None:
-    """One line a finished trial beside the founding."""
-    search = searched(request_for(trials=5))
-    lines = (search.request.place.folder / "study.journal").read_text().splitlines()
-
-    assert len([line for line in lines if "log_losses" in json.loads(line).get("user_attrs", {})]) == 5

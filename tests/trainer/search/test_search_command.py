@@ -1,8 +1,11 @@
 import csv
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from models.repository import ModelRepository
 from trainer.command_line import main
 
+ROOT = Path(__file__).parents[3]
 SMALL = ("--epochs", "9", "--hidden", "6", "--members", "1", "--jobs", "2")
 
 
@@ -175,3 +179,23 @@ def test_other_commands_do_without_the_extra() -> None:
     code = "import sys, trainer.command_line; print([name for name in ('optuna', 'psycopg') if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"
+
+
+def test_a_terminal_gets_a_progress_bar(penguins: Path, tmp_path: Path) -> None:
+    """With the stage, the best so far and the time that is left, instead of a line a trial."""
+    controller, terminal = pty.openpty()
+    arguments = ["search", str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path)]
+    command = [sys.executable, "-m", "trainer", *arguments, *SMALL, "--trials", "12", "--seeds", "0"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal, env=environment)
+    os.close(terminal)
+    shown = b""
+    with suppress(OSError):  # Linux's way to say that the terminal was closed.
+        while chunk := os.read(controller, 65536):
+            shown += chunk
+    os.close(controller)
+
+    assert process.wait() == 0
+    assert "━" in shown.decode()
+    assert re.search(r"12/12 .*stage 2 of 2  best 0\.\d{4} by trial \d+  0:00 left", shown.decode())
+    assert b"trial    " not in shown
