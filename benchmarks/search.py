@@ -125,9 +125,15 @@ def ours(data: Path, name: str, seconds: float) -> None:
             run_workers(search, lambda trials, total: None)
             outcome = publish(search, ModelRepository(Path(folder) / "store"), seeds=1)
             assert outcome
-            metrics = outcome.card.metrics
-            result = {part: metrics[part].log_loss for part in ("validation", "test")}
-            print(json.dumps({**result, "trials": len(search.finished())}))
+            assert outcome.card.search
+            # Of the best trial, one network, on the very rows that the other search chooses by; the test rows answer to
+            # what is published, calibrated and, on small tables, a bag.
+            result = {
+                "validation": outcome.card.search.validation_log_loss,
+                "test": outcome.card.metrics["test"].log_loss,
+                "trials": len(search.finished()),
+            }
+            print(json.dumps(result))
 
 
 def theirs(data: Path, name: str, seconds: float) -> None:
