@@ -70,7 +70,10 @@ class Calibration(_Part):
 
 
 class Provenance(_Part):
-    """Where the model came from: enough to train it again, byte for byte."""
+    """Where the model came from: enough to train it again, byte for byte.
+
+    `table_schema` says how each column of the table was read, in the words of a schema file.
+    """
 
     created: datetime
     evenkeel: str
@@ -78,7 +81,10 @@ class Provenance(_Part):
     libraries: dict[str, str]
     table: str
     table_sha256: str
+    test_table: str | None = None
+    test_table_sha256: str | None = None
     target: str
+    table_schema: dict[str, Any] = {}
     rows_without_target: int
     settings: dict[str, Any]
     # Of a run whose settings were changed while it ran: from which epoch on, which ones.

@@ -9,6 +9,8 @@ USAGE = 64
 DATA = 65
 IO = 74
 
+LONGEST_SENTENCE = 1000
+
 
 class CommandLine(argparse.ArgumentParser):
     """An argument parser that leaves with exit code 64 (EX_USAGE) and says what would have been right."""
@@ -32,12 +34,18 @@ def run(
     try:
         command()
     except tuple(exit_codes) as error:
-        print(f"{program}: {_sentence(error)}", file=sys.stderr)
+        print(f"{program}: {printable(_sentence(error), LONGEST_SENTENCE)}", file=sys.stderr)
         return next(code for kind, code in exit_codes.items() if isinstance(error, kind))
     except KeyboardInterrupt:
         print(f"{program}: {interrupted}", file=sys.stderr)
         return 130
     return 0
+
+
+def printable(text: str, longest: int) -> str:
+    """Text that no terminal takes for a command: control characters spelled out, cut where it grows too long."""
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
 def _sentence(error: BaseException) -> str:

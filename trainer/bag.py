@@ -23,7 +23,7 @@ from trainer.training.weighting import as_counts, class_shares, weigh
 Watch = Callable[[int, int, Epoch], None]
 
 # A small table is learned in a moment, and gains most from a bag.
-MOST_MEMBERS, ROWS_TOGETHER = 5, 100_000
+MOST_MEMBERS, ROWS_TOGETHER = 5, 200_000
 
 
 class Fit(Protocol):
@@ -47,7 +47,7 @@ def unwatched(member: int, members: int, epoch: Epoch) -> None:
 
 
 def members_for(rows: int) -> int:
-    """How many networks a bag has where nobody says: five, or as many as read 100 000 rows together."""
+    """How many networks a bag has where nobody says: five, or as many as read 200 000 rows together."""
     return min(MOST_MEMBERS, max(1, ROWS_TOGETHER // rows))
 
 
@@ -171,5 +171,5 @@ def _train_member(
 
     parts = (member.network, member.train, member.validation)
     history = train(*parts, config, member.rng, watch=look, checkpoint=checkpoint)
-    frozen = freeze(*parts, statistics=config.statistics, batch_size=config.batch_size)
+    frozen = freeze(*parts, statistics=config.statistics, batch_size=config.batch_of(len(member.train)))
     return Trained(member.network, history, frozen, member.validation)

@@ -10,6 +10,9 @@ from trainer.data.rows import Rows
 from trainer.nn.loss import softmax
 from trainer.nn.network import Network
 
+# Inputs are much wider than rows; a few at a time are enough.
+ROWS_AT_ONCE = 16384
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -25,7 +28,10 @@ class Classifier:
 
     def predict(self, rows: Rows) -> Array:
         """Class probabilities of raw rows, shape (n, classes)."""
-        return self.predict_encoded(self.encoder.encode(rows))
+        places = np.arange(len(rows))
+        blocks = (places[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE))
+        answers = [self.predict_encoded(self.encoder.encode(rows.take(block))) for block in blocks]
+        return np.concatenate(answers) if answers else np.empty((0, len(self.classes)), np.float32)
 
     def predict_encoded(self, inputs: Array) -> Array:
         """Class probabilities of encoded rows (n, width), shape (n, classes)."""

@@ -2,12 +2,16 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from models.terminal import CommandLine, run
 from trainer import job, progress
 from trainer.config import TrainingConfig
+from trainer.data.inspection import with_findings
+from trainer.data.schema import to_toml, write_schema
+from trainer.data.table import read_table
 from trainer.errors import EXIT_CODES
-from trainer.flags import add_name_and_repository, add_table_and_settings, given_settings, repository_of
+from trainer.flags import add_name_and_repository, add_table, add_table_and_settings, given_settings, repository_of
 from trainer.search.commands import add_babysit, add_search
 
 
@@ -24,18 +28,30 @@ def _parser() -> CommandLine:
     fit = commands.add_parser(
         "fit",
         help="train on a table and publish the model",
-        epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 70 defect of the "
-        "trainer, 74 cannot read or write, 130 interrupted before the first epoch was over.",
+        epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, "
+        "70 defect of the trainer, 74 cannot write, 75 the table was changing, 130 interrupted before the first epoch "
+        "was over.",
     )
     fit.set_defaults(command=_fit)
     add_name_and_repository(fit)
     fit.add_argument("--once", action="store_true", help="do nothing if a model of this name is published already")
     fit.add_argument("--resume", action="store_true", help="take up the same run where it was killed, to the same end")
     add_table_and_settings(fit)
+    inspect = commands.add_parser(
+        "inspect",
+        help="show how a table is read, and write it down as a schema to edit",
+        epilog="Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, 74 cannot write, 75 the table was changing.",
+    )
+    inspect.set_defaults(command=_inspect)
+    inspect.add_argument(
+        "--output", type=Path, metavar="FILE", help="the schema (default: TABLE.schema.toml in this folder)"
+    )
+    inspect.add_argument("--force", action="store_true", help="write over a schema that is there")
+    add_table(inspect)
     lr_find = commands.add_parser(
         "lr-find",
         help="suggest a learning rate: a short run in which it climbs from 1e-6 to 10",
-        epilog="Nothing is published. Exit codes: 0 done, 64 usage, 65 unfit table, 74 cannot read.",
+        epilog="Nothing is published. Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table.",
     )
     lr_find.set_defaults(command=_lr_find)
     add_table_and_settings(lr_find)
@@ -54,6 +70,16 @@ def _fit(options: argparse.Namespace) -> None:
     with progress.watching(config.epochs) as watch:
         outcome = job.run(config, repository, watch, resume=options.resume)
     progress.show(outcome, repository)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    path = Path(options.table)
+    table = read_table(path, options.target)
+    schema = with_findings(table.schema, table.examples)
+    progress.show_schema(path.name, table, schema)
+    output = options.output or Path(f"{path.name.split('.')[0]}.schema.toml")
+    write_schema(output, to_toml(schema, path.name), force=options.force)
+    print(f"Written to {output}; change what is wrong in it, and train with --schema {output}")
 
 
 def _lr_find(options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from trainer.data.division import By
 from trainer.data.scaling import Kind
 from trainer.hyperparameters import Hyperparameters
 
@@ -17,6 +18,12 @@ class TrainingConfig(Hyperparameters):
     name: str
     drop: tuple[str, ...] = ()
     weight: str | None = None
+    table_schema: Path | None = None
+    test_table: Path | None = None
+    split_by: str | None = None
+    group: str | None = None
+    time: str | None = None
+    keep: tuple[str, ...] = ()
     scaling: Kind = Field(
         "robust",
         description="of numbers: by median and quartiles with a smooth clip, by mean and deviation, or by rank",
@@ -34,11 +41,33 @@ class TrainingConfig(Hyperparameters):
     test: float = Field(0.2, gt=0, lt=1, description="share of the rows that is looked at once, at the end")
 
     @model_validator(mode="after")
+    def _splits_in_one_way(self) -> Self:
+        ways = {"--split-by": self.split_by, "--group": self.group, "--time": self.time}
+        given = [flag for flag, column in ways.items() if column is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are two ways to split one table; choose one")
+        for column in self.keep:
+            if column not in (self.group, self.time):
+                raise ValueError(f"--keep {column}: only the column of --group or --time is no feature by itself")
+        for share in ("validation", "test"):
+            if self.split_by is not None and share in self.model_fields_set:
+                raise ValueError(f"--{share} is a share, and --split-by names the rows themselves; choose one")
+        if self.test_table is not None and "test" in self.model_fields_set:
+            raise ValueError("--test is a share of the table, and --test-table has rows of its own; choose one")
+        return self
+
+    @model_validator(mode="after")
     def _leaves_rows_to_train_on(self) -> Self:
-        if self.validation + self.test >= 1:
+        if self.validation + (0 if self.test_table else self.test) >= 1:
             raise ValueError("--validation and --test must leave rows to train on: their sum must be below 1")
         return self
 
+    @property
+    def divide(self) -> tuple[By, str] | None:
+        """The column that divides the table, and how."""
+        ways: tuple[tuple[By, str | None], ...] = (("part", self.split_by), ("group", self.group), ("time", self.time))
+        return next(((by, column) for by, column in ways if column is not None), None)
+
     def settings(self) -> dict[str, object]:
-        """What decides the outcome besides the table and its target."""
-        return self.model_dump(mode="json", exclude={"table", "name", "target"})
+        """What decides the outcome besides the table, its target and how it was read."""
+        return self.model_dump(mode="json", exclude={"table", "name", "target", "table_schema", "test_table"})

@@ -82,7 +82,10 @@ def _provenance(config: TrainingConfig, table: Table) -> Provenance:
         libraries=libraries(),
         table=config.table.name,
         table_sha256=table.sha256,
+        test_table=config.test_table.name if config.test_table else None,
+        test_table_sha256=table.test_sha256,
         target=config.target,
+        table_schema=table.schema.decisions(),
         rows_without_target=table.rows_without_target,
         settings=config.settings(),
     )

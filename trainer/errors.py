@@ -2,6 +2,9 @@
 
 TrainerError
 ├── InvalidTable        the table cannot be trained on
+├── InvalidSchema       the schema file breaks a rule, or does not fit the table
+├── Unreadable          the table or the schema is not there or cannot be read
+├── TableChanged        the table was written to while it was read
 ├── InvalidSetting      a setting is outside its range
 ├── Diverged            the loss stopped being finite
 ├── DamagedCheckpoint   a checkpoint cannot be read
@@ -26,6 +29,18 @@ class TrainerError(Exception):
 
 class InvalidTable(TrainerError):
     """The table cannot be trained on."""
+
+
+class InvalidSchema(TrainerError):
+    """The schema file breaks a rule of schemas, or does not fit the table."""
+
+
+class Unreadable(TrainerError):
+    """A file that a job is told to read is not there or cannot be read."""
+
+
+class TableChanged(TrainerError):
+    """The table was written to while it was read."""
 
 
 class InvalidSetting(TrainerError, ValueError):
@@ -76,12 +91,17 @@ class ExportMismatch(TrainerError):
     """The exported graph and the network disagree by more than the tolerance."""
 
 
+NO_INPUT = 66
 SOFTWARE = 70
+TRY_AGAIN = 75
 
 EXIT_CODES: dict[type[Exception], int] = {
     InvalidSetting: USAGE,
     InvalidName: USAGE,
     InvalidTable: DATA,
+    InvalidSchema: DATA,
+    Unreadable: NO_INPUT,
+    TableChanged: TRY_AGAIN,
     Diverged: DATA,
     DamagedCheckpoint: DATA,
     InvalidSpace: USAGE,

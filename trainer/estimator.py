@@ -151,7 +151,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
                 train,
                 held_out or train,
                 statistics=settings.statistics,
-                batch_size=settings.batch_size,
+                batch_size=settings.batch_of(len(train)),
             )
         self.n_iter_ = len(self.history_.epochs)
         if held_out and self.frozen_.disagreement:
@@ -184,7 +184,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
             self._rng = self._build(settings, train, seed)
             self.n_iter_ = 0
         step = step_of(self.network_, self._optimizer, settings)
-        mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_size)
+        mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_of(len(train)))
         self.n_iter_ += 1
         with one_thread():
             mean_loss = train_one_epoch(step, mini_batches, lambda _: settings.learning_rate, self._rng)

@@ -9,12 +9,29 @@ from models.repository import ModelRepository
 from trainer.config import TrainingConfig
 
 
-def add_table_and_settings(command: argparse.ArgumentParser) -> None:
-    """Add the table, its target, and a flag for every setting that has an explanation."""
+def add_table(command: argparse.ArgumentParser) -> None:
+    """Add the table and its target."""
     command.add_argument("table", help="a CSV file with a header line, in UTF-8, plain or gzipped; or a Parquet file")
     command.add_argument("--target", required=True, metavar="COLUMN", help="the column that holds the class")
+
+
+def add_table_and_settings(command: argparse.ArgumentParser) -> None:
+    """Add the table, how it is read and split, and a flag for every setting that has an explanation."""
+    add_table(command)
+    command.add_argument(
+        "--schema", dest="table_schema", metavar="FILE", help="how each column is read, as inspect wrote it"
+    )
     command.add_argument("--drop", action="append", metavar="COLUMN", help="leave a column out; may be repeated")
     command.add_argument("--weight", metavar="COLUMN", help="the column that says how many times each row counts")
+    command.add_argument(
+        "--split-by", metavar="COLUMN", help="the column that names each row's part: train, validation or test"
+    )
+    command.add_argument("--group", metavar="COLUMN", help="the column whose equal values stay in one part")
+    command.add_argument("--time", metavar="COLUMN", help="the column by whose order the newest rows are the test")
+    command.add_argument(
+        "--keep", action="append", metavar="COLUMN", help="the column of --group or --time is a feature too"
+    )
+    command.add_argument("--test-table", metavar="FILE", help="a table of its own for the test, with the same columns")
     for setting, field in TrainingConfig.model_fields.items():
         if field.description:
             default = ",".join(map(str, field.default)) if setting == "hidden" else field.default

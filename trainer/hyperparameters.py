@@ -1,5 +1,6 @@
 """The hyperparameters: what decides how a network looks and learns, each with its range and its explanation."""
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +14,9 @@ Activation = Literal["relu", "leaky_relu", "elu", "selu", "silu", "sigmoid", "ta
 Optimizer = Literal["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine", "coslog4"]
 Statistics = Literal["running", "population", "auto"]
+
+# Batches are powers of two: 32 to 256.
+SMALLEST_BATCH, LARGEST_BATCH, STEPS_AN_EPOCH = 5, 8, 300
 
 
 class Hyperparameters(BaseModel):
@@ -39,7 +43,9 @@ class Hyperparameters(BaseModel):
     weight_decay: float = Field(0.02, ge=0, lt=1, description="pull of W, and of W alone, towards zero")
     schedule: Schedule = Field("cosine", description="course of the learning rate from the first step to the last")
     warm_up: float = Field(0.1, ge=0, lt=1, description="share of all steps in which the learning rate climbs")
-    batch_size: int = Field(32, ge=1, description="rows of one training step")
+    batch_size: int | None = Field(
+        None, ge=1, description="rows of one training step; 32, and up to 256 on large tables"
+    )
     epochs: int = Field(100, ge=1, description="passes over the training rows, at most")
     patience: int = Field(20, ge=1, description="epochs without a lower validation log-loss before stopping")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target that all classes have alike")
@@ -87,6 +93,13 @@ class Hyperparameters(BaseModel):
                 raise InvalidSetting(rule) from None
             flag = f"--{str(first['loc'][0]).replace('_', '-')}"
             raise InvalidSetting(f"{flag} {rule}, not {str(first['input'])[:64]!r}") from None
+
+    def batch_of(self, rows: int) -> int:
+        """The rows of one step in a table of so many: where nobody says, a power of two near a 300th of them."""
+        if self.batch_size:
+            return self.batch_size
+        fitting = round(math.log2(rows / STEPS_AN_EPOCH))
+        return 1 << min(max(fitting, SMALLEST_BATCH), LARGEST_BATCH)
 
     def architecture(
         self, inputs: int, classes: int, *, coded: int = 0, codes: int = 0, varied: tuple[int, ...] = ()

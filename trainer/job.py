@@ -12,6 +12,7 @@ from trainer.bag import Bag, Fit, Start, Watch, build_member, generator, members
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
+from trainer.data.schema import Schema
 from trainer.data.split import Fold, Indices, split
 from trainer.data.table import Table, read_table
 from trainer.describe import Scores, describe, libraries, mirror
@@ -30,6 +31,7 @@ class Outcome:
 
     card: ModelCard
     version: int
+    schema: Schema
     bag: Bag
     calibration: Calibration
     difference: float
@@ -45,8 +47,19 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
     :raises TrainerError: the table cannot be trained on.
     :raises OSError: the table cannot be read.
     """
-    table = read_table(config.table, config.target, config.drop, config.weight)
-    return table, _start(config, table.examples, config.test)
+    table = read_table(
+        config.table,
+        config.target,
+        config.drop,
+        config.weight,
+        config.table_schema,
+        divide=config.divide,
+        keep=config.keep,
+        test=config.test_table,
+    )
+    members = config.members or members_for(len(table.examples))
+    chosen = table.split(config.validation, config.test, generator(config.seed, 0), members)
+    return table, Start.on(config, table.examples, chosen)
 
 
 def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
@@ -54,7 +67,9 @@ def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
 
     :raises TrainerError: the examples cannot be trained on.
     """
-    return train_bag(config, _start(config, examples, test=0.0)).classifier
+    members = config.members or members_for(len(examples))
+    chosen = split(examples, config.validation, 0.0, generator(config.seed, 0), members)
+    return train_bag(config, Start.on(config, examples, chosen)).classifier
 
 
 def suggest_learning_rate(config: TrainingConfig) -> RangeTest:
@@ -93,7 +108,7 @@ def run(
     ]
     try:
         bag = train_bag(config, start, watch, checkpoints.__getitem__, train)
-        calibration = hold_against(bag.classifier, start.encode(start.split.test))
+        calibration = hold_against(bag.classifier, table.examples.take(start.split.test))
         card = annotate(describe(config, table, start, bag, calibration, _scores(start, bag)))
         model = to_onnx(bag.classifier, mirror(card))
         difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1))
@@ -104,35 +119,31 @@ def run(
         _remove(checkpoints)
         raise
     _remove(checkpoints)
-    return Outcome(card, version, bag, calibration, difference)
-
-
-def _start(config: TrainingConfig, examples: Examples, test: float) -> Start:
-    members = config.members or members_for(round(len(examples) * (1 - test)))
-    chosen = split(examples, config.validation, test, generator(config.seed, 0), members)
-    return Start.on(config, examples, chosen)
+    return Outcome(card, version, table.schema, bag, calibration, difference)
 
 
 def _scores(start: Start, bag: Bag) -> Scores:
     """The mean of the members' own scores on what each learned from and on what chose its epoch; on the test rows the
     score of their common answer. Rows count as the table says, and class weights do not.
     """
-    test = start.encode(start.split.test)
     return Scores(
         _members_score(start, bag, lambda fold: fold.train),
         _members_score(start, bag, lambda fold: fold.validation),
-        score_of(bag.classifier.predict_encoded(test.inputs), test),
+        _score(bag.classifier, start.examples.take(start.split.test)),
     )
 
 
 def _members_score(start: Start, bag: Bag, part: Callable[[Fold], Indices]) -> Score:
     scores = []
     for member, fold in zip(bag.members, start.split.folds, strict=False):  # Ctrl-C leaves fewer members than folds.
-        encoded = start.encode(part(fold))
         alone = replace(bag.classifier, networks=(member.network,))
-        scores.append(score_of(alone.predict_encoded(encoded.inputs), encoded))
+        scores.append(_score(alone, start.examples.take(part(fold))))
     rows, log_loss, accuracy = np.mean([(score.rows, score.log_loss, score.accuracy) for score in scores], axis=0)
     return Score(round(rows), float(log_loss), float(accuracy))
+
+
+def _score(classifier: Classifier, part: Examples) -> Score:
+    return score_of(classifier.predict(part.rows), part.labels, part.weights)
 
 
 def _remove(checkpoints: list[FileCheckpoint]) -> None:
@@ -146,6 +157,8 @@ def _identity(config: TrainingConfig, table: Table) -> dict[str, object]:
         "settings": config.settings(),
         "target": config.target,
         "table": table.sha256,
+        "test_table": table.test_sha256,
+        "schema": table.schema.decisions(),
         "libraries": libraries(),
         "evenkeel": __version__,
     }

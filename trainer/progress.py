@@ -2,9 +2,11 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 
+import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.padding import Padding
@@ -15,13 +17,21 @@ from uniplot import plot_to_string
 
 from models.card import Calibration
 from models.repository import DEFAULT_ROOT, ModelRepository
+from models.terminal import printable
 from trainer.bag import Watch
+from trainer.data.schema import Found, Schema
+from trainer.data.table import Table as TrainingTable
 from trainer.job import Outcome
 from trainer.training import calibration
 from trainer.training.fit import Epoch, History
 from trainer.training.range_test import RangeTest
 
 CURVE_MARGIN = 14
+# So many of a list are shown, and how many more there are.
+SHOWN = 5
+WIDE = 60
+# What a person who trains need not be told again.
+UNTOLD = ("nearly constant",)
 
 
 @contextmanager
@@ -148,6 +158,8 @@ def show(outcome: Outcome, repository: ModelRepository) -> None:
         scores.add_column(heading, justify="right" if heading else "left")
     for part, metrics in card.metrics.items():
         scores.add_row(part, str(metrics.rows), f"{metrics.log_loss:.4f}", f"{metrics.accuracy:.4f}")
+    for sentence in _notes(outcome.schema, UNTOLD):
+        print(f"trainer: note: {sentence}", file=sys.stderr)
     sentences = (
         *(member.frozen.disagreement for member in members),
         calibration.warning(outcome.calibration.temperature),
@@ -158,6 +170,70 @@ def show(outcome: Outcome, repository: ModelRepository) -> None:
     console.print(f"[bold]{card.name}[/bold], version {outcome.version}, trained on {card.provenance.table}\n")
     console.print(*(Padding(part, (0, 0, 1, 2), expand=False) for part in (facts, scores)))
     console.print(f"Published in {where}\nServe it with: {_serving_command(repository)}", markup=False)
+
+
+def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:
+    """Print on stdout how a table is read, column by column, and what is remarkable about it."""
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+    examples = table.examples
+    counts = np.bincount(examples.labels, minlength=len(examples.classes))
+    classes = [f"{examples.classes[label]} {counts[label]}" for label in np.argsort(-counts, kind="stable")]
+    left_out = f"; {table.rows_without_target} more have no target" if table.rows_without_target else ""
+    console.print(f"{_brief_name(name)}: {len(examples)} rows{left_out}", markup=False)
+    console.print(f"{_brief_name(schema.target)}, the target: {_some(classes, SHOWN)}\n", markup=False)
+    columns = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("column", "kind", "different", "missing", "values"):
+        number = heading in ("different", "missing")
+        columns.add_column(heading, justify="right" if number else "left", no_wrap=heading != "values")
+    for cells in _column_lines(schema):
+        columns.add_row(*map(Text, cells))
+    console.print(Padding(columns, (0, 0, 1, 2), expand=False))
+    for sentence in _notes(schema):
+        console.print(f"  {sentence}", markup=False)
+
+
+def _column_lines(schema: Schema) -> Iterator[tuple[str, ...]]:
+    """A line a column; in a wide table, a line for all columns of a kind that follow each other."""
+    if len(schema.columns) <= WIDE:
+        for name, column in schema.columns.items():
+            yield (_brief_name(name), column.kind, *_column_cells(column.found))
+        return
+    for kind, run in groupby(schema.columns, key=lambda name: schema.columns[name].kind):
+        names = list(run)
+        if len(names) == 1:
+            yield (_brief_name(names[0]), kind, *_column_cells(schema.columns[names[0]].found))
+        else:
+            yield (f"{_brief_name(names[0])} … {_brief_name(names[-1])}, {len(names)} columns", kind)
+
+
+def _column_cells(found: Found | None) -> tuple[str, ...]:
+    if found is None:
+        return ()
+    values = ""
+    if found.categories is not None:
+        values = _some([_brief_name(text) for text in found.categories], SHOWN)
+    elif found.minimum is not None:
+        values = f"{found.minimum:.7g} to {found.maximum:.7g}"
+    return str(found.different), str(found.missing), values
+
+
+def _brief_name(name: str) -> str:
+    return printable(name, 40)
+
+
+def _some(words: Sequence[str], most: int) -> str:
+    shown = ", ".join(words[:most])
+    return f"{shown} and {len(words) - most} more" if len(words) > most else shown
+
+
+def _notes(schema: Schema, without: Container[str] = ()) -> Iterator[str]:
+    """A sentence a rule, with the columns that it was found in."""
+    for rule, columns in schema.notes().items():
+        if rule in without:
+            continue
+        names = [_brief_name(name) for name in columns]
+        particulars = printable(next(iter(columns.values())), 80) if len(columns) == 1 else ""
+        yield f"{rule}: {_some(names, SHOWN)}" + (f" ({particulars})" if particulars else "")
 
 
 def _serving_command(repository: ModelRepository) -> str:

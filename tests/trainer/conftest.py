@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.repository import ModelRepository
+from tests.trainer.tables import PLAIN, fit
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.data.table import read_table
@@ -34,3 +35,12 @@ def table(tmp_path: Path) -> Callable[[str | bytes], Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that holds the model of the plain table, by the name of `plain`."""
+    folder = tmp_path_factory.mktemp("plain")
+    (folder / "plain.csv").write_text(PLAIN)
+    assert fit(folder / "plain.csv", folder / "store", name="plain") == 0
+    return folder / "store"

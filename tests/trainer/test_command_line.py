@@ -122,12 +122,12 @@ def test_an_unfit_table_publishes_nothing(
     assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
 
 
-def test_what_cannot_be_read_or_written_leaves_with_74(
+def test_what_cannot_be_read_leaves_with_66_and_what_cannot_be_written_with_74(
     penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A missing table, a folder for a table, a repository that is a file."""
-    assert fit(tmp_path / "none.csv", tmp_path / "store") == 74
-    assert fit(tmp_path, tmp_path / "store") == 74
+    """A missing table, a folder for a table; a repository that is a file."""
+    assert fit(tmp_path / "none.csv", tmp_path / "store") == 66
+    assert fit(tmp_path, tmp_path / "store") == 66
     (tmp_path / "file").touch()
     assert fit(penguins, tmp_path / "file", "--epochs", "1") == 74
 
@@ -219,9 +219,9 @@ def test_a_weight_column_weighs_and_is_no_feature(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("cells", "sentence"),
     [
-        (["1", "-2"], "row 2 of the rows with a target, column 'times': a weight must be 0 or more, not -2.0"),
+        (["1", "-2"], "line 3, column 'times': a weight must be 0 or more, not -2.0"),
         (["1", ""], "a weight must be 0 or more, not missing"),
-        (["1", "often"], "the weights in column 'times' must be numbers"),
+        (["1", "often"], "line 3, column 'times': 'often' is no number"),
         (["0", "0"], "every weight in column 'times' is 0; at least one row must count"),
     ],
 )
@@ -230,7 +230,9 @@ def test_unfit_weights_are_refused(
 ) -> None:
     """The sentence names the row and the rule."""
     table = tmp_path / "table.csv"
-    table.write_text("\n".join(["x,species,times", *(f"{number},ab,{cell}" for number, cell in enumerate(cells))]))
+    table.write_text(
+        "\n".join(["x,species,times", *(f"{number},{'ab'[number]},{cell}" for number, cell in enumerate(cells))])
+    )
 
     assert fit(table, tmp_path / "store", "--weight", "times") == 65
     assert sentence in capsys.readouterr().err

@@ -130,9 +130,12 @@ def test_booleans_stay_the_texts_they_are(table: Write) -> None:
         (b"y\na\nb\n", "no feature column"),
         ("x,y\né,a\n".encode("latin-1"), r"not UTF-8 \(byte 4 is 0xe9\)"),
         ("x,y\n1,a\n".encode("utf-16"), "not UTF-8"),
-        (b"x,y\n1,a\n1e39,b\n", "row 2 of data, column 'x': 1e[+]39 does not fit in a 32-bit float"),
-        (b"x,y\n1,a\n-inf,b\n", "row 2 of data, column 'x': -inf does not fit"),
-        (b"x,y\n" + b"".join(b"id%d,%d\n" % (n, n % 2) for n in range(300)), "identifier or free text.*--drop 'x'"),
+        (b"x,y\n1,a\n1e39,b\n", "line 3, column 'x': 1e[+]39 does not fit in a 32-bit float"),
+        (b"x,y\n1,a\n-inf,b\n", "line 3, column 'x': -inf does not fit"),
+        (
+            b"x,y\n" + b"".join(b"id%d,%d\n" % (n, n % 2) for n in range(300)),
+            "no feature column beside the target; ignored: x",
+        ),
     ],
 )
 def test_an_unfit_table_is_refused_with_its_reason(table: Write, content: bytes, sentence: str) -> None:

@@ -4,15 +4,16 @@ The encoder is a handful of constants fitted on the training rows. It is applied
 nodes of the exported graph while serving; `trainer.export.graph` writes the same arithmetic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
+import numpy.typing as npt
 
 from models.features import CategoricalFeature, Feature, NumericFeature
 from trainer.arrays import Array, shortest_decimal
-from trainer.data.rows import Rows
+from trainer.data.rows import RARE, Rows
 from trainer.data.scaling import Kind, Scaling, fit_scaling
 
 # A column with a value that is so common, and so many different ones, is a mixture: zero or an amount, 40 hours or not.
@@ -111,23 +112,28 @@ def _codes_of(vocabulary: Sequence[str], known: Sequence[str], start: int) -> Ar
 
 def fit_encoder(rows: Rows, *, scaling: Kind = "robust", atoms: bool = True, one_hot: int = MOST_ONE_HOT) -> Encoder:
     """Fit the constants on training rows."""
-    columns = [values[~np.isnan(values)].astype(np.float64) for values in rows.numeric.T]
-    median = np.array([np.median(values) if len(values) else 0.0 for values in columns], np.float32)
+    median = np.array([np.median(values) if len(values) else 0.0 for values in _present(rows)], np.float32)
     return Encoder(
         median,
-        fit_scaling(scaling, columns),
-        tuple(np.flatnonzero(np.isnan(rows.numeric).any(axis=0)).tolist()),
-        _atoms(np.where(np.isnan(rows.numeric), median, rows.numeric)) if atoms else (),
+        fit_scaling(scaling, _present(rows)),
+        tuple(column for column, values in enumerate(rows.numeric.T) if np.isnan(values).any()),
+        _atoms(rows, median) if atoms else (),
         _frequent_texts(rows),
         one_hot,
-        tuple(column for column, values in enumerate(columns) if len(np.unique(values)) > 2),
+        tuple(column for column, values in enumerate(_present(rows)) if len(np.unique(values)) > 2),
     )
 
 
-def _atoms(numbers: Array) -> tuple[tuple[int, Array], ...]:
+def _present(rows: Rows) -> Iterator[npt.NDArray[np.float64]]:
+    """The numbers of each column that are not missing, a column at a time."""
+    return (values[~np.isnan(values)].astype(np.float64) for values in rows.numeric.T)
+
+
+def _atoms(rows: Rows, median: Array) -> tuple[tuple[int, Array], ...]:
     """By column, the values that get an input of their own."""
     found = []
-    for column, values in enumerate(numbers.T):
+    for column, (numbers, middle) in enumerate(zip(rows.numeric.T, median, strict=True)):
+        values = np.where(np.isnan(numbers), middle, numbers)
         distinct, counts = np.unique(values, return_counts=True)
         many = FEWEST_VALUES <= len(distinct) <= min(MOST_VALUES, len(values) / 20)
         if many and counts.max() >= COMMON * len(values):
@@ -140,10 +146,11 @@ def _frequent_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
     fewest = FEWEST_ROWS if len(rows) > FEW_EXAMPLES else 1
     known = []
     for vocabulary, codes in zip(rows.vocabularies, rows.codes.T, strict=True):
-        counts = np.bincount(codes, minlength=len(vocabulary))
+        counts = dict(zip(vocabulary, np.bincount(codes, minlength=len(vocabulary)).tolist(), strict=True))
+        counts.pop(RARE, None)
         # Where every text is rare, the commonest are kept all the same: a column must not vanish.
-        enough = min(fewest, counts.max())
-        known.append(tuple(text for text, count in zip(vocabulary, counts, strict=True) if count >= enough))
+        enough = min(fewest, max(counts.values(), default=0))
+        known.append(tuple(text for text, count in counts.items() if count >= enough))
     return tuple(known)
 
 
@@ -167,6 +174,6 @@ def describe_features(rows: Rows) -> tuple[Feature, ...]:
             low, high = map(shortest_decimal, ends)
             features.append(NumericFeature(name=column.name, nullable=column.nullable, minimum=low, maximum=high))
         else:
-            known = tuple(text for text in next(texts) if text)
+            known = tuple(text for text in next(texts) if text not in ("", RARE))
             features.append(CategoricalFeature(name=column.name, nullable=column.nullable, categories=known))
     return tuple(features)

@@ -9,6 +9,11 @@ import numpy.typing as npt
 from models.features import Record
 from trainer.arrays import Array, Codes, Labels, shortest_decimal
 
+# A column's vocabulary holds its commonest texts, so many; the others share the entry RARE, which is no real text: it
+# begins with a character that Unicode keeps out of every text. The network treats it as a text it has never seen.
+LARGEST_VOCABULARY = 1000
+RARE = "\ufdd0rare"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -21,7 +26,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Rows:
-    """Raw rows: `numeric` (n, p) with NaN where missing, `codes` (n, q) into `vocabularies`, whose "" means missing."""
+    """Raw rows: `numeric` (n, p) with NaN where missing, and `codes` (n, q) into `vocabularies`.
+
+    In a vocabulary "" means missing, and RARE any text that is not among the commonest.
+    """
 
     columns: tuple[Column, ...]
     numeric: Array
@@ -33,6 +41,10 @@ class Rows:
 
     def take(self, indices: npt.NDArray[np.int64]) -> "Rows":
         return Rows(self.columns, self.numeric[indices], self.codes[indices], self.vocabularies)
+
+    def first(self, count: int) -> "Rows":
+        """The first rows, without a copy."""
+        return Rows(self.columns, self.numeric[:count], self.codes[:count], self.vocabularies)
 
     def with_gaps(self) -> "Rows":
         """The same rows with everything missing that may be missing."""
@@ -77,9 +89,38 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> "Examples":
+        """The first examples, without a copy."""
+        weights = None if self.weights is None else self.weights[:count]
+        return Examples(self.rows.first(count), self.labels[:count], self.classes, weights)
+
     def take(self, indices: npt.NDArray[np.int64]) -> "Examples":
         weights = None if self.weights is None else self.weights[indices]
         return Examples(self.rows.take(indices), self.labels[indices], self.classes, weights)
+
+
+def joined(first: Examples, second: Examples) -> Examples:
+    """The examples of two tables that were read alike, as those of one; the classes are those of the first."""
+    columns = tuple(
+        Column(one.name, one.kind, one.nullable or other.nullable)
+        for one, other in zip(first.rows.columns, second.rows.columns, strict=True)
+    )
+    vocabularies = tuple(
+        tuple(sorted({*one, *other}))
+        for one, other in zip(first.rows.vocabularies, second.rows.vocabularies, strict=True)
+    )
+    codes = np.concatenate([first.rows.codes, second.rows.codes])
+    for rows, part in ((first.rows, codes[: len(first)]), (second.rows, codes[len(first) :])):
+        for column, (own, common) in enumerate(zip(rows.vocabularies, vocabularies, strict=True)):
+            position = {text: code for code, text in enumerate(common)}
+            part[:, column] = np.array([position[text] for text in own], np.int32)[part[:, column]]
+    numeric = np.concatenate([first.rows.numeric, second.rows.numeric])
+    labels = np.array([first.classes.index(name) for name in second.classes])[second.labels]
+    weights = None
+    if first.weights is not None and second.weights is not None:
+        weights = np.concatenate([first.weights, second.weights])
+    labels = np.concatenate([first.labels, labels])
+    return Examples(Rows(columns, numeric, codes, vocabularies), labels, first.classes, weights)
 
 
 def _decimal(value: np.float32) -> float | None:

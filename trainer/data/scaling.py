@@ -4,6 +4,7 @@ Whatever the number, what comes out is finite: a value far beyond the training r
 that is constant in training says nothing, and comes out as 0.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal, Protocol
@@ -86,19 +87,19 @@ class Quantiles:
         return np.asarray(climbed.sum(axis=2) + self.lowest)
 
 
-def fit_scaling(kind: Kind, columns: list[npt.NDArray[np.float64]]) -> Scaling:
+def fit_scaling(kind: Kind, columns: Iterable[npt.NDArray[np.float64]]) -> Scaling:
     """Fit on the values of each column that are not missing."""
     if kind == "quantile":
         return _fit_quantiles(columns)
     return _fit_robust(columns) if kind == "robust" else _fit_standard(columns)
 
 
-def _fit_robust(columns: list[npt.NDArray[np.float64]]) -> Robust:
+def _fit_robust(columns: Iterable[npt.NDArray[np.float64]]) -> Robust:
     centre, scale = _inverted([_robust(values) for values in columns])
     return Robust(centre.astype(np.float32), np.minimum(scale / SOFTNESS, LARGEST).astype(np.float32))
 
 
-def _fit_standard(columns: list[npt.NDArray[np.float64]]) -> Standard:
+def _fit_standard(columns: Iterable[npt.NDArray[np.float64]]) -> Standard:
     moments = [_standard(values) for values in columns]
     deviation = np.array([spread for _, spread in moments])
     centre, scale = _inverted(moments)
@@ -135,16 +136,16 @@ def _standard(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     return (values.mean(), values.std()) if len(np.unique(values)) > 1 else (0.0, 0.0)
 
 
-def _fit_quantiles(columns: list[npt.NDArray[np.float64]]) -> Quantiles:
+def _fit_quantiles(columns: Iterable[npt.NDArray[np.float64]]) -> Quantiles:
     levels = np.linspace(0, 1, KNOTS)
     # The extremes are those of a sample of as many values as there are knots, not infinity.
     heights = np.array([NormalDist().inv_cdf(level) for level in np.clip(levels, 0.5 / KNOTS, 1 - 0.5 / KNOTS)])
     fitted = [_lines(values, levels, heights) for values in columns]
     knots, widths, slopes = (np.array([part[index] for part in fitted], np.float32) for index in range(3))
     return Quantiles(
-        knots.reshape(len(columns), KNOTS),
-        widths.reshape(len(columns), KNOTS - 1),
-        slopes.reshape(len(columns), KNOTS - 1),
+        knots.reshape(-1, KNOTS),
+        widths.reshape(-1, KNOTS - 1),
+        slopes.reshape(-1, KNOTS - 1),
         np.array([part[3] for part in fitted], np.float32),
     )
 

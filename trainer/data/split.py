@@ -1,10 +1,11 @@
-"""Train, validation and test: a seeded split that keeps each class's share in every part."""
+"""Train, validation and test: at random with each class's share kept, by groups, by time, or as a column says."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from trainer.data.division import PARTS, Division
 from trainer.data.rows import Examples
 from trainer.errors import InvalidTable
 
@@ -34,17 +35,36 @@ class Split:
         return np.unique(np.concatenate([fold.train for fold in self.folds]))
 
 
-def split(examples: Examples, validation: float, test: float, rng: np.random.Generator, members: int = 1) -> Split:
-    """Split at random, class by class; `validation` and `test` are shares of the whole.
+def split(
+    examples: Examples,
+    validation: float,
+    test: float,
+    rng: np.random.Generator,
+    members: int = 1,
+    division: Division | None = None,
+) -> Split:
+    """Split by a column's `division`, else at random; `validation` and `test` are shares of the whole.
+
+    :raises InvalidTable: too few rows, groups or times for three parts, or a part that is named nowhere.
+    """
+    if len(examples) < FEWEST_ROWS:
+        raise InvalidTable(f"the table has {len(examples)} rows with a target; at least {FEWEST_ROWS} are needed")
+    if division is None:
+        return _at_random(examples, validation, test, rng, members)
+    if division.by == "group":
+        return _by_group(division, validation, test, rng, members)
+    if division.by == "time":
+        return _by_time(division, validation, test, members)
+    return _as_named(division, test, members)
+
+
+def _at_random(examples: Examples, validation: float, test: float, rng: np.random.Generator, members: int) -> Split:
+    """Split at random, class by class.
 
     The validation rows of several members follow each other through the rows of a class, and start again at the first:
     no row is a member's validation row twice before all have been once. A class always keeps at least one row for
     training, so no part holds a class that training has not seen.
-
-    :raises InvalidTable: too few rows for three parts.
     """
-    if len(examples) < FEWEST_ROWS:
-        raise InvalidTable(f"the table has {len(examples)} rows with a target; at least {FEWEST_ROWS} are needed")
     for_test: list[Indices] = []
     for_train: list[list[Indices]] = [[] for _ in range(members)]
     for_validation: list[list[Indices]] = [[] for _ in range(members)]
@@ -67,3 +87,61 @@ def split(examples: Examples, validation: float, test: float, rng: np.random.Gen
 
 def _sorted(chosen: list[Indices]) -> Indices:
     return np.sort(np.concatenate(chosen))
+
+
+def _by_group(division: Division, validation: float, test: float, rng: np.random.Generator, members: int) -> Split:
+    """Put whole groups into the parts, at random; each member has validation groups of its own."""
+    _, groups, sizes = np.unique(division.values, return_inverse=True, return_counts=True)
+    parts = 3 if test else 2
+    if len(sizes) < parts:
+        raise InvalidTable(f"column '{division.column}' has {len(sizes)} groups; {parts} parts need at least {parts}")
+    everything = np.arange(len(sizes))
+    tested = _fill(rng.permutation(everything), sizes, test * len(groups), spare=2)
+    rest = np.setdiff1d(everything, tested)
+    folds = []
+    for _ in range(members):
+        validated = _fill(rng.permutation(rest), sizes, validation * len(groups), spare=1)
+        is_train, is_validation = (np.isin(groups, part) for part in (np.setdiff1d(rest, validated), validated))
+        folds.append(Fold(np.flatnonzero(is_train), np.flatnonzero(is_validation)))
+    return Split(tuple(folds), np.flatnonzero(np.isin(groups, tested)))
+
+
+def _fill(order: Indices, sizes: Indices, wanted: float, spare: int) -> Indices:
+    """The groups, one after the other, that bring a part nearer to its size; one at least, and `spare` ones left."""
+    if not wanted:
+        return order[:0]
+    taken: list[int] = []
+    rows = 0
+    for group in order:
+        if len(taken) < len(order) - spare and abs(rows + sizes[group] - wanted) <= abs(rows - wanted):
+            taken.append(group)
+            rows += sizes[group]
+    return np.array(taken or [order[np.argmin(sizes[order])]])
+
+
+def _by_time(division: Division, validation: float, test: float, members: int) -> Split:
+    """The newest rows for the test, those before them for validation; rows of the same time stay together."""
+    order = np.argsort(division.values, kind="stable")
+    rows = len(order)
+    cuts = np.flatnonzero(np.diff(division.values[order])) + 1
+    if len(cuts) < (2 if test else 1):
+        raise InvalidTable(f"column '{division.column}' has {len(cuts) + 1} different times, too few to split by")
+    newest = _nearest(cuts[1:], rows * (1 - test)) if test else rows
+    middle = _nearest(cuts[cuts < newest], rows * (1 - test - validation))
+    train, validated, tested = (np.sort(part) for part in np.split(order, [middle, newest]))
+    return Split((Fold(train, validated),) * members, tested)
+
+
+def _nearest(cuts: Indices, wanted: float) -> int:
+    return int(cuts[np.argmin(np.abs(cuts - wanted))])
+
+
+def _as_named(division: Division, test: float, members: int) -> Split:
+    """As the column says, whatever the shares."""
+    train, validation, tested = (np.flatnonzero(division.values == part) for part in range(len(PARTS)))
+    for name, part in zip(PARTS, (train, validation, tested), strict=True):
+        if not len(part) and (name != "test" or test):
+            raise InvalidTable(f"column '{division.column}' names no row '{name}'")
+    if len(tested) and not test:
+        raise InvalidTable(f"column '{division.column}' names rows 'test', and --test-table has others; leave one out")
+    return Split((Fold(train, validation),) * members, tested)

@@ -1,208 +1,208 @@
-"""Tables: a CSV or Parquet file read into typed, still raw rows. The only module that knows pyarrow."""
+"""Tables: a file, and a schema if there is one, read into typed, still raw rows."""
 
-import gzip
-import hashlib
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv as arrow_csv
-from pyarrow import parquet
 
-from models.features import FLOAT32_MAX
-from trainer.arrays import Array, Codes, Labels
-from trainer.data.csv_layout import check_names, check_quotes, column_names, ragged_row
-from trainer.data.rows import Column, Examples, Rows
+from trainer.arrays import Array, Labels
+from trainer.data.columns import File, NumberCells, read_file
+from trainer.data.conversion import fill_numbers, to_rows
+from trainer.data.division import By, Division, read_division
+from trainer.data.inspection import with_warnings
+from trainer.data.kinds import infer
+from trainer.data.rows import Examples, joined
+from trainer.data.schema import MISSING, ColumnSchema, Schema, check_schema, read_schema
+from trainer.data.split import Split, split
 from trainer.errors import InvalidTable
 
-MISSING = ("", " ", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "?")
-LARGEST_VOCABULARY = 256
+# Fewer classes than this may all be single rows: that is a small table, and the split says so.
+MANY_CLASSES = 10
+IGNORED = ColumnSchema(kind="ignored")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """A table as read: its labelled examples, how many rows had no target, and the digest of the file."""
+    """A table as read: its labelled examples, how many rows had no target, how it was read, and the file's digest.
+
+    `division` is the column that divides it, if there is one. The first `learning` examples are the table's own; the
+    others are those of the test table, whose digest is `test_sha256`.
+    """
 
     examples: Examples
     rows_without_target: int
+    schema: Schema
     sha256: str
+    division: Division | None
+    learning: int
+    test_sha256: str | None = None
+
+    def split(self, validation: float, test: float, rng: np.random.Generator, members: int = 1) -> Split:
+        """Split the table; a test table is the test part.
+
+        :raises InvalidTable: there are too few rows for the parts.
+        """
+        own = self.examples.first(self.learning)
+        if self.test_sha256 is None:
+            return split(own, validation, test, rng, members, self.division)
+        chosen = split(own, validation, 0.0, rng, members, self.division)
+        return replace(chosen, test=np.arange(self.learning, len(self.examples)))
 
 
-def read_table(path: Path, target: str, drop: Sequence[str] = (), weight: str | None = None) -> Table:
+def read_table(
+    path: Path,
+    target: str,
+    drop: Sequence[str] = (),
+    weight: str | None = None,
+    schema: Path | None = None,
+    *,
+    divide: tuple[By, str] | None = None,
+    keep: Sequence[str] = (),
+    test: Path | None = None,
+) -> Table:
     """Read a table whose column `target` holds the class and `weight`, if there is one, how much a row counts.
 
-    The file is CSV, plain or gzipped, or Parquet; its first bytes tell which, whatever its name.
+    The file is CSV, plain or gzipped, or Parquet; its first bytes tell which, whatever its name. `schema` says how each
+    column is read; without it, `trainer.data.kinds` decides. A row whose target is missing, or whose weight is 0, is
+    left out.
 
-    Numbers become numeric features, everything else categorical ones. Empty cells and the spellings in `MISSING` are
-    missing; a row whose target is missing, or whose weight is 0, is left out.
-
-    :raises InvalidTable: the file is no table that can be trained on; the sentence names the line or the column.
-    :raises OSError: the file cannot be read.
+    :param divide: a column that divides the table, and how; it is no feature, unless it is one of those to `keep`.
+    :param test: a second table with the same columns, read in the same way.
+    :raises Unreadable: a table or the schema is not there or cannot be read.
+    :raises TableChanged: a table was written to while it was read.
+    :raises InvalidSchema: the schema breaks a rule or was written for another table.
+    :raises InvalidTable: a file is no table that can be trained on; the sentence names the line or the column.
     """
-    data = path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if data.startswith(b"\x1f\x8b"):
-        data = _decompress(path, data)
-    if data.startswith(b"PAR1"):
-        table = _read_parquet(path, data)
-        _check_columns(path, table.column_names, target, drop, weight)
-        return _labelled(path, table, target, drop, weight, digest)
-    _check_columns(path, column_names(path, data), target, drop, weight)
-    return _labelled(path, _parse(path, data, target), target, drop, weight, digest)
+    given = read_schema(schema) if schema else None
+    file = read_file(path)
+    _check_columns(path, file.names, target, {*drop, *keep}, weight, divide)
+    if given and schema:
+        check_schema(given, schema, path, file.names, target)
+    no_features = {*drop, *([weight] if weight else []), *([divide[1]] if divide else [])} - set(keep)
+    table = _read(file, target, weight, given, file.names, divide, no_features)
+    if test is None:
+        return table
+    return _with_test(table, path, read_file(test), target, weight)
 
 
-def _check_columns(path: Path, names: Sequence[str], target: str, drop: Sequence[str], weight: str | None) -> None:
-    for name in (target, *drop, *([weight] if weight else [])):
-        if name not in names:
-            raise InvalidTable(f"{path} has no column '{name}'; its columns are {', '.join(names)}")
-    if target in (*drop, weight):
-        raise InvalidTable(f"column '{target}' is the target and cannot be dropped or weigh the rows")
+def _with_test(table: Table, path: Path, file: File, target: str, weight: str | None) -> Table:
+    """The table at `path` with the rows of a test table, whose columns are those of the table and read in the same way.
+
+    :raises InvalidTable: it lacks a column, or has rows of another class.
+    """
+    kinds = {column.name: column.kind for column in table.examples.rows.columns}
+    for name in (target, *kinds):
+        if name not in file.names:
+            raise InvalidTable(f"{file.path} has no column '{name}', which {path} has")
+    columns = {name: table.schema.columns[name].model_copy(update={"kind": kind}) for name, kind in kinds.items()}
+    tested = _read(file, target, weight, table.schema.model_copy(update={"columns": columns}), list(columns))
+    for name in tested.examples.classes:
+        if name not in table.examples.classes:
+            raise InvalidTable(f"{file.path}: '{name}' is no class of {path}; leave its rows out")
+    return replace(table, examples=joined(table.examples, tested.examples), test_sha256=file.sha256)
 
 
-def _labelled(path: Path, arrow: pa.Table, target: str, drop: Sequence[str], weight: str | None, digest: str) -> Table:
-    labelled = arrow.filter(pc.is_valid(arrow[target]))
-    without_target = len(arrow) - len(labelled)
-    if not len(labelled):
-        raise InvalidTable(f"{path}: no row has a value in the target column '{target}'")
+def _read(
+    file: File,
+    target: str,
+    weight: str | None,
+    given: Schema | None,
+    names: Sequence[str],
+    divide: tuple[By, str] | None = None,
+    no_features: Set[str] = frozenset(),
+) -> Table:
+    """Read the columns of these names, in this order."""
+    markers = given.missing if given else MISSING
+    labels, classes = _labels(file, target, markers)
+    kept = labels >= 0
+    without_target = int((~kept).sum())
     weights = None
     if weight:
-        weights = _weights(path, weight, labelled[weight])
-        labelled, weights = labelled.filter(pa.array(weights > 0)), weights[weights > 0]
-    labels, classes = _labels(path, labelled, target)
-    rows = _rows(path, labelled.drop_columns(list({target, *drop, *([weight] if weight else [])})))
-    return Table(Examples(rows, labels, classes, weights), without_target, digest)
+        weights = _weights(file, weight, markers, kept)
+        kept &= weights > 0
+    division = read_division(file, *divide, markers) if divide else None
+    settled = _settle(file, target, given, names, no_features)
+    examples = Examples(to_rows(file, settled), labels, classes, weights)
+    if not kept.all():
+        rows = np.flatnonzero(kept)
+        examples, division = examples.take(rows), division and division.take(rows)
+    settled = with_warnings(settled, examples)
+    return Table(examples, without_target, settled, file.sha256, division, len(examples))
 
 
-def _decompress(path: Path, data: bytes) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InvalidTable(f"{path} is a damaged gzip file ({str(error).lower()}); write it again") from None
+def _check_columns(
+    path: Path,
+    names: Sequence[str],
+    target: str,
+    drop: Set[str],
+    weight: str | None,
+    divide: tuple[By, str] | None,
+) -> None:
+    roles = [*sorted(drop), *([weight] if weight else []), *([divide[1]] if divide else [])]
+    for name in (target, *roles):
+        if name not in names:
+            raise InvalidTable(f"{path} has no column '{name}'; its columns are {', '.join(names)}")
+    if target in roles:
+        raise InvalidTable(f"column '{target}' is the target and cannot be dropped, weigh the rows or divide them")
 
 
-def _read_parquet(path: Path, data: bytes) -> pa.Table:
-    try:
-        check_names(path, parquet.read_schema(pa.BufferReader(data)).names)
-        table = parquet.read_table(pa.BufferReader(data))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InvalidTable(f"{path} is a damaged Parquet file: {str(error).splitlines()[0]}") from None
-    if not len(table):
-        raise InvalidTable(f"{path} has columns but no rows")
-    return table
+def _settle(file: File, target: str, given: Schema | None, names: Sequence[str], no_features: Set[str]) -> Schema:
+    """How each column is read: as the command line says, else as the schema says, else as its cells say."""
+    columns = {}
+    for name in names:
+        if name in no_features:
+            columns[name] = IGNORED
+        elif name != target:
+            # Notes of an earlier inspection may be about another table.
+            columns[name] = _unnoted(given.columns[name]) if given else infer(file.look(name), MISSING)
+    if all(column.kind == "ignored" for column in columns.values()):
+        ignored = f"; ignored: {', '.join(columns)}" if columns else ""
+        raise InvalidTable(f"{file.path} has no feature column beside the target{ignored}")
+    return Schema(target=target, missing=given.missing if given else MISSING, columns=columns)
 
 
-def _parse(path: Path, data: bytes, target: str) -> pa.Table:
-    check_quotes(path, data)
-    # The target stays text, and nothing turns into booleans: a label comes back from the service as it was written.
-    convert = arrow_csv.ConvertOptions(
-        column_types={target: pa.string()},
-        null_values=list(MISSING),
-        strings_can_be_null=True,
-        true_values=[],
-        false_values=[],
-    )
-    layout = arrow_csv.ParseOptions(newlines_in_values=b'"' in data)
-    try:
-        table = arrow_csv.read_csv(pa.BufferReader(data), parse_options=layout, convert_options=convert)
-    except pa.ArrowInvalid as error:
-        raise InvalidTable(ragged_row(path, data) or f"{path}: {str(error).splitlines()[0]}") from None
-    if not len(table):
-        raise InvalidTable(f"{path} has a header but no rows")
-    return table
+def _unnoted(column: ColumnSchema) -> ColumnSchema:
+    return column.model_copy(update={"notes": (), "found": None})
 
 
-def _labels(path: Path, table: pa.Table, target: str) -> tuple[Labels, tuple[str, ...]]:
-    cells = table[target].cast(pa.string())
-    classes = sorted(pc.unique(cells).to_pylist())
+def _labels(file: File, target: str, missing: tuple[str, ...]) -> tuple[Labels, tuple[str, ...]]:
+    """The class of each row, -1 where it is missing, and what the classes are called; the file forgets the column."""
+    cells = file.take(target)
+    cells = cells.as_texts() if isinstance(cells, NumberCells) else cells
+    known = ~cells.are(missing)
+    spelled = cells.spelled(np.flatnonzero(known))
+    if not spelled:
+        raise InvalidTable(f"{file.path}: no row has a value in the target column '{target}'")
+    classes = tuple(sorted(spelled))
     if len(classes) < 2:
         raise InvalidTable(
-            f"{path}: the target '{target}' holds one class only ('{classes[0]}'); a classifier needs two or more"
+            f"{file.path}: the target '{target}' holds one class only ('{classes[0]}'); a classifier needs two or more"
         )
-    labels = pc.index_in(cells, value_set=pa.array(classes, pa.string()))
-    return labels.to_numpy().astype(np.int64), tuple(classes)
-
-
-def _rows(path: Path, table: pa.Table) -> Rows:
-    if not table.num_columns:
-        raise InvalidTable(f"{path} has no feature column beside the target")
-    columns: list[Column] = []
-    numeric: list[Array] = []
-    codes: list[Codes] = []
-    vocabularies: list[tuple[str, ...]] = []
-    for name in table.column_names:
-        cells = _plain(path, name, table[name])
-        if _is_number(cells):
-            numeric.append(_numbers(path, name, cells))
-            columns.append(Column(name, "numeric", bool(np.isnan(numeric[-1]).any())))
-        else:
-            columns.append(Column(name, "categorical", cells.null_count > 0))
-            column_codes, vocabulary = _categories(path, name, cells)
-            codes.append(column_codes)
-            vocabularies.append(vocabulary)
-    return Rows(
-        tuple(columns),
-        np.column_stack(numeric) if numeric else np.empty((len(table), 0), np.float32),
-        np.column_stack(codes) if codes else np.empty((len(table), 0), np.int32),
-        tuple(vocabularies),
-    )
-
-
-def _plain(path: Path, name: str, cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cells as numbers or as what can be spelled out; only Parquet has others."""
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.cast(cells.type.value_type)
-    if pa.types.is_decimal(cells.type):
-        return cells.cast(pa.float64())
-    if pa.types.is_nested(cells.type) or pa.types.is_binary(cells.type):
-        raise InvalidTable(f"{path}: column '{name}' holds {cells.type}; leave it out with --drop '{name}'")
-    return cells
-
-
-def _is_number(cells: pa.ChunkedArray) -> bool:
-    # A column without a single value has no type; as numbers it scales to nothing.
-    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
-    return any(kind(cells.type) for kind in kinds)
-
-
-def _numbers(path: Path, name: str, cells: pa.ChunkedArray) -> Array:
-    values: npt.NDArray[np.float64] = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    too_large = np.abs(values) > FLOAT32_MAX
-    if too_large.any():
-        row = int(np.argmax(too_large))
+    rows = int(cells.counts()[:-1][known].sum())
+    if len(classes) > MANY_CLASSES and rows < 2 * len(classes):
         raise InvalidTable(
-            f"{path}, row {row + 1} of data, column '{name}': {values[row]:g} does not fit in a 32-bit float"
+            f"{file.path}: the target '{target}' has {len(classes)} different values in {rows} rows; a classifier "
+            "needs classes that repeat"
         )
-    return values.astype(np.float32)
+    position = {text: label for label, text in enumerate(classes)}
+    meaning = np.full(len(cells), -1)
+    meaning[known] = [position[text] for text in spelled]
+    labels = np.empty(len(file), np.int64)
+    cells.spread(meaning, np.int64(-1), labels)
+    return labels, classes
 
 
-def _weights(path: Path, name: str, cells: pa.ChunkedArray) -> Array:
-    if not _is_number(cells):
-        raise InvalidTable(f"{path}: the weights in column '{name}' must be numbers")
-    weights = _numbers(path, name, cells)
-    unfit = ~(weights >= 0)
+def _weights(file: File, name: str, missing: tuple[str, ...], labelled: npt.NDArray[np.bool_]) -> Array:
+    """Shape (n,)."""
+    weights = np.empty(len(file), np.float32)
+    fill_numbers(weights, file, name, ColumnSchema(kind="numeric"), missing)
+    unfit = labelled & ~(weights >= 0)
     if unfit.any():
         row = int(np.argmax(unfit))
-        raise InvalidTable(
-            f"{path}, row {row + 1} of the rows with a target, column '{name}': a weight must be 0 or more, "
-            f"not {'missing' if np.isnan(weights[row]) else weights[row]}"
-        )
-    if not weights.any():
-        raise InvalidTable(f"{path}: every weight in column '{name}' is 0; at least one row must count")
+        found = "missing" if np.isnan(weights[row]) else weights[row]
+        raise InvalidTable(f"{file.place(row)}, column '{name}': a weight must be 0 or more, not {found}")
+    if not (weights[labelled] > 0).any():
+        raise InvalidTable(f"{file.path}: every weight in column '{name}' is 0; at least one row must count")
     return weights
-
-
-def _categories(path: Path, name: str, cells: pa.ChunkedArray) -> tuple[Codes, tuple[str, ...]]:
-    texts = cells.cast(pa.string()).fill_null("")
-    vocabulary = sorted(pc.unique(texts).to_pylist())
-    if len(vocabulary) > LARGEST_VOCABULARY:
-        raise InvalidTable(
-            f"{path}: column '{name}' has {len(vocabulary)} different texts, more than {LARGEST_VOCABULARY}; "
-            f"it looks like an identifier or free text: leave it out with --drop '{name}'"
-        )
-    codes = pc.index_in(texts, value_set=pa.array(vocabulary, pa.string()))
-    return codes.to_numpy().astype(np.int32), tuple(vocabulary)

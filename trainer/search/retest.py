@@ -1,5 +1,6 @@
 """Re-testing: the leading settings of a study on other data, and whether yesterday's best still is."""
 
+import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -109,10 +110,16 @@ def retest(request: Request, leaders: int, seeds: int) -> Verdict:
     chosen = [trial for trial in ranked(list(trials.values())) if math.isfinite(trial.log_loss)][:leaders]
     if not chosen:
         raise OtherStudy(f"study '{request.place.name}' has no trial that came to a result")
-    settings = {**facts["settings"], **request.given}
+    settings = {**_chosen(facts["settings"]), **request.given}
     table, rows = encode(TrainingConfig.of(**settings))
     tested = tuple(_leader(settings, trial, rows, seeds) for trial in chosen)
     return Verdict(tested, table.sha256 == facts["table"])
+
+
+def _chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a study that are not what they would be anyway."""
+    usual = json.loads(json.dumps({name: TrainingConfig.model_fields[name].default for name in settings}))
+    return {name: value for name, value in settings.items() if value != usual[name]}
 
 
 def _leader(settings: Mapping[str, Any], trial: Trial, rows: Rows, seeds: int) -> Leader:

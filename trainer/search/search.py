@@ -133,6 +133,7 @@ def _facts(config: TrainingConfig, plan: Plan, table: Table) -> dict[str, Any]:
     """What decides the outcome of every trial."""
     facts = {
         "table": table.sha256,
+        "schema or test table": table.reading,
         "target": config.target,
         "settings": config.settings(),
         "space": {name: asdict(axis) for name, axis in sorted(plan.box.items())},
@@ -155,9 +156,9 @@ def _check_same(request: Request, founded: Mapping[str, Any], asked: Mapping[str
             f"study '{request.place.name}' was founded on another table (its digest begins with "
             f"{founded['table'][:12]}, not {asked['table'][:12]}); {way_out}, or re-test its leaders with --retest"
         )
-    for fact in ("target", "sampler", "space"):
+    for fact in ("target", "sampler", "space", "schema or test table"):
         if founded[fact] != asked[fact]:
-            shown = "" if fact == "space" else f", {founded[fact]!r}, not {asked[fact]!r}"
+            shown = "" if fact not in ("target", "sampler") else f", {founded[fact]!r}, not {asked[fact]!r}"
             raise OtherStudy(f"study '{request.place.name}' was founded with another {fact}{shown}; {way_out}")
     for setting, value in founded["settings"].items():
         if asked["settings"].get(setting) != value:

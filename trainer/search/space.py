@@ -105,7 +105,7 @@ DEFAULT: Space = {
     "beta1": Range("one_minus_log", 0.9, 0.999),
     "beta2": Range("one_minus_log", 0.9, 0.999),
     "weight_decay": Range("log", 1e-6, 0.1),
-    "batch_size": Choice((32, 64, 128, 256)),
+    "batch_size": Choice((32, 64, 128, 256, 512)),
     "ewma_decay": Range("one_minus_log", 0.9, 0.999),
 }
 

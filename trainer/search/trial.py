@@ -1,5 +1,7 @@
 """One training, and what the search needs of the job. Its only module that knows how a job is put together."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,9 +22,10 @@ ARRAYS = ("inputs", "labels", "weights")
 
 @dataclass(frozen=True)
 class Table:
-    """What a table is known by, and how many members a bag on it has."""
+    """What a table is known by: its digest, and that of how it is read; and how many members a bag on it has."""
 
     sha256: str
+    reading: str
     members: int
 
 
@@ -46,7 +49,9 @@ def encode(config: TrainingConfig) -> tuple[Table, Rows]:
     classes = len(table.examples.classes)
     (fold, *_) = start.split.folds
     rows = Rows(start.encoder, start.encode(fold.train), start.encode(fold.validation), classes)
-    return Table(table.sha256, len(start.split.folds)), rows
+    reading = json.dumps([table.test_sha256, table.schema.decisions()], sort_keys=True, default=str)
+    digest = hashlib.sha256(reading.encode()).hexdigest()
+    return Table(table.sha256, digest, len(start.split.folds)), rows
 
 
 def share(rows: Rows, folder: Path) -> None:
@@ -104,4 +109,4 @@ def train(config: TrainingConfig, rows: Rows, watch: Callable[[Epoch], None] = l
 def cost(config: TrainingConfig, inputs: int, rows: int) -> float:
     """About how long an epoch takes, in seconds: enough to tell the long trials from the short."""
     products = sum(width * following for width, following in pairwise((inputs, *config.hidden)))
-    return rows / config.batch_size * 1e-4 + rows * products * 3e-10
+    return rows / config.batch_of(rows) * 1e-4 + rows * products * 3e-10

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from models.card import Calibration, Reliability
 from trainer.arrays import Array, Labels
 from trainer.classifier import Classifier
+from trainer.data.rows import Examples
 from trainer.nn.loss import cross_entropy, softmax
 from trainer.nn.network import Network
 from trainer.training.fit import Encoded
@@ -64,11 +65,10 @@ def calibrate(held_out: Sequence[tuple[Network, Encoded]]) -> float:
     return fit_temperature(logits, labels, np.concatenate(weights) if weights else None)
 
 
-def hold_against(classifier: Classifier, test: Encoded) -> Calibration:
+def hold_against(classifier: Classifier, test: Examples) -> Calibration:
     """Measure a calibrated classifier on test rows, without its temperature and with it."""
     before, after = (
-        reliability(each.predict_encoded(test.inputs), test.labels)
-        for each in (replace(classifier, temperature=1.0), classifier)
+        reliability(each.predict(test.rows), test.labels) for each in (replace(classifier, temperature=1.0), classifier)
     )
     return Calibration(temperature=classifier.temperature, before=before, after=after)
 

@@ -98,14 +98,14 @@ class History:
 
 def score(network: Network, part: Encoded) -> Score:
     """Measure a network on one part, with frozen statistics."""
-    return score_of(network.predict(part.inputs), part)
+    return score_of(network.predict(part.inputs), part.labels, part.weights)
 
 
-def score_of(probabilities: Array, part: Encoded) -> Score:
-    """Measure probabilities (n, classes) of one part."""
-    right = probabilities.argmax(axis=1) == part.labels
-    log_loss = cross_entropy(probabilities, part.labels, part.weights)
-    return Score(len(part), log_loss, float(np.average(right, weights=part.weights)))
+def score_of(probabilities: Array, labels: Labels, weights: Array | None) -> Score:
+    """Measure probabilities (n, classes) against labels (n,)."""
+    right = probabilities.argmax(axis=1) == labels
+    log_loss = cross_entropy(probabilities, labels, weights)
+    return Score(len(labels), log_loss, float(np.average(right, weights=weights)))
 
 
 def fit(
@@ -129,7 +129,7 @@ def fit(
     """
     optimizer = build_optimizer(network, settings)
     step = step_of(network, optimizer, settings)
-    mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_size)
+    mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_of(len(train)))
     rate_of = learning_rates(
         settings.learning_rate,
         settings.schedule,
@@ -185,7 +185,7 @@ def step_of(network: Network, optimizer: Optimizer, settings: Hyperparameters) -
 def freeze_for_validation(network: Network, train: Encoded, settings: Hyperparameters) -> None:
     """Freeze the statistics that a model of this moment would be published with."""
     if settings.statistics == "population":
-        network.freeze(population_moments(network, train.inputs, settings.batch_size, train.weights))
+        network.freeze(population_moments(network, train.inputs, settings.batch_of(len(train)), train.weights))
     else:
         network.freeze(running_moments(network))
 

@@ -35,7 +35,7 @@ def find_learning_rate(
     rate.
     """
     step = step_of(network, build_optimizer(network, settings), settings)
-    mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_size)
+    mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_of(len(train)))
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     smoothed: list[float] = []
     average = 0.0
