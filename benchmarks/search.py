@@ -190,7 +190,7 @@ def theirs(data: Path, name: str, seconds: float) -> None:
 
 
 def grid(data: Path, names: list[str]) -> None:
-    """Both have 90 trials' worth of epochs; the search stops weak trials and has more of them."""
+    """Both have the epochs of 90 whole trials; the search stops weak ones, and has more of them."""
     panels = []
     for name in names:
         curves = {}
@@ -198,8 +198,8 @@ def grid(data: Path, names: list[str]) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "space.toml"
                 file.write_text(lines)
-                fixed = {"epochs": 60, "dropout": 0.0, "activation": "relu", "batch_norm": "before"}
-                fixed |= {"optimizer": "adamw", "beta1": 0.9, "beta2": 0.999, "ewma_decay": 0.9}
+                fixed = {"epochs": 30, "dropout": 0.0, "input_dropout": 0.0, "periodic": 0.0, "activation": "relu"}
+                fixed |= {"batch_norm": "before", "optimizer": "adamw", "beta1": 0.9, "beta2": 0.999, "ewma_decay": 0.9}
                 request = request_on(
                     name, data, Path(folder) / "study", 250, 2, given=fixed, space_file=file, sampler=kind, stage=20
                 )
