@@ -1,4 +1,5 @@
-# Two images from one file: `--target trainer` and `--target service`. Neither holds the other's code or libraries.
+# Images from one file: `--target trainer`, `searcher` (the trainer with what a search needs) and `service`. Trainer and
+# service do not hold the other's code or libraries.
 
 FROM python:3.13-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -15,6 +16,10 @@ RUN cd /opt/venv/lib/python3.13/site-packages && \
     rm -rf pyarrow/*flight* pyarrow/*s3* pyarrow/include pyarrow/tests onnx/backend/test
 COPY trainer trainer
 RUN python -m compileall -q trainer
+
+FROM build-trainer AS build-searcher
+COPY requirements/search.txt .
+RUN python -m pip --python /opt/venv install --require-hashes --no-deps --only-binary :all: -r search.txt
 
 FROM build AS build-service
 COPY requirements/service.txt .
@@ -38,6 +43,10 @@ COPY --from=build-trainer /build/trainer trainer
 COPY examples/penguins.csv examples/
 ENTRYPOINT ["python", "-m", "trainer"]
 CMD ["fit", "examples/penguins.csv", "--target", "species", "--name", "penguins", "--once"]
+
+FROM trainer AS searcher
+COPY --from=build-searcher /opt/venv /opt/venv
+CMD ["search", "--help"]
 
 FROM base AS service
 ENV EVENKEEL_HOST=0.0.0.0 ORT_DISABLE_TELEMETRY=1

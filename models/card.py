@@ -91,6 +91,26 @@ class Provenance(_Part):
     table_schema: dict[str, Any] = {}
     rows_without_target: int
     settings: dict[str, Any]
+    # Of a run whose settings were changed while it ran: from which epoch on, which ones.
+    changes: dict[int, dict[str, Any]] = {}
+
+
+class SearchSummary(_Part):
+    """The search that chose the settings: how much was tried, and what the chosen trial reached on validation rows.
+
+    `refits` are the validation log-losses, in nats, of the same settings with several first weights; the lowest was
+    published. `space` is what the trials were drawn from.
+    """
+
+    study: str
+    sampler: str
+    trials: int
+    stopped: int
+    diverged: int
+    trial: int
+    validation_log_loss: float
+    refits: tuple[float, ...]
+    space: dict[str, Any]
 
 
 class GoldenRow(_Part):
@@ -121,6 +141,7 @@ class ModelCard(_Part):
     provenance: Provenance
     frozen_statistics: tuple[FrozenStatistics, ...]
     calibration: Calibration | None = None
+    search: SearchSummary | None = None
     golden: tuple[GoldenRow, ...]
     files: dict[str, FileDigest] = {}
 

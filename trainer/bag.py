@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, fit_encoder
 from trainer.data.rows import Examples
 from trainer.data.split import Indices, Split
+from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
 from trainer.training.calibration import calibrate
@@ -22,6 +24,22 @@ Watch = Callable[[int, int, Epoch], None]
 
 # A small table is learned in a moment, and gains most from a bag.
 MOST_MEMBERS, ROWS_TOGETHER = 5, 200_000
+
+
+class Fit(Protocol):
+    """How a network is trained: `fit`, or what stands in its place."""
+
+    def __call__(
+        self,
+        network: Network,
+        train: Encoded,
+        validation: Encoded | None,
+        settings: Hyperparameters,
+        rng: np.random.Generator,
+        *,
+        watch: Callable[[Epoch], None] = ...,
+        checkpoint: Checkpoint | None = ...,
+    ) -> History: ...
 
 
 def unwatched(member: int, members: int, epoch: Epoch) -> None:
@@ -82,22 +100,31 @@ class Bag:
     classifier: Classifier
 
 
-def generator(seed: int, number: int) -> np.random.Generator:
-    """A source of randomness of its own: 0 is for the split, 1 for the export gate, 2 and on for the members."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+def generator(seed: int, number: int, restart: int = 0) -> np.random.Generator:
+    """A source of randomness of its own: 0 is for the split, 1 for the export gate, 2 and on for the members.
+
+    Each `restart` has another.
+    """
+    key = (number, restart) if restart else (number,)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 def build_member(config: TrainingConfig, start: Start, number: int) -> Member:
-    """Encode the rows of one member, weigh them, and build its network."""
+    """Encode the rows of one member and build its network."""
     fold = start.split.folds[number]
     train, validation = start.encode(fold.train), start.encode(fold.validation)
+    return member_on(config, start.encoder, train, validation, len(start.examples.classes), number)
+
+
+def member_on(
+    config: TrainingConfig, encoder: Encoder, train: Encoded, validation: Encoded, classes: int, number: int = 0
+) -> Member:
+    """Weigh encoded rows as the settings say, and build the network of one member."""
     if train.weights is not None:
         train = replace(train, weights=as_counts(train.weights))
-    classes = len(start.examples.classes)
     if config.class_weight == "balanced":
         train, validation = weigh(train, train, classes), weigh(validation, train, classes)
-    rng = generator(config.seed, 2 + number)
-    encoder = start.encoder
+    rng = generator(config.seed, 2 + number, config.restart)
     architecture = config.architecture(
         encoder.width, classes, coded=len(encoder.coded), codes=encoder.codes, varied=encoder.varied
     )
@@ -110,8 +137,9 @@ def train_bag(
     start: Start,
     watch: Watch = unwatched,
     checkpoint_of: Callable[[int], Checkpoint | None] = lambda member: None,
+    train: Fit = fit,
 ) -> Bag:
-    """Train member after member, and calibrate them together.
+    """Train member after member with `train`, and calibrate them together.
 
     Ctrl-C ends with the members that have an epoch behind them.
 
@@ -121,7 +149,7 @@ def train_bag(
     members: list[Trained] = []
     for number in range(len(start.split.folds)):
         try:
-            members.append(_train_member(config, start, number, watch, checkpoint_of(number)))
+            members.append(_train_member(config, start, number, watch, checkpoint_of(number), train))
         except KeyboardInterrupt:
             if not members:
                 raise
@@ -134,7 +162,7 @@ def train_bag(
 
 
 def _train_member(
-    config: TrainingConfig, start: Start, number: int, watch: Watch, checkpoint: Checkpoint | None
+    config: TrainingConfig, start: Start, number: int, watch: Watch, checkpoint: Checkpoint | None, train: Fit
 ) -> Trained:
     member = build_member(config, start, number)
 
@@ -142,6 +170,6 @@ def _train_member(
         watch(number, len(start.split.folds), epoch)
 
     parts = (member.network, member.train, member.validation)
-    history = fit(*parts, config, member.rng, watch=look, checkpoint=checkpoint)
+    history = train(*parts, config, member.rng, watch=look, checkpoint=checkpoint)
     frozen = freeze(*parts, statistics=config.statistics, batch_size=config.batch_of(len(member.train)))
     return Trained(member.network, history, frozen, member.validation)

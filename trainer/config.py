@@ -36,6 +36,7 @@ class TrainingConfig(Hyperparameters):
         le=64,
         description="networks whose mean answers, each with validation rows of its own; 5, and fewer on large tables",
     )
+    restart: int = Field(0, ge=0, le=10_000, description="another run on the same split, with other first weights")
     validation: float = Field(0.2, gt=0, lt=1, description="share of the rows that chooses the epoch")
     test: float = Field(0.2, gt=0, lt=1, description="share of the rows that is looked at once, at the end")
 

@@ -8,6 +8,13 @@ TrainerError
 ├── InvalidSetting      a setting is outside its range
 ├── Diverged            the loss stopped being finite
 ├── DamagedCheckpoint   a checkpoint cannot be read
+├── InvalidSpace        a space that cannot be searched
+├── UnknownStudy        there is no study of this name
+├── OtherStudy          a study was founded with other settings or another table
+├── DamagedStudy        a study's records cannot be read
+├── StorageUnreachable  the database of a study does not answer
+├── WorkerLost          the workers of a search die, one after the other
+├── MissingExtra        a library that only this command needs is not installed
 ├── NoStatistics        a network that saw no batch was asked for its statistics
 └── ExportMismatch      the exported graph does not answer as the network does
 """
@@ -48,6 +55,34 @@ class DamagedCheckpoint(TrainerError):
     """The checkpoint that a run should be taken up from cannot be read."""
 
 
+class InvalidSpace(TrainerError):
+    """A space of hyperparameters that cannot be searched."""
+
+
+class UnknownStudy(TrainerError):
+    """There is no study of this name."""
+
+
+class OtherStudy(TrainerError):
+    """A study of this name was founded with other settings, or on another table."""
+
+
+class DamagedStudy(TrainerError):
+    """The records of a study cannot be read."""
+
+
+class StorageUnreachable(TrainerError):
+    """The database that holds a study does not answer."""
+
+
+class WorkerLost(TrainerError):
+    """The workers of a search die, one after the other."""
+
+
+class MissingExtra(TrainerError):
+    """A library that only this command needs is not installed."""
+
+
 class NoStatistics(TrainerError):
     """A batch-norm layer that has seen no batch has no statistics to freeze."""
 
@@ -69,6 +104,13 @@ EXIT_CODES: dict[type[Exception], int] = {
     TableChanged: TRY_AGAIN,
     Diverged: DATA,
     DamagedCheckpoint: DATA,
+    InvalidSpace: USAGE,
+    UnknownStudy: USAGE,
+    OtherStudy: USAGE,
+    MissingExtra: USAGE,
+    DamagedStudy: DATA,
+    StorageUnreachable: IO,
+    WorkerLost: SOFTWARE,
     NoStatistics: SOFTWARE,
     ExportMismatch: SOFTWARE,
     OSError: IO,

@@ -8,7 +8,7 @@ import numpy as np
 from models import __version__
 from models.card import Calibration, ModelCard
 from models.repository import ModelRepository
-from trainer.bag import Bag, Start, Watch, build_member, generator, members_for, train_bag, unwatched
+from trainer.bag import Bag, Fit, Start, Watch, build_member, generator, members_for, train_bag, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
@@ -21,7 +21,7 @@ from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx
 from trainer.training.calibration import hold_against
 from trainer.training.checkpoint import FileCheckpoint
-from trainer.training.fit import Score, score_of
+from trainer.training.fit import Score, fit, score_of
 from trainer.training.range_test import RangeTest, find_learning_rate
 
 
@@ -83,10 +83,17 @@ def suggest_learning_rate(config: TrainingConfig) -> RangeTest:
 
 
 def run(
-    config: TrainingConfig, repository: ModelRepository, watch: Watch = unwatched, *, resume: bool = False
+    config: TrainingConfig,
+    repository: ModelRepository,
+    watch: Watch = unwatched,
+    *,
+    resume: bool = False,
+    train: Fit = fit,
+    annotate: Callable[[ModelCard], ModelCard] = lambda card: card,
 ) -> Outcome:
     """Train as `config` says and publish into `repository`; `watch` is called after every epoch.
 
+    `train` trains each network, and `annotate` adds to the card what only the caller knows.
     After each epoch the run is saved beside the models, and `resume` takes up one that was killed; the file is gone
     when the run is over.
 
@@ -100,9 +107,9 @@ def run(
         for number in range(len(start.split.folds))
     ]
     try:
-        bag = train_bag(config, start, watch, checkpoints.__getitem__)
+        bag = train_bag(config, start, watch, checkpoints.__getitem__, train)
         calibration = hold_against(bag.classifier, table.examples.take(start.split.test))
-        card = describe(config, table, start, bag, calibration, _scores(start, bag))
+        card = annotate(describe(config, table, start, bag, calibration, _scores(start, bag)))
         model = to_onnx(bag.classifier, mirror(card))
         difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1))
         version = repository.publish(card, {"model.onnx": model})

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import numpy as np
 from rich.console import Console
+from rich.live import Live
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -25,6 +26,7 @@ from trainer.training import calibration
 from trainer.training.fit import Epoch, History
 from trainer.training.range_test import RangeTest
 
+CURVE_MARGIN = 14
 # So many of a list are shown, and how many more there are.
 SHOWN = 5
 WIDE = 60
@@ -51,6 +53,59 @@ def watching(epochs: int) -> Iterator[Watch]:
         yield lambda member, members, epoch: progress.update(
             task, completed=epoch.number, epoch=_brief(epoch), description=_which(member, members) or "training"
         )
+
+
+class Curve:
+    """The learning curve of one run, drawn anew after every epoch on a terminal; elsewhere one line an epoch."""
+
+    def __init__(self, console: Console, live: Live | None) -> None:
+        self._console, self._live = console, live
+        self._epochs: list[Epoch] = []
+
+    def begin(self, epochs: Sequence[Epoch]) -> None:
+        """Take over the epochs of a run that goes on."""
+        self._epochs = list(epochs)
+        self.report(f"the run goes on after epoch {len(epochs)}")
+
+    def report(self, sentence: str) -> None:
+        """Say something above the curve."""
+        self._console.print(f"trainer: {sentence}", markup=False, highlight=False, soft_wrap=True)
+
+    def __call__(self, member: int, members: int, epoch: Epoch) -> None:
+        self._epochs.append(epoch)
+        if self._live is None:
+            print(_line(member, members, epoch), file=self._console.file, flush=True)
+        elif len(self._epochs) > 1:
+            self._live.update(
+                Text.from_ansi(f"{self._drawing()}\n  epoch {epoch.number}  {_brief(epoch)}"), refresh=True
+            )
+
+    def _drawing(self) -> str:
+        validation = [epoch.validation.log_loss for epoch in self._epochs if epoch.validation]
+        numbers = list(range(1, len(validation) + 1))
+        return str(
+            plot_to_string(
+                ys=[[epoch.loss for epoch in self._epochs], validation],
+                xs=[numbers, numbers],
+                lines=True,
+                character_set="braille",
+                color=True,
+                legend_labels=["training", "validation"],
+                title="log-loss (nats) over epochs",
+                width=max(self._console.width - CURVE_MARGIN, 20),
+            )
+        )
+
+
+@contextmanager
+def watching_curve() -> Iterator[Curve]:
+    """Show the learning curve on stderr as it grows."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Curve(console, None)
+        return
+    with Live(console=console, auto_refresh=False, transient=False, vertical_overflow="visible") as live:
+        yield Curve(console, live)
 
 
 def _which(member: int, members: int) -> str:

@@ -1,0 +1,68 @@
+"""The flags that say what to train on and how, one a setting, made from the settings themselves."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from models.repository import ModelRepository
+from trainer.config import TrainingConfig
+
+
+def add_table(command: argparse.ArgumentParser) -> None:
+    """Add the table and its target."""
+    command.add_argument("table", help="a CSV file with a header line, in UTF-8, plain or gzipped; or a Parquet file")
+    command.add_argument("--target", required=True, metavar="COLUMN", help="the column that holds the class")
+
+
+def add_table_and_settings(command: argparse.ArgumentParser) -> None:
+    """Add the table, how it is read and split, and a flag for every setting that has an explanation."""
+    add_table(command)
+    command.add_argument(
+        "--schema", dest="table_schema", metavar="FILE", help="how each column is read, as inspect wrote it"
+    )
+    command.add_argument("--drop", action="append", metavar="COLUMN", help="leave a column out; may be repeated")
+    command.add_argument("--weight", metavar="COLUMN", help="the column that says how many times each row counts")
+    command.add_argument(
+        "--split-by", metavar="COLUMN", help="the column that names each row's part: train, validation or test"
+    )
+    command.add_argument("--group", metavar="COLUMN", help="the column whose equal values stay in one part")
+    command.add_argument("--time", metavar="COLUMN", help="the column by whose order the newest rows are the test")
+    command.add_argument(
+        "--keep", action="append", metavar="COLUMN", help="the column of --group or --time is a feature too"
+    )
+    command.add_argument("--test-table", metavar="FILE", help="a table of its own for the test, with the same columns")
+    for setting, field in TrainingConfig.model_fields.items():
+        if field.description:
+            default = ",".join(map(str, field.default)) if setting == "hidden" else field.default
+            flag = f"--{setting.replace('_', '-')}"
+            metavar = "|".join(choices) if (choices := _choices(field.annotation)) else flag[2:].upper()
+            explanation = f"{field.description} (default: {'none' if default is None else default})"
+            command.add_argument(flag, metavar=metavar, help=explanation)
+
+
+def _choices(annotation: object) -> tuple[str, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def add_name_and_repository(command: argparse.ArgumentParser) -> None:
+    """Add what a published model is called and where it goes."""
+    command.add_argument("--name", required=True, help="the model's name in the repository")
+    command.add_argument(
+        "--repository", type=Path, help="its root folder (default: EVENKEEL_REPOSITORY or models/store)"
+    )
+
+
+def repository_of(options: argparse.Namespace) -> ModelRepository:
+    """The repository that a flag or the environment names."""
+    return ModelRepository(options.repository) if options.repository else ModelRepository.from_environment(os.environ)
+
+
+def given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that have a flag on the command line, as they stand there."""
+    given = {
+        setting: value for setting in TrainingConfig.model_fields if (value := getattr(options, setting)) is not None
+    }
+    if "hidden" in given:
+        given["hidden"] = given["hidden"].split(",") if given["hidden"] else ()
+    return given

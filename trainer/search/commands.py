@@ -1,0 +1,191 @@
+"""The command lines of the search: `search` trains many models, `babysit` one."""
+
+import argparse
+import os
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.repository import ModelRepository
+from trainer.config import TrainingConfig
+from trainer.errors import InvalidSetting, MissingExtra
+from trainer.flags import add_name_and_repository, add_table_and_settings, given_settings, repository_of
+
+if TYPE_CHECKING:
+    from trainer.search.search import Request
+
+SAMPLERS = ("random", "tpe", "grid")
+DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+LEADERBOARD, REPORT = "leaderboard.csv", "report.html"
+
+
+def add_search(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command `search`."""
+    search: argparse.ArgumentParser = commands.add_parser(
+        "search",
+        help="try many settings on a table, coarse to fine, and publish the best",
+        epilog="A setting that has a flag is fixed; the others are searched. Whatever stops it, the same command goes "
+        "on where it was. Exit codes: 0 done, 64 usage or another study, 65 unfit table or damaged study, 70 workers "
+        "lost, 74 cannot read, write or reach the storage, 130 interrupted.",
+    )
+    search.set_defaults(command=_search)
+    add_name_and_repository(search)
+    search.add_argument(
+        "--trials", default="60", help="trainings to finish, those of earlier runs included (default: 60)"
+    )
+    search.add_argument("--jobs", help="worker processes on this machine (default: one a core)")
+    search.add_argument(
+        "--time-limit", metavar="10m", help="stop searching after so many seconds, minutes (m), hours (h)"
+    )
+    search.add_argument(
+        "--space", type=Path, metavar="FILE", help="a TOML file of ranges and choices over the default ones"
+    )
+    search.add_argument(
+        "--sampler", metavar="|".join(SAMPLERS), default="random", help="how points are chosen (default: random)"
+    )
+    search.add_argument("--stage", help="trials before the ranges narrow (default: a quarter of --trials, 8 to 25)")
+    search.add_argument(
+        "--seeds",
+        default="3",
+        help="refits of the best trial, one of which is published; 0 publishes nothing (default: 3)",
+    )
+    search.add_argument(
+        "--study",
+        type=Path,
+        metavar="FOLDER",
+        help="where the study is kept (default: .searches/NAME in the repository)",
+    )
+    search.add_argument(
+        "--storage",
+        help="postgresql://user@host/database, for several machines on one study (default: EVENKEEL_STORAGE)",
+    )
+    search.add_argument(
+        "--retest",
+        action="store_true",
+        help="train the leaders on this table, and tell if the best still is",
+    )
+    search.add_argument("--leaders", default="5", help="how many trials --retest trains again (default: 5)")
+    search.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    add_table_and_settings(search)
+
+
+def add_babysit(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command `babysit`."""
+    babysit: argparse.ArgumentParser = commands.add_parser(
+        "babysit",
+        help="train one model for as long as it takes, and change its settings while it runs",
+        epilog="The run reads .babysit/NAME/control.toml in the repository again after every epoch. Ctrl-C, or stop = "
+        "true there, publishes the best epoch so far; after a kill the same command goes on. Exit codes as of fit.",
+    )
+    babysit.set_defaults(command=_babysit)
+    add_name_and_repository(babysit)
+    add_table_and_settings(babysit)
+
+
+def _search(options: argparse.Namespace) -> None:
+    for library in ("optuna", "psycopg"):
+        if not find_spec(library):
+            raise MissingExtra(f"search needs {library}: install evenkeel with the extra `search`")
+    repository = repository_of(options)
+    repository.versions(options.name)  # A name that breaks the grammar is refused before anything begins.
+    request, seeds = _request(options, repository), _count("--seeds", options.seeds, least=0)
+    if options.retest:
+        _retest(options, request, seeds)
+    else:
+        _run(options, request, repository, seeds)
+
+
+def _run(options: argparse.Namespace, request: "Request", repository: ModelRepository, seeds: int) -> None:
+    from trainer import progress
+    from trainer.search import finish, leaderboard, report, screen
+    from trainer.search.crew import run_workers
+    from trainer.search.search import open_search
+    from trainer.search.study import importances
+
+    with open_search(request) as search:
+        folder = request.place.folder
+        try:
+            with screen.searching(search.plan) as watch:
+                run_workers(search, watch)
+        finally:
+            if trials := search.finished():
+                leaderboard.write_csv(folder / LEADERBOARD, search.plan, trials)
+                report.write(folder / REPORT, search.config, search.plan, trials, importances(search.plan.box, trials))
+        outcome = finish.publish(search, repository, seeds, screen.refitting) if seeds and trials else None
+        shares = importances(search.plan.box, trials)
+        if options.json:
+            document = leaderboard.document(request.place.name, search.plan, trials, shares)
+            screen.show_json({**document, "version": search.study.published.get("version")})
+            return
+        screen.show_leaderboard(search.plan, trials, shares)
+        if outcome:
+            progress.show(outcome, repository)
+        elif version := search.study.published.get("version"):
+            print(f"Published already, version {version}")
+        screen.show_files(folder, (LEADERBOARD, REPORT))
+
+
+def _retest(options: argparse.Namespace, request: "Request", seeds: int) -> None:
+    from trainer.search import screen
+    from trainer.search.retest import retest
+
+    verdict = retest(request, _count("--leaders", options.leaders), max(seeds, 1))
+    if options.json:
+        screen.show_json(verdict.document())
+    else:
+        screen.show_verdict(verdict)
+
+
+def _babysit(options: argparse.Namespace) -> None:
+    from trainer import job, progress
+    from trainer.search.babysit import Babysitter, Control
+
+    repository = repository_of(options)
+    config = TrainingConfig.of(**{"members": 1, **given_settings(options)})
+    if config.members != 1:
+        raise InvalidSetting(f"--members should be 1, not {config.members}: one model is looked after at a time")
+    repository.versions(config.name)  # A name that breaks the grammar is refused before anything begins.
+    with progress.watching_curve() as curve:
+        control = Control(repository.root / ".babysit" / config.name, curve.report)
+        babysitter = Babysitter(control, curve.begin)
+        outcome = job.run(config, repository, curve, resume=True, train=babysitter, annotate=control.annotate)
+    control.remove()
+    progress.show(outcome, repository)
+
+
+def _request(options: argparse.Namespace, repository: ModelRepository) -> "Request":
+    from trainer.search.place import HIDDEN, Place
+    from trainer.search.search import Request
+
+    if options.sampler not in SAMPLERS:
+        raise InvalidSetting(
+            f"--sampler should be {', '.join(SAMPLERS[:-1])} or {SAMPLERS[-1]}, not {options.sampler!r}"
+        )
+    folder = options.study or repository.root / HIDDEN / options.name
+    address = options.storage or os.environ.get("EVENKEEL_STORAGE") or None
+    return Request(
+        given_settings(options),
+        Place(options.name, folder, address),
+        _count("--trials", options.trials),
+        _count("--jobs", options.jobs) if options.jobs else len(os.sched_getaffinity(0)),
+        options.sampler,
+        options.space,
+        _count("--stage", options.stage, least=5) if options.stage else None,
+        _seconds(options.time_limit) if options.time_limit else None,
+    )
+
+
+def _count(flag: str, text: str, least: int = 1) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= 1_000_000:
+        raise InvalidSetting(f"{flag} should be a whole number from {least} to 1000000, not {text[:64]!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not (match := DURATION.fullmatch(text)) or not float(match[1]):
+        raise InvalidSetting(
+            f"--time-limit should be seconds, or minutes such as 10m, or hours such as 2h, not {text[:64]!r}"
+        )
+    return float(match[1]) * SECONDS[match[2]]
