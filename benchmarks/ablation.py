@@ -76,13 +76,6 @@ def log_loss(inner: Inner, seed: int, settings: dict[str, Any]) -> float:
     return scores["log_loss"]
 
 
-def parse(change: str) -> dict[str, Any]:
-    settings: dict[str, Any] = dict(part.split("=", 1) for part in change.split())
-    if "hidden" in settings:
-        settings["hidden"] = settings["hidden"].split(",")
-    return settings
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("EVENKEEL_DATA", "../shared/data")))
@@ -95,7 +88,7 @@ def main() -> None:
     defaults = np.array([])
     for change in ("", *options.change) if options.change else CHANGES:
         began = time.perf_counter()
-        settings = parse(change)
+        settings = dict(part.split("=", 1) for part in change.split())
         losses = np.array(
             [
                 np.mean([log_loss(inner, seed, settings) for seed, inner in enumerate(inners)])

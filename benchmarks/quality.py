@@ -149,7 +149,8 @@ def peer(name: str, task: Task, folder: Path) -> dict[str, float]:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     examples, train, test = read(task, folder)
-    train = np.random.RandomState(0).permutation(train)[: task.for_peers]
+    if task.for_peers:
+        train = np.random.RandomState(0).permutation(train)[: task.for_peers]
     rows = examples.rows
     filled = ~np.isnan(rows.numeric[train]).all(axis=0)  # Trees refuse a column without a value.
     numbers, texts = int(filled.sum()), rows.codes.shape[1]

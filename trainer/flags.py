@@ -63,6 +63,4 @@ def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     given = {
         setting: value for setting in TrainingConfig.model_fields if (value := getattr(options, setting)) is not None
     }
-    if "hidden" in given:
-        given["hidden"] = given["hidden"].split(",") if given["hidden"] else ()
     return given

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from trainer.errors import InvalidSetting
 from trainer.nn.architecture import Architecture
@@ -60,6 +60,11 @@ class Hyperparameters(BaseModel):
     epsilon: float = Field(1e-5, gt=0, description="what batch norm adds to a variance")
     compiled: bool = Field(True, description="use the compiled step where numba is installed")
     seed: int = Field(0, ge=0, lt=2**63, description="fixes the split, the first weights and the order of the rows")
+
+    @field_validator("hidden", mode="before")
+    @classmethod
+    def _units_between_commas(cls, hidden: object) -> object:
+        return tuple(hidden.split(",") if hidden else ()) if isinstance(hidden, str) else hidden
 
     @model_validator(mode="after")
     def _batch_has_a_variance(self) -> Self:
