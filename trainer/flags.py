@@ -60,7 +60,6 @@ def repository_of(options: argparse.Namespace) -> ModelRepository:
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that have a flag on the command line, as they stand there."""
-    given = {
+    return {
         setting: value for setting in TrainingConfig.model_fields if (value := getattr(options, setting)) is not None
     }
-    return given
