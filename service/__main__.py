@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.terminal import DATA, IO, USAGE, CommandLine, run
+from service.access import KEY, KEY_RULE
 from service.client import score
 from service.errors import InvalidSetting, RefusedTable
 from service.settings import Settings
+
+API_KEY = "EVENKEEL_API_KEY"
 
 EXIT_CODES: dict[type[Exception], int] = {InvalidSetting: USAGE, RefusedTable: DATA, OSError: IO}
 
@@ -30,11 +33,22 @@ def _serve() -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
+    key = _api_key(options.key_file)
     if options.output is None:
-        score(options.table, sys.stdout, options.url, options.model)
+        score(options.table, sys.stdout, options.url, options.model, key)
         return
     with options.output.open("w", encoding="utf-8", newline="") as output:
-        score(options.table, output, options.url, options.model)
+        score(options.table, output, options.url, options.model, key)
+
+
+def _api_key(file: Path | None) -> str | None:
+    """The key to send: what a file holds, or the environment. No flag takes it, for others could read it there."""
+    key = os.environ.get(API_KEY) if file is None else file.read_text(errors="replace").strip()
+    if file is None and not key:
+        return None
+    if not KEY.fullmatch(key or ""):
+        raise InvalidSetting(f"{file or API_KEY} should hold an API key and nothing else: {KEY_RULE}")
+    return key
 
 
 def _parser() -> CommandLine:
@@ -57,6 +71,9 @@ def _parser() -> CommandLine:
         "--url", default="http://127.0.0.1:8080", help="where the service listens (default: %(default)s)"
     )
     predict.add_argument("--model", help="needed only where several are served")
+    predict.add_argument(
+        "--key-file", type=Path, help=f"file with the API key, where the service asks for one (default: ${API_KEY})"
+    )
     predict.add_argument("--output", type=Path, help="CSV file to write (default: standard output)")
     return parser
 

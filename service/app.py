@@ -6,6 +6,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
+from service.access import Access, scope_of
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.exchange import Exchange
 from service.front import Front
@@ -43,10 +44,13 @@ def create_app(
     board: Board | None = None,
     access_log: bool = False,
     trace: Trace | None = None,
+    access: Access | None = None,
 ) -> Flask:
-    """Wire the routes to a registry. Without a `board` the metrics are this process's own."""
+    """Wire the routes to a registry. Without a `board` the metrics are this process's own; without `access`
+    nothing needs a key.
+    """
     metrics = Metrics(board or Board.create(slots=1))
-    exchange = Exchange(registry, max_body_bytes)
+    exchange = Exchange(registry, max_body_bytes, access)
     observer = Observer(metrics, access_log, trace)
     app = Flask(__name__)
     app.url_map.merge_slashes = False
@@ -55,14 +59,16 @@ def create_app(
         predictions(registry, exchange),
         open_inference(registry, exchange),
         observation(registry, metrics),
-        page(registry),
-        docs(registry),
+        page(registry, access),
+        docs(registry, access),
     ):
         app.register_blueprint(routes)
     app.register_error_handler(ServiceError, lambda error: send(refusal(error, request_id())))
     app.register_error_handler(HTTPException, _not_routed)
     app.register_error_handler(Exception, lambda error: send(failure(error, request_id())))
     _observe(app, exchange, observer)
+    if access is not None:
+        _guard(app, access)
     app.wsgi_app = Front(app.wsgi_app, exchange, observer)  # type: ignore[method-assign]
     return app
 
@@ -84,6 +90,15 @@ def _observe(app: Flask, exchange: Exchange, observer: Observer) -> None:
         reply = g.get("reply") or Reply(response.status_code, b"")
         observer.end(request.environ, _route(exchange, request.path), reply, g.began)
         return response
+
+
+def _guard(app: Flask, access: Access) -> None:
+    """Ask for a key before anything else of Flask's is done, also where there is no such route."""
+
+    @app.before_request
+    def check() -> None:
+        if scope := scope_of(request.path):
+            access.check(request.environ, scope)
 
 
 def _route(exchange: Exchange, path: str) -> str:

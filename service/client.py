@@ -22,13 +22,13 @@ PATIENCE_S = 60
 Features = Sequence[dict[str, Any]]
 
 
-def score(table: Path, output: TextIO, url: str, model: str | None) -> None:
+def score(table: Path, output: TextIO, url: str, model: str | None, key: str | None = None) -> None:
     """Write the rows of `table` with three kinds of columns more: label, probability, and a probability a class.
 
     :raises RefusedTable: the table lacks a feature, or the service refuses a row; the sentence names the line.
     :raises OSError: the table cannot be read, or the service not be reached.
     """
-    with table.open(encoding="utf-8-sig", newline="") as file, _Service(url) as service:
+    with table.open(encoding="utf-8-sig", newline="") as file, _Service(url, key) as service:
         described = service.describe(model)
         path = f"/v1/models/{quote(described['name'])}/versions/{described['version']}:predict"
         reader = csv.reader(file, strict=True)
@@ -81,13 +81,14 @@ def _value(cell: str, feature: dict[str, Any]) -> float | str | None:
 class _Service:
     """One connection to a service."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None) -> None:
         parts = urlsplit(url)
         kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}.get(parts.scheme)
         if kind is None or not parts.hostname:
             raise RefusedTable(f"'{url[:64]}' is no address of a service; it should look like http://127.0.0.1:8080")
         self._connection = kind(parts.hostname, parts.port, timeout=PATIENCE_S)
         self._base = parts.path.rstrip("/")
+        self._headers = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
 
     def __enter__(self) -> "_Service":
         return self
@@ -112,7 +113,7 @@ class _Service:
 
     def _ask(self, method: str, path: str, document: object = None, lines: Sequence[int] = ()) -> Any:
         body = None if document is None else json.dumps(document).encode()
-        self._connection.request(method, self._base + path, body, {"Content-Type": "application/json"})
+        self._connection.request(method, self._base + path, body, self._headers)
         with self._connection.getresponse() as response:
             answer = json.loads(response.read())
         if response.status == 200:

@@ -3,6 +3,8 @@
 ServiceError
 ├── InvalidSetting          an EVENKEEL_* variable is outside its range (at start, never over HTTP)
 ├── MalformedBody           the body is not JSON
+├── MissingKey              the request has no API key, or none that is known
+├── WrongScope              the API key is for something else
 ├── InvalidTensor           a tensor breaks the protocol or the model's signature
 ├── InvalidRecord           a record breaks the card
 ├── ModelNotFound           no such model, or no such version of it, is served
@@ -36,6 +38,14 @@ class InvalidSetting(ServiceError):
 
 class MalformedBody(ServiceError):
     """The body is not JSON."""
+
+
+class MissingKey(ServiceError):
+    """The request has no API key, or none that is known."""
+
+
+class WrongScope(ServiceError):
+    """The API key is for something else."""
 
 
 class InvalidTensor(ServiceError):
@@ -89,6 +99,8 @@ class Refusal:
 REFUSALS: dict[type[ServiceError], Refusal] = {
     MalformedBody: Refusal(400, "malformed_json"),
     InvalidTensor: Refusal(400, "invalid_tensor"),
+    MissingKey: Refusal(401, "unauthorized"),
+    WrongScope: Refusal(403, "forbidden"),
     InvalidRecord: Refusal(422, "invalid_record"),
     ModelNotFound: Refusal(404, "model_not_found"),
     NoDefaultModel: Refusal(404, "no_default_model"),

@@ -7,6 +7,7 @@ import re
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from service.access import Access
 from service.errors import ServiceError
 from service.registry import Registry
 from service.reply import Reply, failure, refusal, success
@@ -36,8 +37,9 @@ DEFAULT = Target(INSTANCES)
 class Exchange:
     """Answers predictions from the models of a registry."""
 
-    def __init__(self, registry: Registry, max_body_bytes: int) -> None:
+    def __init__(self, registry: Registry, max_body_bytes: int, access: Access | None) -> None:
         self._registry = registry
+        self._access = access
         self._limit = max_body_bytes
         self.inference = inference()
 
@@ -54,6 +56,8 @@ class Exchange:
     def answer(self, environ: dict[str, Any], request_id: str, target: Target) -> Reply:
         """The reply to one request; it never raises."""
         try:
+            if self._access is not None:
+                self._access.check(environ)
             began = perf_counter()
             predictor = self._registry.predictor(target.model, target.version)
             found = perf_counter()

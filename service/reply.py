@@ -11,10 +11,17 @@ from service.wire.document import JSON, encode
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = "1"
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 Header = tuple[str, str]
+
+# What a status has to say in a header. Without a right key no body is read, and no other request can follow it.
+CLOSE = ("Connection", "close")
+REFUSAL_HEADERS: dict[int, tuple[Header, ...]] = {
+    401: (("WWW-Authenticate", 'Bearer realm="evenkeel"'), CLOSE),
+    403: (CLOSE,),
+    503: (("Retry-After", "1"),),
+}
 
 
 @dataclass(slots=True)
@@ -39,7 +46,7 @@ def refusal(error: ServiceError, request_id: str) -> Reply:
     refused = REFUSALS[type(error)]
     if refused.status == 500:
         log.error("request failed", extra={"code": refused.code, "reason": str(error), "request_id": request_id})
-    extra = (("Retry-After", RETRY_SECONDS),) if refused.status == 503 else ()
+    extra = REFUSAL_HEADERS.get(refused.status, ())
     return worded(str(error), refused.code, refused.status, request_id, error.details, extra)
 
 

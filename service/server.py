@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from importlib.util import find_spec
+from ipaddress import ip_address
 
 from flask import Flask
 from granian import Granian
@@ -13,6 +14,7 @@ from granian.log import LogLevels
 
 from models.repository import ModelRepository
 from service import logs
+from service.access import Access, read_keys
 from service.app import create_app
 from service.errors import InvalidSetting
 from service.metrics import Board
@@ -35,6 +37,8 @@ def serve(settings: Settings) -> None:
     """
     if settings.tracing and find_spec("opentelemetry") is None:
         raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
+    if settings.api_keys_file:
+        read_keys(settings.api_keys_file)
     workers = settings.workers or available_cores()
     # Twice the slots: a worker that is being replaced still holds its own.
     board = Board.create(slots=2 * workers)
@@ -57,6 +61,8 @@ def serve(settings: Settings) -> None:
         log_dictconfig=logs.configuration(settings.log_level),
     )
     log.info("serving", extra={"address": f"http://{settings.host}:{settings.port}/", "workers": workers})
+    if not settings.api_keys_file and not ip_address(address).is_loopback:
+        log.warning("whoever reaches this address is answered: EVENKEEL_API_KEYS_FILE would ask for API keys")
     server.serve()
 
 
@@ -79,7 +85,9 @@ def worker() -> Flask:
     registry.refresh()
     follow(registry, settings.poll_seconds)
     trace = _spans() if settings.tracing else None
-    app = create_app(registry, settings.max_body_bytes, Board.open(os.environ[BOARD]), settings.access_log, trace)
+    access = Access(settings.api_keys_file) if settings.api_keys_file else None
+    board = Board.open(os.environ[BOARD])
+    app = create_app(registry, settings.max_body_bytes, board, settings.access_log, trace, access)
     # What was built until now stays; the garbage collector need not look through it while a request waits.
     gc.freeze()
     return app

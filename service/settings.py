@@ -19,6 +19,7 @@ class Settings(BaseModel):
     repository: Path = Field(DEFAULT_ROOT, description="root folder of the model repository")
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8080, ge=1, le=65535, description="port to listen on")
+    api_keys_file: Path | None = Field(None, description="file of API keys; without it, nothing needs a key")
     workers: int | None = Field(
         None, ge=1, le=256, description="worker processes; without it, one a core the service may use"
     )

@@ -37,7 +37,7 @@ def operation(
         "operationId": name,
         "summary": summary,
         "responses": {"200": {"description": "the answer", "headers": REQUEST_ID, "content": dict(answer)}}
-        | {str(status): _refusal(status) for status in sorted(statuses)},
+        | {str(status): refusal(status) for status in sorted(statuses)},
     }
     if request is not None:
         described["requestBody"] = {"required": True, "content": dict(request)}
@@ -54,13 +54,16 @@ def reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _refusal(status: int) -> Schema:
+def refusal(status: int) -> Schema:
+    """The response of a status that refuses: every code word and header that it may have."""
     codes = [refusal.code for refusal in REFUSALS.values() if refusal.status == status]
     codes += [code for known, (code, _) in NOT_ROUTED.items() if known == status]
     codes += [BAD_REQUEST[0]] * (status == 400) + [FAILED] * (status == 500)
     headers: Schema = dict(REQUEST_ID)
     if status == 405:
         headers["Allow"] = {"description": "the methods that it takes", "schema": {"type": "string"}}
+    if status == 401:
+        headers["WWW-Authenticate"] = {"description": "how to send a key", "schema": {"type": "string"}}
     if status == 503:
         headers["Retry-After"] = {"description": "seconds to wait", "schema": {"type": "string"}}
     return {"description": " or ".join(codes), "headers": headers, "content": in_json(reference("Error"))}

@@ -44,7 +44,8 @@ function outline(given, description, depth = 0) {
 async function send(method, path, body, reply) {
   reply.hidden = false;
   try {
-    const options = body === null ? { method } : { method, body, headers: { "Content-Type": "application/json" } };
+    const headers = withKey(body === null ? {} : { "Content-Type": "application/json" });
+    const options = body === null ? { method, headers } : { method, body, headers };
     const response = await fetch(path, options);
     const text = await response.text();
     const json = response.headers.get("Content-Type") === "application/json";
@@ -77,7 +78,7 @@ function show(path, method, operation, description) {
 
 async function load() {
   try {
-    const description = await (await fetch("/openapi.json")).json();
+    const description = await (await fetch("/openapi.json", { headers: withKey() })).json();
     for (const [path, methods] of Object.entries(description.paths)) {
       for (const [method, operation] of Object.entries(methods)) show(path, method, operation, description);
     }

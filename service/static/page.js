@@ -46,8 +46,9 @@ function showRefusal(text, broken) {
 
 function showCommand(body) {
   const quoted = body.replaceAll("'", "'\\''");
+  const key = hasKey() ? ` \\\n  -H "X-API-Key: $EVENKEEL_API_KEY"` : "";
   document.querySelector(".curl").textContent =
-    `curl ${location.origin}${path} \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'`;
+    `curl ${location.origin}${path} \\\n  -H 'Content-Type: application/json'${key} \\\n  -d '${quoted}'`;
 }
 
 let latest = 0;
@@ -61,7 +62,7 @@ async function ask() {
   const body = JSON.stringify({ instance });
   showCommand(body);
   try {
-    const response = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    const response = await fetch(path, { method: "POST", headers: withKey({ "Content-Type": "application/json" }), body });
     const document_ = await response.json();
     if (number !== latest) return;
     if (!response.ok) return showRefusal(document_.error, document_.details.map((detail) => detail.feature));

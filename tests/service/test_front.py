@@ -3,12 +3,14 @@ import json
 import random
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from werkzeug.test import Client
 
+from service.access import Access
 from service.app import create_app
 from service.registry import Registry
 from tests.service.conftest import LIMIT
@@ -45,15 +47,28 @@ WISHES: list[dict[str, Any]] = [
 VALUES: list[Any] = [None, True, 0, -1, 45.1, 2007, 1e39, 10**18, "Biscoe", "female", "", "nowhere", "7", [], {}, 1e7]
 
 
+GOOD, METRICS_ONLY = "g" * 32, "m" * 32
+KEYS: list[dict[str, str]] = [
+    {},
+    {"X-API-Key": ""},
+    {"X-API-Key": "b" * 32},
+    {"X-API-Key": METRICS_ONLY},
+    {"Authorization": f"Basic {GOOD}"},
+    {"Authorization": "Bearer é"},
+]
+
+
 @pytest.fixture
-def app(registry: Registry, publish: Callable[..., int]) -> Flask:
+def app(registry: Registry, publish: Callable[..., int], tmp_path: Path) -> Flask:
     publish()
     registry.refresh()
-    return create_app(registry, LIMIT)
+    keys = tmp_path / "keys"
+    keys.write_text(f"predict {GOOD}\nmetrics {METRICS_ONLY}\n")
+    return create_app(registry, LIMIT, access=Access(keys))
 
 
 class Requests:
-    """Requests that are good, nearly good, and bad, in every format."""
+    """Requests that are good, nearly good, and bad, in every format, with every kind of key."""
 
     def __init__(self, record: dict[str, Any]) -> None:
         self.record = record
@@ -64,6 +79,7 @@ class Requests:
         body, headers = self._body(document)
         if self.dice.random() < 0.1:
             headers |= self.dice.choice(HEADERS)
+        headers |= {"Authorization": f"Bearer {GOOD}"} if self.dice.random() < 0.8 else self.dice.choice(KEYS)
         likely = "/v2/models/penguins/infer" if "inputs" in document else "/predict"
         path = likely if self.dice.random() < 0.7 else self.dice.choice(PATHS)
         return {"path": path, "method": "POST", "data": body, "headers": headers}
@@ -113,5 +129,5 @@ def test_the_front_and_flask_give_the_same_reply(app: Flask, record: dict[str, A
         assert (one.status, one.data) == (other.status, other.data), request
         assert sorted(one.headers.to_wsgi_list()) == sorted(other.headers.to_wsgi_list()), request
 
-    assert set(seen) == {200, 400, 404, 413, 415, 422}, seen
+    assert set(seen) == {200, 400, 401, 403, 404, 413, 415, 422}, seen
     assert seen[200] > 150, seen

@@ -1,0 +1,24 @@
+"""What the description of a service says of its API keys, where it asks for them."""
+
+from typing import Any
+
+from service.access import scope_of
+from service.openapi.operations import refusal
+
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "an API key as a bearer token"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "the same in a header of its own"},
+}
+EITHER: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
+
+
+def secured(document: dict[str, Any]) -> dict[str, Any]:
+    """The document of a service that asks for keys: every operation but those that are open needs one."""
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if scope_of(path) is None:
+                operation["security"] = []
+            else:
+                operation["responses"] |= {"401": refusal(401), "403": refusal(403)}
+    document["components"]["securitySchemes"] = SCHEMES
+    return document | {"security": EITHER}

@@ -1,0 +1,111 @@
+"""A service that asks for API keys, as real processes."""
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.end_to_end.conftest import PATIENCE_S, ROOT, Service
+from tests.service.conftest import GENTOO, PUBLISHED
+
+FIRST, SECOND = "first-" * 6, "second-" * 6
+
+
+def predict(connection: http.client.HTTPConnection, key: str) -> int:
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    connection.request("POST", "/predict", json.dumps({"instance": GENTOO}), headers)
+    with connection.getresponse() as response:
+        response.read()
+        return response.status
+
+
+def score(service: Service, table: Path, *flags: str, key: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "service", "predict", str(table), "--url", service.url, *flags]
+    variables = {"EVENKEEL_API_KEY": key, "PATH": ""}
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+
+
+def test_keys_are_asked_for_and_rotated(
+    serve: Callable[..., Service], penguins: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In every worker; a refused body does not become the next request; no output has a key in it."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"predict {FIRST}\n")
+    service = serve(PUBLISHED, EVENKEEL_API_KEYS_FILE=str(keys), EVENKEEL_WORKERS="2", EVENKEEL_ACCESS_LOG="true")
+    service.wait()
+    connections = [http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=5) for _ in range(8)]
+    asked = [[predict(connection, key) for key in (FIRST, SECOND, FIRST)] for connection in connections]
+    assert asked == [[200, 401, 200]] * 8
+
+    keys.write_text(f"predict {SECOND}\n")
+    deadline = time.monotonic() + PATIENCE_S
+    while any(predict(connection, FIRST) == 200 for connection in connections):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert [predict(connection, SECOND) for connection in connections] == [200] * 8
+
+    (tmp_path / "mine").write_text(f"{SECOND}\n")
+    scored = [
+        score(service, penguins, "--key-file", str(tmp_path / "mine")),
+        score(service, penguins, key=SECOND),
+        score(service, penguins),
+        score(service, penguins, key=FIRST),
+        score(service, penguins, key=f"{SECOND}\nX: y"),
+    ]
+    assert [process.returncode for process in scored] == [0, 0, 65, 65, 64]
+    assert scored[0].stdout == scored[1].stdout
+    assert scored[2].stderr.startswith("service: this needs an API key")
+    assert scored[4].stderr.startswith("service: EVENKEEL_API_KEY should hold an API key and nothing else")
+
+    for connection in connections:
+        connection.close()
+    output = "".join(capfd.readouterr()) + "".join(process.stdout + process.stderr for process in scored)
+    assert '"status": 401' in output
+    assert "API keys read" in output
+    assert not any(key[:12] in output for key in (FIRST, SECOND))
+
+
+def test_a_bad_file_of_keys_stops_the_start(tmp_path: Path) -> None:
+    """With one sentence that names the line and not the key; a file that is not there does too."""
+    for text, code, sentence in (
+        (f"predict {FIRST[:20]}\n", 64, "service: EVENKEEL_API_KEYS_FILE: line 1 should end with a key of"),
+        (None, 74, f"service: {tmp_path}/keys: No such file or directory"),
+    ):
+        if text is not None:
+            (tmp_path / "keys").write_text(text)
+        variables = {"EVENKEEL_API_KEYS_FILE": str(tmp_path / "keys"), "EVENKEEL_REPOSITORY": str(PUBLISHED)}
+        process = subprocess.run(
+            [sys.executable, "-m", "service"], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+        )
+        (tmp_path / "keys").unlink(missing_ok=True)
+
+        assert (process.returncode, process.stderr.count("\n")) == (code, 1)
+        assert process.stderr.startswith(sentence)
+        assert FIRST[:12] not in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "warned"), [("0.0.0.0", False, 1), ("0.0.0.0", True, 0), ("127.0.0.2", False, 0)]
+)
+def test_an_open_service_says_so(
+    serve: Callable[..., Service],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    host: str,
+    keys: bool,
+    warned: int,
+) -> None:
+    """Once, when others than this machine can reach it and no keys are asked for."""
+    (tmp_path / "keys").write_text(f"predict {FIRST}\n")
+    file = {"EVENKEEL_API_KEYS_FILE": str(tmp_path / "keys")} if keys else {}
+    service = serve(PUBLISHED, EVENKEEL_HOST=host, EVENKEEL_WORKERS="2", **file)
+    at_host = Service(service.url.replace("127.0.0.1", "127.0.0.2"), service.process)
+    at_host.wait()
+
+    assert "".join(capfd.readouterr()).count("whoever reaches this address") == warned
