@@ -33,15 +33,15 @@ CHANGES = (
     "scaling=standard",
     "scaling=quantile",
     "hidden=64,64",
-    "hidden=256,256",
     "activation=silu",
     "batch_norm=none",
-    "batch_norm=none learning_rate=1e-3",
     "statistics=population",
-    "optimizer=adam weight_decay=0",
     "schedule=constant",
+    "weight_decay=0",
 )
-TABLES = [task.name for task in TASKS if task.name not in ("mushroom", "skin_segmentation", "mnist", "kddcup99")]
+# The others are learned to the end whatever one changes, or take too long.
+LEFT_OUT = ("iris", "pd_speech", "mushroom", "nursery", "skin_segmentation", "covertype_ramp", "mnist", "kddcup99")
+TABLES = [task.name for task in TASKS if task.name not in LEFT_OUT]
 SPLITS_OF_SMALL, SMALL = 4, 1500
 
 

@@ -62,9 +62,13 @@ class Reliability(_Part):
 
 
 class Calibration(_Part):
-    """What the logits are divided by, fitted on the validation rows, and what that did to the test rows."""
+    """What logits are divided by and what is added then, a bias a class, and what that did to the test rows.
+
+    Both are fitted on the validation rows.
+    """
 
     temperature: float
+    bias: tuple[float, ...] = ()
     before: Reliability
     after: Reliability
 

@@ -1,12 +1,12 @@
-"""Features: the named input columns of a model, and the record type that they imply."""
+"""Features: the named input columns of a model, and the type of the rows that they imply."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, with_config
-from typing_extensions import TypedDict
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
-FLOAT32_MAX = 3.4028234663852886e38
+# The largest 64-bit float that rounds to a finite 32-bit one.
+FLOAT32_MAX = 3.4028235677973362e38
 
 Number = Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
 Value = float | str | None
@@ -39,15 +39,14 @@ class CategoricalFeature(BaseModel):
 Feature = Annotated[NumericFeature | CategoricalFeature, Field(discriminator="kind")]
 
 
-def record_type(features: Sequence[Feature]) -> Any:
-    """Build the type of one record: every feature present, nothing else, `None` only where the feature is nullable.
+def row_type(features: Sequence[Feature]) -> Any:
+    """Build the type of one row: a value for each feature in their order, `None` only where the feature is nullable."""
+    values = tuple(_value_type(feature) for feature in features)
+    row: Any = tuple
+    return row[values]
 
-    A validated record lists its values in the order of `features`. Feature names are free text ("capital-gain",
-    "__class__"), which a TypedDict allows as keys and a class would not allow as attributes.
-    """
-    fields: dict[str, Any] = {}
-    for feature in features:
-        value: Any = Number if feature.kind == "numeric" else str
-        fields[feature.name] = value | None if feature.nullable else value
-    strict = with_config(ConfigDict(extra="forbid", strict=True))
-    return strict(TypedDict("Record", fields))  # type: ignore[operator]
+
+def _value_type(feature: Feature) -> Any:
+    kind: Any = Number if feature.kind == "numeric" else str
+    value: Any = Annotated[kind, Strict()]
+    return value | None if feature.nullable else value

@@ -1,22 +1,40 @@
-"""`python -m service`: serve the model repository over HTTP."""
+"""`python -m service`: serve the model repository over HTTP; `python -m service predict`: score a file."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from models.terminal import IO, USAGE, CommandLine, run
-from service.errors import InvalidSetting
-from service.server import serve
+from models.terminal import DATA, IO, USAGE, CommandLine, run
+from service.client import score
+from service.errors import InvalidSetting, RefusedTable
 from service.settings import Settings
 
-EXIT_CODES: dict[type[Exception], int] = {InvalidSetting: USAGE, OSError: IO}
+EXIT_CODES: dict[type[Exception], int] = {InvalidSetting: USAGE, RefusedTable: DATA, OSError: IO}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop, and return the exit code."""
-    _parser().parse_args(arguments)
-    return run("service", lambda: serve(Settings.from_environment(os.environ)), EXIT_CODES)
+    """Serve until told to stop, or score a file, and return the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.command == "predict":
+        return run("service", lambda: _predict(options), EXIT_CODES)
+    return run("service", _serve, EXIT_CODES)
+
+
+def _serve() -> None:
+    # Only whoever serves needs the server and its libraries.
+    from service.server import serve
+
+    serve(Settings.from_environment(os.environ))
+
+
+def _predict(options: argparse.Namespace) -> None:
+    if options.output is None:
+        score(options.table, sys.stdout, options.url, options.model)
+        return
+    with options.output.open("w", encoding="utf-8", newline="") as output:
+        score(options.table, output, options.url, options.model)
 
 
 def _parser() -> CommandLine:
@@ -24,12 +42,23 @@ def _parser() -> CommandLine:
         f"  EVENKEEL_{name.upper():<16} {field.description} (default: {field.default})"
         for name, field in Settings.model_fields.items()
     )
-    return CommandLine(
+    parser = CommandLine(
         prog="python -m service",
         description="Serve the model repository over HTTP.",
         epilog=f"settings, from the environment:\n{settings}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    commands = parser.add_subparsers(dest="command", metavar="[predict]")
+    predict = commands.add_parser("predict", help="score a CSV file through a running service")
+    predict.add_argument(
+        "table", type=Path, help="CSV file with a header; columns that are no features are passed over"
+    )
+    predict.add_argument(
+        "--url", default="http://127.0.0.1:8080", help="where the service listens (default: %(default)s)"
+    )
+    predict.add_argument("--model", help="needed only where several are served")
+    predict.add_argument("--output", type=Path, help="CSV file to write (default: standard output)")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,83 +1,102 @@
-"""The Flask application: blueprints, one error handler, a request id."""
+"""The Flask application: blueprints, the wording of every refusal, and the callable in front of it."""
 
-import logging
 import re
-import uuid
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter
 
-from service.errors import REFUSALS, Detail, ServiceError
+from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
+from service.exchange import Exchange
+from service.front import Front
+from service.metrics import Board, Metrics
+from service.observer import Observer, Trace, trace_headers
 from service.registry import Registry
-from service.routes import answer
+from service.reply import Reply, failure, refusal, worded
+from service.routes import request_id, send
+from service.routes.docs import docs
+from service.routes.observation import observation
 from service.routes.open_inference import open_inference
 from service.routes.page import page
 from service.routes.predictions import predictions
 
-log = logging.getLogger(__name__)
-
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-RETRY_SECONDS = "1"
-NOT_ROUTED = {
-    404: "there is no such route; GET /v1/models lists the models",
-    405: "this route does not take this method; the Allow header lists those it takes",
-}
-# Everything the page needs comes from this service, and nothing may frame it.
+# Everything the pages need comes from this service, and nothing may frame them.
 POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+# The metrics' name of each kind of path that Flask answers; the front knows its own.
+ROUTES = (
+    (re.compile(r"/v2/health/(live|ready)|/ping"), "health"),
+    (re.compile(r"/v[12](/.*)?"), "metadata"),
+    (re.compile(r"/metrics"), "metrics"),
+    (re.compile(r"/|/docs|/openapi\.json|/static/.*"), "page"),
+)
 
 
-def create_app(registry: Registry, max_body_bytes: int) -> Flask:
-    """Wire the routes to a registry."""
+class Name(BaseConverter):
+    """A model's name or version in a path: nothing with a colon, behind which the verb stands."""
+
+    regex = "[^/:]+"
+
+
+def create_app(
+    registry: Registry,
+    max_body_bytes: int,
+    board: Board | None = None,
+    access_log: bool = False,
+    trace: Trace | None = None,
+) -> Flask:
+    """Wire the routes to a registry. Without a `board` the metrics are this process's own."""
+    metrics = Metrics(board or Board.create(slots=1))
+    exchange = Exchange(registry, max_body_bytes)
+    observer = Observer(metrics, access_log, trace)
     app = Flask(__name__)
-    app.register_blueprint(predictions(registry, max_body_bytes))
-    app.register_blueprint(open_inference(registry, max_body_bytes))
-    app.register_blueprint(page(registry))
-    app.register_error_handler(ServiceError, _refused)
+    app.url_map.merge_slashes = False
+    app.url_map.converters["name"] = Name
+    for routes in (
+        predictions(registry, exchange),
+        open_inference(registry, exchange),
+        observation(registry, metrics),
+        page(registry),
+        docs(registry),
+    ):
+        app.register_blueprint(routes)
+    app.register_error_handler(ServiceError, lambda error: send(refusal(error, request_id())))
     app.register_error_handler(HTTPException, _not_routed)
-    app.register_error_handler(Exception, _failed)
-    app.before_request(_name_request)
-    app.after_request(_finish)
+    app.register_error_handler(Exception, lambda error: send(failure(error, request_id())))
+    _observe(app, exchange, observer)
+    app.wsgi_app = Front(app.wsgi_app, exchange, observer)  # type: ignore[method-assign]
     return app
 
 
-def _name_request() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+def _observe(app: Flask, exchange: Exchange, observer: Observer) -> None:
+    """Let Flask's own answers be named, counted and logged as those of the front are."""
+
+    @app.before_request
+    def begin() -> None:
+        g.began = observer.begin(request.environ)
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        for name, value in (("X-Request-Id", request_id()), ("X-Content-Type-Options", "nosniff")):
+            response.headers.setdefault(name, value)
+        if response.mimetype == "text/html":
+            response.headers["Content-Security-Policy"] = POLICY
+        response.headers.extend(trace_headers(request.environ))
+        reply = g.get("reply") or Reply(response.status_code, b"")
+        observer.end(request.environ, _route(exchange, request.path), reply, g.began)
+        return response
 
 
-def _finish(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    if response.mimetype == "text/html":
-        response.headers["Content-Security-Policy"] = POLICY
-    return response
-
-
-def _refused(error: ServiceError) -> Response:
-    refusal = REFUSALS[type(error)]
-    if refusal.status == 500:
-        log.error("request failed", extra={"code": refusal.code, "reason": str(error), "request_id": g.request_id})
-    response = _error(str(error), refusal.code, refusal.status, error.details)
-    if refusal.status == 503:
-        response.headers["Retry-After"] = RETRY_SECONDS
-    return response
+def _route(exchange: Exchange, path: str) -> str:
+    if target := exchange.target(path):
+        return target.wire.route
+    return next((name for pattern, name in ROUTES if pattern.fullmatch(path)), "other")
 
 
 def _not_routed(error: HTTPException) -> Response:
     """What Flask itself refuses: an unknown route, a method that a route does not take."""
     status = error.code or 500
-    code = (error.name or "error").lower().replace(" ", "_")
-    response = _error(NOT_ROUTED.get(status, code.replace("_", " ")), code, status, [])
-    for header, value in error.get_headers(request.environ):
-        if header == "Allow":
-            response.headers[header] = value
-    return response
-
-
-def _failed(error: Exception) -> Response:
-    log.error("request failed", exc_info=error, extra={"request_id": g.request_id})
-    return _error("the service failed to answer; its log has the request id", "internal_error", 500, [])
-
-
-def _error(message: str, code: str, status: int, details: list[Detail]) -> Response:
-    return answer({"error": message, "code": code, "details": details, "request_id": g.request_id}, status)
+    if status >= 500:
+        return send(failure(error, request_id()))
+    code, sentence = NOT_ROUTED.get(status, BAD_REQUEST)
+    allowed = [(name, value) for name, value in error.get_headers(request.environ) if name == "Allow"]
+    return send(worded(sentence, code, status, request_id(), extra=allowed))

@@ -12,6 +12,7 @@ ServiceError
 ├── NotReady                no model is loaded yet
 └── InvalidAnswer           the model answered with something that is no probability
 RefusedModel                a version that this service will not load (never over HTTP)
+RefusedTable                a table that `python -m service predict` cannot score (never over HTTP)
 """
 
 from dataclasses import dataclass
@@ -73,6 +74,10 @@ class RefusedModel(ModelError):
     """A version that this service will not load."""
 
 
+class RefusedTable(Exception):
+    """A table that `python -m service predict` cannot score."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """How a refusal looks on the wire."""
@@ -92,3 +97,19 @@ REFUSALS: dict[type[ServiceError], Refusal] = {
     NotReady: Refusal(503, "not_ready"),
     InvalidAnswer: Refusal(500, "invalid_answer"),
 }
+
+# The code words that no refusal of ours has: a defect, and what Flask itself refuses.
+FAILED = "internal_error"
+NOT_ROUTED: dict[int, tuple[str, str]] = {
+    404: ("not_found", "there is no such route; GET /v1/models lists the models"),
+    405: ("method_not_allowed", "this route does not take this method; the Allow header lists those it takes"),
+}
+BAD_REQUEST = ("bad_request", "the request cannot be read")
+
+CODES = (
+    "ok",
+    FAILED,
+    *(refusal.code for refusal in REFUSALS.values()),
+    *(code for code, _ in NOT_ROUTED.values()),
+    BAD_REQUEST[0],
+)

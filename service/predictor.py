@@ -1,22 +1,24 @@
 """A predictor: one loaded version, its session and its card together. The only module that knows onnxruntime."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 # The official builds phone home unless this is set before the import; later is too late for the first event.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
+from models.features import Feature
 from models.repository import PublishedModel
 from service.errors import InvalidAnswer, RefusedModel
-from service.wire.records import RecordReader, Tensors
+from service.wire.document import encode
+from service.wire.rows import RowReader, Tensors
+from service.wire.rules import BrokenRules
+from service.wire.wording import Probabilities, Wording
 
 TOLERANCE = 1e-5
-
-Probabilities = npt.NDArray[np.float32]
 
 
 class Predictor:
@@ -29,7 +31,11 @@ class Predictor:
         """
         self.card = model.card
         self.version = model.version
-        self.records = RecordReader(model.card)
+        self.label = encode({"name": model.card.name, "version": model.version})
+        self.wording = Wording(model.card.classes)
+        self.rows = RowReader(model.card)
+        inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
+        self.inputs = {name: features for name, features in inputs.items() if features}
         self._session = _session(model)
         self._check_signature()
         self._check_golden_rows()
@@ -39,19 +45,16 @@ class Predictor:
 
         :raises InvalidAnswer: a probability is not a finite number.
         """
-        feed = {name: tensor for name, tensor in tensors._asdict().items() if tensor.shape[1]}
-        probabilities: Probabilities = self._session.run(["probabilities"], feed)[0]
-        if not np.isfinite(probabilities).all():
+        probabilities: Probabilities = self._session.run(["probabilities"], tensors)[0]
+        # In bytes this takes a third of the time of `.all()`, which for a row alone counts.
+        if b"\0" in np.isfinite(probabilities).tobytes():
             raise InvalidAnswer("the model answered with a probability that is not a finite number")
         return probabilities
 
     def _check_signature(self) -> None:
         found = {value.name: (value.type, value.shape[-1]) for value in self._session.get_inputs()}
-        expected = {
-            "numeric": ("tensor(float)", len(self.card.numeric)),
-            "categorical": ("tensor(string)", len(self.card.categorical)),
-        }
-        if found != {name: signature for name, signature in expected.items() if signature[1]}:
+        types = {"numeric": "tensor(float)", "categorical": "tensor(string)"}
+        if found != {name: (types[name], len(features)) for name, features in self.inputs.items()}:
             raise RefusedModel("the inputs of model.onnx are not the features of its card")
         outputs = {value.name: value.shape[-1] for value in self._session.get_outputs()}
         if outputs.get("probabilities") != len(self.card.classes):
@@ -62,8 +65,8 @@ class Predictor:
             raise RefusedModel("the card holds no golden row to check the model with")
         expected = np.array([row.probabilities for row in self.card.golden], np.float32)
         try:
-            answers = self.predict(self.records.tensors([row.instance for row in self.card.golden]))
-        except (InvalidAnswer, KeyError) as error:
+            answers = self.predict(self.rows.read([row.instance for row in self.card.golden]).tensors)
+        except (InvalidAnswer, BrokenRules) as error:
             raise RefusedModel(f"a golden row cannot be answered: {error}") from None
         difference = np.abs(answers - expected).max()
         if not difference <= TOLERANCE:

@@ -1,8 +1,10 @@
 """The HTTP server: granian's supervisor, and the application each of its workers builds for itself."""
 
+import gc
 import logging
 import os
 import socket
+from importlib.util import find_spec
 
 from flask import Flask
 from granian import Granian
@@ -12,10 +14,16 @@ from granian.log import LogLevels
 from models.repository import ModelRepository
 from service import logs
 from service.app import create_app
+from service.errors import InvalidSetting
+from service.metrics import Board
+from service.observer import Trace
 from service.registry import Registry, follow
 from service.settings import Settings, available_cores
 
 GRACE_SECONDS = 10
+THREADS = 4
+# How a worker hears of the metrics that it shares with the others.
+BOARD = "EVENKEEL_METRICS_BOARD"
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +33,12 @@ def serve(settings: Settings) -> None:
 
     :raises OSError: the address cannot be listened on.
     """
+    if settings.tracing and find_spec("opentelemetry") is None:
+        raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
     workers = settings.workers or available_cores()
+    # Twice the slots: a worker that is being replaced still holds its own.
+    board = Board.create(slots=2 * workers)
+    os.environ[BOARD] = board.path
     address = _free_address(settings.host, settings.port)
     server = Granian(
         "service.server:worker",
@@ -35,6 +48,8 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         websockets=False,
         workers=workers,
+        # More would only wait for each other; a few keep a client that sends slowly from holding up the rest.
+        blocking_threads=THREADS,
         respawn_failed_workers=True,
         workers_kill_timeout=GRACE_SECONDS,
         # Below an error the server only tells of its start, in four lines, and warns of its own defaults.
@@ -60,7 +75,18 @@ def _free_address(host: str, port: int) -> str:
 def worker() -> Flask:
     """Build the application inside a worker process: sessions do not survive a fork, so each worker loads its own."""
     settings = Settings.from_environment(os.environ)
-    registry = Registry(ModelRepository(settings.repository), settings.default_model)
+    registry = Registry(ModelRepository(settings.repository), settings.default_model, settings.versions)
     registry.refresh()
     follow(registry, settings.poll_seconds)
-    return create_app(registry, settings.max_body_bytes)
+    trace = _spans() if settings.tracing else None
+    app = create_app(registry, settings.max_body_bytes, Board.open(os.environ[BOARD]), settings.access_log, trace)
+    # What was built until now stays; the garbage collector need not look through it while a request waits.
+    gc.freeze()
+    return app
+
+
+def _spans() -> Trace:
+    """OpenTelemetry, which only whoever wants it has installed."""
+    from service.tracing import spans
+
+    return spans()

@@ -29,6 +29,11 @@ class Settings(BaseModel):
         0.5, gt=0, le=3600, description="how often the repository is looked at for new versions"
     )
     max_body_bytes: int = Field(16 << 20, ge=1024, description="longest request body, in bytes")
+    versions: int = Field(
+        4, ge=1, le=100, description="how many versions of a model are loaded at most, the newest first"
+    )
+    access_log: bool = Field(False, description="whether each request gets a line in the log")
+    tracing: bool = Field(False, description="whether each request becomes a span of OpenTelemetry (extra `tracing`)")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe event that is logged"
     )

@@ -94,7 +94,7 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Bag:
-    """All members after their training, and the one temperature that suits their validation rows together."""
+    """All members after their training, and what they say together."""
 
     members: tuple[Trained, ...]
     classifier: Classifier
@@ -156,9 +156,9 @@ def train_bag(
             break
         if members[-1].history.interrupted:
             break
-    temperature = calibrate([(member.network, member.validation) for member in members])
+    calibrator = calibrate([(member.network, member.validation) for member in members])
     networks = tuple(member.network for member in members)
-    return Bag(tuple(members), Classifier(start.encoder, networks, start.examples.classes, temperature))
+    return Bag(tuple(members), Classifier(start.encoder, networks, start.examples.classes, calibrator))
 
 
 def _train_member(

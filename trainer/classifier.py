@@ -7,7 +7,7 @@ import numpy as np
 from trainer.arrays import Array
 from trainer.data.encoder import Encoder
 from trainer.data.rows import Rows
-from trainer.nn.loss import softmax
+from trainer.nn.calibrator import Calibrator
 from trainer.nn.network import Network
 
 # Inputs are much wider than rows; a few at a time are enough.
@@ -18,13 +18,13 @@ ROWS_AT_ONCE = 16384
 class Classifier:
     """What training leaves behind. The `networks` are frozen; `classes` gives the order of the probabilities.
 
-    Logits are divided by `temperature`. Several networks are a bag: the answer is the mean of theirs (Breiman 1996).
+    Several networks are a bag: the answer is the mean of theirs, each through the `calibrator` (Breiman 1996).
     """
 
     encoder: Encoder
     networks: tuple[Network, ...]
     classes: tuple[str, ...]
-    temperature: float = 1.0
+    calibrator: Calibrator
 
     def predict(self, rows: Rows) -> Array:
         """Class probabilities of raw rows, shape (n, classes)."""
@@ -35,6 +35,5 @@ class Classifier:
 
     def predict_encoded(self, inputs: Array) -> Array:
         """Class probabilities of encoded rows (n, width), shape (n, classes)."""
-        cooled = np.float32(1 / self.temperature)
-        total = sum(softmax(network.logits(inputs) * cooled) for network in self.networks)
+        total = sum(self.calibrator.probabilities(network.logits(inputs)) for network in self.networks)
         return np.asarray(total / np.float32(len(self.networks)))

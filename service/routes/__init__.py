@@ -1,10 +1,24 @@
 """The routes, a blueprint a protocol. They only translate between HTTP and the functions behind them."""
 
-from flask import Response
+from typing import cast
 
-from service.wire.body import JSON, encode
+from flask import Response, g
+
+from service.reply import STATUS_LINES, Reply, success
+from service.wire.document import encode
 
 
-def answer(document: object, status: int = 200) -> Response:
+def send(reply: Reply) -> Response:
+    """A reply as Flask sends it."""
+    g.reply = reply
+    return Response(reply.body, STATUS_LINES[reply.status], reply.headers)
+
+
+def answer(document: object) -> Response:
     """A JSON answer."""
-    return Response(encode(document), status, content_type=JSON)
+    return send(success(encode(document), request_id()))
+
+
+def request_id() -> str:
+    """The name of the request that is being answered."""
+    return cast(str, g.began[0])

@@ -1,50 +1,49 @@
-"""Open Inference Protocol V2: health, metadata, inference."""
+"""Open Inference Protocol V2: metadata, inference, repository index."""
 
 from flask import Blueprint, Response, request
 
-from models import __version__
-from service.errors import NotReady
+from service.errors import InvalidTensor
+from service.exchange import Exchange, Target
 from service.registry import Registry
-from service.routes import answer
-from service.wire import tensors
+from service.routes import answer, request_id, send
 from service.wire.body import read_body
+from service.wire.document import JSON, decode
+from service.wire.open_inference.metadata import SERVER, index, metadata
+
+LONGEST_INDEX_REQUEST = 1 << 16
 
 
-def open_inference(registry: Registry, max_body_bytes: int) -> Blueprint:
-    """GET /v2, GET /v2/health/live|ready, GET /v2/models/{model}[/versions/{version}][/ready], POST …/infer."""
+def open_inference(registry: Registry, exchange: Exchange) -> Blueprint:
+    """GET /v2, GET /v2/models/{model}[/versions/{version}][/ready], POST …/infer, POST /v2/repository/index."""
     routes = Blueprint("open_inference", __name__, url_prefix="/v2")
 
     @routes.get("", strict_slashes=False)
     def get_server() -> Response:
-        return answer({"name": "evenkeel", "version": __version__, "extensions": []})
+        return answer(SERVER)
 
-    @routes.get("/health/live")
-    def get_live() -> Response:
-        return answer({"live": True})
-
-    @routes.get("/health/ready")
-    def get_ready() -> Response:
-        if not registry.ready:
-            raise NotReady("no model is loaded yet; the service will be ready once one is published")
-        return answer({"live": True, "ready": True})
-
-    @routes.get("/models/<model>")
-    @routes.get("/models/<model>/versions/<version>")
+    @routes.get("/models/<name:model>")
+    @routes.get("/models/<name:model>/versions/<name:version>")
     def get_model(model: str, version: str | None = None) -> Response:
-        return answer(tensors.metadata(registry.predictor(model, version)))
+        predictor = registry.predictor(model, version)
+        return answer(metadata(predictor, registry.versions(model)))
 
-    @routes.get("/models/<model>/ready")
-    @routes.get("/models/<model>/versions/<version>/ready")
+    @routes.get("/models/<name:model>/ready")
+    @routes.get("/models/<name:model>/versions/<name:version>/ready")
     def get_model_ready(model: str, version: str | None = None) -> Response:
         predictor = registry.predictor(model, version)
         return answer({"name": predictor.card.name, "ready": True})
 
-    @routes.post("/models/<model>/infer")
-    @routes.post("/models/<model>/versions/<version>/infer")
+    @routes.post("/models/<name:model>/infer")
+    @routes.post("/models/<name:model>/versions/<name:version>/infer")
     def post_inference(model: str, version: str | None = None) -> Response:
-        predictor = registry.predictor(model, version)
-        asked = tensors.read_request(read_body(request.environ, max_body_bytes))
-        probabilities = predictor.predict(tensors.tensors(asked, predictor.card))
-        return answer(tensors.response(predictor, asked, probabilities))
+        return send(exchange.answer(request.environ, request_id(), Target(exchange.inference, model, version)))
+
+    @routes.post("/repository/index")
+    def post_index() -> Response:
+        body = read_body(request.environ, LONGEST_INDEX_REQUEST, frozenset({JSON}))
+        # Clients send nothing, or {"ready": true}; all that is listed is ready, so neither changes the answer.
+        if body and not isinstance(decode(body), dict):
+            raise InvalidTensor('the request must be {"ready": true}, {"ready": false} or nothing')
+        return answer(index(registry.predictors))
 
     return routes

@@ -11,7 +11,7 @@ def page(registry: Registry) -> Blueprint:
 
     @routes.get("/")
     def get_page() -> str:
-        predictors = registry.predictors
+        predictors = registry.newest
         wanted = request.args.get("model")
         chosen = next((one for one in predictors if one.card.name == wanted), predictors[0] if predictors else None)
         example = chosen.card.golden[0].instance if chosen else {}

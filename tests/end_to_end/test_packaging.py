@@ -12,15 +12,16 @@ from tests.end_to_end.conftest import ROOT
 
 pytestmark = pytest.mark.packaging
 
-# What needs more than the trainer's own libraries.
+# What needs more than a side's own libraries.
 IGNORED = ["--ignore=tests/trainer/extras", "--ignore=tests/trainer/peers", "--ignore=tests/trainer/search"]
+IGNORED_OF_SERVICE = ["--ignore=tests/service/extras"]
 # Of each side: the tests it must pass alone, and the libraries it must do without.
 SIDES = {
     "trainer": (
         ["tests/models", "tests/trainer", *IGNORED],
         ["flask", "granian", "numba", "onnxruntime", "optuna", "orjson", "psycopg", "sklearn"],
     ),
-    "service": (["tests/models", "tests/service"], ["onnx", "pyarrow", "rich"]),
+    "service": (["tests/models", "tests/service", *IGNORED_OF_SERVICE], ["onnx", "opentelemetry", "pyarrow", "rich"]),
 }
 
 

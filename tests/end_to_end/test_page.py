@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Service, train
+from tests.service.conftest import PUBLISHED
 
 pytestmark = [
     pytest.mark.browser,
@@ -37,6 +38,17 @@ def test_the_page_asks_the_model_and_shows_its_answer(
     assert f'<output class="label">{label}</output>' in page
     assert re.search(rf'<li data-class="{label}"[^>]* class="first"', page)
     assert f"curl {service.url}/v1/models/penguins:predict" in page
+
+
+def test_the_docs_page_shows_every_operation(tmp_path: Path, serve: Callable[..., Service]) -> None:
+    """A real browser opens it, without the internet: each operation with its schema and its example."""
+    service = serve(PUBLISHED)
+    service.wait()
+    page = seen_by_a_browser(f"{service.url}/docs", tmp_path / "profile")
+    _, described = service.ask("/openapi.json")
+
+    assert page.count('class="path">/') == sum(len(methods) for methods in described["paths"].values())
+    assert ">bill_length_mm</code>" in page
 
 
 def test_the_page_waits_for_the_first_model(tmp_path: Path, serve: Callable[..., Service]) -> None:

@@ -43,7 +43,7 @@ def test_a_real_table_is_answered_by_the_service_as_by_the_network(name: str, tm
     predictor = Predictor(repository.read(name, outcome.version))
     rows = read_table(table, TARGETS[name], DROPPED.get(name, ())).examples.rows
     rows = rows.take(np.linspace(0, len(rows) - 1, 500, dtype=np.int64))
-    answers = predictor.predict(predictor.records.tensors(rows.records()))
+    answers = predictor.predict(predictor.rows.read(rows.records()).tensors)
 
     np.testing.assert_allclose(answers, outcome.classifier.predict(rows), rtol=0, atol=1e-5)
     assert outcome.card.metrics["train"].log_loss < np.log(len(outcome.card.classes))

@@ -5,6 +5,9 @@ environment that cannot train. To renew it after a change of the contract, remov
 
     python -m trainer fit examples/penguins.csv --target species --name penguins --hidden 8 \
         --repository tests/service/published
+
+`numbers` holds a model of two numeric features only, made with `--name plain --hidden 4` and
+`--drop` of every column but species, bill_length_mm and body_mass_g.
 """
 
 import shutil
@@ -20,6 +23,7 @@ from service.app import create_app
 from service.registry import Registry
 
 PUBLISHED = Path(__file__).parent / "published"
+NUMBERS = Path(__file__).parent / "numbers"
 LIMIT = 4096
 
 GENTOO = {
@@ -60,6 +64,14 @@ def registry(repository: ModelRepository) -> Registry:
 
 @pytest.fixture
 def client(registry: Registry) -> FlaskClient:
+    return create_app(registry, LIMIT).test_client()
+
+
+@pytest.fixture
+def numeric_client() -> FlaskClient:
+    """A service of a model without categories."""
+    registry = Registry(ModelRepository(NUMBERS))
+    registry.refresh()
     return create_app(registry, LIMIT).test_client()
 
 

@@ -1,5 +1,10 @@
+import gzip
 import io
+import json
 import logging
+import re
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,7 +33,7 @@ def test_json_is_read(client: FlaskClient, content_type: str | None) -> None:
         {"content_type": "application/x-www-form-urlencoded"},
         {"content_type": "text/plain"},
         {"content_type": "multipart/form-data; boundary=x"},
-        {"headers": {"Content-Encoding": "gzip"}},
+        {"headers": {"Content-Encoding": "br"}},
     ],
 )
 def test_other_media_are_refused_with_the_way_out(client: FlaskClient, options: dict[str, Any]) -> None:
@@ -129,3 +134,67 @@ def test_the_page_shows_a_form_and_nothing_foreign(client: FlaskClient) -> None:
     assert "default-src 'self'" in response.headers["Content-Security-Policy"]
     assert "http://" not in response.text
     assert "https://" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "fold"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("GZIP", gzip.compress)]
+)
+def test_a_folded_body_is_read(
+    client: FlaskClient, record: dict[str, Any], encoding: str, fold: Callable[[bytes], bytes]
+) -> None:
+    """As the same body unfolded."""
+    body = json.dumps({"instance": record}).encode()
+    folded = post(client, fold(body), headers={"Content-Encoding": encoding})
+
+    assert folded.status_code == 200
+    assert folded.data == post(client, body).data
+
+
+def test_a_folded_body_is_limited_by_what_it_unfolds_to(client: FlaskClient) -> None:
+    """Exactly; and a bomb is not unfolded any further."""
+    for size, status in ((LIMIT, 400), (LIMIT + 1, 413), (50_000_000, 413)):
+        response = post(client, gzip.compress(b" " * size)[: 10 * LIMIT], headers={"Content-Encoding": "gzip"})
+        assert response.status_code == status
+    assert post(client, gzip.compress(b" " * 1_000_000), headers={"Content-Encoding": "gzip"}).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b"x" + b, lambda b: b[:-1], lambda b: b + b"x", lambda b: b + b, lambda _: b""]
+)
+def test_a_broken_fold_is_refused(client: FlaskClient, record: dict[str, Any], spoil: Callable[[bytes], bytes]) -> None:
+    """Not half read: one whole stream and nothing behind it."""
+    body = spoil(gzip.compress(json.dumps({"instance": record}).encode()))
+    response = post(client, body, headers={"Content-Encoding": "gzip"})
+
+    assert response.status_code == 400
+    assert response.json["code"] == "malformed_json"
+
+
+def test_no_route_redirects(client: FlaskClient) -> None:
+    """Clients of other protocols do not follow."""
+    for path in ("/predict/", "/v1//models", "/v2/", "/v2//", "/v1/models/", "/v2/models/penguins/"):
+        assert client.get(path).status_code in (200, 404)
+        assert client.post(path).status_code in (404, 405)
+
+
+def test_the_time_of_each_stage_is_told_on_request(client: FlaskClient, record: dict[str, Any]) -> None:
+    """In milliseconds, in the Server-Timing header, to who asks with X-Server-Timing."""
+    asked = client.post("/predict", json={"instance": record}, headers={"X-Server-Timing": "1"})
+    unasked = client.post("/predict", json={"instance": record})
+
+    stages = re.findall(r"(\w+);dur=(\d+\.\d+)", asked.headers["Server-Timing"])
+    assert [stage for stage, _ in stages] == ["find", "read", "parse", "infer", "encode"]
+    assert all(float(milliseconds) < 1000 for _, milliseconds in stages)
+    assert "Server-Timing" not in unasked.headers
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize(("given", "kept"), [(TRACE, True), (TRACE.upper(), False), (TRACE + "-x", False)])
+@pytest.mark.parametrize("path", ["/predict", "/v1/models"])
+def test_the_trace_context_is_passed_through(client: FlaskClient, given: str, kept: bool, path: str) -> None:
+    """Where it is well-formed, by predictions and by Flask's own routes."""
+    response = client.open(path, method="POST" if path == "/predict" else "GET", headers={"traceparent": given})
+
+    assert response.headers.get("traceparent") == (given if kept else None)

@@ -90,7 +90,7 @@ REFUSED = {
         "feature 'year' must be a number",
         "number",
     ),
-    "an endless integer": (lambda r: r.update(year=10**400), "feature 'year' must fit in a 32-bit float", "range"),
+    "a huge integer": (lambda r: r.update(year=10**300), "feature 'year' must fit in a 32-bit float", "range"),
     "too large a number": (lambda r: r.update(year=1e39), "feature 'year' must fit in a 32-bit float", "range"),
 }
 
@@ -137,7 +137,7 @@ def test_a_refusal_stays_short(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["{}", "[]", "1", "null", '"x"', '{"instance": []}', '{"instances": []}', '{"instances": {}}', '{"rows": [{}]}'],
+    ["{}", "[]", "1", "null", '"x"', '{"instances": []}', '{"instances": {}}', '{"rows": [{}]}'],
 )
 def test_a_body_of_another_shape_is_refused(client: FlaskClient, body: str) -> None:
     """With 422 and the shape that is read."""
@@ -168,6 +168,9 @@ def test_instance_and_instances_together_are_refused(client: FlaskClient, record
         b"\xef\xbb\xbf{}",
         b'{"a": "\\ud800"}',
         b"{} {}",
+        b'{"instance": 1e999}',
+        b"1" + b"0" * 400,
+        b"[" * 4000,
     ],
 )
 def test_what_is_not_json_is_refused(client: FlaskClient, body: bytes) -> None:

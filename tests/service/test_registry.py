@@ -23,8 +23,59 @@ def test_a_new_version_replaces_the_old_one(registry: Registry, publish: Callabl
     registry.refresh()
 
     assert registry.predictor().version == 2
-    with pytest.raises(ModelNotFound):
-        registry.predictor("penguins", "1")
+    assert registry.predictor("penguins", "1") is first
+    with pytest.raises(ModelNotFound, match=r"no such version is served; those of this model are 2, 1"):
+        registry.predictor("penguins", "3")
+
+
+def test_every_loaded_version_can_be_asked_for(
+    registry: Registry, publish: Callable[..., int], client: FlaskClient, record: dict[str, object]
+) -> None:
+    """By number, in every protocol; without one the newest answers; the answer says which it was."""
+    publish()
+    registry.refresh()
+
+    for path, version in ((":predict", 2), ("/versions/1:predict", 1), ("/versions/2:predict", 2)):
+        response = client.post(f"/v1/models/penguins{path}", json={"instance": record})
+        assert response.json is not None
+        assert response.json["model"] == {"name": "penguins", "version": version}
+    models = client.get("/v1/models").json
+    metadata = client.get("/v2/models/penguins/versions/1").json
+    index = client.post("/v2/repository/index").json
+    assert models is not None
+    assert models["models"][0]["versions"] == [2, 1]
+    assert metadata is not None
+    assert metadata["versions"] == ["2", "1"]
+    assert index == [{"name": "penguins", "version": version, "state": "READY", "reason": ""} for version in ("2", "1")]
+
+
+def test_only_the_newest_versions_are_loaded(repository: ModelRepository, publish: Callable[..., int]) -> None:
+    """At most as many as the setting says; a corrupt one does not count, and gives way to the one before it."""
+    for _ in range(4):
+        publish()
+    damage_onnx(repository.root / "penguins/4")
+    registry = Registry(repository, most_versions=3)
+    registry.refresh()
+    assert registry.versions("penguins") == [5, 3, 2]
+
+    publish()
+    registry.refresh()
+    assert registry.versions("penguins") == [6, 5, 3]
+
+
+def test_a_version_that_is_removed_is_unloaded_unless_it_is_the_last(
+    registry: Registry, repository: ModelRepository, publish: Callable[..., int]
+) -> None:
+    """What a model has published is what is served; but an emptied folder is no reason to stop answering."""
+    publish()
+    registry.refresh()
+    shutil.rmtree(repository.root / "penguins/2")
+    registry.refresh()
+    assert registry.versions("penguins") == [1]
+
+    shutil.rmtree(repository.root / "penguins/1")
+    registry.refresh()
+    assert registry.versions("penguins") == [1]
 
 
 def test_before_the_first_model_the_service_waits(tmp_path: Path, repository: ModelRepository) -> None:

@@ -9,7 +9,6 @@ from trainer.bag import Watch, members_for, unwatched
 from trainer.config import TrainingConfig
 from trainer.data.table import read_table
 from trainer.job import Outcome, run, train_on
-from trainer.nn.loss import softmax
 from trainer.training.fit import Epoch
 
 SETTINGS = {"target": "species", "name": "bag", "epochs": 4, "hidden": (8,)}
@@ -33,11 +32,11 @@ def at(member: int, epoch: int, happening: type[BaseException]) -> Watch:
 
 
 def test_the_answer_is_the_mean_of_the_members(penguins: Path, tmp_path: Path) -> None:
-    """Each member's softmax at the common temperature, added up and divided by their number; in the graph as well."""
+    """Each member's answer through the common calibrator, added up and divided by their number; so in the graph."""
     outcome = train(penguins, tmp_path)
     classifier, rows = outcome.classifier, read_table(penguins, "species").examples.rows
     inputs = classifier.encoder.encode(rows)
-    alone = [softmax(network.logits(inputs) / classifier.temperature) for network in classifier.networks]
+    alone = [classifier.calibrator.probabilities(network.logits(inputs)) for network in classifier.networks]
 
     np.testing.assert_allclose(classifier.predict(rows), np.mean(alone, axis=0), atol=1e-6)
     assert np.abs(alone[0] - alone[1]).max() > 0.01
@@ -65,7 +64,7 @@ def test_a_bag_is_better_than_its_members(penguins: Path) -> None:
     def log_loss(probabilities: np.ndarray) -> float:
         return float(-np.log(probabilities[np.arange(len(examples)), examples.labels]).mean())
 
-    alone = [softmax(network.logits(inputs) / classifier.temperature) for network in classifier.networks]
+    alone = [classifier.calibrator.probabilities(network.logits(inputs)) for network in classifier.networks]
     assert log_loss(classifier.predict_encoded(inputs)) < np.mean([log_loss(one) for one in alone])
 
 

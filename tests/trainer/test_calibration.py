@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 import numpy as np
-import onnx
 import pytest
 
 from trainer.data.rows import Examples
@@ -9,11 +8,12 @@ from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx
 from trainer.job import Outcome
 from trainer.nn.architecture import Architecture, build_network
+from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import softmax
 from trainer.training.calibration import (
     calibrate,
     calibration_error,
-    fit_temperature,
+    fit_calibrator,
     reliability,
     warning,
 )
@@ -27,23 +27,57 @@ def test_the_temperature_is_found(truth: float) -> None:
     logits = rng.normal(scale=2.0, size=(20_000, 3))
     labels = (softmax(logits / truth).cumsum(axis=1) > rng.uniform(size=(20_000, 1))).argmax(axis=1)
 
-    assert fit_temperature(logits, labels) == pytest.approx(truth, rel=0.05)
+    assert fit_calibrator(logits, labels).temperature == pytest.approx(truth, rel=0.05)
+
+
+def test_the_biases_are_found() -> None:
+    """A class that is likelier than its logit says, and one that is less likely; only differences mean anything."""
+    rng = np.random.default_rng(0)
+    logits, truth = rng.normal(scale=2.0, size=(20_000, 3)), np.array([0.5, 0.0, -0.5])
+    labels = (softmax(logits + truth).cumsum(axis=1) > rng.uniform(size=(20_000, 1))).argmax(axis=1)
+    fitted = fit_calibrator(logits, labels)
+
+    np.testing.assert_allclose(fitted.bias - fitted.bias.mean(), truth, atol=0.05)
+    assert fitted.temperature == pytest.approx(1.0, rel=0.05)
+
+
+def test_no_other_calibrator_is_better() -> None:
+    """The penalised loss at what was found is below that at any of its neighbours."""
+    rng = np.random.default_rng(2)
+    logits, labels = rng.normal(scale=3.0, size=(200, 4)), rng.integers(4, size=200)
+    fitted = fit_calibrator(logits, labels)
+
+    def loss(temperature: float, bias: np.ndarray) -> float:
+        shifted = softmax(logits / temperature + bias)
+        penalty = np.log(temperature) ** 2 + bias @ bias
+        return float(-np.log(shifted[np.arange(200), labels]).sum() + penalty / (2 * 0.5**2))
+
+    lowest = loss(fitted.temperature, fitted.bias)
+    for nudge in (-0.01, 0.01):
+        assert loss(fitted.temperature * (1 + nudge), fitted.bias) > lowest
+        for unit in np.eye(4):
+            assert loss(fitted.temperature, fitted.bias + nudge * unit) > lowest
 
 
 def test_few_rows_do_not_move_the_temperature_far() -> None:
     """Ten rows that are all right say little: without the penalty T would be zero."""
     logits = np.tile([4.0, 0.0], (10, 1))
 
-    assert 0.8 < fit_temperature(logits, np.zeros(10, np.int64)) < 1.0
+    fitted = fit_calibrator(logits, np.zeros(10, np.int64))
+
+    assert 0.8 < fitted.temperature < 1.0
+    assert np.abs(fitted.bias).max() < 0.1
 
 
 def test_a_weight_counts_a_row_so_many_times() -> None:
     """Weight 3 is the row three times."""
     rng = np.random.default_rng(1)
     logits, labels, counts = rng.normal(size=(30, 3)), rng.integers(3, size=30), rng.integers(1, 4, 30)
-    weighted = fit_temperature(logits, labels, counts.astype(np.float64))
+    weighted = fit_calibrator(logits, labels, counts.astype(np.float64))
+    repeated = fit_calibrator(np.repeat(logits, counts, axis=0), np.repeat(labels, counts))
 
-    assert weighted == pytest.approx(fit_temperature(np.repeat(logits, counts, axis=0), np.repeat(labels, counts)))
+    assert weighted.temperature == pytest.approx(repeated.temperature)
+    np.testing.assert_allclose(weighted.bias, repeated.bias, rtol=1e-5)
 
 
 def test_reliability_by_hand() -> None:
@@ -63,17 +97,15 @@ def test_bins_do_not_cancel() -> None:
     assert calibration_error(confidence, right) == pytest.approx((0.9 + 0.4) / 2)
 
 
-def test_the_temperature_changes_no_label_and_is_in_the_graph(outcome: Outcome, examples: Examples) -> None:
-    """The graph divides the logits by it and still answers as the network does."""
-    cold, warm = (replace(outcome.classifier, temperature=temperature) for temperature in (1.0, 3.0))
-    before, after = cold.predict(examples.rows), warm.predict(examples.rows)
+def test_the_calibrator_is_in_the_graph(outcome: Outcome, examples: Examples) -> None:
+    """The graph divides the logits by the temperature, adds the biases, and still answers as the network does."""
+    warm = replace(outcome.classifier, calibrator=Calibrator(3.0, np.array([0.5, 0.0, -0.5], np.float32)))
+    idle = replace(outcome.classifier, calibrator=Calibrator.idle(3))
     model = to_onnx(warm, {})
-    difference = check_export(model, warm, examples.rows, np.random.default_rng(0))
 
-    np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
-    assert after.max(axis=1).mean() < before.max(axis=1).mean()
-    assert difference <= 1e-5
-    assert any(node.name.endswith("calibrated") for node in onnx.load_from_string(model).graph.node)
+    assert check_export(model, warm, examples.rows, np.random.default_rng(0)) <= 1e-5
+    assert warm.predict(examples.rows).max(axis=1).mean() < idle.predict(examples.rows).max(axis=1).mean()
+    assert warm.predict(examples.rows)[:, 0].mean() > idle.predict(examples.rows)[:, 0].mean()
 
 
 def test_an_overconfident_network_is_made_honest() -> None:
@@ -83,14 +115,16 @@ def test_an_overconfident_network_is_made_honest() -> None:
     network.values[:] = [6, -6, 0, 0, 0, 0]
     inputs = rng.normal(size=(4000, 2)).astype(np.float32)
     labels = (rng.uniform(size=4000) > 1 / (1 + np.exp(-4 * inputs[:, 0]))).astype(np.int64)
-    temperature = calibrate([(network, Encoded(inputs, labels))])
+    calibrator = calibrate([(network, Encoded(inputs, labels))])
     logits = network.logits(inputs)
-    before, after = (reliability(softmax(logits / by), labels) for by in (1.0, temperature))
+    before, after = (
+        reliability(each.probabilities(logits.copy()), labels) for each in (Calibrator.idle(2), calibrator)
+    )
 
-    assert temperature == pytest.approx(3, rel=0.1)
+    assert calibrator.temperature == pytest.approx(3, rel=0.1)
     assert after.log_loss < before.log_loss
     assert after.ece < before.ece / 2
-    assert "overconfident" in (warning(temperature) or "")
+    assert "overconfident" in (warning(calibrator.temperature) or "")
 
 
 def test_an_ordinary_temperature_is_no_warning() -> None:
@@ -105,6 +139,6 @@ def test_the_card_tells_what_the_temperature_did(outcome: Outcome) -> None:
     calibration = outcome.card.calibration
 
     assert calibration is not None
-    assert calibration.temperature == outcome.classifier.temperature
+    assert calibration.temperature == outcome.classifier.calibrator.temperature
     assert calibration.after.log_loss == pytest.approx(outcome.card.metrics["test"].log_loss)
     assert calibration.before != calibration.after

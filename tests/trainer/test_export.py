@@ -1,12 +1,16 @@
 import json
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import onnx
 import pytest
 
 from models.card import ModelCard
+from models.operators import OPERATORS
+from trainer.data.encoder import fit_encoder
 from trainer.data.rows import Examples
+from trainer.data.scaling import Kind
 from trainer.describe import mirror
 from trainer.errors import ExportMismatch, NoStatistics
 from trainer.export.gate import check_export, edge_rows
@@ -67,7 +71,27 @@ def test_the_file_runs_anywhere(model: bytes) -> None:
 
     assert proto.ir_version == 8
     assert {opset.domain: opset.version for opset in proto.opset_import} == {"": 17, "ai.onnx.ml": 3}
-    assert {node.domain for node in proto.graph.node} <= {"", "ai.onnx.ml"}
+    assert all(node.op_type in OPERATORS[node.domain] for node in proto.graph.node)
+
+
+def test_the_list_of_operators_has_nothing_to_spare(outcome: Outcome, examples: Examples) -> None:
+    """Every scaling and every activation, embeddings, a bag: together they use each operator that is allowed."""
+    used: dict[str, set[str]] = {"": set(), "ai.onnx.ml": set()}
+    rng = np.random.default_rng(0)
+    for scaling in get_args(Kind):
+        encoder = fit_encoder(examples.rows, scaling=scaling, one_hot=8 if scaling == "robust" else 0)
+        shape = {"coded": len(encoder.coded), "codes": encoder.codes, "periodic": 0.2, "varied": encoder.varied}
+        for activation in ACTIVATIONS:
+            architecture = Architecture(encoder.width, (4,), 3, activation, **shape)  # type: ignore[arg-type]
+            network = build_network(architecture, rng)
+            network.freeze(population_moments(network, encoder.encode(examples.rows), 64))
+            classifier = replace(outcome.classifier, encoder=encoder, networks=(network, network))
+            model = to_onnx(classifier, {})
+            assert check_export(model, classifier, examples.rows, rng) <= 1e-5
+            for node in onnx.load_from_string(model).graph.node:
+                used[node.domain].add(node.op_type)
+
+    assert {(domain, one) for domain in OPERATORS for one in OPERATORS[domain] - used[domain]} == set()
 
 
 def test_hidden_layers_can_be_fused_and_read(model: bytes, outcome: Outcome) -> None:

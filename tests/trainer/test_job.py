@@ -14,6 +14,7 @@ from trainer.data.table import read_table
 from trainer.errors import ExportMismatch
 from trainer.export.graph import to_onnx
 from trainer.job import Outcome, run
+from trainer.nn.calibrator import Calibrator
 
 
 def train(table: Path, root: Path, target: str = "species", **settings: object) -> tuple[Outcome, bytes]:
@@ -68,7 +69,7 @@ def test_a_graph_that_answers_otherwise_is_not_published(
     """The gate stands before the repository."""
 
     def mistaken(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
-        return to_onnx(replace(classifier, temperature=1.1 * classifier.temperature), metadata)
+        return to_onnx(replace(classifier, calibrator=Calibrator(1.1, classifier.calibrator.bias)), metadata)
 
     monkeypatch.setattr("trainer.job.to_onnx", mistaken)
     with pytest.raises(ExportMismatch):

@@ -247,6 +247,16 @@ def test_balanced_classes_count_alike(parts: Parts) -> None:
     assert recalls[0] < 0.5 < recalls[1] - 0.2
 
 
+def test_a_class_that_training_never_saw_is_left_as_it_is() -> None:
+    """Validation rows of it count once: a table that is split by time may have them."""
+    part = Encoded(np.zeros((4, 1), np.float32), np.array([0, 0, 0, 1]))
+    with_new = Encoded(np.zeros((2, 1), np.float32), np.array([1, 2]))
+    weighed = weigh(with_new, part, 3).weights
+
+    assert weighed is not None
+    assert weighed.tolist() == pytest.approx([4 / 3, 1])
+
+
 def test_weights_below_one_compare_rows() -> None:
     """They cannot say how many times a row counts, so they are scaled to a mean of one; others are left as they are."""
     assert as_counts(np.array([0.1, 0.3])) == pytest.approx([0.5, 1.5])

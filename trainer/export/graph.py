@@ -50,23 +50,26 @@ def reference_predict(model: bytes, rows: Rows) -> tuple[list[str], Array]:
     """Labels (n,) and probabilities (n, classes) from onnx's own interpreter, which shares no code with the trainer."""
     evaluator = ReferenceEvaluator(onnx.load_from_string(model))
     tensors = {"numeric": rows.numeric, "categorical": rows.texts()}
-    with np.errstate(over="ignore"):  # The largest numbers scale to infinity, and are clipped.
+    # The largest numbers scale to infinity and are clipped; onnx's sigmoid computes branches that it then drops.
+    with np.errstate(over="ignore", invalid="ignore"):
         label, probabilities = evaluator.run(None, {name: tensors[name] for name in evaluator.input_names})
     return np.asarray(label).tolist(), np.asarray(probabilities)
 
 
 def _write_probabilities(graph: Graph, classifier: Classifier, inputs: str) -> None:
-    cooled = graph.constant("1/temperature", np.array(1.0 / classifier.temperature, np.float32))
-    if len(classifier.networks) == 1:
-        logits = graph.node("Mul", [write_network(graph, classifier.networks[0], inputs), cooled], "calibrated")
-        graph.node("Softmax", [logits], "probabilities", axis=1)
-        return
+    calibrator = classifier.calibrator
+    cooling = graph.constant("1/temperature", np.array(1.0 / calibrator.temperature, np.float32))
+    bias = graph.constant("bias", calibrator.bias)
+    bag = len(classifier.networks) > 1
     answers = []
     for index, network in enumerate(classifier.networks):
-        member = f"member{index}/"
-        logits = graph.node("Mul", [write_network(graph, network, inputs, member), cooled], f"{member}calibrated")
-        answers.append(graph.node("Softmax", [logits], f"{member}probabilities", axis=1))
-    graph.node("Mean", answers, "probabilities")
+        member = f"member{index}/" if bag else ""
+        logits = write_network(graph, network, inputs, member)
+        cooled = graph.node("Mul", [logits, cooling], f"{member}cooled")
+        calibrated = graph.node("Add", [cooled, bias], f"{member}calibrated")
+        answers.append(graph.node("Softmax", [calibrated], f"{member}probabilities", axis=1))
+    if bag:
+        graph.node("Mean", answers, "probabilities")
 
 
 def _write_label(graph: Graph, classes: Sequence[str]) -> None:

@@ -8,6 +8,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from models.operators import OPERATORS
+
 
 class Graph:
     """Nodes and constants; every method returns the name of what it made."""
@@ -23,6 +25,8 @@ class Graph:
         return name
 
     def node(self, operator: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any) -> str:
+        if operator not in OPERATORS[domain]:
+            raise ValueError(f"a model may not contain {operator}; models.operators lists what it may")
         output = self.prefix + output
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
         return output

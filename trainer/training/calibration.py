@@ -1,4 +1,4 @@
-"""Probabilities that can be trusted: a temperature fitted on the validation part, and how well they hold."""
+"""Probabilities that can be trusted: a calibrator fitted on the validation part, and how well they hold."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,17 +7,20 @@ import numpy as np
 import numpy.typing as npt
 
 from models.card import Calibration, Reliability
-from trainer.arrays import Array, Labels
+from trainer.arrays import Array, Labels, shortest_decimal
 from trainer.classifier import Classifier
 from trainer.data.rows import Examples
+from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import cross_entropy, softmax
 from trainer.nn.network import Network
 from trainer.training.fit import Encoded
 
-# log T of a sound network lies about so far from zero; few validation rows cannot move it much farther.
+# log T and the biases of a sound network lie about so far from zero; few validation rows cannot move them much farther.
 USUAL_DEVIATION = 0.5
-HALVINGS = 40
+MOST_STEPS, SMALLEST_STEP, MOST_ROWS = 50, 1e-6, 50_000
 FAR = 1.5
+
+Vector = npt.NDArray[np.float64]
 
 
 def warning(temperature: float) -> str | None:
@@ -31,46 +34,78 @@ def warning(temperature: float) -> str | None:
     )
 
 
-def fit_temperature(logits: Array, labels: Labels, weights: Array | None = None) -> float:
-    """The temperature with the lowest log-loss on logits (n, classes) and labels (n,) (Guo et al. 2017).
+def fit_calibrator(logits: Array, labels: Labels, weights: Array | None = None) -> Calibrator:
+    """The temperature and the biases with the lowest log-loss on logits (n, classes) and labels (n,).
 
-    The loss is counted whole, against a penalty on the distance of log T from zero: the mode of its distribution given
-    the rows, if log T is normal around zero.
+    The loss is counted whole, against penalties on the distance of log T and of each bias from zero: the mode of their
+    distribution given the rows, if all of them are normal around zero. Newton's method on 1 / T and the biases, in
+    which the loss is convex; a step that does not lower the loss is halved.
     """
-    logits = logits.astype(np.float64)
-    low, high = -3.0, 3.0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if _slope(middle, logits, labels, weights) > 0:
-            high = middle
-        else:
-            low = middle
-    return float(np.exp((low + high) / 2))
+    precise, truth = logits.astype(np.float64), np.eye(logits.shape[1])[labels]
+    counts = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+    place = np.array([1.0, *np.zeros(logits.shape[1])])
+    lowest = _loss(place, precise, truth, counts)
+    for _ in range(MOST_STEPS):
+        curvature, slope = _curvature_and_slope(place, precise, truth, counts)
+        step = np.asarray(np.linalg.solve(curvature, slope), np.float64)
+        while (loss := _loss(place - step, precise, truth, counts)) > lowest and np.abs(step).max() > SMALLEST_STEP:
+            step /= 2
+        if loss > lowest:
+            break
+        place, lowest = place - step, loss
+        if np.abs(step).max() < SMALLEST_STEP:
+            break
+    return Calibrator(float(1 / place[0]), place[1:].astype(np.float32))
 
 
-def _slope(log_temperature: float, logits: Array, labels: Labels, weights: Array | None) -> float:
-    """The derivative by log T of the summed loss, Σ (logit of the label - mean logit) / T, and of the penalty."""
-    temperature = np.exp(log_temperature)
-    expected = (softmax(logits / temperature) * logits).sum(axis=1)
-    distances = (logits[np.arange(len(labels)), labels] - expected) / temperature
-    total = float(distances.sum() if weights is None else distances @ weights)
-    return total + log_temperature / USUAL_DEVIATION**2
+def _loss(place: Vector, logits: Vector, truth: Vector, counts: Vector) -> float:
+    if place[0] <= 0:
+        return np.inf
+    shifted = logits * place[0] + place[1:]
+    largest = shifted.max(axis=1, keepdims=True)
+    log_total = np.log(np.exp(shifted - largest).sum(axis=1)) + largest[:, 0]
+    penalty = np.log(place[0]) ** 2 + place[1:] @ place[1:]
+    return float(counts @ (log_total - (shifted * truth).sum(axis=1)) + penalty / (2 * USUAL_DEVIATION**2))
 
 
-def calibrate(held_out: Sequence[tuple[Network, Encoded]]) -> float:
-    """One temperature for frozen networks, fitted on the validation rows of all of them together."""
-    logits = np.concatenate([network.logits(validation.inputs) for network, validation in held_out])
-    labels = np.concatenate([validation.labels for _, validation in held_out])
-    weights = [validation.weights for _, validation in held_out if validation.weights is not None]
-    return fit_temperature(logits, labels, np.concatenate(weights) if weights else None)
+def _curvature_and_slope(place: Vector, logits: Vector, truth: Vector, counts: Vector) -> tuple[Vector, Vector]:
+    """Second and first derivatives of the loss; that of the penalty on log T is kept positive (Gauss-Newton)."""
+    inverse = place[0]
+    probabilities = softmax(logits * inverse + place[1:])
+    weighted = probabilities * counts[:, np.newaxis]
+    missed = weighted - truth * counts[:, np.newaxis]
+    spread = logits - (probabilities * logits).sum(axis=1, keepdims=True)
+    slope = np.array([(missed * logits).sum(), *missed.sum(axis=0)])
+    curvature = np.empty((len(place), len(place)))
+    curvature[0, 0] = (weighted * spread**2).sum()
+    curvature[0, 1:] = curvature[1:, 0] = (weighted * spread).sum(axis=0)
+    curvature[1:, 1:] = np.diag(weighted.sum(axis=0)) - weighted.T @ probabilities
+    penalty = np.array([np.log(inverse) / inverse, *place[1:]])
+    steepness = np.array([1 / inverse**2, *np.ones(len(place) - 1)])
+    return curvature + np.diag(steepness) / USUAL_DEVIATION**2, slope + penalty / USUAL_DEVIATION**2
+
+
+def calibrate(held_out: Sequence[tuple[Network, Encoded]]) -> Calibrator:
+    """One calibrator for frozen networks, fitted on the validation rows of all of them together."""
+    parts = [_some(validation, MOST_ROWS // len(held_out)) for _, validation in held_out]
+    logits = [network.logits(part.inputs) for (network, _), part in zip(held_out, parts, strict=True)]
+    weights = [part.weights for part in parts if part.weights is not None]
+    labels = np.concatenate([part.labels for part in parts])
+    return fit_calibrator(np.concatenate(logits), labels, np.concatenate(weights) if weights else None)
+
+
+def _some(part: Encoded, most: int) -> Encoded:
+    """The part, or evenly spaced rows of a long one: more would not move the outcome."""
+    return part if len(part) <= most else part.take(np.linspace(0, len(part) - 1, most, dtype=np.int64))
 
 
 def hold_against(classifier: Classifier, test: Examples) -> Calibration:
-    """Measure a calibrated classifier on test rows, without its temperature and with it."""
-    before, after = (
-        reliability(each.predict(test.rows), test.labels) for each in (replace(classifier, temperature=1.0), classifier)
-    )
-    return Calibration(temperature=classifier.temperature, before=before, after=after)
+    """Measure a classifier on test rows, without its calibrator and with it."""
+    fitted = classifier.calibrator
+    idle = replace(classifier, calibrator=Calibrator.idle(len(classifier.classes)))
+    before, after = (reliability(each.predict(test.rows), test.labels) for each in (idle, classifier))
+    bias = tuple(map(shortest_decimal, fitted.bias))
+    return Calibration(temperature=fitted.temperature, bias=bias, before=before, after=after)
 
 
 def reliability(probabilities: Array, labels: Labels) -> Reliability:

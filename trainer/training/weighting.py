@@ -32,8 +32,11 @@ def class_shares(part: Encoded, classes: int) -> npt.NDArray[np.float64]:
 
 
 def weigh(part: Encoded, train: Encoded, classes: int) -> Encoded:
-    """Let every class of the training part count alike: n / (classes · n of the class), times the row's own weight."""
+    """Let every class of the training part count alike: n / (classes · n of the class), times the row's own weight.
+
+    A class that training never sees is left as it is.
+    """
     totals = class_totals(train, classes)
-    factors = totals.sum() / (classes * np.maximum(totals, np.finfo(np.float32).tiny))
+    factors = np.divide(totals.sum(), classes * totals, out=np.ones(classes), where=totals > 0)
     own: Array | float = 1.0 if part.weights is None else part.weights
     return replace(part, weights=(factors[part.labels] * own).astype(part.inputs.dtype))

@@ -1,0 +1,24 @@
+"""MLServer with a custom runtime, as its documentation shows it; the model lives in the web worker."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec
+from mlserver.types import InferenceRequest, InferenceResponse
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from onnx_session import session
+
+
+class Classifier(MLModel):
+    async def load(self) -> bool:
+        self.run = session().run
+        return True
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        rows = NumpyCodec.decode_input(payload.inputs[0]).astype(np.float32)
+        (probabilities,) = self.run(["probabilities"], {"numeric": rows})
+        outputs = [NumpyCodec.encode_output("probabilities", probabilities)]
+        return InferenceResponse(model_name=self.name, outputs=outputs)

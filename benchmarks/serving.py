@@ -1,0 +1,245 @@
+"""Serving, ours and the peers: one worker each on one core, the load on the other, everyone in turn, round after round.
+
+PYTHONPATH=. python benchmarks/serving.py --peers FOLDER --data FOLDER
+
+`--peers` holds a virtual environment for each peer (fastapi, flask, mlserver, litserve, bentoml; what they need stands
+in benchmarks/peers/requirements), `--data` the table adult. Needs wrk and taskset. Model: digits, 64-128-64-10.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import timeit
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn.datasets
+
+from benchmarks.load import Load, Request, Server, open_loop, running
+from models.repository import ModelRepository
+from service.predictor import Predictor
+from service.wire import instances
+from service.wire.document import decode
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / "benchmarks/peers"
+LENGTH = "Inference-Header-Content-Length"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--open-loop-seconds", type=float, default=60)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        store = Path(folder)
+        train_models(store, options.data)
+        asked = requests(store, options.data)
+        servers = start(stack, store, options.peers, asked)
+        for name in ("ours", "bare"):
+            print(f"{name}: ready after {servers[name].ready_s:.2f} s, {servers[name].memory_mb():.0f} MB")
+        rates = ladder(servers, asked, options.rounds, options.seconds)
+        many_rows(servers["ours"], asked, store, options.rounds, options.seconds)
+        stages(store, asked)
+        servers["ours"].wake()
+        print(f"\nopen loop at half of {rates:.0f} requests/s for {options.open_loop_seconds:.0f} s:")
+        load = open_loop(servers["ours"].port, asked["by position"], rates / 2, options.open_loop_seconds)
+        print(
+            f"p50 {load.p50:.0f} µs, p99 {load.p99:.0f} µs, ratio {load.p99 / load.p50:.1f}; {load.rate:.0f} requests/s"
+        )
+
+
+def train_models(store: Path, data: Path) -> None:
+    digits = sklearn.datasets.load_digits()
+    table = store / "digits.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*(f"pixel_{index // 8}_{index % 8}" for index in range(64)), "digit"])
+        writer.writerows([*map(int, row), f"{label}"] for row, label in zip(digits.data, digits.target, strict=True))
+    fit = [sys.executable, "-m", "trainer", "fit", "--repository", str(store), "--epochs", "5"]
+    for more in (
+        [table, "--target", "digit", "--name", "digits", "--hidden", "128,64"],
+        [data / "adult/adult.csv.gz", "--target", "income", "--name", "adult"],
+    ):
+        subprocess.run([*fit, *map(str, more)], cwd=ROOT, check=True, capture_output=True)
+
+
+def requests(store: Path, data: Path) -> dict[str, Request]:
+    """The same row in every format, a row of mixed features, and a thousand rows."""
+    digits = [list(map(int, row)) for row in sklearn.datasets.load_digits().data]
+    card = ModelRepository(store).card("digits", 1)
+    row, rows = digits[100], digits[:1000]
+    by_name = dict(zip([feature.name for feature in card.features], row, strict=True))
+    with gzip.open(data / "adult/adult.csv.gz", "rt", newline="") as file:
+        person: dict[str, Any] = next(csv.DictReader(file))
+    adult = ModelRepository(store).card("adult", 1)
+    person = {
+        feature.name: float(person[feature.name]) if feature.kind == "numeric" else person[feature.name]
+        for feature in adult.features
+    }
+    tensor = {"name": "numeric", "datatype": "FP32", "shape": [1, 64], "data": row}
+    predict, infer = "/v1/models/digits:predict", "/v2/models/digits/infer"
+    return {
+        "by position": _json(predict, {"instance": row}),
+        "by name": _json(predict, {"instance": by_name}),
+        "mixed, by name": _json("/v1/models/adult:predict", {"instance": person}),
+        "V2 JSON": _json(infer, {"inputs": [tensor]}),
+        "V2 binary": _binary([row]),
+        "V2 raw": Request(infer, np.array([row], "<f4").tobytes(), {LENGTH: "0"}),
+        "1000 rows, JSON": _json(predict, {"instances": rows}),
+        "1000 rows, V2 binary": _binary(rows),
+        "peer": _json("/predict", {"instance": row}),
+    }
+
+
+def _json(path: str, document: object) -> Request:
+    return Request(path, json.dumps(document).encode())
+
+
+def _binary(rows: list[list[int]]) -> Request:
+    raw = np.array(rows, "<f4").tobytes()
+    tensor = {
+        "name": "numeric",
+        "datatype": "FP32",
+        "shape": [len(rows), 64],
+        "parameters": {"binary_data_size": len(raw)},
+    }
+    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    return Request("/v2/models/digits/infer", head + raw, {LENGTH: str(len(head))})
+
+
+def start(stack: ExitStack, store: Path, peers: Path, asked: dict[str, Request]) -> dict[str, Server]:
+    model = {"MODEL": str(store / "digits/1/model.onnx")}
+    quiet = "--no-access-log --log-level error --loop uvloop --http httptools"
+    commands = {
+        "empty": (PEERS, f"{sys.executable} bare.py empty {{port}}"),
+        "bare": (PEERS, f"{sys.executable} bare.py bare {{port}}"),
+        "ours": (ROOT, f"{sys.executable} -m service"),
+        "FastAPI": (PEERS, f"{peers}/fastapi/bin/uvicorn fastapi_app:app --port {{port}} {quiet}"),
+        "Flask, gunicorn": (
+            PEERS,
+            f"{peers}/flask/bin/gunicorn flask_app:app -b 127.0.0.1:{{port}} -k gthread --threads 4",
+        ),
+        "MLServer": (PEERS / "mlserver", f"{peers}/mlserver/bin/mlserver start ."),
+        "LitServe": (PEERS, f"{peers}/litserve/bin/python litserve_app.py {{port}}"),
+        "BentoML": (
+            PEERS,
+            f"{peers}/bentoml/bin/bentoml serve bentoml_app:Classifier --host 127.0.0.1 --port {{port}}",
+        ),
+    }
+    servers = {}
+    for name, (folder, command) in commands.items():
+        port, other, third = (free_port() for _ in range(3))
+        environment = model | {
+            "EVENKEEL_REPOSITORY": str(store),
+            "EVENKEEL_PORT": str(port),
+            "EVENKEEL_WORKERS": "1",
+            "MLSERVER_HOST": "127.0.0.1",
+            "MLSERVER_HTTP_PORT": str(port),
+            "MLSERVER_GRPC_PORT": str(other),
+            "MLSERVER_METRICS_PORT": str(third),
+            "MLSERVER_PARALLEL_WORKERS": "0",
+            "MLSERVER_DEBUG": "false",
+        }
+        request = {"ours": asked["by position"], "MLServer": asked["V2 JSON"]}.get(name, asked["peer"])
+        servers[name] = stack.enter_context(running(command.format(port=port), folder, environment, port, request))
+    return servers
+
+
+def ladder(servers: dict[str, Server], asked: dict[str, Request], rounds: int, seconds: int) -> float:
+    """One row, from nothing at all to every peer; returns our rate by position."""
+    ours = ("by position", "by name", "mixed, by name", "V2 JSON", "V2 binary", "V2 raw")
+    rungs = {"empty": ("empty", "peer"), "bare": ("bare", "peer")} | {name: ("ours", name) for name in ours}
+    for name in ("FastAPI", "Flask, gunicorn", "MLServer", "LitServe", "BentoML"):
+        rungs[name] = (name, "V2 JSON" if name == "MLServer" else "peer")
+    loads: dict[tuple[str, int], list[Load]] = {(name, count): [] for name in rungs for count in (16, 1)}
+    for _ in range(rounds):
+        for (name, count), measured in loads.items():
+            server, request = rungs[name]
+            measured.append(servers[server].measure(asked[request], count, seconds))
+    print(
+        "\n| one row | requests/s, 16 connections | of bare | by position is | p50 / p99 µs, 1 connection | of bare |"
+    )
+    print("|---|---|---|---|---|---|")
+    for name in rungs:
+        many, one, floor = loads[name, 16], loads[name, 1], loads["bare", 16]
+        rate = statistics.median(load.rate for load in many)
+        share = _ratio([load.rate for load in many], [load.rate for load in floor])
+        times = _ratio([load.rate for load in loads["by position", 16]], [load.rate for load in many])
+        p50, p99 = (statistics.median(getattr(load, part) for load in one) for part in ("p50", "p99"))
+        of_bare = (
+            _ratio([getattr(load, part) for load in one], [getattr(load, part) for load in loads["bare", 1]])
+            for part in ("p50", "p99")
+        )
+        spread = " / ".join(f"{value:.2f}" for value in of_bare)
+        print(f"| {name} | {rate:.0f} | {share:.2f} | {times:.1f} × | {p50:.0f} / {p99:.0f} | {spread} |")
+    return statistics.median(load.rate for load in loads["by position", 16])
+
+
+def many_rows(server: Server, asked: dict[str, Request], store: Path, rounds: int, seconds: int) -> None:
+    predictor = Predictor(ModelRepository(store).read("digits", 1))
+    rows = np.array(sklearn.datasets.load_digits().data[:1000], np.float32)
+    print("\n| 1000 rows | rows/s | of onnxruntime in process |\n|---|---|---|")
+    for name in ("1000 rows, V2 binary", "1000 rows, JSON"):
+        shares, rates = [], []
+        for _ in range(rounds):
+            within = 100 * 1000 / timeit.timeit(lambda: predictor.predict({"numeric": rows}), number=100)
+            rates.append(1000 * server.measure(asked[name], 1, seconds).rate)
+            shares.append(rates[-1] / within)
+        print(f"| {name} | {statistics.median(rates):.0f} | {statistics.median(shares):.2f} |")
+
+
+def stages(store: Path, asked: dict[str, Request]) -> None:
+    """What each stage costs within the process, in microseconds."""
+    predictor = Predictor(ModelRepository(store).read("digits", 1))
+    print("\n| stage | by position | by name |\n|---|---|---|")
+    columns = []
+    for name in ("by position", "by name"):
+        body = asked[name].body
+        question = instances.read(predictor, body, {})
+        probabilities = predictor.predict(question.tensors)
+        decoding = _cost(lambda body=body: decode(body))
+        reading = _cost(lambda body=body: instances.read(predictor, body, {}))
+        columns.append(
+            {
+                "JSON": decoding,
+                "checks, tensors": reading - decoding,
+                "onnxruntime": _cost(lambda question=question: predictor.predict(question.tensors)),
+                "answer": _cost(lambda question=question, p=probabilities: question.answer(p)),
+            }
+        )
+    for stage in columns[0]:
+        print(f"| {stage} | {columns[0][stage]:.1f} | {columns[1][stage]:.1f} |")
+
+
+def _cost(call: Any) -> float:
+    return min(timeit.repeat(call, number=2000, repeat=7)) / 2000 * 1e6
+
+
+def _ratio(ones: list[float], others: list[float]) -> float:
+    """The median of ratios, each of two measurements of one round."""
+    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    main()

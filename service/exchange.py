@@ -1,0 +1,82 @@
+"""The way of every prediction, from a POST to its reply: body → question → probabilities → answer.
+
+Whoever routes the request, the callable in front of Flask or a Flask view, calls the same method here.
+"""
+
+import re
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from service.errors import ServiceError
+from service.registry import Registry
+from service.reply import Reply, failure, refusal, success
+from service.wire.body import read_body
+from service.wire.instances import INSTANCES
+from service.wire.invocations import INVOCATIONS
+from service.wire.open_inference.answers import inference
+from service.wire.protocol import WireFormat
+
+STAGES = ("find", "read", "parse", "infer", "encode")
+TIMING = "HTTP_X_SERVER_TIMING"
+
+_PATH = re.compile(r"/v(?:1|(2))/models/([^/:]+)(?:/versions/([^/:]+))?(?(1)/infer|:predict)")
+
+
+class Target(NamedTuple):
+    """What a path asks for: a wire format, and a model (None is the default one) in a version (None is the newest)."""
+
+    wire: WireFormat
+    model: str | None = None
+    version: str | None = None
+
+
+DEFAULT = Target(INSTANCES)
+
+
+class Exchange:
+    """Answers predictions from the models of a registry."""
+
+    def __init__(self, registry: Registry, max_body_bytes: int) -> None:
+        self._registry = registry
+        self._limit = max_body_bytes
+        self.inference = inference()
+
+    def target(self, path: str) -> Target | None:
+        """What a POST to this path asks for; None where it asks for no prediction."""
+        if path == "/predict":
+            return DEFAULT
+        if path == "/invocations":
+            return Target(INVOCATIONS)
+        if match := _PATH.fullmatch(path):
+            return Target(self.inference if match[1] else INSTANCES, match[2], match[3])
+        return None
+
+    def answer(self, environ: dict[str, Any], request_id: str, target: Target) -> Reply:
+        """The reply to one request; it never raises."""
+        try:
+            began = perf_counter()
+            predictor = self._registry.predictor(target.model, target.version)
+            found = perf_counter()
+            body = read_body(environ, self._limit, target.wire.media)
+            read = perf_counter()
+            question = target.wire.read(predictor, body, environ)
+            parsed = perf_counter()
+            probabilities = predictor.predict(question.tensors)
+            inferred = perf_counter()
+            answer = question.answer(probabilities)
+            encoded = perf_counter()
+        except ServiceError as error:
+            return refusal(error, request_id)
+        except Exception as error:
+            return failure(error, request_id)
+        reply = success(answer.body, request_id, answer.content_type, answer.headers)
+        reply.rows, reply.predictor = len(probabilities), predictor
+        if TIMING in environ:
+            reply.headers.append(("Server-Timing", _timing(began, found, read, parsed, inferred, encoded)))
+        return reply
+
+
+def _timing(*marks: float) -> str:
+    """Milliseconds between marks, as the Server-Timing header words them."""
+    spans = zip(STAGES, marks, marks[1:], strict=False)
+    return ", ".join(f"{stage};dur={1000 * (end - start):.4f}" for stage, start, end in spans)

@@ -1,0 +1,122 @@
+"""Metrics in the Prometheus text format, right across workers.
+
+The workers share a board of 64-bit floats in memory: each writes into a slot of its own, and whoever is asked adds the
+slots up. A slot is held by a file lock, which the kernel drops when its worker dies; the next worker takes the slot
+over and counts on from there, so that no sum ever falls. All labels come from fixed sets, so the board never grows.
+"""
+
+import fcntl
+import mmap
+import os
+import threading
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from models import __version__
+from service.errors import CODES
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+ROUTES = ("predict", "invocations", "infer", "metadata", "health", "page", "metrics", "other")
+# Seconds. The first are about what a row alone takes, the last what a worker in trouble takes.
+BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+_REQUESTS = {labels: cell for cell, labels in enumerate(product(ROUTES, CODES))}
+_ROWS = {route: len(_REQUESTS) + cell for cell, route in enumerate(ROUTES)}
+# Of each route: a cell for each bucket, one for what is slower than the last, and one for the sum.
+_SECONDS = {route: len(_REQUESTS) + len(_ROWS) + cell * (len(BUCKETS) + 2) for cell, route in enumerate(ROUTES)}
+_CELLS = len(_REQUESTS) + len(_ROWS) + len(_SECONDS) * (len(BUCKETS) + 2)
+_SLOT_BYTES = 8 * _CELLS
+
+
+class Board:
+    """The shared memory. It lives as long as a process that created or opened it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._slots = os.fstat(descriptor).st_size // _SLOT_BYTES
+        self._cells = memoryview(mmap.mmap(descriptor, 0)).cast("d")
+
+    @classmethod
+    def create(cls, slots: int) -> "Board":
+        """An empty board, in memory only."""
+        descriptor = os.memfd_create("evenkeel-metrics")
+        os.ftruncate(descriptor, slots * _SLOT_BYTES)
+        return cls(descriptor)
+
+    @classmethod
+    def open(cls, path: str) -> "Board":
+        """A board that another process has created."""
+        return cls(os.open(path, os.O_RDWR))
+
+    @property
+    def path(self) -> str:
+        """Where other processes open the board, while this one lives."""
+        return f"/proc/{os.getpid()}/fd/{self._descriptor}"
+
+    def claim(self) -> "memoryview[float]":
+        """A slot that no living process holds. It counts on from where the last holder left it.
+
+        :raises OSError: every slot is held.
+        """
+        for slot in range(self._slots):
+            try:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _SLOT_BYTES, slot * _SLOT_BYTES)
+            except OSError:
+                continue
+            return self._cells[slot * _CELLS : (slot + 1) * _CELLS]
+        raise OSError("the metrics have no slot left for this worker")
+
+    def sums(self) -> list[float]:
+        """Each cell, summed over the slots."""
+        return [sum(self._cells[cell::_CELLS]) for cell in range(_CELLS)]
+
+
+class Metrics:
+    """What this worker counts, and what all workers have counted."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._cells = board.claim()
+        self._lock = threading.Lock()
+
+    def count(self, route: str, code: str, rows: int, seconds: float) -> None:
+        """A request was answered."""
+        cells, histogram = self._cells, _SECONDS[route]
+        with self._lock:
+            cells[_REQUESTS[route, code]] += 1
+            cells[_ROWS[route]] += rows
+            cells[histogram + bisect_left(BUCKETS, seconds)] += 1
+            cells[histogram + len(BUCKETS) + 1] += seconds
+
+    def exposition(self, loaded: Sequence[tuple[str, int]]) -> str:
+        """The text for Prometheus; `loaded` are the models and versions that this worker holds."""
+        return "\n".join(_lines(self._board.sums(), loaded)) + "\n"
+
+
+def _lines(sums: list[float], loaded: Sequence[tuple[str, int]]) -> Iterator[str]:
+    yield from _head("requests_total", "counter", "Requests answered, by route and by the code word of the answer.")
+    for (route, code), cell in _REQUESTS.items():
+        # Every route has its ok from the start; a refusal appears once it has happened.
+        if code == "ok" or sums[cell]:
+            yield f'evenkeel_requests_total{{route="{route}",code="{code}"}} {sums[cell]:.0f}'
+    yield from _head("rows_total", "counter", "Rows predicted.")
+    for route in ("predict", "invocations", "infer"):
+        yield f'evenkeel_rows_total{{route="{route}"}} {sums[_ROWS[route]]:.0f}'
+    yield from _head("request_seconds", "histogram", "Time from the first look at a request to its answer.")
+    for route, start in _SECONDS.items():
+        count = 0.0
+        for bucket, le in enumerate((*BUCKETS, "+Inf")):
+            count += sums[start + bucket]
+            yield f'evenkeel_request_seconds_bucket{{route="{route}",le="{le}"}} {count:.0f}'
+        yield f'evenkeel_request_seconds_sum{{route="{route}"}} {sums[start + len(BUCKETS) + 1]!r}'
+        yield f'evenkeel_request_seconds_count{{route="{route}"}} {count:.0f}'
+    yield from _head("model_loaded", "gauge", "Models and versions that the answering worker holds.")
+    for model, version in loaded:
+        yield f'evenkeel_model_loaded{{model="{model}",version="{version}"}} 1'
+    yield from _head("build_info", "gauge", "The version of Evenkeel.")
+    yield f'evenkeel_build_info{{version="{__version__}"}} 1'
+
+
+def _head(name: str, kind: str, sentence: str) -> tuple[str, str]:
+    return f"# HELP evenkeel_{name} {sentence}", f"# TYPE evenkeel_{name} {kind}"

@@ -1,0 +1,1 @@
+"""The service described in OpenAPI 3.1: each loaded model with the schema of its own records, from its card."""

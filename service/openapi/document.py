@@ -1,0 +1,127 @@
+"""The whole document: the routes that every service has, and those of each loaded model."""
+
+from typing import Any
+
+from models import __version__
+from models.card import ModelCard
+from service.metrics import CONTENT_TYPE
+from service.openapi import schemas
+from service.openapi.operations import ERROR, in_json, operation, reference
+from service.openapi.schemas import Schema
+from service.predictor import Predictor
+from service.registry import Registry
+from service.wire.document import JSON
+from service.wire.open_inference.answers import OCTETS
+
+OBJECT: Schema = {"type": "object"}
+TEXT: Schema = {"type": "string"}
+REFERENCES = "#/components/schemas/{model}"
+
+
+def document(registry: Registry, default: Predictor | None) -> dict[str, Any]:
+    """Describe the service as it is now; `default` is the model that /predict asks, if there is one."""
+    newest = {predictor.card.name: predictor for predictor in registry.newest}
+    card = ModelCard.model_json_schema(mode="serialization", ref_template=REFERENCES)
+    components: dict[str, Schema] = {"Error": ERROR, **card.pop("$defs"), "ModelCard": card}
+    paths: dict[str, Schema] = {}
+    if default is not None:
+        paths["/predict"] = {"post": _predict(default, "predict", "Ask the default model", None)}
+        paths["/invocations"] = {"post": _invocations(default)}
+    for name, predictor in newest.items():
+        paths |= _model_paths(predictor, name, f"{name}", None)
+    for predictor in registry.predictors:
+        name = predictor.card.name
+        components[_record_name(predictor)] = schemas.record(predictor.card)
+        paths |= _model_paths(
+            predictor, f"{name}/versions/{predictor.version}", f"{name}_{predictor.version}", predictor.version
+        )
+    paths |= _common_paths()
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Evenkeel",
+            "version": __version__,
+            "description": "Probabilities from batch-normalised networks, on the statistics that training froze.",
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _common_paths() -> dict[str, Schema]:
+    html = {"text/html; charset=utf-8": {"schema": TEXT}}
+    health = in_json({"type": "object", "properties": {"live": {"const": True}, "ready": {"const": True}}})
+    index = {"type": "array", "items": {"type": "object", "required": ["name", "version", "state", "reason"]}}
+    # Nothing, or an object: what stands in it changes nothing, so anything may.
+    index_request = operation("repository_index", "Every loaded version", in_json(index), in_json(OBJECT))
+    index_request["requestBody"]["required"] = False
+    return {
+        "/": {"get": operation("page", "The page to try a model on", html)},
+        "/docs": {"get": operation("docs", "This document, as a page", html)},
+        "/openapi.json": {"get": operation("openapi", "This document", in_json(OBJECT))},
+        "/metrics": {"get": operation("metrics", "Metrics for Prometheus", {CONTENT_TYPE: {"schema": TEXT}})},
+        "/ping": {"get": operation("ping", "Whether a model is loaded", health, None, 503)},
+        "/v1/models": {
+            "get": operation("models", "What is served", in_json({"type": "object", "required": ["models"]}))
+        },
+        "/v2": {"get": operation("server", "Open Inference Protocol: the server", in_json(OBJECT))},
+        "/v2/health/live": {"get": operation("live", "Whether the process lives", health)},
+        "/v2/health/ready": {"get": operation("ready", "Whether a model is loaded", health, None, 503)},
+        "/v2/repository/index": {"post": index_request},
+    }
+
+
+def _model_paths(predictor: Predictor, where: str, name: str, version: int | None) -> dict[str, Schema]:
+    card = predictor.card
+    of = f"{card.name}" if version is None else f"{card.name}, version {version}"
+    state = {"type": "object", "properties": {"card": reference("ModelCard")}, "required": ["name", "version", "card"]}
+    ready = {"type": "object", "properties": {"name": {"const": card.name}, "ready": {"const": True}}}
+    return {
+        f"/v1/models/{where}:predict": {"post": _predict(predictor, f"predict_{name}", f"Ask {of}", version)},
+        f"/v1/models/{where}": {"get": operation(f"card_{name}", f"The card of {of}", in_json(state), None, 503)},
+        f"/v2/models/{where}": {
+            "get": operation(f"metadata_{name}", f"Open Inference Protocol: {of}", in_json(OBJECT), None, 503)
+        },
+        f"/v2/models/{where}/ready": {
+            "get": operation(f"ready_{name}", f"Whether {of} is loaded", in_json(ready), None, 503)
+        },
+        f"/v2/models/{where}/infer": {"post": _infer(predictor, f"infer_{name}", of)},
+    }
+
+
+def _predict(predictor: Predictor, name: str, summary: str, version: int | None) -> Schema:
+    card = predictor.card
+    row = schemas.row(card, reference(_record_name(predictor)))
+    answer = schemas.predict_answer(card, version, several=None)
+    request = schemas.predict_request(card, row)
+    return operation(name, summary, in_json(answer), in_json(request), 422, 503)
+
+
+def _invocations(predictor: Predictor) -> Schema:
+    card = predictor.card
+    answer = schemas.predict_answer(card, None, several=True)
+    request = schemas.invocations_request(card, reference(_record_name(predictor)))
+    described = operation("invocations", "Ask as MLflow and SageMaker do", in_json(answer), in_json(request), 422, 503)
+    return described | {"description": "A table as `text/csv` with a header is read too."}
+
+
+def _infer(predictor: Predictor, name: str, of: str) -> Schema:
+    answer = {
+        "type": "object",
+        "properties": {
+            "model_name": {"const": predictor.card.name},
+            "model_version": TEXT,
+            "outputs": {"type": "array"},
+        },
+        "required": ["model_name", "model_version", "outputs"],
+    }
+    content = {JSON: {"schema": answer}, OCTETS: {"schema": {"type": "string", "format": "binary"}}}
+    described = operation(
+        name, f"Open Inference Protocol: ask {of}", content, in_json(schemas.infer_request(predictor.card)), 503
+    )
+    more = "other datatypes, columns by feature and binary tensors are read too; see docs/http.md"
+    return described | {"description": f"Described for one row; of n rows the shape begins with n. Also {more}."}
+
+
+def _record_name(predictor: Predictor) -> str:
+    return f"{predictor.card.name}.{predictor.version}"

@@ -1,0 +1,72 @@
+"""Replies: what goes back for a request, whoever routed it; and the one way in which a refusal is worded."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from service.errors import FAILED, REFUSALS, Detail, ServiceError
+from service.predictor import Predictor
+from service.wire.document import JSON, encode
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = "1"
+STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+Header = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Reply:
+    """Status, headers and body; and, for logs and metrics, the code word, the rows and the predictor behind it."""
+
+    status: int
+    body: bytes
+    headers: list[Header] = field(default_factory=list)
+    code: str = "ok"
+    rows: int = 0
+    predictor: Predictor | None = None
+
+
+def success(body: bytes, request_id: str, content_type: str = JSON, extra: Iterable[Header] = ()) -> Reply:
+    """A 200."""
+    return Reply(200, body, _headers(content_type, len(body), request_id, extra))
+
+
+def refusal(error: ServiceError, request_id: str) -> Reply:
+    """The reply to what the service refuses."""
+    refused = REFUSALS[type(error)]
+    if refused.status == 500:
+        log.error("request failed", extra={"code": refused.code, "reason": str(error), "request_id": request_id})
+    extra = (("Retry-After", RETRY_SECONDS),) if refused.status == 503 else ()
+    return worded(str(error), refused.code, refused.status, request_id, error.details, extra)
+
+
+def failure(error: Exception, request_id: str) -> Reply:
+    """The reply to a defect: the client gets the request id, the log the traceback."""
+    log.error("request failed", exc_info=error, extra={"request_id": request_id})
+    return worded("the service failed to answer; its log has the request id", FAILED, 500, request_id)
+
+
+def worded(
+    sentence: str,
+    code: str,
+    status: int,
+    request_id: str,
+    details: list[Detail] | None = None,
+    extra: Iterable[Header] = (),
+) -> Reply:
+    """The error body of every route."""
+    body = encode({"error": sentence, "code": code, "details": details or [], "request_id": request_id})
+    return Reply(status, body, _headers(JSON, len(body), request_id, extra), code)
+
+
+def _headers(content_type: str, length: int, request_id: str, extra: Iterable[Header]) -> list[Header]:
+    return [
+        ("Content-Type", content_type),
+        ("Content-Length", str(length)),
+        ("X-Request-Id", request_id),
+        ("X-Content-Type-Options", "nosniff"),
+        *extra,
+    ]

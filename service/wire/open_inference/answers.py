@@ -1,0 +1,123 @@
+"""Inference as a wire format: a request's question, and its answer in JSON, in binary, or as the likeliest classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from service.errors import InvalidTensor
+from service.predictor import Predictor
+from service.wire.document import JSON, encode
+from service.wire.open_inference.envelope import HEADER_LENGTH, Envelope, EnvelopeReader, Wish
+from service.wire.open_inference.inputs import raw_input, read_inputs
+from service.wire.protocol import Answer, Question, WireFormat
+from service.wire.rows import Tensors
+from service.wire.wording import Probabilities
+
+OCTETS = "application/octet-stream"
+OUTPUTS = ("label", "probabilities")
+
+
+@dataclass(slots=True)
+class Inference:
+    """An inference request whose tensors were read."""
+
+    predictor: Predictor
+    tensors: Tensors
+    id: str | None
+    wishes: list[Wish]
+
+    def answer(self, probabilities: Probabilities) -> Answer:
+        outputs, raw = [], []
+        for wish in self.wishes:
+            output, data = _output(wish, self.predictor.card.classes, probabilities)
+            outputs.append(output)
+            raw.append(data)
+        card = self.predictor.card
+        head: dict[str, Any] = {"model_name": card.name, "model_version": str(self.predictor.version)}
+        if self.id is not None:
+            head["id"] = self.id
+        body = encode(head | {"outputs": outputs})
+        if not any(wish.binary for wish in self.wishes):
+            return Answer(body)
+        return Answer(body + b"".join(raw), OCTETS, ((HEADER_LENGTH, str(len(body))),))
+
+
+def _output(wish: Wish, classes: tuple[str, ...], probabilities: Probabilities) -> tuple[dict[str, Any], bytes]:
+    """An output and its raw bytes; one of the two holds the data."""
+    values: Any
+    if wish.classes:
+        datatype, values = "BYTES", _likeliest(probabilities, classes, wish.classes)
+        shape = [len(probabilities), len(values) // len(probabilities)]
+    elif wish.name == "label":
+        datatype, values, shape = (
+            "BYTES",
+            [classes[best] for best in probabilities.argmax(axis=1)],
+            [len(probabilities)],
+        )
+    else:
+        datatype, values, shape = "FP32", probabilities.ravel(), list(probabilities.shape)
+    output: dict[str, Any] = {"name": wish.name, "datatype": datatype, "shape": shape}
+    if not wish.binary:
+        return output | {"data": values}, b""
+    raw = values.tobytes() if datatype == "FP32" else b"".join(map(_length_and_text, values))
+    return output | {"parameters": {"binary_data_size": len(raw)}}, raw
+
+
+def _likeliest(probabilities: Probabilities, classes: tuple[str, ...], most: int) -> list[str]:
+    """The classification extension: for each row the likeliest classes as "value:index:label"."""
+    # A stable sort of the negatives: of equal ones the first class comes first.
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :most]
+    return [
+        f"{row[index]:f}:{index}:{classes[index]}"
+        for row, indices in zip(probabilities, order, strict=True)
+        for index in indices
+    ]
+
+
+def _length_and_text(text: str) -> bytes:
+    data = text.encode()
+    return len(data).to_bytes(4, "little") + data
+
+
+class InferenceReader:
+    """Reads inference requests."""
+
+    def __init__(self) -> None:
+        self._envelopes = EnvelopeReader()
+
+    def __call__(self, predictor: Predictor, body: bytes, environ: Mapping[str, Any]) -> Question:
+        """Read a request.
+
+        :raises MalformedBody: what should be JSON is not.
+        :raises InvalidTensor: it breaks the protocol or the model's signature.
+        """
+        header = environ.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH")
+        length = None if header is None else _length(header)
+        if length == 0:
+            envelope = Envelope(None, [raw_input(body, predictor.inputs)], [], binary=True)
+        else:
+            envelope = self._envelopes.read(body, length)
+        wishes = envelope.wishes or [Wish(name, envelope.binary, 0) for name in OUTPUTS]
+        _check(wishes)
+        return Inference(predictor, read_inputs(envelope.tensors, predictor.inputs), envelope.id, wishes)
+
+
+def _length(header: str) -> int:
+    if not (header.isascii() and header.isdigit() and len(header) < 20):
+        raise InvalidTensor(f"the header {HEADER_LENGTH} must be a number of bytes")
+    return int(header)
+
+
+def _check(wishes: list[Wish]) -> None:
+    for wish in wishes:
+        if wish.name not in OUTPUTS:
+            raise InvalidTensor(f"there is no output '{wish.name[:64]}'; the outputs are {' and '.join(OUTPUTS)}")
+        if wish.classes and wish.name != "probabilities":
+            raise InvalidTensor("only the output 'probabilities' can be asked for as a classification")
+
+
+def inference() -> WireFormat:
+    """The wire format of the inference routes."""
+    return WireFormat("infer", frozenset({JSON, OCTETS}), InferenceReader())

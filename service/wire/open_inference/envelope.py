@@ -1,0 +1,164 @@
+"""The envelope of an inference request: names, shapes, datatypes and wishes, and where the data lies."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from service.errors import InvalidTensor
+from service.wire.document import decode
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+LONGEST_KEPT = 4096
+
+
+class Tensor(NamedTuple):
+    """An input as it was sent: elements from JSON, nested or flat, or raw bytes."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    data: list[Any] | bytes
+
+
+class Wish(NamedTuple):
+    """An output that is asked for. `classes` above 0 asks for that many of the likeliest classes, as texts."""
+
+    name: str
+    binary: bool
+    classes: int
+
+
+class Envelope(NamedTuple):
+    """A whole request; without wishes every output is sent, in binary where `binary` is true."""
+
+    id: str | None
+    tensors: list[Tensor]
+    wishes: list[Wish]
+    binary: bool
+
+
+# Unknown keys are let through everywhere: clients send some of their own.
+_config = with_config(ConfigDict(strict=True))
+
+
+@_config
+class _InputParameters(TypedDict, total=False):
+    binary_data_size: Annotated[int, Field(ge=0)]
+
+
+@_config
+class _OutputParameters(TypedDict, total=False):
+    binary_data: bool
+    classification: Annotated[int, Field(ge=1)]
+
+
+@_config
+class _RequestParameters(TypedDict, total=False):
+    binary_data_output: bool
+
+
+class _InputRequired(TypedDict):
+    name: str
+    datatype: str
+    shape: list[Annotated[int, Field(ge=0)]]
+
+
+@_config
+class _Input(_InputRequired, total=False):
+    parameters: _InputParameters | None
+    data: list[Any]
+
+
+class _OutputRequired(TypedDict):
+    name: str
+
+
+@_config
+class _Output(_OutputRequired, total=False):
+    parameters: _OutputParameters | None
+
+
+class _RequestRequired(TypedDict):
+    inputs: Annotated[list[_Input], Field(min_length=1)]
+
+
+@_config
+class _Request(_RequestRequired, total=False):
+    id: str | None
+    parameters: _RequestParameters | None
+    outputs: list[_Output] | None
+
+
+class EnvelopeReader:
+    """Reads envelopes."""
+
+    def __init__(self) -> None:
+        self._request = TypeAdapter(_Request)
+        # A client sends the same few bytes of JSON before the raw tensors of every row.
+        self._checked_header = lru_cache(128)(self._checked)
+
+    def read(self, body: bytes, header_length: int | None) -> Envelope:
+        """Read a request whose first `header_length` bytes are JSON and the rest raw tensors; all of it JSON if None.
+
+        :raises MalformedBody: what should be JSON is not.
+        :raises InvalidTensor: it is JSON, but no inference request; the sentence names the place.
+        """
+        if header_length is not None and header_length > len(body):
+            raise InvalidTensor(f"the header {HEADER_LENGTH} says {header_length} bytes; the body has {len(body)}")
+        split = len(body) if header_length is None else header_length
+        read = self._checked if header_length is None or split > LONGEST_KEPT else self._checked_header
+        request = read(body[:split])
+        raw = _RawData(body, split)
+        tensors = [_tensor(given, raw) for given in request["inputs"]]
+        raw.end()
+        binary = (request.get("parameters") or {}).get("binary_data_output", False)
+        wishes = [_wish(asked, binary) for asked in request.get("outputs") or []]
+        return Envelope(request.get("id"), tensors, wishes, binary)
+
+    def _checked(self, header: bytes) -> _Request:
+        document = decode(header)
+        try:
+            return self._request.validate_python(document)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            place = ".".join(str(part)[:64] for part in first["loc"]) or "the request"
+            rule = first["msg"].removeprefix("Input ").removeprefix("Field ")
+            raise InvalidTensor(f"{place}: {rule}") from None
+
+
+class _RawData:
+    """The bytes behind the JSON, handed out in the order of the inputs."""
+
+    def __init__(self, body: bytes, start: int) -> None:
+        self._body = body
+        self._at = start
+
+    def take(self, size: int, name: str) -> bytes:
+        taken = self._body[self._at : self._at + size]
+        if len(taken) < size:
+            raise InvalidTensor(
+                f"input '{name[:64]}' should have {size} bytes; the body ends after {len(taken)} of them"
+            )
+        self._at += size
+        return taken
+
+    def end(self) -> None:
+        if left := len(self._body) - self._at:
+            raise InvalidTensor(f"the body has {left} bytes more than its inputs")
+
+
+def _tensor(given: _Input, raw: _RawData) -> Tensor:
+    name = given["name"]
+    size = (given.get("parameters") or {}).get("binary_data_size")
+    if (size is None) == ("data" not in given):
+        raise InvalidTensor(f"input '{name[:64]}' must have either data or the parameter binary_data_size")
+    data = given["data"] if size is None else raw.take(size, name)
+    return Tensor(name, given["datatype"], given["shape"], data)
+
+
+def _wish(asked: _Output, binary: bool) -> Wish:
+    parameters = asked.get("parameters") or {}
+    return Wish(asked["name"], parameters.get("binary_data", binary), parameters.get("classification", 0))

@@ -1,0 +1,52 @@
+"""What the protocol says of the server and of a model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from models import __version__
+from service.predictor import Predictor
+from service.wire.open_inference.casts import TEXT
+
+SERVER = {
+    "name": "evenkeel",
+    "version": __version__,
+    "extensions": ["binary_tensor_data", "classification", "model_repository"],
+}
+
+
+def metadata(predictor: Predictor, versions: Sequence[int]) -> dict[str, Any]:
+    """The description of a model; each input lists the features of its columns, the probabilities their classes."""
+    card = predictor.card
+    inputs = [
+        {
+            "name": name,
+            "datatype": TEXT if name == "categorical" else "FP32",
+            "shape": [-1, len(features)],
+            "parameters": {"columns": [feature.name for feature in features]},
+        }
+        for name, features in predictor.inputs.items()
+    ]
+    outputs = [
+        {"name": "label", "datatype": TEXT, "shape": [-1]},
+        {
+            "name": "probabilities",
+            "datatype": "FP32",
+            "shape": [-1, len(card.classes)],
+            "parameters": {"columns": card.classes},
+        },
+    ]
+    return {
+        "name": card.name,
+        "versions": [str(version) for version in versions],
+        "platform": "onnx_onnxv1",
+        "inputs": inputs,
+        "outputs": outputs,
+    }
+
+
+def index(predictors: Sequence[Predictor]) -> list[dict[str, str]]:
+    """The repository index: every loaded version."""
+    return [
+        {"name": predictor.card.name, "version": str(predictor.version), "state": "READY", "reason": ""}
+        for predictor in predictors
+    ]

@@ -1,0 +1,39 @@
+"""Predictions as JSON: a template for each model, filled in with the numbers.
+
+Building the same from dictionaries takes twice the time, and the answer to a thousand rows is mostly this.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from service.errors import Detail
+from service.wire.document import encode
+
+Probabilities = npt.NDArray[np.float32]
+
+
+class Wording:
+    """The predictions of a model with these classes."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._labels = [encode(label) for label in classes]
+        by_class = b",".join(label.replace(b"%", b"%%") + b":%b" for label in self._labels)
+        self._template = b'{"label":%b,"probability":%b,"probabilities":{' + by_class + b"}}"
+
+    def predictions(self, probabilities: Probabilities, warnings: Mapping[int, Sequence[Detail]]) -> list[bytes]:
+        """Each row's label, that label's probability and every class's, and warnings where there are any.
+
+        `probabilities` (n, classes) come out in the fewest digits that read back as the same 32-bit floats.
+        """
+        template, labels = self._template, self._labels
+        best = probabilities.argmax(axis=1).tolist()
+        rows = encode(probabilities)[2:-2].split(b"],[")
+        words = []
+        for index, row in zip(best, rows, strict=True):
+            numbers = row.split(b",")
+            words.append(template % (labels[index], numbers[index], *numbers))
+        for index, concerns in warnings.items():
+            words[index] = words[index][:-1] + b',"warnings":' + encode(concerns) + b"}"
+        return words

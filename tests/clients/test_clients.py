@@ -1,0 +1,13 @@
+"""Clients of other makers, unmodified, against a running service."""
+
+from collections.abc import Callable
+
+import pytest
+
+pytestmark = pytest.mark.clients
+
+
+@pytest.mark.parametrize("script", ["with_tritonclient.py", "with_tritonclient_aio.py", "with_pandas.py"])
+def test_a_client_of_other_makers_works_unmodified(ask: Callable[[str], None], script: str) -> None:
+    """Each script is written as the client's own documentation shows, and asserts what it gets."""
+    ask(script)
