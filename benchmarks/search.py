@@ -256,7 +256,7 @@ def _plot(panels: list[tuple[str, dict[str, list[tuple[int, float]]]]]) -> str:
             path([place(point) for point in curve if np.isfinite(point[1])], kind[0]) for kind, curve in curves.items()
         ]
         parts.append(text(f"{most} epochs", origin + width - 14, height - 22, "", "end"))
-    parts.append(text("best log-loss so far: grid of 90 points (grey), coarse to fine (orange)", left, height - 4))
+    parts.append(text("best so far: grid (grey), coarse to fine (orange)", left, height - 4))
     label = "Grid against coarse to fine"
     return drawing(width * len(panels), height, parts, label).replace(
         "<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1
