@@ -87,7 +87,7 @@ def overhead(data: Path, names: list[str]) -> None:
 
 def jobs(data: Path, names: list[str]) -> None:
     for name in names:
-        times, finished = [], []
+        times, busy, finished = [], [], []
         for count in (1, 2):
             with tempfile.TemporaryDirectory() as folder:
                 request = request_on(name, data, Path(folder), 60, count)
@@ -95,11 +95,13 @@ def jobs(data: Path, names: list[str]) -> None:
                     start = time.perf_counter()
                     run_workers(search, lambda trials, total: None)
                     times.append(time.perf_counter() - start)
+                    training = sum(trial.seconds for trial in search.finished().values())
+                    busy.append(training / count / times[-1])
                     finished.append([replace(trial, seconds=0, worker="") for trial in search.finished().values()])
         same = "the same results" if finished[0] == finished[1] else "OTHER RESULTS"
         print(
             f"{name:14}  1 job {times[0]:6.1f} s, 2 jobs {times[1]:6.1f} s: {times[0] / times[1]:.2f} times as fast, "
-            f"{same}"
+            f"workers busy {busy[0]:.0%} and {busy[1]:.0%} of it, {same}"
         )
 
 
@@ -254,7 +256,7 @@ def _plot(panels: list[tuple[str, dict[str, list[tuple[int, float]]]]]) -> str:
             path([place(point) for point in curve if np.isfinite(point[1])], kind[0]) for kind, curve in curves.items()
         ]
         parts.append(text(f"{most} epochs", origin + width - 14, height - 22, "", "end"))
-    parts.append(text("best log-loss so far: grid of 90 points (grey), coarse to fine (orange)", left, height - 4))
+    parts.append(text("best so far: grid (grey), coarse to fine (orange)", left, height - 4))
     label = "Grid against coarse to fine"
     return drawing(width * len(panels), height, parts, label).replace(
         "<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1
