@@ -33,7 +33,9 @@ def run_workers(search: Search, watch: Watch) -> None:
         share(search.rows, folder)
         order = Order.of(search, folder)
         crew = stack.enter_context(_crew(order, request.jobs))
-        while crew.at_work() and time.monotonic() < deadline:
+        finished: Trials = {}
+        # Without one trial there would be nothing to publish, however short the time.
+        while crew.at_work() and (time.monotonic() < deadline or not finished):
             finished = search.finished()
             watch(finished, search.trials)
             crew.replace_the_dead(len(finished))
