@@ -19,7 +19,7 @@ BROKEN = (TypeError, OverflowError, struct.error)
 NAN = float("nan")
 LARGEST = float(np.finfo(np.float32).max)
 
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 # By the position of a row.
 Warnings = dict[int, list[Detail]]
 
@@ -37,7 +37,7 @@ class NumericColumns:
         high = [feature.maximum + width for feature, width in zip(features, widths, strict=True)]
         self._low, self._high = (np.clip(bound, -LARGEST, LARGEST).astype(np.float32) for bound in (low, high))
 
-    def tensor(self, rows: list[Row], may_hold_booleans: bool, warnings: Warnings) -> npt.NDArray[np.float32]:
+    def tensor(self, rows: Sequence[Row], may_hold_booleans: bool, warnings: Warnings) -> npt.NDArray[np.float32]:
         """The tensor; `struct` takes numbers and booleans, and nothing else."""
         if may_hold_booleans and any(bool in map(type, row) for row in rows):
             raise TypeError
@@ -63,7 +63,7 @@ class TextColumns:
         self._features = features
         self._known = [frozenset({*feature.categories, "", *[None] * feature.nullable}) for feature in features]
 
-    def tensor(self, rows: list[Row], warnings: Warnings) -> npt.NDArray[np.object_]:
+    def tensor(self, rows: Sequence[Row], warnings: Warnings) -> npt.NDArray[np.object_]:
         """The tensor."""
         if not all(all(map(contains, self._known, row)) for row in rows):
             for index, row in enumerate(rows):

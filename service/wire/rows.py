@@ -19,7 +19,8 @@ from service.wire.rules import LONGEST_ECHO, MOST_DETAILS, BrokenRules, Rules
 
 # By the model's input: `numeric` float32 (n, p), NaN meaning missing; `categorical` object (n, q), "" meaning missing.
 Tensors = dict[str, npt.NDArray[Any]]
-Picker = Callable[[Any], Row]
+# None where a row already is what would be picked.
+Picker = Callable[[Any], Row] | None
 
 
 class Rows(NamedTuple):
@@ -40,7 +41,7 @@ class RowReader:
         positions = self._rules.positions
         by_name = (_picker(numeric), _picker(categorical))
         by_position = (
-            _picker([positions[name] for name in numeric]) if categorical else tuple,
+            _picker([positions[name] for name in numeric]) if categorical else None,
             _picker([positions[name] for name in categorical]),
         )
         self._pickers: dict[type, tuple[Picker, Picker]] = {dict: by_name, list: by_position, tuple: by_position}
@@ -86,10 +87,10 @@ class RowReader:
         warnings: Warnings = {}
         try:
             if self._numeric is not None:
-                numbers = [numbers_of(row) for row in rows]
+                numbers = _picked(numbers_of, rows)
                 tensors["numeric"] = self._numeric.tensor(numbers, may_hold_booleans, warnings)
             if self._texts is not None:
-                tensors["categorical"] = self._texts.tensor([texts_of(row) for row in rows], warnings)
+                tensors["categorical"] = self._texts.tensor(_picked(texts_of, rows), warnings)
         except (KeyError, *BROKEN):
             return None
         return Rows(tensors, warnings)
@@ -118,6 +119,10 @@ class RowReader:
                 return [], 0
             message = f"must have {width} values, one for each feature in the model's order; it has {len(row)}"
         return [{"rule": "shape", "message": message}], 1
+
+
+def _picked(picker: Picker, rows: Sequence[Any]) -> Sequence[Row]:
+    return rows if picker is None else [picker(row) for row in rows]
 
 
 def _picker(keys: Sequence[Any]) -> Picker:

@@ -29,11 +29,10 @@ class Wording:
         """
         template, labels = self._template, self._labels
         best = probabilities.argmax(axis=1).tolist()
-        rows = encode(probabilities)[2:-2].split(b"],[")
+        numbers, width = encode(probabilities.ravel())[1:-1].split(b","), len(labels)
         words = []
-        for index, row in zip(best, rows, strict=True):
-            numbers = row.split(b",")
-            words.append(template % (labels[index], numbers[index], *numbers))
+        for index, start in zip(best, range(0, len(numbers), width), strict=True):
+            words.append(template % (labels[index], numbers[start + index], *numbers[start : start + width]))
         for index, concerns in warnings.items():
             words[index] = words[index][:-1] + b',"warnings":' + encode(concerns) + b"}"
         return words

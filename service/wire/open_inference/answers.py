@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from service.wire.wording import Probabilities
 
 OCTETS = "application/octet-stream"
 OUTPUTS = ("label", "probabilities")
+# The wishes of a request without any, by whether it asks for binary outputs.
+EVERYTHING = {binary: [Wish(name, binary, 0) for name in OUTPUTS] for binary in (False, True)}
 
 
 @dataclass(slots=True)
@@ -38,10 +41,9 @@ class Inference:
         head: dict[str, Any] = {"model_name": card.name, "model_version": str(self.predictor.version)}
         if self.id is not None:
             head["id"] = self.id
-        body = encode(head | {"outputs": outputs})
-        if not any(wish.binary for wish in self.wishes):
-            return Answer(body)
-        return Answer(body + b"".join(raw), OCTETS, ((HEADER_LENGTH, str(len(body))),))
+        head["outputs"] = outputs
+        body, tail = encode(head), b"".join(raw)
+        return Answer(body + tail, OCTETS, ((HEADER_LENGTH, str(len(body))),)) if tail else Answer(body)
 
 
 def _output(wish: Wish, classes: tuple[str, ...], probabilities: Probabilities) -> tuple[dict[str, Any], bytes]:
@@ -51,18 +53,15 @@ def _output(wish: Wish, classes: tuple[str, ...], probabilities: Probabilities) 
         datatype, values = "BYTES", _likeliest(probabilities, classes, wish.classes)
         shape = [len(probabilities), len(values) // len(probabilities)]
     elif wish.name == "label":
-        datatype, values, shape = (
-            "BYTES",
-            [classes[best] for best in probabilities.argmax(axis=1)],
-            [len(probabilities)],
-        )
+        datatype, values = "BYTES", [classes[best] for best in probabilities.argmax(axis=1).tolist()]
+        shape = [len(probabilities)]
     else:
         datatype, values, shape = "FP32", probabilities.ravel(), list(probabilities.shape)
-    output: dict[str, Any] = {"name": wish.name, "datatype": datatype, "shape": shape}
     if not wish.binary:
-        return output | {"data": values}, b""
+        return {"name": wish.name, "datatype": datatype, "shape": shape, "data": values}, b""
     raw = values.tobytes() if datatype == "FP32" else b"".join(map(_length_and_text, values))
-    return output | {"parameters": {"binary_data_size": len(raw)}}, raw
+    size = {"binary_data_size": len(raw)}
+    return {"name": wish.name, "datatype": datatype, "shape": shape, "parameters": size}, raw
 
 
 def _likeliest(probabilities: Probabilities, classes: tuple[str, ...], most: int) -> list[str]:
@@ -76,6 +75,7 @@ def _likeliest(probabilities: Probabilities, classes: tuple[str, ...], most: int
     ]
 
 
+@lru_cache(1024)
 def _length_and_text(text: str) -> bytes:
     data = text.encode()
     return len(data).to_bytes(4, "little") + data
@@ -99,9 +99,9 @@ class InferenceReader:
             envelope = Envelope(None, [raw_input(body, predictor.inputs)], [], binary=True)
         else:
             envelope = self._envelopes.read(body, length)
-        wishes = envelope.wishes or [Wish(name, envelope.binary, 0) for name in OUTPUTS]
-        _check(wishes)
-        return Inference(predictor, read_inputs(envelope.tensors, predictor.inputs), envelope.id, wishes)
+        _check(envelope.wishes)
+        tensors = read_inputs(envelope.tensors, predictor.inputs)
+        return Inference(predictor, tensors, envelope.id, envelope.wishes or EVERYTHING[envelope.binary])
 
 
 def _length(header: str) -> int:

@@ -51,7 +51,8 @@ def numeric(tensor: Tensor, features: Sequence[Feature]) -> npt.NDArray[np.float
         else:
             numbers = _from_json(_flat(tensor), tensor.datatype)
         array = numbers.reshape(rows, len(features))
-        if not np.isfinite(array).all():
+        # In bytes this takes a third of the time of `.all()`, which for a row alone counts.
+        if b"\0" in np.isfinite(array).tobytes():
             _check_gaps(array, features)
     except _BadElement as bad:
         raise _refusal(tensor, features, bad) from None
