@@ -45,6 +45,8 @@ ENTRYPOINT ["python", "-m", "trainer"]
 CMD ["fit", "examples/penguins.csv", "--target", "species", "--name", "penguins", "--once"]
 
 FROM trainer AS searcher
+# Compiled code is kept for the next run; in a read-only image there is nowhere else.
+ENV NUMBA_CACHE_DIR=/tmp/numba
 COPY --from=build-searcher /opt/venv /opt/venv
 CMD ["search", "--help"]
 

@@ -1,20 +1,14 @@
 import json
-import os
 import shlex
-import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import find_free_port
+from tests.containers.conftest import ROOT, Stack, needs_engine
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PATIENCE_S = 60.0
 GENTOO = {
     "island": "Biscoe",
     "bill_length_mm": 45.1,
@@ -25,83 +19,17 @@ GENTOO = {
     "year": 2007,
 }
 
-
-def engine_answers() -> bool:
-    try:
-        return not subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode and (
-            not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
-        )
-    except FileNotFoundError:
-        return False
-
-
-pytestmark = [
-    pytest.mark.containers,
-    pytest.mark.skipif(not engine_answers(), reason="no Docker engine with Compose answers"),
-]
-
-
-class Stack:
-    """The compose file under a project name of its own, with its own port and its own folder of tables."""
-
-    def __init__(self, tables: Path, port: int) -> None:
-        self.tables, self.port = tables, port
-        self.project = f"evenkeel-test-{os.getpid()}"
-        self.environment = os.environ | {"EVENKEEL_TABLES": str(tables), "EVENKEEL_PORT": str(port)}
-
-    def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        command = ["docker", "compose", "--progress", "quiet", "-p", self.project, *arguments]
-        run = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
-        assert run.returncode == 0 or not check, run.stderr
-        return run
-
-    def container(self, service: str) -> str:
-        return self.compose("ps", "--all", "--quiet", service).stdout.strip()
-
-    def inspect(self, service: str) -> dict[str, Any]:
-        described = subprocess.run(
-            ["docker", "inspect", self.container(service)], capture_output=True, text=True, check=True
-        )
-        document: dict[str, Any] = json.loads(described.stdout)[0]
-        return document
-
-    def inside(self, service: str, script: str) -> subprocess.CompletedProcess[str]:
-        """Run Python in a new container of a service, with everything the compose file says of it."""
-        return self.compose(
-            "run", "--rm", "--no-deps", "-T", "--entrypoint", "python", service, "-c", script, check=False
-        )
-
-    def predict(self, model: str, record: dict[str, Any]) -> dict[str, Any]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/v1/models/{model}:predict",
-            json.dumps({"instance": record}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=5) as response:
-            document: dict[str, Any] = json.loads(response.read())
-            return document
-
-    def wait(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline, self.compose("logs").stdout[-4000:]
-            time.sleep(0.2)
+pytestmark = needs_engine
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(empty_stack: Callable[..., Stack]) -> Stack:
     """The whole thing, as `docker compose up` makes it."""
-    tables = tmp_path_factory.mktemp("tables")
-    for folder in (tables, *tables.parents[:2]):
-        folder.chmod(0o755)  # pytest's folders are private, and the trainer is another user.
-    stack = Stack(tables, find_free_port())
-    try:
-        stack.compose("build")
-        stack.compose("up", "--detach")
-        stack.wait(lambda: stack.inspect("service")["State"]["Health"]["Status"] == "healthy")
-        yield stack
-    finally:
-        stack.compose("down", "--volumes", "--remove-orphans", check=False)
+    stack = empty_stack()
+    stack.compose("build")
+    stack.compose("up", "--detach")
+    stack.wait(lambda: stack.inspect("service")["State"]["Health"]["Status"] == "healthy")
+    return stack
 
 
 def test_up_trains_the_example_and_serves_it(stack: Stack) -> None:
