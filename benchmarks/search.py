@@ -31,10 +31,10 @@ from trainer.search.crew import run_workers
 from trainer.search.finish import publish
 from trainer.search.place import Place
 from trainer.search.plan import Trials
+from trainer.search.rows import share
 from trainer.search.search import Request, open_search
 from trainer.search.space import Range
 from trainer.search.svg import drawing, element, line, path, text, ticks
-from trainer.search.trial import share
 from trainer.search.worker import Order, run_trials
 
 TARGETS = {
@@ -72,8 +72,7 @@ def overhead(data: Path, names: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             request = request_on(name, data, Path(folder), 40, 1)
             with open_search(request) as search, request.place.folder_of_rows() as rows:
-                share(search.rows, rows)
-                order = Order.of(search, rows)
+                order = Order.of(search, share(search.table, search.config, search.plan.box, rows))
                 start = time.perf_counter()
                 run_trials(order)
                 whole = time.perf_counter() - start

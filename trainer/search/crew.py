@@ -9,8 +9,8 @@ from multiprocessing.context import SpawnProcess
 
 from trainer.errors import WorkerLost
 from trainer.search.plan import Trials
+from trainer.search.rows import share
 from trainer.search.search import Search
-from trainer.search.trial import share
 from trainer.search.worker import Order, work
 
 LOOK_EVERY_S = 0.1
@@ -30,8 +30,7 @@ def run_workers(search: Search, watch: Watch) -> None:
     deadline = time.monotonic() + (request.time_limit_s or float("inf"))
     with ExitStack() as stack:
         folder = stack.enter_context(request.place.folder_of_rows())
-        share(search.rows, folder)
-        order = Order.of(search, folder)
+        order = Order.of(search, share(search.table, search.config, search.plan.box, folder))
         crew = stack.enter_context(_crew(order, request.jobs))
         finished: Trials = {}
         # Without one trial there would be nothing to publish, however short the time.

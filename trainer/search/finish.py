@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from models.card import ModelCard, SearchSummary
+from models.errors import CorruptModel
 from models.repository import ModelRepository
 from trainer.bag import Watch, unwatched
 from trainer.config import TrainingConfig
@@ -45,6 +47,9 @@ def publish(
         if search.study.published.get("trials", 0) >= len(trials):
             return None
         best = best_of(trials)
+        if version := _published(repository, search.config.name, _summary(search, trials, best, [])):
+            search.study.note_published(version, len(trials))
+            return None
         configs = [_refit(search, best, seed) for seed in range(seeds if search.table.members == 1 else 1)]
         refits = [_log_loss(search, config, watch(seed)) for seed, config in enumerate(configs) if len(configs) > 1]
         chosen = configs[refits.index(min(refits))] if refits else configs[0]
@@ -56,6 +61,20 @@ def publish(
         outcome = run(chosen, repository, watch(seeds), resume=True, annotate=annotate)
         search.study.note_published(outcome.version, len(trials))
         return outcome
+
+
+def _published(repository: ModelRepository, name: str, summary: SearchSummary) -> int | None:
+    """The newest version, if this very search made it and was killed before it could note that down."""
+    for version in repository.versions(name)[-1:]:
+        with suppress(CorruptModel):
+            made = repository.card(name, version).search
+            if made and _but_refits(made) == _but_refits(summary):
+                return version
+    return None
+
+
+def _but_refits(summary: SearchSummary) -> dict[str, Any]:
+    return summary.model_dump(mode="json", exclude={"refits"})
 
 
 def settings_of(search: Search, trial: Trial) -> dict[str, Any]:
@@ -72,7 +91,7 @@ def _log_loss(search: Search, config: TrainingConfig, watch: Watch) -> float:
         watch(0, 1, epoch)
 
     try:
-        return train(config, search.rows, look).log_loss
+        return train(config, search.table.rows(config), look).log_loss
     except Diverged:
         return math.inf
 

@@ -13,8 +13,9 @@ from trainer.config import TrainingConfig
 from trainer.errors import Diverged, OtherStudy
 from trainer.search import space
 from trainer.search.plan import Trial, ranked
+from trainer.search.rows import Table
 from trainer.search.search import Request, look_back
-from trainer.search.trial import Rows, encode, train
+from trainer.search.trial import train
 
 # Two means further apart than so many standard errors of their difference are taken as different.
 CLEARLY = 2.0
@@ -111,8 +112,8 @@ def retest(request: Request, leaders: int, seeds: int) -> Verdict:
     if not chosen:
         raise OtherStudy(f"study '{request.place.name}' has no trial that came to a result")
     settings = {**_chosen(facts["settings"]), **request.given}
-    table, rows = encode(TrainingConfig.of(**settings))
-    tested = tuple(_leader(settings, trial, rows, seeds) for trial in chosen)
+    table = Table.read(TrainingConfig.of(**settings))
+    tested = tuple(_leader(settings, trial, table, seeds) for trial in chosen)
     return Verdict(tested, table.sha256 == facts["table"])
 
 
@@ -122,12 +123,12 @@ def _chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value != usual[name]}
 
 
-def _leader(settings: Mapping[str, Any], trial: Trial, rows: Rows, seeds: int) -> Leader:
-    results = []
+def _leader(settings: Mapping[str, Any], trial: Trial, table: Table, seeds: int) -> Leader:
+    config = TrainingConfig.of(**{**settings, **space.settings(trial.values)})
+    rows, results = table.rows(config), []
     for seed in range(seeds):
-        config = TrainingConfig.of(**{**settings, **space.settings(trial.values), "restart": seed})
         with suppress(Diverged):
-            results.append(train(config, rows))
+            results.append(train(config.model_copy(update={"restart": seed}), rows))
     scores = [result.history.best.validation for result in results]
     accuracy = float(np.mean([score.accuracy for score in scores if score])) if scores else 0.0
     return Leader(trial, tuple(result.log_loss for result in results), accuracy)

@@ -13,10 +13,10 @@ from trainer.search import server, space
 from trainer.search.claims import FOUNDING, Claims, holding
 from trainer.search.place import Place
 from trainer.search.plan import Plan, Sampler, Trials, usual_stage
+from trainer.search.rows import Table
 from trainer.search.space import Space
 from trainer.search.space_file import check_space, read_space
 from trainer.search.study import Study
-from trainer.search.trial import Rows, Table, encode
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Search:
-    """A study that is open, and the rows that its trials train on."""
+    """A study that is open, and the table that its trials train on."""
 
     request: Request
     config: TrainingConfig
     plan: Plan
     trials: int
     table: Table
-    rows: Rows
     study: Study
     claims: Claims
 
@@ -64,7 +63,7 @@ def open_search(request: Request) -> Iterator[Search]:
     trials = _trials(request, box)
     if request.place.address:
         server.check_address(request.place.address)
-    table, rows = encode(config)
+    table = Table.read(config)
     plan = Plan(box, config.seed, request.stage or usual_stage(trials), config.epochs, request.sampler)
     plan = replace(plan, first=_defaults(config, plan))
     facts = _facts(config, plan, table)
@@ -83,7 +82,7 @@ def open_search(request: Request) -> Iterator[Search]:
             _check_same(request, study.facts, facts)
             place.folder.mkdir(parents=True, exist_ok=True)
             plan = replace(plan, stage=study.facts["stage"])
-            yield Search(request, config, plan, trials, table, rows, study, claims)
+            yield Search(request, config, plan, trials, table, study, claims)
 
 
 def look_back(request: Request) -> tuple[Mapping[str, Any], Trials]:

@@ -100,6 +100,7 @@ DEFAULT: Space = {
     "dropout": Choice((0.0, 0.1, 0.2, 0.4)),
     "input_dropout": Choice((0.0, 0.1, 0.3)),
     "periodic": Choice((0.0, 0.05, 0.2, 1.0, 5.0)),
+    "scaling": Choice(("robust", "standard", "quantile")),
     "optimizer": Choice(("momentum", "rmsprop", "adam", "adamw")),
     "learning_rate": Range("log", 1e-4, 1.0),
     "beta1": Range("one_minus_log", 0.9, 0.999),

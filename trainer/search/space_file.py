@@ -10,12 +10,16 @@ from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, InvalidSpace
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.optimizers import OPTIMIZERS
+from trainer.search.rows import Encoding
 from trainer.search.space import DEFAULT, Choice, Range, Scale, Space, Value, draw, settings
 
 SCALES = ("uniform", "log", "one_minus_log")
 # What decides how long and on what a trial trains is the same for all trials.
 FIXED = ("hidden", "epochs", "patience", "seed", "compiled", "statistics")
 NUMBERS = ("layers", "units")
+SEARCHED = {*NUMBERS, *Encoding._fields, *Hyperparameters.model_fields} - {*FIXED}
+# What a training has to be told besides.
+SOMETHING = {"table": "table", "target": "target", "name": "name"}
 DRAWS = 300
 
 
@@ -87,7 +91,7 @@ def _axis(where: str, name: str, line: object) -> Range | Choice:
             raise InvalidSpace(f"{where}: choice takes at least one value, none of them twice")
         return Choice(tuple(_valid(where, name, option) for option in ends))
     if whole is None:
-        raise InvalidSpace(f"{where}: it is no number; give a choice")
+        raise InvalidSpace(f"{where}: it has no range; give a choice")
     return _range(where, name, kind, ends, whole=whole)
 
 
@@ -109,7 +113,7 @@ def _valid(where: str, name: str, value: object) -> Value:
     if name == "layers":
         field, setting = "hidden", (8,) * value if isinstance(value, int) and 0 <= value <= 99 else value
     try:
-        checked = getattr(Hyperparameters.of(**{field: setting, **_beside(name, value)}), field)
+        checked = getattr(TrainingConfig.of(**SOMETHING, **{field: setting, **_beside(name, value)}), field)
     except InvalidSetting as error:
         raise InvalidSpace(f"{where}: {str(error).removeprefix(f'--{field} '.replace('_', '-'))}") from None
     if type(value) is bool and not isinstance(checked, bool):
@@ -124,14 +128,16 @@ def _beside(name: str, value: object) -> dict[str, object]:
 
 
 def _is_whole(where: str, name: str) -> bool | None:
-    """Whether a hyperparameter is a whole number; None where it is no number at all."""
+    """Whether a parameter is a whole number; None where it has no range: it is no number, or each value of it encodes
+    the table anew.
+    """
     if name in NUMBERS:
         return True
-    field = Hyperparameters.model_fields.get(name)
-    if field is None or name in FIXED:
-        known = sorted({*NUMBERS, *Hyperparameters.model_fields} - {*FIXED})
-        raise InvalidSpace(f"{where}: there is no such parameter to search; there are {', '.join(known)}")
-    kind = field.annotation
+    if name not in SEARCHED:
+        raise InvalidSpace(f"{where}: there is no such parameter to search; there are {', '.join(sorted(SEARCHED))}")
+    if name in Encoding._fields:
+        return None
+    kind = TrainingConfig.model_fields[name].annotation
     if get_origin(kind) is UnionType:
         kind = next(part for part in get_args(kind) if part is not type(None))
     if get_origin(kind) is Literal or kind is bool:

@@ -1,75 +1,15 @@
-"""One training, and what the search needs of the job. Its only module that knows how a job is put together."""
+"""One training on rows that are shared."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from trainer import job
 from trainer.bag import member_on
 from trainer.config import TrainingConfig
-from trainer.data.encoder import Encoder
-from trainer.training.fit import Encoded, Epoch, History, Score, fit, freeze_for_validation, score
-
-PARTS = ("train", "validation")
-ARRAYS = ("inputs", "labels", "weights")
-
-
-@dataclass(frozen=True)
-class Table:
-    """What a table is known by: its digest, and that of how it is read; and how many members a bag on it has."""
-
-    sha256: str
-    reading: str
-    members: int
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The encoded rows that every trial of a study trains on, those of the first member where there is a bag."""
-
-    encoder: Encoder
-    train: Encoded
-    validation: Encoded
-    classes: int
-
-
-def encode(config: TrainingConfig) -> tuple[Table, Rows]:
-    """Read, split and encode the table, once for all trials.
-
-    :raises TrainerError: the table cannot be trained on.
-    :raises OSError: the table cannot be read.
-    """
-    table, start = job.prepare(config)
-    classes = len(table.examples.classes)
-    (fold, *_) = start.split.folds
-    rows = Rows(start.encoder, start.encode(fold.train), start.encode(fold.validation), classes)
-    reading = json.dumps([table.test_sha256, table.schema.decisions()], sort_keys=True, default=str)
-    digest = hashlib.sha256(reading.encode()).hexdigest()
-    return Table(table.sha256, digest, len(start.split.folds)), rows
-
-
-def share(rows: Rows, folder: Path) -> None:
-    """Write the rows where other processes find them."""
-    for part in PARTS:
-        for array in ARRAYS:
-            if (values := getattr(getattr(rows, part), array)) is not None:
-                np.save(folder / f"{part}-{array}.npy", values)
-
-
-def shared(folder: Path, encoder: Encoder, classes: int) -> Rows:
-    """The rows that another process has written, mapped into memory: all processes read the same pages."""
-    train, validation = (Encoded(*(_mapped(folder / f"{part}-{array}.npy") for array in ARRAYS)) for part in PARTS)
-    return Rows(encoder, train, validation, classes)
-
-
-def _mapped(path: Path) -> Any:
-    return np.load(path, mmap_mode="r") if path.exists() else None
+from trainer.search.rows import Rows
+from trainer.training.fit import Epoch, History, Score, fit, freeze_for_validation, score
 
 
 @dataclass(frozen=True)

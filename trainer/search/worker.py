@@ -10,20 +10,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from trainer.config import TrainingConfig
-from trainer.data.encoder import Encoder
 from trainer.errors import Diverged, TrainerError
 from trainer.search import space
 from trainer.search.claims import FIRST_TRIAL, Claims
 from trainer.search.place import Place
 from trainer.search.plan import Ending, Plan, Trial, Trials
+from trainer.search.rows import SharedRows
 from trainer.search.search import Search
 from trainer.search.space import Values
 from trainer.search.study import Study, suggest
-from trainer.search.trial import Rows, cost, shared, train
+from trainer.search.trial import cost, train
 from trainer.training.fit import Epoch, StopTraining
 
 PAUSE_S = 0.05
@@ -37,15 +36,12 @@ class Order:
     plan: Plan
     given: Mapping[str, Any]
     trials: int
-    rows: Path
-    encoder: Encoder
-    classes: int
+    rows: SharedRows
 
     @classmethod
-    def of(cls, search: Search, folder: Path) -> "Order":
-        """The order for a search whose rows lie in a folder."""
-        request, rows = search.request, search.rows
-        return cls(request.place, search.plan, request.given, search.trials, folder, rows.encoder, rows.classes)
+    def of(cls, search: Search, rows: SharedRows) -> "Order":
+        """The order for a search."""
+        return cls(search.request.place, search.plan, search.request.given, search.trials, rows)
 
     def config(self, values: Values) -> TrainingConfig:
         """The settings of a trial: what was given, and what was drawn."""
@@ -75,11 +71,10 @@ def run_trials(order: Order) -> None:
     :raises TrainerError: the study cannot be had.
     :raises OSError: the study cannot be written.
     """
-    rows = shared(order.rows, order.encoder, order.classes)
     costs: dict[int, float] = {}
     with closing(order.place.open_study(order.plan.box)) as study, closing(order.place.open_claims()) as claims:
         while len(trials := _of_this_order(study.trials(), order)) < order.trials:
-            if not _run_next(order, study, claims, rows, trials, costs):
+            if not _run_next(order, study, claims, trials, costs):
                 _check_parent()
                 time.sleep(PAUSE_S)
 
@@ -88,16 +83,16 @@ def _of_this_order(trials: Trials, order: Order) -> Trials:
     return {index: trial for index, trial in trials.items() if index < order.trials}
 
 
-def _run_next(order: Order, study: Study, claims: Claims, rows: Rows, trials: Trials, costs: dict[int, float]) -> bool:
+def _run_next(order: Order, study: Study, claims: Claims, trials: Trials, costs: dict[int, float]) -> bool:
     """Claim a trial and run it; False where every trial that may begin is somebody else's."""
-    for index in _in_order_of_cost(order, trials, rows, costs):
+    for index in _in_order_of_cost(order, trials, costs):
         with _claimed(claims, index) as mine:
             if not mine:
                 continue
             known = study.trials()
             if index in known:  # Finished between the look and the claim.
                 continue
-            trial = run_trial(order, index, known, rows)
+            trial = run_trial(order, index, known)
             _write_down(trial, study, claims)
             return True
     return False
@@ -121,7 +116,7 @@ def _claimed(claims: Claims, index: int) -> Iterator[bool]:
             claims.release(place)
 
 
-def _in_order_of_cost(order: Order, trials: Trials, rows: Rows, costs: dict[int, float]) -> list[int]:
+def _in_order_of_cost(order: Order, trials: Trials, costs: dict[int, float]) -> list[int]:
     """The trials that may begin, the longest first, so that all workers are done with a stage at about one time."""
     plan = order.plan
     waiting = plan.open_trials(trials, order.trials)
@@ -130,12 +125,13 @@ def _in_order_of_cost(order: Order, trials: Trials, rows: Rows, costs: dict[int,
     for index in waiting:
         if index not in costs:
             config = order.config(plan.values_of(index, trials))
+            rows = order.rows.rows(config)
             costs[index] = cost(config, rows.encoder.width, len(rows.train))
     # Trial 0 is what `fit` would do, and the measure of all others.
     return sorted(waiting, key=lambda index: (index > 0, -costs[index]))
 
 
-def run_trial(order: Order, index: int, trials: Trials, rows: Rows) -> Trial:
+def run_trial(order: Order, index: int, trials: Trials) -> Trial:
     """Train trial `index`, given the trials that are finished."""
     plan = order.plan
     values = _values(order, index, trials)
@@ -155,7 +151,7 @@ def run_trial(order: Order, index: int, trials: Trials, rows: Rows) -> Trial:
 
     start = time.perf_counter()
     try:
-        log_loss = train(config, rows, watch).log_loss
+        log_loss = train(config, order.rows.rows(config), watch).log_loss
         if ending == "epochs" and len(epochs) < config.epochs:
             ending = "patience"
     except Diverged:

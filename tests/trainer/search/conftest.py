@@ -13,9 +13,9 @@ pytest.importorskip("optuna", reason="the extra `search` is not installed")
 
 from trainer.search.place import Place
 from trainer.search.plan import Ending, Trial
+from trainer.search.rows import share
 from trainer.search.search import Request, Search, open_search
 from trainer.search.space import Values
-from trainer.search.trial import share
 from trainer.search.worker import Order, run_trials
 
 
@@ -38,6 +38,16 @@ def request_for(penguins: Path, tmp_path: Path) -> Callable[..., Request]:
 
 
 @pytest.fixture
+def space_file(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "space.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
 def opened() -> Iterator[Callable[[Request], Search]]:
     """Open a search; it is closed after the test."""
     with ExitStack() as stack:
@@ -51,8 +61,7 @@ def searched(opened: Callable[[Request], Search]) -> Callable[[Request], Search]
     def run(request: Request) -> Search:
         search = opened(request)
         with request.place.folder_of_rows() as folder:
-            share(search.rows, folder)
-            run_trials(Order.of(search, folder))
+            run_trials(Order.of(search, share(search.table, search.config, search.plan.box, folder)))
         return search
 
     return run

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import optuna
@@ -14,9 +15,10 @@ from trainer.job import run
 from trainer.search.crew import run_workers
 from trainer.search.finish import publish, settings_of
 from trainer.search.plan import ranked
+from trainer.search.rows import share
 from trainer.search.search import Request, Search
 from trainer.search.study import importances
-from trainer.search.trial import share, shared, train
+from trainer.search.trial import train
 
 Make = Callable[..., Request]
 Open = Callable[[Request], Search]
@@ -64,7 +66,8 @@ def test_the_first_trial_has_the_settings_of_fit(request_for: Make, searched: Op
     """So that no search ends with less."""
     request = request_for(trials=1)
     search = searched(request)
-    history = train(TrainingConfig.of(**request.given), search.rows).history
+    config = TrainingConfig.of(**request.given)
+    history = train(config, search.table.rows(config)).history
 
     (trial,) = search.finished().values()
     assert [epoch.validation.log_loss for epoch in history.epochs if epoch.validation] == list(trial.log_losses)
@@ -73,20 +76,39 @@ def test_the_first_trial_has_the_settings_of_fit(request_for: Make, searched: Op
 def test_workers_share_the_rows(request_for: Make, tmp_path: Path, opened: Open) -> None:
     """They map the same file, and nobody can write into it."""
     search = opened(request_for())
-    share(search.rows, tmp_path)
-    rows = shared(tmp_path, search.rows.encoder, search.rows.classes)
+    rows = share(search.table, search.config, search.plan.box, tmp_path).rows(search.config)
 
     assert isinstance(rows.train.inputs, np.memmap)
     assert not rows.train.inputs.flags.writeable
-    assert np.array_equal(rows.validation.inputs, search.rows.validation.inputs)
+    assert np.array_equal(rows.validation.inputs, search.table.rows(search.config).validation.inputs)
     assert rows.train.weights is None
+
+
+def test_each_way_of_encoding_has_its_own_rows(
+    request_for: Make, tmp_path: Path, opened: Open, space_file: Callable[[str], Path]
+) -> None:
+    """Every combination in the space is encoded as `fit` would, and nothing else."""
+    search = opened(
+        request_for(
+            space_file=space_file("scaling = { choice = ['robust', 'quantile'] }\natoms = { choice = [true, false] }")
+        )
+    )
+    shared = share(search.table, search.config, search.plan.box, tmp_path)
+
+    assert set(shared.encoders) == {
+        (scaling, atoms, 8) for scaling in ("robust", "quantile") for atoms in (True, False)
+    }
+    for scaling, atoms, one_hot in shared.encoders:
+        config = search.config.model_copy(update={"scaling": scaling, "atoms": atoms, "one_hot": one_hot})
+        assert np.array_equal(shared.rows(config).train.inputs, search.table.rows(config).train.inputs)
 
 
 def test_luck_with_validation_rows_does_not_count(request_for: Make, searched: Open) -> None:
     """A trial counts with the higher of the log-losses on validation and training rows."""
     search = searched(request_for(trials=8))
     for trial in search.finished().values():
-        result = train(TrainingConfig.of(**settings_of(search, trial)), search.rows)
+        config = TrainingConfig.of(**settings_of(search, trial))
+        result = train(config, search.table.rows(config))
         if trial.ending != "stopped":
             assert result.history.best.validation
             assert trial.log_loss == max(result.history.best.validation.log_loss, result.train.log_loss)
@@ -122,6 +144,23 @@ def test_the_best_is_refitted_and_published_once(request_for: Make, tmp_path: Pa
     assert card.provenance.settings["learning_rate"] == best.values["learning_rate"]
     assert publish(search, repository, seeds=3) is None
     assert repository.versions("penguins") == [1]
+
+
+def test_a_kill_between_publishing_and_its_note_publishes_nothing_twice(
+    request_for: Make, tmp_path: Path, searched: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command finds its own model in the repository."""
+    repository = ModelRepository(tmp_path / "store")
+    search = searched(request_for(trials=4))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search.study, "note_published", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            publish(search, repository, seeds=2)
+
+    assert publish(search, repository, seeds=2) is None
+    assert repository.versions("penguins") == [1]
+    assert search.study.published == {"version": 1, "trials": 4}
 
 
 def test_where_fit_trains_a_bag_a_bag_is_published(request_for: Make, searched: Open, tmp_path: Path) -> None:

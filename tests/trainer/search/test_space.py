@@ -12,16 +12,6 @@ from trainer.search.space_file import check_space, read_space
 SHARES = np.linspace(0, 1, 2001)
 
 
-@pytest.fixture
-def space_file(tmp_path: Path) -> Callable[[str], Path]:
-    def write(text: str) -> Path:
-        path = tmp_path / "space.toml"
-        path.write_text(text)
-        return path
-
-    return write
-
-
 @pytest.mark.parametrize(
     ("axis", "scale"),
     [
@@ -152,7 +142,9 @@ def test_a_file_changes_what_it_names(space_file: Callable[[str], Path]) -> None
         ("units = { uniform = [0, 8] }", "units: should be greater than or equal to 1, not '0'"),
         ("layers = { uniform = [1, 50] }", "layers:"),
         ("layers = { uniform = [1, 2.5] }", "layers:"),
-        ("activation = { uniform = [0, 1] }", "it is no number; give a choice"),
+        ("activation = { uniform = [0, 1] }", "it has no range; give a choice"),
+        ("one_hot = { uniform = [2, 20] }", "it has no range; give a choice"),
+        ("scaling = { choice = ['robust', 'loud'] }", "scaling: should be 'robust', 'standard' or 'quantile'"),
         ("activation = { choice = [] }", "choice takes at least one value"),
         ("activation = { choice = ['relu', 'relu'] }", "none of them twice"),
         ("activation = { choice = ['relu', 'step'] }", "activation: should be 'relu', 'leaky_relu'"),
