@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
+from models.drift import DriftBaseline
 from models.features import CategoricalFeature, Feature, NumericFeature, Record
 
 
@@ -130,7 +131,7 @@ class FileDigest(_Part):
 class ModelCard(_Part):
     """The description of one model. `classes` gives the order of every list of probabilities.
 
-    `frozen_statistics` has one entry a network: a bag has several.
+    `frozen_statistics` has one entry a network: a bag has several. Cards from before there was one have no `drift`.
     """
 
     format: Literal[1] = 1
@@ -142,6 +143,7 @@ class ModelCard(_Part):
     frozen_statistics: tuple[FrozenStatistics, ...]
     calibration: Calibration | None = None
     search: SearchSummary | None = None
+    drift: DriftBaseline | None = None
     golden: tuple[GoldenRow, ...]
     files: dict[str, FileDigest] = {}
 
@@ -160,6 +162,10 @@ class ModelCard(_Part):
             raise ValueError("classes must be at least two, all different")
         if any(len(row.probabilities) != len(self.classes) for row in self.golden):
             raise ValueError("a golden row has not one probability a class")
+        if self.drift and not {(one.feature, one.kind) for one in self.drift.features} <= {
+            (feature.name, feature.kind) for feature in self.features
+        }:
+            raise ValueError("the drift baseline has a feature that is none of the model's")
         return self
 
     @property

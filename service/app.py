@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from service.access import Access, scope_of
+from service.drift import WINDOW_SECONDS
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.exchange import Exchange
 from service.front import Front
@@ -45,12 +46,15 @@ def create_app(
     access_log: bool = False,
     trace: Trace | None = None,
     access: Access | None = None,
+    drift_seconds: float = WINDOW_SECONDS,
 ) -> Flask:
     """Wire the routes to a registry. Without a `board` the metrics are this process's own; without `access`
     nothing needs a key.
     """
-    metrics = Metrics(board or Board.create(slots=1))
-    exchange = Exchange(registry, max_body_bytes, access)
+    metrics = Metrics(board or Board.create(slots=1), drift_seconds)
+    if board is not None:
+        metrics.drift.follow()
+    exchange = Exchange(registry, max_body_bytes, access, metrics.drift)
     observer = Observer(metrics, access_log, trace)
     app = Flask(__name__)
     app.url_map.merge_slashes = False

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from service.access import Access
+from service.drift import Drift
 from service.errors import ServiceError
 from service.registry import Registry
 from service.reply import Reply, failure, refusal, success
@@ -17,7 +18,7 @@ from service.wire.invocations import INVOCATIONS
 from service.wire.open_inference.answers import inference
 from service.wire.protocol import WireFormat
 
-STAGES = ("find", "read", "parse", "infer", "encode")
+STAGES = ("find", "read", "parse", "infer", "encode", "drift")
 TIMING = "HTTP_X_SERVER_TIMING"
 
 _PATH = re.compile(r"/v(?:1|(2))/models/([^/:]+)(?:/versions/([^/:]+))?(?(1)/infer|:predict)")
@@ -37,8 +38,9 @@ DEFAULT = Target(INSTANCES)
 class Exchange:
     """Answers predictions from the models of a registry."""
 
-    def __init__(self, registry: Registry, max_body_bytes: int, access: Access | None) -> None:
+    def __init__(self, registry: Registry, max_body_bytes: int, access: Access | None, drift: Drift) -> None:
         self._registry = registry
+        self._drift = drift
         self._access = access
         self._limit = max_body_bytes
         self.inference = inference()
@@ -69,6 +71,9 @@ class Exchange:
             inferred = perf_counter()
             answer = question.answer(probabilities)
             encoded = perf_counter()
+            if predictor.watch is not None:
+                self._drift.count(predictor.watch, question.tensors, probabilities)
+            counted = perf_counter()
         except ServiceError as error:
             return refusal(error, request_id)
         except Exception as error:
@@ -76,7 +81,7 @@ class Exchange:
         reply = success(answer.body, request_id, answer.content_type, answer.headers)
         reply.rows, reply.predictor = len(probabilities), predictor
         if TIMING in environ:
-            reply.headers.append(("Server-Timing", _timing(began, found, read, parsed, inferred, encoded)))
+            reply.headers.append(("Server-Timing", _timing(began, found, read, parsed, inferred, encoded, counted)))
         return reply
 
 

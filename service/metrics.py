@@ -3,6 +3,7 @@
 The workers share a board of 64-bit floats in memory: each writes into a slot of its own, and whoever is asked adds the
 slots up. A slot is held by a file lock, which the kernel drops when its worker dies; the next worker takes the slot
 over and counts on from there, so that no sum ever falls. All labels come from fixed sets, so the board never grows.
+What drift counts stands in the same slots, and is bounded likewise.
 """
 
 import fcntl
@@ -11,9 +12,10 @@ import os
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import chain, product
 
 from models import __version__
+from service import drift
 from service.errors import CODES
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,7 +28,9 @@ _ROWS = {route: len(_REQUESTS) + cell for cell, route in enumerate(ROUTES)}
 # Of each route: a cell for each bucket, one for what is slower than the last, and one for the sum.
 _SECONDS = {route: len(_REQUESTS) + len(_ROWS) + cell * (len(BUCKETS) + 2) for cell, route in enumerate(ROUTES)}
 _CELLS = len(_REQUESTS) + len(_ROWS) + len(_SECONDS) * (len(BUCKETS) + 2)
-_SLOT_BYTES = 8 * _CELLS
+# Behind these, drift counts.
+_SLOT_CELLS = _CELLS + drift.SLOT_BYTES // 8
+_SLOT_BYTES = 8 * _SLOT_CELLS
 
 
 class Board:
@@ -54,6 +58,11 @@ class Board:
         """Where other processes open the board, while this one lives."""
         return f"/proc/{os.getpid()}/fd/{self._descriptor}"
 
+    @property
+    def slots(self) -> "list[memoryview[float]]":
+        """All slots."""
+        return [self._slot(slot) for slot in range(self._slots)]
+
     def claim(self) -> "memoryview[float]":
         """A slot that no living process holds. It counts on from where the last holder left it.
 
@@ -64,20 +73,26 @@ class Board:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _SLOT_BYTES, slot * _SLOT_BYTES)
             except OSError:
                 continue
-            return self._cells[slot * _CELLS : (slot + 1) * _CELLS]
+            return self._slot(slot)
         raise OSError("the metrics have no slot left for this worker")
 
     def sums(self) -> list[float]:
-        """Each cell, summed over the slots."""
-        return [sum(self._cells[cell::_CELLS]) for cell in range(_CELLS)]
+        """Each cell of the metrics, summed over the slots."""
+        return [sum(self._cells[cell::_SLOT_CELLS]) for cell in range(_CELLS)]
+
+    def _slot(self, slot: int) -> "memoryview[float]":
+        return self._cells[slot * _SLOT_CELLS : (slot + 1) * _SLOT_CELLS]
 
 
 class Metrics:
     """What this worker counts, and what all workers have counted."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, drift_seconds: float = drift.WINDOW_SECONDS) -> None:
         self._board = board
-        self._cells = board.claim()
+        slot = board.claim()
+        self._cells = slot[:_CELLS]
+        mine, *everyone = (each[_CELLS:].cast("B") for each in (slot, *board.slots))
+        self.drift = drift.Drift(mine, everyone, drift_seconds)
         self._lock = threading.Lock()
 
     def count(self, route: str, code: str, rows: int, seconds: float) -> None:
@@ -89,9 +104,12 @@ class Metrics:
             cells[histogram + bisect_left(BUCKETS, seconds)] += 1
             cells[histogram + len(BUCKETS) + 1] += seconds
 
-    def exposition(self, loaded: Sequence[tuple[str, int]]) -> str:
-        """The text for Prometheus; `loaded` are the models and versions that this worker holds."""
-        return "\n".join(_lines(self._board.sums(), loaded)) + "\n"
+    def exposition(self, loaded: Sequence[tuple[str, int]], watches: Sequence[drift.Watch] = ()) -> str:
+        """The text for Prometheus; `loaded` are the models and versions that this worker holds, and `watches` those of
+        them whose drift is known.
+        """
+        lines = chain(_lines(self._board.sums(), loaded), _drift_lines(self.drift.spreads(watches)))
+        return "\n".join(lines) + "\n"
 
 
 def _lines(sums: list[float], loaded: Sequence[tuple[str, int]]) -> Iterator[str]:
@@ -116,6 +134,26 @@ def _lines(sums: list[float], loaded: Sequence[tuple[str, int]]) -> Iterator[str
         yield f'evenkeel_model_loaded{{model="{model}",version="{version}"}} 1'
     yield from _head("build_info", "gauge", "The version of Evenkeel.")
     yield f'evenkeel_build_info{{version="{__version__}"}} 1'
+
+
+def _drift_lines(spreads: Sequence[drift.Spread]) -> Iterator[str]:
+    labels = [f'model="{spread.model}",version="{spread.version}"' for spread in spreads]
+    yield from _head("drift_rows_total", "counter", "Rows that were held against the training rows.")
+    for label, spread in zip(labels, spreads, strict=True):
+        yield f"evenkeel_drift_rows_total{{{label}}} {spread.rows:.0f}"
+    yield from _head("drift_psi", "gauge", "Population stability index of a feature's late rows against training's.")
+    for label, spread in zip(labels, spreads, strict=True):
+        for feature, psi in spread.features.items():
+            yield f'evenkeel_drift_psi{{{label},feature="{_escaped(feature)}"}} {psi:.6g}'
+    yield from _head("prediction_drift_psi", "gauge", "The same of the predicted classes.")
+    for label, spread in zip(labels, spreads, strict=True):
+        if spread.predictions is not None:
+            yield f"evenkeel_prediction_drift_psi{{{label}}} {spread.predictions:.6g}"
+
+
+def _escaped(text: str) -> str:
+    """A label's value: a feature is called whatever its column was."""
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
 def _head(name: str, kind: str, sentence: str) -> tuple[str, str]:

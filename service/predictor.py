@@ -12,6 +12,7 @@ import onnxruntime
 
 from models.features import Feature
 from models.repository import PublishedModel
+from service.drift import Watch
 from service.errors import InvalidAnswer, RefusedModel
 from service.wire.document import encode
 from service.wire.rows import RowReader, Tensors
@@ -34,6 +35,7 @@ class Predictor:
         self.label = encode({"name": model.card.name, "version": model.version})
         self.wording = Wording(model.card.classes)
         self.rows = RowReader(model.card)
+        self.watch = Watch(model.card, model.version) if model.card.drift else None
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
         self.inputs = {name: features for name, features in inputs.items() if features}
         self._session = _session(model)

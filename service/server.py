@@ -87,7 +87,8 @@ def worker() -> Flask:
     trace = _spans() if settings.tracing else None
     access = Access(settings.api_keys_file) if settings.api_keys_file else None
     board = Board.open(os.environ[BOARD])
-    app = create_app(registry, settings.max_body_bytes, board, settings.access_log, trace, access)
+    drift_seconds = 3600 * settings.drift_hours
+    app = create_app(registry, settings.max_body_bytes, board, settings.access_log, trace, access, drift_seconds)
     # What was built until now stays; the garbage collector need not look through it while a request waits.
     gc.freeze()
     return app

@@ -26,6 +26,7 @@ from trainer.config import TrainingConfig
 from trainer.data.encoder import describe_features
 from trainer.data.rows import Rows
 from trainer.data.table import Table
+from trainer.drift import drift_baseline
 from trainer.nn import statistics
 from trainer.training.fit import Score
 
@@ -58,6 +59,7 @@ def describe(
         provenance=_provenance(config, table),
         frozen_statistics=tuple(_statistics(config, member) for member in bag.members),
         calibration=calibration,
+        drift=drift_baseline(bag.classifier, start.examples, start.split.train),
         golden=_golden_rows(bag.classifier, start.examples.rows.take(start.split.test)),
     )
 

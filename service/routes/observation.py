@@ -27,6 +27,7 @@ def observation(registry: Registry, metrics: Metrics) -> Blueprint:
     @routes.get("/metrics")
     def get_metrics() -> Response:
         loaded = [(predictor.card.name, predictor.version) for predictor in registry.predictors]
-        return send(success(metrics.exposition(loaded).encode(), request_id(), CONTENT_TYPE))
+        watches = [predictor.watch for predictor in registry.predictors if predictor.watch]
+        return send(success(metrics.exposition(loaded, watches).encode(), request_id(), CONTENT_TYPE))
 
     return routes

@@ -21,7 +21,7 @@ def test_a_card_is_written_one_part_a_line(card: ModelCard) -> None:
 
 def test_a_newer_card_can_be_read(card: ModelCard) -> None:
     """Parts that this version does not know are let through."""
-    document = json.loads(card.to_json()) | {"drift": {"threshold": 1.1}}
+    document = json.loads(card.to_json()) | {"fairness": {"threshold": 1.1}}
 
     assert ModelCard.model_validate_json(json.dumps(document)) == card
 

@@ -1,0 +1,55 @@
+"""A model that was trained on a table, rows of it and other rows, and what the service tells of both."""
+
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.end_to_end.conftest import Service, train
+from tests.service.test_metrics import Samples, samples, value
+from trainer.data.table import read_table
+
+AT_ONCE = 32
+
+
+def metrics(service: Service) -> Samples:
+    with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as response:
+        return samples(response.read().decode())
+
+
+def test_a_shifted_column_shows(penguins: Path, tmp_path: Path, serve: Callable[..., Service]) -> None:
+    """Two workers. The table's own rows stay below 0.1 in every feature and in what is predicted; where penguins weigh
+    a fifth more, that feature passes 0.25 and no other does. Every worker tells the same of all rows.
+    """
+    for seed in ("1", "2"):
+        train(penguins, tmp_path, "--target", "species", "--name", "penguins", "--epochs", "5", "--seed", seed)
+    records: list[dict[str, Any]] = read_table(penguins, "species").examples.rows.records()
+    heavier = [record | {"body_mass_g": 1.2 * (record["body_mass_g"] or 4000)} for record in records]
+    service = serve(tmp_path, EVENKEEL_WORKERS="2")
+    service.wait()
+    for version, sent in (("1", records), ("2", heavier)):
+        for start in [*range(0, len(sent), AT_ONCE)] * 2:
+            asked = {"instances": sent[start : start + AT_ONCE]}
+            assert service.ask(f"/v1/models/penguins/versions/{version}:predict", asked)[0] == 200
+    # A worker tells what another has only noted a second later.
+    time.sleep(1.5)
+    read = metrics(service)
+    same, shifted = (
+        {
+            dict(of)["feature"]: psi
+            for (name, of), psi in read.items()
+            if name == "evenkeel_drift_psi" and of >= {version}
+        }
+        for version in (("version", "1"), ("version", "2"))
+    )
+
+    for version in ("1", "2"):
+        assert value(read, "drift_rows_total", model="penguins", version=version) == 2 * len(records)
+    assert len(same) == len(records[0])
+    assert max(same.values()) < 0.1
+    assert value(read, "prediction_drift_psi", model="penguins", version="1") < 0.1
+    assert shifted.pop("body_mass_g") > 0.25
+    assert max(shifted.values()) < 0.1
+    for _ in range(8):
+        assert {key: told for key, told in metrics(service).items() if "drift" in key[0]}.items() <= read.items()

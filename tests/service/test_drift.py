@@ -1,0 +1,218 @@
+"""Drift counting over the published model, which gets a baseline here."""
+
+import multiprocessing
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.card import ModelCard
+from models.drift import CategoricalBins, DriftBaseline, NumericBins, psi
+from models.repository import ModelRepository
+from service.app import create_app
+from service.bins import RowBins
+from service.drift import ENOUGH_ROWS, FEWEST_ROWS, MOST_ROWS, REGIONS, Drift, Watch
+from service.metrics import Board, Metrics
+from service.registry import Registry
+from tests.service.conftest import PUBLISHED
+from tests.service.test_metrics import samples, value
+
+BASELINE = DriftBaseline(
+    rows=1000,
+    features=(
+        NumericBins(feature="body_mass_g", edges=(3500, 4000, 5000), shares=(0.25, 0.25, 0.25, 0.2, 0.05)),
+        CategoricalBins(feature="sex", categories=("male", "female"), shares=(0.5, 0.45, 0.0, 0.05)),
+        NumericBins(feature="year", edges=(2007,), shares=(0.5, 0.5, 0.0)),
+    ),
+    predictions=CategoricalBins(feature="prediction", categories=("Gentoo", "Adelie"), shares=(0.6, 0.3, 0.1, 0.0)),
+)
+CLASSES = ("Adelie", "Chinstrap", "Gentoo")
+
+
+def card() -> ModelCard:
+    published = ModelRepository(PUBLISHED).card("penguins", 1)
+    return ModelCard.model_validate(published.model_dump() | {"drift": BASELINE})
+
+
+def rows(count: int) -> tuple[dict[str, Any], Any]:
+    """Tensors of so many rows with every kind of cell, and probabilities."""
+    rng = np.random.default_rng(count)
+    numeric = rng.normal(0, 1, (count, len(card().numeric))).astype(np.float32)
+    names = [feature.name for feature in card().numeric]
+    numeric[:, names.index("body_mass_g")] = rng.choice([3000, 3500, 3501, 5000, 6000, np.nan], count)
+    numeric[:, names.index("year")] = rng.choice([2007, 2009], count)
+    texts = rng.choice(["male", "female", "", "unheard of"], (count, len(card().categorical))).astype(object)
+    return {"numeric": numeric, "categorical": texts}, rng.random((count, 3)).astype(np.float32)
+
+
+def counted(tensors: dict[str, Any], probabilities: Any) -> list[list[int]]:
+    """The bins of BASELINE, a row and a rule at a time."""
+    numeric = {feature.name: column for feature, column in zip(card().numeric, tensors["numeric"].T, strict=True)}
+    texts = {feature.name: column for feature, column in zip(card().categorical, tensors["categorical"].T, strict=True)}
+    mass, year, sex = numeric["body_mass_g"], numeric["year"], texts["sex"]
+    labels = [CLASSES[best] for best in probabilities.argmax(axis=1)]
+    light, middling = sum(mass <= 3500), sum((mass > 3500) & (mass <= 4000))
+    return [
+        [light, middling, sum((mass > 4000) & (mass <= 5000)), sum(mass > 5000), sum(np.isnan(mass))],
+        [sum(sex == "male"), sum(sex == "female"), sum(sex == "unheard of"), sum(sex == "")],
+        [sum(year <= 2007), sum(year > 2007), 0],
+        [labels.count("Gentoo"), labels.count("Adelie"), labels.count("Chinstrap"), 0],
+    ]
+
+
+@pytest.fixture
+def drift() -> Drift:
+    return Metrics(Board.create(slots=1)).drift
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Say what time it is."""
+
+    def to(seconds: float) -> None:
+        monkeypatch.setattr("service.drift.time.time", lambda: seconds)
+
+    to(1e9)
+    return to
+
+
+def test_each_row_falls_in_the_bin_of_its_value() -> None:
+    """As rules that are applied one row at a time say; an edge itself is in the bin below it."""
+    tensors, probabilities = rows(200)
+    bins = RowBins(card(), BASELINE)
+    counts = bins.count([tensors["numeric"]], bins.of_texts(tensors), [probabilities])
+
+    assert [counts[part].tolist() for part in bins.parts] == counted(tensors, probabilities)
+
+
+def test_what_is_told_is_the_psi_of_all_rows(drift: Drift) -> None:
+    """Of rows that came alone, in handfuls and in batches, whole or noted only; none is left out."""
+    watch = Watch(card(), 1)
+    everything = [rows(count) for count in (1, 2, 5, MOST_ROWS, 1, ENOUGH_ROWS // MOST_ROWS) for _ in range(20)]
+    for tensors, probabilities in everything:
+        drift.count(watch, tensors, probabilities)
+    (spread,) = drift.spreads([watch])
+    expected = np.array([np.concatenate(counted(*one)) for one in everything]).sum(axis=0)
+    parts = np.split(expected, [5, 9, 12])
+
+    assert spread.rows == sum(len(probabilities) for _, probabilities in everything) > FEWEST_ROWS
+    for one, part in zip(BASELINE.features, parts, strict=False):
+        assert spread.features[one.feature] == pytest.approx(psi(one.shares, 1000, part.tolist()))
+    assert spread.predictions == pytest.approx(psi(BASELINE.predictions.shares, 1000, parts[-1].tolist()))
+
+
+def test_few_rows_are_counted_and_tell_nothing(drift: Drift) -> None:
+    """Chance would look like drift."""
+    watch = Watch(card(), 1)
+    for _ in range(FEWEST_ROWS - 1):
+        drift.count(watch, *rows(1))
+    (spread,) = drift.spreads([watch])
+    assert (spread.rows, spread.features, spread.predictions) == (FEWEST_ROWS - 1, {}, None)
+
+    drift.count(watch, *rows(1))
+    assert drift.spreads([watch])[0].features.keys() == {"body_mass_g", "sex", "year"}
+
+
+@pytest.mark.parametrize("count", [MOST_ROWS + 1, 1000, 100_000])
+def test_of_a_large_request_an_even_choice_is_counted(drift: Drift, count: int) -> None:
+    """So that counting costs little; what was sent is not kept."""
+    watch = Watch(card(), 1)
+    tensors, probabilities = rows(1)
+    many = {name: np.repeat(tensor, count, axis=0) for name, tensor in tensors.items()}
+    drift.count(watch, many, np.repeat(probabilities, count, axis=0))
+
+    assert MOST_ROWS / 2 < drift.spreads([watch])[0].rows <= MOST_ROWS
+
+
+def test_rows_are_forgotten_after_two_windows(drift: Drift, clock: Callable[[float], None]) -> None:
+    """Those of this window and the one before are told; the count of all never falls."""
+    watch = Watch(card(), 1)
+    tensors, probabilities = rows(MOST_ROWS)
+
+    def count(times: int) -> None:
+        for _ in range(times):
+            drift.count(watch, tensors, probabilities)
+        drift.fold()
+
+    count(20)
+    before = drift.spreads([watch])[0].features
+    clock(1e9 + 3600)
+    assert drift.spreads([watch])[0].features == before
+    clock(1e9 + 2 * 3600)
+    assert drift.spreads([watch])[0].features == {}
+    count(20)
+    assert drift.spreads([watch])[0].features == before
+    assert drift.spreads([watch])[0].rows == 40 * MOST_ROWS
+
+
+def test_a_version_has_counts_of_its_own_in_bounded_memory(drift: Drift, clock: Callable[[float], None]) -> None:
+    """The version that was counted least recently makes room for one too many."""
+    watches = [Watch(card(), version) for version in range(1, REGIONS + 2)]
+    for hour, watch in enumerate(watches):
+        clock(1e9 + 3600 * hour)
+        drift.count(watch, *rows(2))
+        drift.fold()
+
+    assert [spread.rows for spread in drift.spreads(watches)] == [0, *[2] * REGIONS]
+
+
+def _count(path: str, requests: int) -> None:
+    drift = Metrics(Board.open(path)).drift
+    for _ in range(requests):
+        drift.count(Watch(card(), 1), *rows(3))
+    drift.fold()
+
+
+def test_workers_are_added_up_also_those_that_died() -> None:
+    """Whoever is asked tells the sums of all."""
+    board = Board.create(slots=2)
+    mine = Metrics(board).drift
+    for requests in (4, 6):
+        worker = multiprocessing.get_context("spawn").Process(target=_count, args=(board.path, requests))
+        worker.start()
+        worker.join()
+        assert worker.exitcode == 0
+    mine.count(Watch(card(), 1), *rows(3))
+
+    assert mine.spreads([Watch(card(), 1)])[0].rows == 3 * 11
+
+
+def test_metrics_tell_it_by_model_version_and_feature(
+    repository: ModelRepository, publish: Callable[..., int], record: dict[str, Any]
+) -> None:
+    """Names are escaped; a version without a baseline has none of it."""
+    publish(drift=BASELINE)
+    registry = Registry(repository)
+    registry.refresh()
+    client = create_app(registry, 1 << 20).test_client()
+    for _ in range(FEWEST_ROWS // 20):
+        client.post("/predict", json={"instances": [record] * 20})
+        client.post("/v1/models/penguins/versions/1:predict", json={"instance": record})
+    read = samples(client.get("/metrics").text)
+    labels = {"model": "penguins", "version": "2"}
+
+    assert value(read, "drift_rows_total", **labels) == FEWEST_ROWS
+    expected = psi(BASELINE.features[1].shares, 1000, [0, FEWEST_ROWS, 0, 0])
+    assert value(read, "drift_psi", **labels, feature="sex") == pytest.approx(expected, rel=1e-5)
+    expected = psi(BASELINE.predictions.shares, 1000, [FEWEST_ROWS, 0, 0, 0])
+    assert value(read, "prediction_drift_psi", **labels) == pytest.approx(expected, rel=1e-5)
+    assert {dict(of)["version"] for name, of in read if "drift" in name} == {"2"}
+
+
+def test_a_feature_may_be_called_anything() -> None:
+    """Its name cannot break a line of the metrics, nor forge one."""
+    metrics = Metrics(Board.create(slots=1))
+    name = 'a "b"\\\nevenkeel_rows_total 7'
+    renamed = [feature.model_dump() | {"name": name} for feature in card().features[-1:]]
+    bins = NumericBins(feature=name, edges=(2007,), shares=(0.5, 0.5, 0.0))
+    changed = {
+        "features": [*card().model_dump()["features"][:-1], *renamed],
+        "drift": BASELINE.model_copy(update={"features": (bins,)}),
+    }
+    watch = Watch(ModelCard.model_validate(card().model_dump() | changed), 1)
+    for _ in range(FEWEST_ROWS):
+        metrics.drift.count(watch, *rows(1))
+    read = samples(metrics.exposition([], [watch]))
+
+    assert value(read, "drift_psi", model="penguins", version="1", feature=name) > 0
