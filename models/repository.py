@@ -28,6 +28,9 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 LARGEST_FILE = 1 << 30
 DEFAULT_ROOT = Path("models/store")
+CARD = "card.json"
+BLANK = "0" * 64
+DIFFERS = "differs from what was published; publish the model again"
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,18 @@ class ModelRepository:
         folder = self._folder(name) / str(version)
         if not folder.is_dir():
             raise UnknownModel(f"the repository {self.root} holds no version {version} of '{name}'")
+        data = _read(folder / CARD)
         try:
-            card = ModelCard.model_validate_json(_read(folder / "card.json"))
+            card = ModelCard.model_validate_json(data)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "the file"
             raise CorruptModel(f"card.json of {name} version {version}: {place}: {first['msg']}") from None
         if card.name != name:
             raise CorruptModel(f"card.json of {name} version {version} describes another model, '{card.name}'")
+        # Cards from before they held their own digest have none to check.
+        if CARD in card.files and _digest_of_card(data, card.files[CARD].sha256) != card.files[CARD]:
+            raise CorruptModel(f"{CARD} of {name} version {version} {DIFFERS}")
         return card
 
     def read(self, name: str, version: int) -> PublishedModel:
@@ -106,39 +113,46 @@ class ModelRepository:
         if "model.onnx" not in card.files:
             raise CorruptModel(f"card.json of {name} version {version} lists no model.onnx")
         folder = self._folder(name) / str(version)
-        contents = {file: self._checked(folder, file, digest) for file, digest in card.files.items()}
+        files = {file: digest for file, digest in card.files.items() if file != CARD}
+        contents = {file: self._checked(folder, file, digest) for file, digest in files.items()}
         return PublishedModel(card, version, contents["model.onnx"])
 
     def publish(self, card: ModelCard, files: Mapping[str, bytes]) -> int:
         """Publish the next version of `card.name` and return its number.
 
-        The digests of `files` are added to the card. Publishers of one model take turns.
+        The digests of `files`, and of the card itself, are added to the card. Publishers of one model take turns.
 
         :raises InvalidName: the card's name breaks the grammar.
-        :raises OSError: the disk refused; nothing is visible then.
+        :raises OSError: the disk refused; the sentence says whether nothing is visible, or a version that the disk did
+            not confirm.
         """
         folder = self._folder(card.name)
-        _make_folder(folder)
-        digests = {file: FileDigest(bytes=len(data), sha256=_sha256(data)) for file, data in files.items()}
-        described = card.model_copy(update={"files": digests})
+        contents = {**files, CARD: _card_with_digests(card, files)}
+        with _saying("nothing was published", folder):
+            _make_folder(folder)
         with _exclusive(folder):
-            _remove_abandoned(folder)
-            staging = folder / f".staging-{uuid.uuid4().hex}"
-            try:
-                staging.mkdir()
-                for file, data in files.items():
-                    _write(staging / file, data)
-                _write(staging / "card.json", described.to_json().encode())
-                _sync_folder(staging)
-                version = max(self.versions(card.name), default=0) + 1
-                # A rename onto an existing version fails (it is not empty), so nothing published is ever replaced.
-                staging.rename(folder / str(version))
-            except BaseException:
-                shutil.rmtree(staging, ignore_errors=True)
-                with suppress(OSError):
-                    folder.rmdir()  # Only a model that never had a version leaves its folder empty.
-                raise
-            _sync_folder(folder)
+            with _saying("nothing was published", folder):
+                _remove_abandoned(folder)
+                version = self._put(folder, contents)
+            with _saying(f"version {version} is published, but may be lost in a power failure", folder):
+                _sync_folder(folder)
+        return version
+
+    def _put(self, folder: Path, contents: Mapping[str, bytes]) -> int:
+        staging = folder / f".staging-{uuid.uuid4().hex}"
+        try:
+            staging.mkdir()
+            for file, data in contents.items():
+                _write(staging / file, data)
+            _sync_folder(staging)
+            version = max(self.versions(folder.name), default=0) + 1
+            # A rename onto an existing version fails (it is not empty), so nothing published is ever replaced.
+            staging.rename(folder / str(version))
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()  # Only a model that never had a version leaves its folder empty.
+            raise
         return version
 
     def _folder(self, name: str) -> Path:
@@ -154,12 +168,33 @@ class ModelRepository:
             raise CorruptModel(f"{where} lies outside the version's folder")
         data = _read(folder / file)
         if len(data) != digest.bytes or _sha256(data) != digest.sha256:
-            raise CorruptModel(f"{where} differs from what was published; publish the model again")
+            raise CorruptModel(f"{where} {DIFFERS}")
         return data
 
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _card_with_digests(card: ModelCard, files: Mapping[str, bytes]) -> bytes:
+    """The text of card.json, with the digest of each file and its own."""
+    digests = {file: FileDigest(bytes=len(data), sha256=_sha256(data)) for file, data in files.items()}
+    own = FileDigest(bytes=0, sha256=BLANK)
+    while True:
+        text = card.model_copy(update={"files": {**digests, CARD: own}}).to_json().encode()
+        if len(text) == own.bytes:
+            return text.replace(_stated(BLANK), _stated(_sha256(text)))
+        own = FileDigest(bytes=len(text), sha256=BLANK)
+
+
+def _digest_of_card(data: bytes, stated: str) -> FileDigest:
+    """The digest that a card should state of itself: that of its text with zeros in the digest's place."""
+    return FileDigest(bytes=len(data), sha256=_sha256(data.replace(_stated(stated), _stated(BLANK))))
+
+
+def _stated(sha256: str) -> bytes:
+    # With the key in front, as no text that a card quotes can hold it.
+    return f'"sha256": "{sha256}"'.encode()
 
 
 def _read(path: Path) -> bytes:
@@ -204,10 +239,21 @@ def _exclusive(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; the kernel lets go of it when the holder dies, however it dies."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _saying("nothing was published", folder):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+@contextmanager
+def _saying(what: str, folder: Path) -> Iterator[None]:
+    """Let the disk's refusal, whichever call it met, say what became of the version."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"{what}: {error.strerror}", str(folder)) from None
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -13,6 +13,10 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="faults at every call, every bit, long fuzzing")
+
+
 @pytest.fixture(scope="session")
 def penguins() -> Path:
     """The example table: 344 rows, 5 numeric and 2 categorical features, 19 missing cells, 3 classes."""

@@ -52,6 +52,9 @@ class FileCheckpoint:
             with staging.open("wb") as file:
                 np.savez(file, **_pack(snapshot))
             staging.replace(self.path)
+        except OSError as error:
+            staging.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
         except BaseException:
             staging.unlink(missing_ok=True)
             raise

@@ -1,0 +1,73 @@
+"""Disks that are full, or read-only, under a publisher and under the whole trainer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.repository import ModelRepository
+from service.registry import Registry
+from tests.conftest import ROOT
+from tests.faults.conftest import Ended, Publisher, fill, leftovers, make_read_only, whole_versions
+
+FULL, READ_ONLY = "No space left on device", "Read-only file system"
+
+
+def fit(penguins: Path, store: Path) -> subprocess.CompletedProcess[str]:
+    flags = ("--target", "species", "--name", "plain", "--members", "1", "--epochs", "3", "--repository", str(store))
+    command = [sys.executable, "-m", "trainer", "fit", str(penguins), *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_disk_that_fills_up_leaves_whole_versions(publisher: Publisher, disk: Path) -> None:
+    """With more and more room, page by page, until a version fits: refused, refused, …, published."""
+    store = disk / "store"
+    publisher.publish(store)
+    for pages in range(10):
+        fill(disk, free=4096 * pages)
+        ended = publisher.publish(store)
+        assert not leftovers(store)
+        if not ended.code:
+            break
+        assert ended == Ended([74], f"trainer: {store}/plain: nothing was published: {FULL}\n")
+        assert whole_versions(store) == [1]
+
+    assert pages >= 3  # Of model.onnx alone it takes two.
+    assert whole_versions(store) == [1, 2]
+
+
+def test_a_read_only_repository_is_left_alone(publisher: Publisher, disk: Path) -> None:
+    """The publisher says so; a service reads on."""
+    store = disk / "store"
+    publisher.publish(store)
+    registry = Registry(ModelRepository(store))
+    make_read_only(disk)
+    ended = publisher.publish(store)
+    registry.refresh()
+
+    assert ended == Ended([74], f"trainer: {store}/plain: nothing was published: {READ_ONLY}\n")
+    assert whole_versions(store) == [1]
+    assert registry.predictor("plain").version == 1
+
+
+@pytest.mark.parametrize("reason", [FULL, READ_ONLY])
+def test_the_trainer_on_a_disk_that_refuses(penguins: Path, disk: Path, reason: str) -> None:
+    """Exit code 74, one sentence that names the place, nothing visible; where there is room again, it succeeds."""
+    store = disk / "store"
+    if reason == FULL:
+        fill(disk, free=0)
+    else:
+        make_read_only(disk)
+    process = fit(penguins, store)
+
+    assert process.returncode == 74, process.stderr
+    assert process.stderr.splitlines()[-1].startswith(f"trainer: {store}"), process.stderr
+    assert process.stderr.splitlines()[-1].endswith(reason), process.stderr
+    assert "Traceback" not in process.stderr
+    assert whole_versions(store) == []
+
+    if reason == FULL:
+        (disk / "filler").unlink()
+        assert fit(penguins, store).returncode == 0
+        assert whole_versions(store) == [1]
