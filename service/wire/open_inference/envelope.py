@@ -40,6 +40,25 @@ class Envelope(NamedTuple):
     binary: bool
 
 
+class _Announced(NamedTuple):
+    """An input as the JSON has it: with its data, or with the size of what follows the JSON."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    data: list[Any] | None
+    size: int
+
+
+class _Header(NamedTuple):
+    """The JSON of a request."""
+
+    id: str | None
+    inputs: list[_Announced]
+    wishes: list[Wish]
+    binary: bool
+
+
 # Unknown keys are let through everywhere: clients send some of their own.
 _config = with_config(ConfigDict(strict=True))
 
@@ -98,7 +117,7 @@ class EnvelopeReader:
     def __init__(self) -> None:
         self._request = TypeAdapter(_Request)
         # A client sends the same few bytes of JSON before the raw tensors of every row.
-        self._checked_header = lru_cache(128)(self._checked)
+        self._known_header = lru_cache(128)(self._header)
 
     def read(self, body: bytes, header_length: int | None) -> Envelope:
         """Read a request whose first `header_length` bytes are JSON and the rest raw tensors; all of it JSON if None.
@@ -109,24 +128,29 @@ class EnvelopeReader:
         if header_length is not None and header_length > len(body):
             raise InvalidTensor(f"the header {HEADER_LENGTH} says {header_length} bytes; the body has {len(body)}")
         split = len(body) if header_length is None else header_length
-        read = self._checked if header_length is None or split > LONGEST_KEPT else self._checked_header
-        request = read(body[:split])
+        read = self._header if header_length is None or split > LONGEST_KEPT else self._known_header
+        header = read(body[:split])
         raw = _RawData(body, split)
-        tensors = [_tensor(given, raw) for given in request["inputs"]]
+        tensors = [
+            Tensor(name, datatype, shape, raw.take(size, name) if data is None else data)
+            for name, datatype, shape, data, size in header.inputs
+        ]
         raw.end()
-        binary = (request.get("parameters") or {}).get("binary_data_output", False)
-        wishes = [_wish(asked, binary) for asked in request.get("outputs") or []]
-        return Envelope(request.get("id"), tensors, wishes, binary)
+        return Envelope(header.id, tensors, header.wishes, header.binary)
 
-    def _checked(self, header: bytes) -> _Request:
-        document = decode(header)
+    def _header(self, text: bytes) -> _Header:
+        document = decode(text)
         try:
-            return self._request.validate_python(document)
+            request = self._request.validate_python(document)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(str(part)[:64] for part in first["loc"]) or "the request"
             rule = first["msg"].removeprefix("Input ").removeprefix("Field ")
             raise InvalidTensor(f"{place}: {rule}") from None
+        binary = (request.get("parameters") or {}).get("binary_data_output", False)
+        inputs = [_announced(given) for given in request["inputs"]]
+        wishes = [_wish(asked, binary) for asked in request.get("outputs") or []]
+        return _Header(request.get("id"), inputs, wishes, binary)
 
 
 class _RawData:
@@ -150,13 +174,12 @@ class _RawData:
             raise InvalidTensor(f"the body has {left} bytes more than its inputs")
 
 
-def _tensor(given: _Input, raw: _RawData) -> Tensor:
+def _announced(given: _Input) -> _Announced:
     name = given["name"]
     size = (given.get("parameters") or {}).get("binary_data_size")
     if (size is None) == ("data" not in given):
         raise InvalidTensor(f"input '{name[:64]}' must have either data or the parameter binary_data_size")
-    data = given["data"] if size is None else raw.take(size, name)
-    return Tensor(name, given["datatype"], given["shape"], data)
+    return _Announced(name, given["datatype"], given["shape"], given.get("data"), size or 0)
 
 
 def _wish(asked: _Output, binary: bool) -> Wish:

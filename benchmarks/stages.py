@@ -1,0 +1,85 @@
+"""The way of one row through the service, stage by stage, within this process."""
+
+import timeit
+from collections.abc import Callable, Mapping
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load import Request
+from models.repository import ModelRepository
+from service.access import Access
+from service.drift import ENOUGH_ROWS
+from service.exchange import Exchange
+from service.front import Front
+from service.metrics import Board, Metrics
+from service.observer import Observer
+from service.registry import Registry
+from service.reply import success
+from service.wire.body import read_body
+
+LIMIT = 16 << 20
+
+
+def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
+    """What each stage of a row costs within the process, in microseconds, and what the whole of it does."""
+    registry = Registry(ModelRepository(store))
+    registry.refresh()
+    access, metrics = Access(keys), Metrics(Board.create(slots=1))
+    observer = Observer(metrics, access_log=False, trace=None)
+    exchange = Exchange(registry, LIMIT, access, metrics.drift)
+    front = Front(None, exchange, observer)
+    columns = {}
+    for name in ("by position", "by name", "mixed, by name", "V2 JSON", "V2 binary"):
+        body, environ = asked[name].body, _environ(asked[name])
+        target = exchange.target(asked[name].path)
+        assert target is not None
+        predictor = registry.predictor(target.model)
+        assert predictor.watch is not None
+        question = target.wire.read(predictor, body, environ)
+        probabilities = predictor.predict(question.tensors)
+        answer = question.answer(probabilities)
+        reply, began = success(answer.body, "", answer.content_type, answer.headers), observer.begin(environ)
+        calls: dict[str, Callable[[], object]] = {
+            "route": partial(exchange.target, asked[name].path),
+            "request id": partial(observer.begin, environ),
+            "key": partial(access.check, environ),
+            "find": partial(registry.predictor, target.model),
+            "read": partial(_with_body, read_body, environ, body, LIMIT, target.wire.media),
+            "parse": partial(target.wire.read, predictor, body, environ),
+            "infer": partial(predictor.predict, question.tensors),
+            "encode": partial(question.answer, probabilities),
+            "drift": partial(metrics.drift.count, predictor.watch, question.tensors, probabilities),
+            "headers": partial(success, answer.body, "", answer.content_type, answer.headers),
+            "metrics": partial(observer.end, environ, target.wire.route, reply, began),
+            "**whole**": partial(_with_body, front, environ, body, _start),
+        }
+        # Drift is folded once in so many rows, which is a part of its cost.
+        columns[name] = {
+            stage: _cost(call, calls=ENOUGH_ROWS if stage == "drift" else 32) for stage, call in calls.items()
+        }
+    print(f"\n| stage, µs | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+    for stage in columns["by position"]:
+        print(f"| {stage} | {' | '.join(f'{column[stage]:.1f}' for column in columns.values())} |")
+
+
+def _environ(request: Request) -> dict[str, Any]:
+    """What a WSGI server makes of a request, but for its body."""
+    environ = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers.items()}
+    if content_type := environ.pop("HTTP_CONTENT_TYPE", None):
+        environ["CONTENT_TYPE"] = content_type
+    return environ | {"REQUEST_METHOD": "POST", "PATH_INFO": request.path, "CONTENT_LENGTH": str(len(request.body))}
+
+
+def _with_body(call: Callable[..., object], environ: dict[str, Any], body: bytes, *arguments: object) -> object:
+    return call(environ | {"wsgi.input": BytesIO(body)}, *arguments)
+
+
+def _start(status: str, _: list[tuple[str, str]]) -> None:
+    assert status == "200 OK"
+
+
+def _cost(call: Callable[[], object], calls: int) -> float:
+    """Microseconds a call, in the quietest of many short spells."""
+    return min(timeit.repeat(call, number=calls, repeat=400)) / calls * 1e6
