@@ -89,7 +89,7 @@ class Exchange:
 def _key(environ: dict[str, Any], body: bytes) -> bytes:
     """What a request is known by: the key that the client gives it, else all that it asks."""
     given: str = environ.get(REQUEST_KEY, "")
-    return given.encode(errors="surrogateescape") or body
+    return given.encode(errors="backslashreplace") or body
 
 
 def _timing(*marks: float) -> str:
