@@ -7,7 +7,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models.errors import CorruptModel
@@ -15,6 +15,7 @@ from models.errors import CorruptModel
 LARGEST_FILE, LARGEST_TEXT = 1 << 30, 1 << 25
 # What a writer that died leaves behind begins so.
 STAGING = ".staging-"
+DIFFERS = "differs from what was published; publish the model again"
 
 
 def sha256(data: bytes) -> str:
@@ -38,7 +39,7 @@ def read(path: Path, where: str, *, exact: int | None = None, most: int = LARGES
         if status.st_nlink > 1:
             raise CorruptModel(f"{where} is a hard link: whoever holds its other name could change it")
         if exact is not None and status.st_size != exact:
-            raise CorruptModel(f"{where} differs from what was published; publish the model again")
+            raise CorruptModel(f"{where} {DIFFERS}")
         with open(descriptor, "rb", closefd=False) as file:
             return file.read()
     except OSError as error:
@@ -110,11 +111,26 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the kernel lets go of it when the holder dies, however it dies."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def exclusive(folder: Path, otherwise: str) -> Iterator[None]:
+    """Hold the folder's lock; the kernel lets go of it when the holder dies, however it dies.
+
+    :raises OSError: it cannot be had; the sentence begins with `otherwise`.
+    """
+    with saying(otherwise, folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with saying(otherwise, folder):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+@contextmanager
+def saying(what: str, folder: Path) -> Iterator[None]:
+    """Let the disk's refusal, whichever call it met, say what became of the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"{what}: {error.strerror}", str(folder)) from None

@@ -21,11 +21,13 @@ from pydantic import ValidationError
 from models import files as disk
 from models.card import FileDigest, ModelCard
 from models.errors import CorruptModel, InvalidName, UnknownModel
+from models.sealing import CARD, own_digest, sealed
 from models.serving import Serving
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 SERVING = "serving.json"
+NOTHING = "nothing was published"
 DEFAULT_ROOT = Path("models/store")
 
 
@@ -130,39 +132,46 @@ class ModelRepository:
         if "model.onnx" not in card.files:
             raise CorruptModel(f"card.json of {name} version {version} lists no model.onnx")
         folder = self._folder(name) / str(version)
-        contents = {file: self._checked(folder, file, listed) for file, listed in card.files.items()}
+        files = {file: listed for file, listed in card.files.items() if file != CARD}
+        contents = {file: self._checked(folder, file, listed) for file, listed in files.items()}
         return PublishedModel(card, version, contents["model.onnx"], digest)
 
     def publish(self, card: ModelCard, files: Mapping[str, bytes]) -> int:
         """Publish the next version of `card.name` and return its number.
 
-        The digests of `files` are added to the card. Publishers of one model take turns.
+        The digests of `files`, and of the card itself, are added to the card. Publishers of one model take turns.
 
         :raises InvalidName: the card's name breaks the grammar.
-        :raises OSError: the disk refused; nothing is visible then.
+        :raises OSError: the disk refused; the sentence says whether nothing is visible, or a version that the disk did
+            not confirm.
         """
         folder = self._folder(card.name)
-        disk.make_folder(folder)
-        digests = {file: FileDigest(bytes=len(data), sha256=disk.sha256(data)) for file, data in files.items()}
-        described = card.model_copy(update={"files": digests})
-        with disk.exclusive(folder):
-            disk.remove_abandoned(folder)
-            staging = disk.staging_name(folder)
-            try:
-                staging.mkdir()
-                for file, data in files.items():
-                    disk.write(staging / file, data)
-                disk.write(staging / "card.json", described.to_json().encode())
-                disk.sync_folder(staging)
-                version = max(self.versions(card.name), default=0) + 1
-                # A rename onto an existing version fails (it is not empty), so nothing published is ever replaced.
-                staging.rename(folder / str(version))
-            except BaseException:
-                shutil.rmtree(staging, ignore_errors=True)
-                with suppress(OSError):
-                    folder.rmdir()  # Only a model that never had a version leaves its folder empty.
-                raise
-            disk.sync_folder(folder)
+        contents = {**files, CARD: sealed(card, files)}
+        with disk.saying(NOTHING, folder):
+            disk.make_folder(folder)
+        with disk.exclusive(folder, NOTHING):
+            with disk.saying(NOTHING, folder):
+                disk.remove_abandoned(folder)
+                version = self._put(folder, contents)
+            with disk.saying(f"version {version} is published, but may be lost in a power failure", folder):
+                disk.sync_folder(folder)
+        return version
+
+    def _put(self, folder: Path, contents: Mapping[str, bytes]) -> int:
+        staging = disk.staging_name(folder)
+        try:
+            staging.mkdir()
+            for file, data in contents.items():
+                disk.write(staging / file, data)
+            disk.sync_folder(staging)
+            version = max(self.versions(folder.name), default=0) + 1
+            # A rename onto an existing version fails (it is not empty), so nothing published is ever replaced.
+            staging.rename(folder / str(version))
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()  # Only a model that never had a version leaves its folder empty.
+            raise
         return version
 
     def change_serving(self, name: str, change: Callable[[Serving], Serving]) -> Serving:
@@ -199,7 +208,7 @@ class ModelRepository:
         if not self.versions(name):
             raise UnknownModel(f"the repository {self.root} holds no model '{name}'")
         folder = self._folder(name)
-        with disk.exclusive(folder):
+        with disk.exclusive(folder, "nothing was changed"):
             disk.remove_abandoned(folder)
             yield folder
 
@@ -217,17 +226,20 @@ class ModelRepository:
         return self.root / name
 
     def _card(self, name: str, version: int) -> tuple[ModelCard, str]:
-        where = f"card.json of {name} version {version}"
+        where = f"{CARD} of {name} version {version}"
         folder = self._folder(name) / str(version)
         if not folder.is_dir():
             raise UnknownModel(f"the repository {self.root} holds no version {version} of '{name}'")
-        data = disk.read(folder / "card.json", where, most=disk.LARGEST_TEXT)
+        data = disk.read(folder / CARD, where, most=disk.LARGEST_TEXT)
         try:
             card = ModelCard.model_validate_json(data)
         except ValidationError as error:
             raise CorruptModel(f"{where}: {_first(error)}") from None
         if card.name != name:
             raise CorruptModel(f"{where} describes another model, '{card.name}'")
+        # Cards from before they held their own digest have none to check.
+        if CARD in card.files and own_digest(data, card.files[CARD].sha256) != card.files[CARD]:
+            raise CorruptModel(f"{where} {disk.DIFFERS}")
         return card, disk.sha256(data)
 
     def _checked(self, folder: Path, file: str, digest: FileDigest) -> bytes:
@@ -236,7 +248,7 @@ class ModelRepository:
             raise CorruptModel(f"{where} lies outside the version's folder")
         data = disk.read(folder / file, where, exact=digest.bytes)
         if disk.sha256(data) != digest.sha256:
-            raise CorruptModel(f"{where} differs from what was published; publish the model again")
+            raise CorruptModel(f"{where} {disk.DIFFERS}")
         return data
 
 

@@ -98,6 +98,27 @@ def test_one_flipped_bit_is_noticed(repository: ModelRepository, card: ModelCard
         repository.read("tides", 1)
 
 
+def test_a_changed_card_is_noticed(repository: ModelRepository, card: ModelCard) -> None:
+    """It states the digest of its own text, so that no bound, category or golden row changes unseen."""
+    publish(repository, card)
+    path = repository.root / "tides/1/card.json"
+    path.write_text(path.read_text().replace('"minimum": 0.5', '"minimum": 0.4'))
+
+    with pytest.raises(CorruptModel, match=r"card\.json of tides version 1 differs from what was published"):
+        repository.card("tides", 1)
+
+
+def test_a_card_without_its_own_digest_is_read(repository: ModelRepository, card: ModelCard) -> None:
+    """Models that were published before cards held one stay whole."""
+    publish(repository, card)
+    path = repository.root / "tides/1/card.json"
+    document = json.loads(path.read_bytes())
+    del document["files"]["card.json"]
+    path.write_text(json.dumps(document))
+
+    assert repository.read("tides", 1).onnx == ONNX
+
+
 def test_missing_pieces_are_noticed(repository: ModelRepository, card: ModelCard) -> None:
     """A version copied by hand, half of it."""
     publish(repository, card)
@@ -123,13 +144,15 @@ def test_a_card_cannot_reach_outside_its_folder(repository: ModelRepository, car
     """Neither by a path nor by a link."""
     publish(repository, card)
     path = repository.root / "tides/1/card.json"
-    document = json.loads(path.read_bytes())
+    text = path.read_text()
+    document = json.loads(text)
+    digest = document["files"]["model.onnx"]
     (tmp_path / "secret").write_bytes(ONNX)
-    path.write_text(json.dumps(document | {"files": {"../../../secret": document["files"]["model.onnx"]}}))
-    with pytest.raises(CorruptModel):
+    path.write_text(json.dumps(document | {"files": {"model.onnx": digest, "../../../secret": digest}}))
+    with pytest.raises(CorruptModel, match="lies outside the version's folder"):
         repository.read("tides", 1)
 
-    path.write_text(json.dumps(document))
+    path.write_text(text)
     (repository.root / "tides/1/model.onnx").unlink()
     (repository.root / "tides/1/model.onnx").symlink_to(tmp_path / "secret")
     with pytest.raises(CorruptModel, match="cannot be read"):
