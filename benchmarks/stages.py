@@ -13,6 +13,7 @@ from service.access import Access
 from service.drift import ENOUGH_ROWS
 from service.exchange import Exchange
 from service.front import Front
+from service.lifecycle.shadowing import Shadowing
 from service.metrics import Board, Metrics
 from service.observer import Observer
 from service.registry import Registry
@@ -28,7 +29,7 @@ def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
     registry.refresh()
     access, metrics = Access(keys), Metrics(Board.create(slots=1))
     observer = Observer(metrics, access_log=False, trace=None)
-    exchange = Exchange(registry, LIMIT, access, metrics.drift)
+    exchange = Exchange(registry, metrics.drift, Shadowing(metrics.count_shadow), LIMIT, access)
     front = Front(None, exchange, observer)
     columns = {}
     for name in ("by position", "by name", "mixed, by name", "V2 JSON", "V2 binary"):
@@ -45,7 +46,7 @@ def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
             "route": partial(exchange.target, asked[name].path),
             "request id": partial(observer.begin, environ),
             "key": partial(access.check, environ),
-            "find": partial(registry.predictor, target.model),
+            "find": partial(registry.choice, target.model, target.version),
             "read": partial(_with_body, read_body, environ, body, LIMIT, target.wire.media),
             "parse": partial(target.wire.read, predictor, body, environ),
             "infer": partial(predictor.predict, question.tensors),

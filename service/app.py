@@ -11,6 +11,7 @@ from service.drift import WINDOW_SECONDS
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.exchange import Exchange
 from service.front import Front
+from service.lifecycle.shadowing import Shadowing
 from service.metrics import Board, Metrics
 from service.observer import Observer, Trace, trace_headers
 from service.registry import Registry
@@ -54,7 +55,7 @@ def create_app(
     metrics = Metrics(board or Board.create(slots=1), drift_seconds)
     if board is not None:
         metrics.drift.follow()
-    exchange = Exchange(registry, max_body_bytes, access, metrics.drift)
+    exchange = Exchange(registry, metrics.drift, Shadowing(metrics.count_shadow), max_body_bytes, access)
     observer = Observer(metrics, access_log, trace)
     app = Flask(__name__)
     app.url_map.merge_slashes = False

@@ -27,7 +27,10 @@ class Settings(BaseModel):
         None, description="the model that /predict asks; needed only where several are served"
     )
     poll_seconds: float = Field(
-        0.5, gt=0, le=3600, description="how often the repository is looked at for new versions"
+        0.5, gt=0, le=3600, description="how often the repository is looked at, where no file events tell of a change"
+    )
+    trial_megabytes: int = Field(
+        512, ge=16, le=1 << 20, description="memory that a version may take while it is tried, before it is loaded"
     )
     max_body_bytes: int = Field(16 << 20, ge=1024, description="longest request body, in bytes")
     versions: int = Field(

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response
 
 from service.errors import NotReady
+from service.lifecycle.exposition import exposition
 from service.metrics import CONTENT_TYPE, Metrics
 from service.registry import Registry
 from service.reply import success
@@ -28,6 +29,7 @@ def observation(registry: Registry, metrics: Metrics) -> Blueprint:
     def get_metrics() -> Response:
         loaded = [(predictor.card.name, predictor.version) for predictor in registry.predictors]
         watches = [predictor.watch for predictor in registry.predictors if predictor.watch]
-        return send(success(metrics.exposition(loaded, watches).encode(), request_id(), CONTENT_TYPE))
+        text = metrics.exposition(loaded, watches) + exposition(registry, metrics.shadowed())
+        return send(success(text.encode(), request_id(), CONTENT_TYPE))
 
     return routes
