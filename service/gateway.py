@@ -35,14 +35,18 @@ from service.reply import CLOSE, Header, Reply, failure
 
 # A body of at most so many bytes takes less time to answer than to hand to a thread and back.
 SHORT_BODY = 16 << 10
-# Threads for the rest. More would only wait for each other.
-THREADS = 4
+# Threads for the rest. More would only wait for each other, and let the loop wait.
+THREADS = 2
+# How long a thread may keep the others waiting, the loop above all; Python's own default is ten times that.
+SWITCH_SECONDS = 0.0005
+# A body of at most so many bytes is read at once; a longer one is counted while it comes.
+WHOLE_BODY = 128 << 10
 # How many requests may wait for a thread.
 QUEUE = 64
 # No more long bodies are let in while those that are being read take so many times the longest.
 BODIES = 8
 # A refused body of at most so many bytes is let in and dropped: many clients read no answer before they have sent all.
-DROPPED_BODY = 4 << 20
+DROPPED_BODY = 1 << 20
 LONGEST_TARGET = 8 << 10
 TICK_SECONDS = 0.05
 HEALTH = frozenset({"/v2/health/live", "/v2/health/ready", "/ping"})
@@ -98,6 +102,7 @@ class Gateway:
         self._late = False
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._ticking = loop.create_task(self._tick())
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
@@ -118,7 +123,7 @@ class Gateway:
             self._admit(environ, length)
         except ServiceError:
             if 0 < length <= DROPPED_BODY:
-                await self._read(protocol, length, keep=False)
+                await self._read(protocol, length)
             raise
         environ["wsgi.input"] = BytesIO(await self._read(protocol, length) if length else b"")
         if length <= SHORT_BODY and (environ["REQUEST_METHOD"] == "POST" or environ["PATH_INFO"] in HEALTH):
@@ -144,26 +149,26 @@ class Gateway:
             # Whoever answers a short body looks at its key; a long one is not worth reading without.
             if self._access is not None and (scope := scope_of(path)):
                 self._access.check(environ, scope)
-            if self._held > BODIES * self._limits.body_bytes:
+            if self._held > BODIES * self._limits.body_bytes or self._threaded >= THREADS + QUEUE:
                 raise Overloaded(BUSY)
         if self._late and path not in HEALTH:
             raise Overloaded(BUSY)
 
-    async def _read(self, protocol: Any, length: int, keep: bool = True) -> bytes:
-        """The whole body; or nothing of it, once it has come."""
+    async def _read(self, protocol: Any, length: int) -> bytes:
+        """The whole body."""
         task = asyncio.current_task()
         assert task is not None
         self._reading[task] = monotonic() + self._limits.body_seconds
         body, held = bytearray(), 0
         try:
-            if length <= SHORT_BODY:
+            if length <= WHOLE_BODY:
                 # This raises where the other way only ends early.
-                return bytes(await protocol())
+                whole: bytes = await protocol()
+                return whole
             async for chunk in protocol:
+                body += chunk
                 held += len(chunk)
-                if keep:
-                    body += chunk
-                    self._held += len(chunk)
+                self._held += len(chunk)
         except ProtocolClosed:
             raise MalformedBody(f"the body ended before all of its {length} bytes had come") from None
         except asyncio.CancelledError:
@@ -171,7 +176,7 @@ class Gateway:
             raise BodyTimeout(f"the body did not come within {seconds:g} seconds") from None
         finally:
             del self._reading[task]
-            self._held -= held * keep
+            self._held -= held
         if held != length:
             raise MalformedBody(f"the body ended after {held} of {length} bytes")
         return bytes(body)

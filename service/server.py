@@ -29,7 +29,7 @@ from service.settings import Settings, available_cores
 
 GRACE_SECONDS = 10
 # How many connections a worker takes; the others wait in the kernel. An idle one costs a few kilobytes.
-CONNECTIONS = 4096
+CONNECTIONS = 2048
 # A request's head must fit into twice as much at the most.
 HEAD_BYTES = 32 << 10
 # How a worker hears of what it shares with the others: the metrics, and that the service is stopping.

@@ -11,6 +11,8 @@ import pytest
 from tests.hostile.conftest import GOLDEN, LIMIT, Answer, Hostile, post
 from tests.service.conftest import GENTOO
 
+pytestmark = pytest.mark.usefixtures("unharmed")
+
 SHORTEST = json.dumps(GENTOO, separators=(",", ":"))
 LONGEST_ECHO = 64
 

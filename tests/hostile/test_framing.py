@@ -6,6 +6,8 @@ import pytest
 
 from tests.hostile.conftest import GOLDEN, LIMIT, Hostile, post
 
+pytestmark = pytest.mark.usefixtures("unharmed")
+
 CHUNKED = b"Transfer-Encoding: chunked"
 PARSER = ""  # what answers before any of our own code: no body
 

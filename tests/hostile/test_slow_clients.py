@@ -2,7 +2,11 @@
 
 import time
 
+import pytest
+
 from tests.hostile.conftest import BODY_SECONDS, GOLDEN, IDLE_SECONDS, Connection, Hostile, post
+
+pytestmark = pytest.mark.usefixtures("unharmed")
 
 MANY = 150
 
@@ -52,6 +56,8 @@ def test_a_silent_connection_is_cut(hostile: Hostile) -> None:
     connections[1].send(b"POST /predict HTTP/1.1\r\nHo")
     connections[2].send(post(GOLDEN))
     answers = [connection.answers(silence=3 * IDLE_SECONDS) for connection in connections]
+    for connection in connections:
+        connection.socket.close()
 
     assert [len(found) for found in answers] == [0, 0, 1]
     assert all(connection.closed for connection in connections)
