@@ -14,7 +14,8 @@ from tests.conftest import find_free_port
 from tests.end_to_end.conftest import Service, running
 from tests.service.conftest import GENTOO, PUBLISHED
 
-LIMIT = 1 << 16
+# Longer than what is read at once.
+LIMIT = 1 << 18
 BODY_SECONDS, IDLE_SECONDS = 2, 3
 PATIENCE_S = 10.0
 SILENCE_S = 0.2

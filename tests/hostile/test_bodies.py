@@ -155,7 +155,7 @@ def test_other_media_are_refused(hostile: Hostile, media: tuple[bytes]) -> None:
     [
         (b"gzip", gzip.compress(GOLDEN), 200, ""),
         (b"deflate", zlib.compress(GOLDEN), 200, ""),
-        (b"gzip", gzip.compress(b" " * (1000 * LIMIT)), 413, "body_too_large"),
+        (b"gzip", gzip.compress(b" " * (200 * LIMIT)), 413, "body_too_large"),
         (b"gzip", gzip.compress(GOLDEN) + b"garbage", 400, "malformed_json"),
         (b"gzip", gzip.compress(GOLDEN)[:-9], 400, "malformed_json"),
         (b"gzip", GOLDEN, 400, "malformed_json"),

@@ -37,7 +37,7 @@ BROKEN = {
     "huge chunk": Case(chunked(b"FFFFFFFFFFFFFFFFFF\r\n{"), 411, "length_required"),
     "negative chunk": Case(chunked(b"-1\r\n{}\r\n0\r\n\r\n"), 411, "length_required"),
     "chunks past the limit": Case(
-        chunked(b"8000\r\n%s\r\n" % (b" " * 0x8000) * 4 + b"0\r\n\r\n"), 411, "length_required"
+        chunked(b"8000\r\n%s\r\n" % (b" " * 0x8000) * 12 + b"0\r\n\r\n"), 411, "length_required"
     ),
     "valid chunks and garbage past the limit": Case(
         chunked(b"%x\r\n%s\r\n" % (LIMIT, GOLDEN.ljust(LIMIT)) + b"7\r\ngarbage\r\n0\r\n\r\n"), 411, "length_required"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.hostile.conftest import BODY_SECONDS, GOLDEN, IDLE_SECONDS, Connection, Hostile, post
+from tests.hostile.conftest import BODY_SECONDS, GOLDEN, IDLE_SECONDS, LIMIT, Connection, Hostile, post
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
@@ -20,7 +20,7 @@ def crowd(hostile: Hostile, said: bytes) -> list[Connection]:
 
 def test_slow_clients_hold_up_nobody(hostile: Hostile) -> None:
     """Many more of every kind than there are threads; others are answered meanwhile, without an error."""
-    kinds = (b"", b"POST /predict HTT", post(GOLDEN[:-5], length=str(len(GOLDEN)).encode()), post(b" " * 60_000)[:-9])
+    kinds = (b"", b"POST /predict HTT", post(GOLDEN[:-5], length=str(len(GOLDEN)).encode()), post(b" " * LIMIT)[:-9])
     slow = [connection for said in kinds for connection in crowd(hostile, said)]
     seconds = []
     for _ in range(100):
@@ -36,7 +36,7 @@ def test_slow_clients_hold_up_nobody(hostile: Hostile) -> None:
 
 def test_a_slow_body_is_cut(hostile: Hostile) -> None:
     """In time, with a 408 of our own, though a byte comes now and then; short bodies and long ones."""
-    for body in (GOLDEN, b" " * 60_000):
+    for body in (GOLDEN, b" " * LIMIT):
         connection = hostile.connect()
         with connection.socket:
             began = time.monotonic()
@@ -66,7 +66,7 @@ def test_a_silent_connection_is_cut(hostile: Hostile) -> None:
 
 def test_clients_that_leave_are_forgotten(hostile: Hostile) -> None:
     """In the middle of a head, of a body, and without reading the answer: no error in the log."""
-    for said in (b"POST /pre", post(GOLDEN)[:-9], post(b" " * 60_000)[:-9], post(GOLDEN) * 50):
+    for said in (b"POST /pre", post(GOLDEN)[:-9], post(b" " * LIMIT)[:-9], post(GOLDEN) * 50):
         for connection in crowd(hostile, said):
             connection.socket.close()
     time.sleep(0.5)
