@@ -32,11 +32,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it: answers a second, and latencies in microseconds."""
+    """What came of it: answers a second, latencies in microseconds, and the part of the requests that was refused."""
 
     rate: float
     p50: float
     p99: float
+    refused: float = 0.0
 
 
 @dataclass
@@ -108,8 +109,11 @@ def _wait(port: int, request: Request) -> None:
     raise TimeoutError(f"{url} did not answer")
 
 
-def wrk(port: int, request: Request, connections: int, seconds: int) -> Load:
-    """Closed loop: each connection asks again as soon as it has its answer. Any refusal stops the benchmark."""
+def wrk(port: int, request: Request, connections: int, seconds: int, may_refuse: bool = False) -> Load:
+    """Closed loop: each connection asks again as soon as it has its answer.
+
+    A refusal stops the benchmark, or, where the server may refuse, does not count as an answer.
+    """
     escaped = "".join(f"\\{byte:03d}" for byte in request.body)
     headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in request.headers.items())
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
@@ -118,11 +122,13 @@ def wrk(port: int, request: Request, connections: int, seconds: int) -> Load:
         command = ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
         url = f"http://127.0.0.1:{port}{request.path}"
         told = subprocess.run([*command, "-s", script.name, url], capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
+    if ("Non-2xx" in told and not may_refuse) or "Socket errors" in told:
         raise RuntimeError(told)
-    rate = float(_found(r"Requests/sec:\s+([\d.]+)", told)[0])
+    refusals = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
+    refused = int(refusals[1]) / int(_found(r"(\d+) requests in", told)[0]) if refusals else 0.0
+    rate = float(_found(r"Requests/sec:\s+([\d.]+)", told)[0]) * (1 - refused)
     p50, p99 = (_microseconds(*_found(rf"{share}%\s+([\d.]+)(us|ms|s)", told)) for share in (50, 99))
-    return Load(rate, p50, p99)
+    return Load(rate, p50, p99, refused)
 
 
 def _found(pattern: str, text: str) -> tuple[str, ...]:

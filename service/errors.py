@@ -2,6 +2,10 @@
 
 ServiceError
 ├── InvalidSetting          an EVENKEEL_* variable is outside its range (at start, never over HTTP)
+├── InvalidRequest          the head of the request breaks HTTP
+├── TargetTooLong           the path and the query are longer than is read
+├── LengthRequired          a body without a Content-Length
+├── BodyTimeout             the body came too slowly
 ├── MalformedBody           the body is not JSON
 ├── MissingKey              the request has no API key, or none that is known
 ├── WrongScope              the API key is for something else
@@ -11,7 +15,8 @@ ServiceError
 ├── NoDefaultModel          several models are served and none is the default
 ├── BodyTooLarge            the body is longer than the limit
 ├── UnsupportedMedia        the body's type or encoding is not one that is read
-├── NotReady                no model is loaded yet
+├── NotReady                no model is loaded yet, or the service is stopping
+├── Overloaded              there is more to do than can be done in time
 └── InvalidAnswer           the model answered with something that is no probability
 RefusedModel                a version that this service will not load (never over HTTP)
 RefusedTable                a table that `python -m service predict` cannot score (never over HTTP)
@@ -34,6 +39,22 @@ class ServiceError(Exception):
 
 class InvalidSetting(ServiceError):
     """An EVENKEEL_* variable is outside its range."""
+
+
+class InvalidRequest(ServiceError):
+    """The head of the request breaks HTTP."""
+
+
+class TargetTooLong(ServiceError):
+    """The path and the query are longer than is read."""
+
+
+class LengthRequired(ServiceError):
+    """A body without a Content-Length."""
+
+
+class BodyTimeout(ServiceError):
+    """The body came too slowly."""
 
 
 class MalformedBody(ServiceError):
@@ -73,7 +94,11 @@ class UnsupportedMedia(ServiceError):
 
 
 class NotReady(ServiceError):
-    """No model is loaded yet."""
+    """No model is loaded yet, or the service is stopping."""
+
+
+class Overloaded(ServiceError):
+    """There is more to do than can be done in time."""
 
 
 class InvalidAnswer(ServiceError):
@@ -96,7 +121,13 @@ class Refusal:
     code: str
 
 
+BAD_REQUEST = ("bad_request", "the request cannot be read")
+
 REFUSALS: dict[type[ServiceError], Refusal] = {
+    InvalidRequest: Refusal(400, BAD_REQUEST[0]),
+    TargetTooLong: Refusal(414, "uri_too_long"),
+    LengthRequired: Refusal(411, "length_required"),
+    BodyTimeout: Refusal(408, "body_timeout"),
     MalformedBody: Refusal(400, "malformed_json"),
     InvalidTensor: Refusal(400, "invalid_tensor"),
     MissingKey: Refusal(401, "unauthorized"),
@@ -107,6 +138,7 @@ REFUSALS: dict[type[ServiceError], Refusal] = {
     BodyTooLarge: Refusal(413, "body_too_large"),
     UnsupportedMedia: Refusal(415, "unsupported_media"),
     NotReady: Refusal(503, "not_ready"),
+    Overloaded: Refusal(503, "overloaded"),
     InvalidAnswer: Refusal(500, "invalid_answer"),
 }
 
@@ -116,12 +148,10 @@ NOT_ROUTED: dict[int, tuple[str, str]] = {
     404: ("not_found", "there is no such route; GET /v1/models lists the models"),
     405: ("method_not_allowed", "this route does not take this method; the Allow header lists those it takes"),
 }
-BAD_REQUEST = ("bad_request", "the request cannot be read")
 
 CODES = (
     "ok",
     FAILED,
     *(refusal.code for refusal in REFUSALS.values()),
     *(code for code, _ in NOT_ROUTED.values()),
-    BAD_REQUEST[0],
 )

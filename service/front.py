@@ -2,12 +2,13 @@
 so predictions are answered here, by the same exchange that Flask's views call, and all else is Flask's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from service.errors import ServiceError
 from service.exchange import Exchange
 from service.observer import TRACE, Observer, trace_headers
-from service.reply import STATUS_LINES
+from service.reply import STATUS_LINES, Reply, refusal
 
 
 class Front:
@@ -30,3 +31,11 @@ class Front:
         self._observer.end(environ, target.wire.route, reply, began)
         start_response(STATUS_LINES[reply.status], reply.headers)
         return [reply.body]
+
+    def refuse(self, environ: Mapping[str, Any], error: ServiceError) -> Reply:
+        """The reply to a request that is not let in."""
+        target = self._exchange.target(environ["PATH_INFO"])
+        began = self._observer.begin(environ)
+        reply = refusal(error, began[0])
+        self._observer.end(environ, target.wire.route if target else "other", reply, began)
+        return reply

@@ -3,20 +3,25 @@
 import gc
 import logging
 import os
+import resource
 import socket
 from importlib.util import find_spec
 from ipaddress import ip_address
+from typing import cast
 
-from flask import Flask
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from models.repository import ModelRepository
 from service import logs
 from service.access import Access, read_keys
 from service.app import create_app
+from service.drain import Drain, on_sigterm
 from service.errors import InvalidSetting
+from service.front import Front
+from service.gateway import Gateway, Limits
 from service.lifecycle.following import end_with_parent, follow
 from service.lifecycle.trial import Trial
 from service.metrics import Board
@@ -25,9 +30,12 @@ from service.registry import Registry
 from service.settings import Settings, available_cores
 
 GRACE_SECONDS = 10
-THREADS = 4
-# How a worker hears of the metrics that it shares with the others.
-BOARD = "EVENKEEL_METRICS_BOARD"
+# How many connections a worker takes; the others wait in the kernel. An idle one costs a few kilobytes.
+CONNECTIONS = 2048
+# A request's head must fit into twice as much at the most.
+HEAD_BYTES = 32 << 10
+# How a worker hears of what it shares with the others: the metrics, and that the service is stopping.
+BOARD, DRAIN = "EVENKEEL_METRICS_BOARD", "EVENKEEL_DRAIN"
 
 log = logging.getLogger(__name__)
 
@@ -45,23 +53,31 @@ def serve(settings: Settings) -> None:
     # Twice the slots: a worker that is being replaced still holds its own.
     board = Board.create(slots=2 * workers)
     os.environ[BOARD] = board.path
+    drain = Drain.create()
+    os.environ[DRAIN] = drain.path
+    _allow_connections()
     address = _free_address(settings.host, settings.port)
     server = Granian(
         "service.server:worker",
         factory=True,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=round(1000 * settings.idle_seconds), max_buffer_size=HEAD_BYTES
+        ),
+        backlog=CONNECTIONS,
+        backpressure=CONNECTIONS,
         address=address,
         port=settings.port,
         websockets=False,
         workers=workers,
-        # More would only wait for each other; a few keep a client that sends slowly from holding up the rest.
-        blocking_threads=THREADS,
         respawn_failed_workers=True,
         workers_kill_timeout=GRACE_SECONDS,
         # Below an error the server only tells of its start, in four lines, and warns of its own defaults.
         log_level=LogLevels.error,
         log_dictconfig=logs.configuration(settings.log_level),
     )
+    server.on_startup(lambda: on_sigterm(drain, settings.drain_seconds, server.signal_handler_interrupt))
     log.info("serving", extra={"address": f"http://{settings.host}:{settings.port}/", "workers": workers})
     if not settings.api_keys_file and not ip_address(address).is_loopback:
         log.warning("whoever reaches this address is answered: EVENKEEL_API_KEYS_FILE would ask for API keys")
@@ -80,7 +96,13 @@ def _free_address(host: str, port: int) -> str:
     return str(address[0])
 
 
-def worker() -> Flask:
+def _allow_connections() -> None:
+    """Let a process have as many connections open as the system lets it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def worker() -> Gateway:
     """Build the application inside a worker process: sessions do not survive a fork, so each worker loads its own."""
     settings = Settings.from_environment(os.environ)
     end_with_parent()
@@ -94,9 +116,11 @@ def worker() -> Flask:
     board = Board.open(os.environ[BOARD])
     drift_seconds = 3600 * settings.drift_hours
     app = create_app(registry, settings.max_body_bytes, board, settings.access_log, trace, access, drift_seconds)
+    limits = Limits(settings.max_body_bytes, settings.body_seconds, settings.deadline_seconds)
+    gateway = Gateway(cast(Front, app.wsgi_app), access, Drain.open(os.environ[DRAIN]), limits)
     # What was built until now stays; the garbage collector need not look through it while a request waits.
     gc.freeze()
-    return app
+    return gateway
 
 
 def _spans() -> Trace:

@@ -33,6 +33,19 @@ class Settings(BaseModel):
         512, ge=16, le=1 << 20, description="memory that a version may take while it is tried, before it is loaded"
     )
     max_body_bytes: int = Field(16 << 20, ge=1024, description="longest request body, in bytes")
+    body_seconds: float = Field(30.0, gt=0, le=3600, description="how long a body may take to come, in seconds")
+    idle_seconds: float = Field(
+        75.0,
+        gt=0,
+        le=3600,
+        description="how long a connection is kept on which no request comes, in seconds",
+    )
+    deadline_seconds: float = Field(
+        1.0, gt=0, le=3600, description="how long a request may wait for its turn, in seconds"
+    )
+    drain_seconds: float = Field(
+        2.0, ge=0, le=3600, description="how long after SIGTERM requests are still let in, in seconds"
+    )
     versions: int = Field(
         4, ge=1, le=100, description="how many versions of a model are loaded at most, the newest first"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from service.errors import BAD_REQUEST, FAILED, NOT_ROUTED, REFUSALS
+from service.errors import FAILED, NOT_ROUTED, REFUSALS
 from service.openapi.schemas import Schema
 from service.wire.document import JSON
 
@@ -24,8 +24,8 @@ ERROR = {
 }
 REQUEST_ID = {"X-Request-Id": {"description": "the name of this request, in the log too", "schema": {"type": "string"}}}
 # What any route may answer, and what those with a body may.
-ANYWHERE = (400, 404, 405, 500)
-WITH_BODY = (*ANYWHERE, 413, 415)
+ANYWHERE = (400, 404, 405, 414, 500, 503)
+WITH_BODY = (*ANYWHERE, 408, 411, 413, 415)
 
 
 def operation(
@@ -58,7 +58,7 @@ def refusal(status: int) -> Schema:
     """The response of a status that refuses: every code word and header that it may have."""
     codes = [refusal.code for refusal in REFUSALS.values() if refusal.status == status]
     codes += [code for known, (code, _) in NOT_ROUTED.items() if known == status]
-    codes += [BAD_REQUEST[0]] * (status == 400) + [FAILED] * (status == 500)
+    codes += [FAILED] * (status == 500)
     headers: Schema = dict(REQUEST_ID)
     if status == 405:
         headers["Allow"] = {"description": "the methods that it takes", "schema": {"type": "string"}}

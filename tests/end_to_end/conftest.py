@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -51,9 +51,11 @@ class Service:
 
 
 @contextmanager
-def running(repository: Path, port: int, **settings: str) -> Iterator[Service]:
+def running(repository: Path, port: int, stderr: IO[bytes] | None = None, **settings: str) -> Iterator[Service]:
     variables = {"EVENKEEL_REPOSITORY": str(repository), "EVENKEEL_PORT": str(port), "EVENKEEL_WORKERS": "1"}
-    process = subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=os.environ | variables | settings)
+    variables |= {"EVENKEEL_DRAIN_SECONDS": "0"} | settings
+    command = [sys.executable, "-m", "service"]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | variables, stderr=stderr)
     try:
         yield Service(f"http://127.0.0.1:{port}", process)
     finally:

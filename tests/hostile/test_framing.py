@@ -1,0 +1,177 @@
+"""Requests whose beginning, end or head is not what HTTP says: one answer, or none, and never part of a body."""
+
+from typing import NamedTuple
+
+import pytest
+
+from tests.hostile.conftest import GOLDEN, LIMIT, Hostile, post
+
+pytestmark = pytest.mark.usefixtures("unharmed")
+
+CHUNKED = b"Transfer-Encoding: chunked"
+PARSER = ""  # what answers before any of our own code: no body
+
+
+class Case(NamedTuple):
+    """Bytes, perhaps followed by the end of sending, and the status and code word that answer them."""
+
+    data: bytes
+    status: int
+    code: str = PARSER
+    end: bool = False
+
+
+def chunked(chunks: bytes, *headers: bytes, length: bytes = b"") -> bytes:
+    return post(b"", CHUNKED, *headers, length=length) + chunks
+
+
+BROKEN = {
+    "no length": Case(post(GOLDEN, length=b""), 411, "length_required"),
+    "length and chunked": Case(chunked(b"0\r\n\r\n", length=b"5"), 411, "length_required"),
+    "chunked and length, a smuggled request": Case(
+        chunked(b"0\r\n\r\n" + post(GOLDEN), length=b"5"), 411, "length_required"
+    ),
+    "whole chunks": Case(chunked(b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOLDEN), GOLDEN)), 411, "length_required"),
+    "truncated chunk": Case(chunked(b"%x\r\n%s" % (len(GOLDEN) + 9, GOLDEN)), 411, "length_required", end=True),
+    "chunks without an end": Case(chunked(b"%x\r\n%s\r\n" % (len(GOLDEN), GOLDEN)), 411, "length_required", end=True),
+    "huge chunk": Case(chunked(b"FFFFFFFFFFFFFFFFFF\r\n{"), 411, "length_required"),
+    "negative chunk": Case(chunked(b"-1\r\n{}\r\n0\r\n\r\n"), 411, "length_required"),
+    "chunks past the limit": Case(
+        chunked(b"8000\r\n%s\r\n" % (b" " * 0x8000) * 12 + b"0\r\n\r\n"), 411, "length_required"
+    ),
+    "valid chunks and garbage past the limit": Case(
+        chunked(b"%x\r\n%s\r\n" % (LIMIT, GOLDEN.ljust(LIMIT)) + b"7\r\ngarbage\r\n0\r\n\r\n"), 411, "length_required"
+    ),
+    "chunked and identity": Case(chunked(b"0\r\n\r\n", b"Transfer-Encoding: identity"), 400),
+    "identity and chunked": Case(
+        post(b"", b"Transfer-Encoding: identity", CHUNKED, length=b"") + b"0\r\n\r\n", 411, "length_required"
+    ),
+    "chunked on GET": Case(
+        b"GET /v1/models HTTP/1.1\r\nHost: x\r\n" + CHUNKED + b"\r\n\r\n0\r\n\r\n", 411, "length_required"
+    ),
+    "two lengths": Case(post(GOLDEN, b"Content-Length: 3"), 400),
+    "length with a sign": Case(post(GOLDEN, length=b"+3"), 400),
+    "negative length": Case(post(GOLDEN, length=b"-1"), 400),
+    "hexadecimal length": Case(post(GOLDEN, length=b"0x3"), 400),
+    "list of lengths": Case(post(GOLDEN, length=b"3, 3"), 400),
+    "length of a million digits": Case(post(GOLDEN, length=b"9" * 40), 400),
+    "unknown coding": Case(post(GOLDEN, b"Transfer-Encoding: xchunked", length=b""), 400),
+    "gzip coding": Case(post(GOLDEN, b"Transfer-Encoding: gzip", length=b""), 400),
+    "identity coding": Case(post(GOLDEN, b"Transfer-Encoding: identity", length=b""), 400),
+    "chunked in HTTP/1.0": Case(chunked(b"0\r\n\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
+    "short body": Case(post(GOLDEN, length=str(len(GOLDEN) + 9).encode()), 400, "malformed_json", end=True),
+    "short long body": Case(post(GOLDEN, length=str(LIMIT).encode()), 400, "malformed_json", end=True),
+    "enormous length": Case(post(GOLDEN, length=b"99999999999"), 413, "body_too_large"),
+    "one byte over the limit": Case(post(b" " * (LIMIT + 1)), 413, "body_too_large"),
+    "no Host": Case(post(GOLDEN).replace(b"Host: x\r\n", b""), 400, "bad_request"),
+    "two Hosts": Case(post(GOLDEN, b"Host: y"), 400, "bad_request"),
+    "long path": Case(post(GOLDEN, path=b"/" + b"a" * 9000), 414, "uri_too_long"),
+    "long query": Case(post(GOLDEN, path=b"/predict?" + b"a" * 9000), 414, "uri_too_long"),
+    "path beyond all bounds": Case(post(GOLDEN, path=b"/" + b"a" * 200_000), 431),
+    "long header": Case(post(GOLDEN, b"X-A: " + b"a" * 100_000), 431),
+    "many headers": Case(post(GOLDEN, *(b"X-%d: a" % number for number in range(200))), 431),
+    "NUL in a header": Case(post(GOLDEN, b"X-A: a\0b"), 400),
+    "CR in a header": Case(post(GOLDEN, b"X-A: a\rb"), 400),
+    "folded header": Case(post(GOLDEN, b"X-A: a\r\n b"), 400),
+    "space before a colon": Case(post(GOLDEN, b"X-A : a"), 400),
+    "space in the path": Case(post(GOLDEN, path=b"/pre dict"), 400),
+    "bytes beyond UTF-8 in the path": Case(b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "HTTP/0.9": Case(b"GET /\r\n", 400),
+    "HTTP/9.9": Case(b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", 400),
+    "TLS": Case(bytes.fromhex("16030100a1010000"), 400),
+    "garbage": Case(b"\x00\x01\x02\xff\r\n\r\n", 400),
+}
+TAKEN = {
+    "a body of the limit": Case(post(GOLDEN.ljust(LIMIT)), 200),
+    "a bare line feed": Case(post(GOLDEN).replace(b"\r\n", b"\n"), 200),
+    "absolute form": Case(post(GOLDEN, path=b"http://user:pw@elsewhere:99999/predict"), 200),
+    "a Host that is none": Case(post(GOLDEN).replace(b"Host: x", b"Host: a b/@:x"), 200),
+    "underscores, which are passed over": Case(post(GOLDEN, b"Content_Type: text/plain", b"Transfer_Encoding: x"), 200),
+    "bytes in a header": Case(post(GOLDEN, b"X-A: \xff\xfe"), 200),
+    "Expect: 100-continue": Case(post(GOLDEN, b"Expect: 100-continue"), 200),
+    "another expectation, which is passed over": Case(post(GOLDEN, b"Expect: miracles"), 200),
+    "the same length twice": Case(post(GOLDEN, b"Content-Length: %d" % len(GOLDEN)), 200),
+    "HTTP/1.0": Case(post(GOLDEN).replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: x\r\n", b""), 200),
+    "two types": Case(post(GOLDEN, b"Content-Type: text/plain"), 415, "unsupported_media"),
+    "a slash more": Case(post(GOLDEN, path=b"/predict/"), 404, "not_found"),
+    "a slash before": Case(post(GOLDEN, path=b"//predict"), 200),
+    "NUL in the path": Case(post(GOLDEN, path=b"/predict%00"), 404, "not_found"),
+    "broken escapes": Case(post(GOLDEN, path=b"/%zz%ff"), 404, "not_found"),
+    "dots": Case(post(GOLDEN, path=b"/v1/models/../../etc/passwd"), 404, "not_found"),
+    "a star": Case(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN.values(), ids=BROKEN)
+def test_a_broken_request_has_one_answer_and_ends_its_connection(hostile: Hostile, case: Case) -> None:
+    """In our own words where our own code answers; what is left of the request is never read as another."""
+    (answer,), closed = hostile.ask(case.data, case.end)
+
+    assert (answer.status, closed) == (case.status, True)
+    assert answer.headers["connection"] == "close" or case.end
+    if case.code:
+        assert answer.document["code"] == case.code
+    assert len(answer.body) < 400
+
+
+@pytest.mark.parametrize("case", TAKEN.values(), ids=TAKEN)
+def test_an_odd_request_has_one_answer(hostile: Hostile, case: Case) -> None:
+    """What HTTP lets through is answered; nothing redirects, nothing fails."""
+    (answer,), _ = hostile.ask(case.data)
+
+    assert answer.status == case.status
+    assert answer.document.get("code", "") == case.code
+
+
+def test_requests_behind_each_other_are_answered_in_order(hostile: Hostile) -> None:
+    """Three at once on one connection, the one in the middle wrong."""
+    answers, _ = hostile.ask(post(GOLDEN) + post(b"{}") + post(GOLDEN))
+
+    assert [answer.status for answer in answers] == [200, 422, 200]
+
+
+def test_a_connection_serves_many_requests(hostile: Hostile) -> None:
+    """A thousand, good and bad."""
+    connection = hostile.connect()
+    with connection.socket:
+        for number in range(1000):
+            connection.send(post(GOLDEN if number % 2 else b"{"))
+            assert connection.one().status == (200 if number % 2 else 400)
+
+
+def test_http_2_is_not_spoken(hostile: Hostile) -> None:
+    """Its preface ends the connection without a word of HTTP/2."""
+    connection = hostile.connect()
+    with connection.socket:
+        connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
+        assert connection.socket.recv(1 << 16) == b""
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "TRACE", "FOO", "PATCH"])
+def test_other_methods_are_refused_in_json(hostile: Hostile, method: str) -> None:
+    """With the methods that the route takes."""
+    (answer,), _ = hostile.ask(f"{method} /predict HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    assert (answer.status, answer.document["code"]) == (405, "method_not_allowed")
+    assert set(answer.headers["allow"].split(", ")) == {"POST", "OPTIONS"}
+
+
+def test_heads_are_asked_for(hostile: Hostile) -> None:
+    """HEAD has the headers of GET and no body, OPTIONS the methods."""
+    connection = hostile.connect()
+    with connection.socket:
+        connection.send(b"HEAD /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        said = b"".join(iter(lambda: connection.socket.recv(1 << 16), b""))
+    (options,), _ = hostile.ask(b"OPTIONS /predict HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert said.startswith(b"HTTP/1.1 200")
+    assert said.endswith(b"\r\n\r\n")
+    assert said.count(b"\r\n\r\n") == 1
+    assert (options.status, "POST" in options.headers["allow"]) == (200, True)
+
+
+def test_connect_opens_no_tunnel(hostile: Hostile) -> None:
+    """No proxy."""
+    (answer,), _ = hostile.ask(b"CONNECT example.org:80 HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert (answer.status, answer.document["code"]) == (404, "not_found")
