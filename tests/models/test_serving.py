@@ -208,7 +208,7 @@ def test_a_broken_choice_is_left_to_whoever_wrote_it(
 def test_a_planted_link_is_not_followed(run: Run, repository: ModelRepository, tmp_path: Path) -> None:
     """Neither symbolic nor hard: what is served is decided in the repository."""
     elsewhere = tmp_path / "elsewhere.json"
-    elsewhere.write_text('{"version": 1}')
+    elsewhere.write_text('{"version": 3}')
     path = repository.root / "tides/serving.json"
     path.symlink_to(elsewhere)
     assert run("rollback", "tides") == 65

@@ -83,6 +83,30 @@ def test_a_version_that_is_named_is_loaded_however_old(registry: Registry, publi
     assert registry.predictor().version == 7
 
 
+def test_nothing_else_serves_while_a_pinned_version_is_loaded(
+    registry: Registry, publish: Publish, decide: Decide, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who served goes on until the one that was chosen is there."""
+    for _ in range(6):
+        publish()
+    registry.refresh()
+    caplog.set_level(logging.INFO)
+    decide(version=2)
+
+    assert [entry.__dict__["serving"] for entry in caplog.records if entry.getMessage() == "model served"] == [2]
+
+
+def test_the_last_good_version_stays_when_only_bad_ones_are_left(
+    registry: Registry, repository: ModelRepository, publish: Publish
+) -> None:
+    """Its own folder deleted, the next one corrupt: as TensorFlow Serving's LastVersionNotRemoved."""
+    damage(repository.root / "penguins" / str(publish()))
+    shutil.rmtree(repository.root / "penguins/1")
+    registry.refresh()
+
+    assert registry.predictor().version == 1
+
+
 def test_a_restart_serves_what_was_chosen(repository: ModelRepository, publish: Publish, decide: Decide) -> None:
     """The choice stands on disk."""
     publish()
