@@ -71,6 +71,20 @@ def test_keys_are_asked_for_and_rotated(
     assert not any(key[:12] in output for key in (FIRST, SECOND))
 
 
+def test_a_client_without_a_key_gets_to_read_so(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """Also one that sends all of a body of a megabyte before it reads."""
+    (tmp_path / "keys").write_text(f"predict {FIRST}\n")
+    service = serve(PUBLISHED, EVENKEEL_API_KEYS_FILE=str(tmp_path / "keys"))
+    service.wait()
+    for size in (1 << 10, 1 << 20):
+        for _ in range(20):
+            connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=5)
+            connection.request("POST", "/predict", b" " * size, {"Content-Type": "application/json"})
+            with connection.getresponse() as answer:
+                assert (answer.status, json.load(answer)["code"]) == (401, "unauthorized")
+            connection.close()
+
+
 def test_a_bad_file_of_keys_stops_the_start(tmp_path: Path) -> None:
     """With one sentence that names the line and not the key; a file that is not there does too."""
     for text, code, sentence in (
