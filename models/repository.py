@@ -2,44 +2,42 @@
 
     <root>/<model>/<version>/model.onnx
     <root>/<model>/<version>/card.json
+    <root>/<model>/serving.json             which versions serve, where somebody chose; replaced in one step
 
 A publisher writes into a staging folder beside the versions and renames it; it may be killed at any instruction, and
 readers see the old state or the new. Published versions never change. Readers take no lock.
 """
 
-import fcntl
-import hashlib
 import os
 import re
 import shutil
-import stat
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from models import files as disk
 from models.card import FileDigest, ModelCard
 from models.errors import CorruptModel, InvalidName, UnknownModel
+from models.seal import CARD, is_unbroken, sealed
+from models.serving import Serving
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
-LARGEST_FILE = 1 << 30
+SERVING = "serving.json"
 DEFAULT_ROOT = Path("models/store")
-CARD = "card.json"
-BLANK = "0" * 64
-DIFFERS = "differs from what was published; publish the model again"
 
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """One version as it was read: its card, and the bytes that the card vouches for."""
+    """One version as it was read: its card, the bytes that the card vouches for, and the digest of card.json itself."""
 
     card: ModelCard
     version: int
     onnx: bytes
+    digest: str
 
 
 class ModelRepository:
@@ -70,15 +68,43 @@ class ModelRepository:
             return []
         return sorted(int(entry) for entry in entries if VERSION.fullmatch(entry))
 
-    def serving_version(self, name: str) -> int:
-        """The version that a service should answer with: the highest.
+    def serving(self, name: str) -> Serving:
+        """What somebody chose to serve; nothing in particular where there is no serving.json.
 
-        :raises UnknownModel: the model has no version.
+        :raises CorruptModel: the file cannot be read.
         """
-        versions = self.versions(name)
-        if not versions:
+        path = self._folder(name) / SERVING
+        if not path.exists() and not path.is_symlink():
+            return Serving()
+        try:
+            return Serving.model_validate_json(disk.read(path, f"{SERVING} of {name}"))
+        except ValidationError as error:
+            reason = f"{SERVING} of {name}: {_first(error)}; correct the file, or remove it to serve the newest version"
+            raise CorruptModel(reason) from None
+
+    def serving_version(self, name: str) -> int:
+        """The version that a service should answer with: the one that is pinned, else the highest intact one.
+
+        :raises UnknownModel: the model has no such version.
+        :raises CorruptModel: serving.json cannot be read.
+        """
+        pinned = self.serving(name).version
+        if pinned is not None:
+            return pinned
+        if not (versions := self.versions(name)):
             raise UnknownModel(f"the repository {self.root} holds no model '{name}'")
-        return versions[-1]
+        for version in reversed(versions):
+            if self.intact(name, version):
+                return version
+        raise UnknownModel(f"no version of '{name}' in the repository {self.root} is intact")
+
+    def intact(self, name: str, version: int) -> bool:
+        """Whether every file of a version is as it was published."""
+        try:
+            self.read(name, version)
+        except (CorruptModel, UnknownModel):
+            return False
+        return True
 
     def card(self, name: str, version: int) -> ModelCard:
         """Read the card of one version.
@@ -86,22 +112,7 @@ class ModelRepository:
         :raises UnknownModel: there is no such version.
         :raises CorruptModel: the card cannot be read, or is another model's.
         """
-        folder = self._folder(name) / str(version)
-        if not folder.is_dir():
-            raise UnknownModel(f"the repository {self.root} holds no version {version} of '{name}'")
-        data = _read(folder / CARD)
-        try:
-            card = ModelCard.model_validate_json(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise CorruptModel(f"card.json of {name} version {version}: {place}: {first['msg']}") from None
-        if card.name != name:
-            raise CorruptModel(f"card.json of {name} version {version} describes another model, '{card.name}'")
-        # Cards from before they held their own digest have none to check.
-        if CARD in card.files and _digest_of_card(data, card.files[CARD].sha256) != card.files[CARD]:
-            raise CorruptModel(f"{CARD} of {name} version {version} {DIFFERS}")
-        return card
+        return self._card(name, version)[0]
 
     def read(self, name: str, version: int) -> PublishedModel:
         """Read one version and check every file against the digests of its card.
@@ -109,13 +120,13 @@ class ModelRepository:
         :raises UnknownModel: there is no such version.
         :raises CorruptModel: a file is missing or differs from what was published.
         """
-        card = self.card(name, version)
+        card, digest = self._card(name, version)
         if "model.onnx" not in card.files:
             raise CorruptModel(f"card.json of {name} version {version} lists no model.onnx")
         folder = self._folder(name) / str(version)
-        files = {file: digest for file, digest in card.files.items() if file != CARD}
-        contents = {file: self._checked(folder, file, digest) for file, digest in files.items()}
-        return PublishedModel(card, version, contents["model.onnx"])
+        files = {file: listed for file, listed in card.files.items() if file != CARD}
+        contents = {file: self._checked(folder, file, listed) for file, listed in files.items()}
+        return PublishedModel(card, version, contents["model.onnx"], digest)
 
     def publish(self, card: ModelCard, files: Mapping[str, bytes]) -> int:
         """Publish the next version of `card.name` and return its number.
@@ -127,24 +138,24 @@ class ModelRepository:
             not confirm.
         """
         folder = self._folder(card.name)
-        contents = {**files, CARD: _card_with_digests(card, files)}
-        with _saying("nothing was published", folder):
-            _make_folder(folder)
-        with _exclusive(folder):
-            with _saying("nothing was published", folder):
-                _remove_abandoned(folder)
+        contents = {**files, CARD: sealed(card, files)}
+        with disk.saying("nothing was published", folder):
+            disk.make_folder(folder)
+        with disk.exclusive(folder):
+            with disk.saying("nothing was published", folder):
+                disk.remove_abandoned(folder)
                 version = self._put(folder, contents)
-            with _saying(f"version {version} is published, but may be lost in a power failure", folder):
-                _sync_folder(folder)
+            with disk.saying(f"version {version} is published, but may be lost in a power failure", folder):
+                disk.sync_folder(folder)
         return version
 
     def _put(self, folder: Path, contents: Mapping[str, bytes]) -> int:
-        staging = folder / f".staging-{uuid.uuid4().hex}"
+        staging = disk.staging_name(folder)
         try:
             staging.mkdir()
             for file, data in contents.items():
-                _write(staging / file, data)
-            _sync_folder(staging)
+                disk.write(staging / file, data)
+            disk.sync_folder(staging)
             version = max(self.versions(folder.name), default=0) + 1
             # A rename onto an existing version fails (it is not empty), so nothing published is ever replaced.
             staging.rename(folder / str(version))
@@ -155,6 +166,44 @@ class ModelRepository:
             raise
         return version
 
+    def change_serving(self, name: str, change: Callable[[Serving], Serving]) -> Serving:
+        """Replace serving.json by what `change` makes of it; publishers and other changes wait.
+
+        :raises UnknownModel: there is no such model.
+        :raises CorruptModel: serving.json cannot be read, or a version that it would name is not intact.
+        :raises OSError: the disk refused; nothing has changed then.
+        """
+        with self._changing(name) as folder:
+            before = self.serving(name)
+            after = change(before)
+            for version in set(after.named) - set(before.named):
+                self.read(name, version)
+            disk.replace(folder / SERVING, after.to_json().encode())
+        return after
+
+    def prune(self, name: str, keep: int) -> list[int]:
+        """Remove all but the `keep` newest versions and those that serve in some way; return what was removed.
+
+        :raises UnknownModel: there is no such model.
+        :raises CorruptModel: serving.json cannot be read.
+        """
+        with self._changing(name) as folder:
+            versions = self.versions(name)
+            needed = {*versions[-keep:], *self.serving(name).named, self.serving_version(name)}
+            removed = [version for version in versions if version not in needed]
+            for version in removed:
+                disk.remove_folder(folder / str(version))
+        return removed
+
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[Path]:
+        if not self.versions(name):
+            raise UnknownModel(f"the repository {self.root} holds no model '{name}'")
+        folder = self._folder(name)
+        with disk.exclusive(folder):
+            disk.remove_abandoned(folder)
+            yield folder
+
     def _folder(self, name: str) -> Path:
         if not NAME.fullmatch(name):
             raise InvalidName(
@@ -162,101 +211,34 @@ class ModelRepository:
             )
         return self.root / name
 
+    def _card(self, name: str, version: int) -> tuple[ModelCard, str]:
+        where = f"{CARD} of {name} version {version}"
+        folder = self._folder(name) / str(version)
+        if not folder.is_dir():
+            raise UnknownModel(f"the repository {self.root} holds no version {version} of '{name}'")
+        data = disk.read(folder / CARD, where)
+        try:
+            card = ModelCard.model_validate_json(data)
+        except ValidationError as error:
+            raise CorruptModel(f"{where}: {_first(error)}") from None
+        if card.name != name:
+            raise CorruptModel(f"{where} describes another model, '{card.name}'")
+        if not is_unbroken(card, data):
+            raise CorruptModel(f"{where} differs from what was published; publish the model again")
+        return card, disk.sha256(data)
+
     def _checked(self, folder: Path, file: str, digest: FileDigest) -> bytes:
         where = f"{file} of {folder.parent.name} version {folder.name}"
         if Path(file).name != file:
             raise CorruptModel(f"{where} lies outside the version's folder")
-        data = _read(folder / file)
-        if len(data) != digest.bytes or _sha256(data) != digest.sha256:
-            raise CorruptModel(f"{where} {DIFFERS}")
+        data = disk.read(folder / file, where, exact=digest.bytes)
+        if disk.sha256(data) != digest.sha256:
+            raise CorruptModel(f"{where} differs from what was published; publish the model again")
         return data
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _card_with_digests(card: ModelCard, files: Mapping[str, bytes]) -> bytes:
-    """The text of card.json, with the digest of each file and its own."""
-    digests = {file: FileDigest(bytes=len(data), sha256=_sha256(data)) for file, data in files.items()}
-    own = FileDigest(bytes=0, sha256=BLANK)
-    while True:
-        text = card.model_copy(update={"files": {**digests, CARD: own}}).to_json().encode()
-        if len(text) == own.bytes:
-            return text.replace(_stated(BLANK), _stated(_sha256(text)))
-        own = FileDigest(bytes=len(text), sha256=BLANK)
-
-
-def _digest_of_card(data: bytes, stated: str) -> FileDigest:
-    """The digest that a card should state of itself: that of its text with zeros in the digest's place."""
-    return FileDigest(bytes=len(data), sha256=_sha256(data.replace(_stated(stated), _stated(BLANK))))
-
-
-def _stated(sha256: str) -> bytes:
-    # With the key in front, as no text that a card quotes can hold it.
-    return f'"sha256": "{sha256}"'.encode()
-
-
-def _read(path: Path) -> bytes:
-    # Not following links and not blocking keeps a planted link or FIFO from reaching further than the repository.
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        where = f"{path.name} of {path.parent.parent.name} version {path.parent.name}"
-        raise CorruptModel(f"{where} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
-            raise CorruptModel(f"{path.name} is not a regular file of at most {LARGEST_FILE} bytes")
-        return file.read()
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, each durable before anything is put into it."""
-    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    for parent in reversed(missing):
-        parent.mkdir(exist_ok=True)
-        _sync_folder(parent.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the kernel lets go of it when the holder dies, however it dies."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with _saying("nothing was published", folder):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        with suppress(OSError):
-            os.close(descriptor)
-
-
-@contextmanager
-def _saying(what: str, folder: Path) -> Iterator[None]:
-    """Let the disk's refusal, whichever call it met, say what became of the version."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, f"{what}: {error.strerror}", str(folder)) from None
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove staging folders of publishers that died; whoever holds the lock is the only living one."""
-    for staging in folder.glob(".staging-*"):
-        shutil.rmtree(staging, ignore_errors=True)
+def _first(error: ValidationError) -> str:
+    """The first of a document's faults, and where it stands."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{place}: {first['msg']}"

@@ -1,0 +1,1 @@
+"""The commands of `python -m models`: those that look, and those that decide what serves."""

@@ -1,0 +1,113 @@
+"""Looking into the repository: `list`, `show` and `verify`."""
+
+import argparse
+
+from models.card import ModelCard
+from models.errors import CorruptModel, ModelError, UnknownModel
+from models.repository import ModelRepository
+from models.serving import Serving
+
+
+def list_models(repository: ModelRepository, _: argparse.Namespace) -> None:
+    names = _names(repository)
+    if not names:
+        print(f"No models in {repository.root} yet; `python -m trainer fit` publishes one.")
+        return
+    rows = [("MODEL", "VERSION", "CREATED", "CLASSES", "TEST ACCURACY", "")]
+    for name in names:
+        does = _roles(repository, name)
+        rows += [
+            (name, str(version), *_columns(repository, name, version), does.get(version, ""))
+            for version in repository.versions(name)
+        ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _roles(repository: ModelRepository, name: str) -> dict[int, str]:
+    """What each version is there for, in words; nothing where nobody can tell."""
+    try:
+        chosen, version = repository.serving(name), repository.serving_version(name)
+    except ModelError as error:
+        return dict.fromkeys(repository.versions(name)[-1:], str(error))
+    return roles(chosen, version)
+
+
+def roles(chosen: Serving, version: int) -> dict[int, str]:
+    """By version: serving, canary with its share, shadow."""
+    found = {version: ["serving (pinned)" if chosen.version else "serving"]}
+    if chosen.canary:
+        found.setdefault(chosen.canary.version, []).append(f"canary ({100 * chosen.canary.share:g}%)")
+    if chosen.shadow:
+        found.setdefault(chosen.shadow, []).append("shadow")
+    return {number: ", ".join(words) for number, words in found.items()}
+
+
+def _columns(repository: ModelRepository, name: str, version: int) -> tuple[str, str, str]:
+    try:
+        card = repository.card(name, version)
+    except CorruptModel:
+        return "corrupt", "-", "-"
+    accuracy = f"{card.metrics['test'].accuracy:.4f}" if "test" in card.metrics else "-"
+    return f"{card.provenance.created:%Y-%m-%d %H:%M}", str(len(card.classes)), accuracy
+
+
+def show(repository: ModelRepository, options: argparse.Namespace) -> None:
+    version = options.version or repository.serving_version(options.name)
+    card = repository.card(options.name, version)
+    role = _roles(repository, options.name).get(version)
+    print(card.to_json() if options.json else _summary(card, version, role), end="")
+
+
+def _summary(card: ModelCard, version: int, role: str | None) -> str:
+    lines = [f"{card.name}, version {version}{f', {role}' if role else ''}", "", "features"]
+    for feature in card.features:
+        if feature.kind == "numeric":
+            values = f"number from {feature.minimum:g} to {feature.maximum:g}"
+        else:
+            values = "one of " + ", ".join(feature.categories)
+        lines.append(f"  {feature.name}: {values}{', or missing' if feature.nullable else ''}")
+    lines += ["", "classes", *(f"  {label}" for label in card.classes), "", "metrics"]
+    for part, metrics in card.metrics.items():
+        lines.append(f"  {part}: log-loss {metrics.log_loss:.4f}, accuracy {metrics.accuracy:.4f}, {metrics.rows} rows")
+    lines += ["", "frozen statistics"]
+    for frozen in card.frozen_statistics:
+        lines.append(f"  {frozen.source}, {len(frozen.layers)} layers,")
+        lines[-1] += f" at most {frozen.largest_shift:.3f} standard deviations from the other kind"
+    if card.calibration:
+        before, after = card.calibration.before.ece, card.calibration.after.ece
+        lines += ["", "calibration", f"  temperature {card.calibration.temperature:.2f},"]
+        lines[-1] += f" calibration error of the test rows {before:.3f} without it, {after:.3f} with it"
+    made = card.provenance
+    lines += [
+        "",
+        "provenance",
+        f"  {made.created:%Y-%m-%d %H:%M} UTC from {made.table}, target {made.target}, evenkeel {made.evenkeel}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _names(repository: ModelRepository) -> list[str]:
+    return repository.names() if repository.root.exists() else []
+
+
+def verify(repository: ModelRepository, options: argparse.Namespace) -> None:
+    versions = [
+        (name, version)
+        for name in ([options.name] if options.name else _names(repository))
+        for version in ([options.version] if options.version else repository.versions(name))
+    ]
+    if options.name and not versions:
+        raise UnknownModel(f"the repository {repository.root} holds no model '{options.name}'")
+    corrupt = 0
+    for name, version in versions:
+        try:
+            repository.read(name, version)
+        except CorruptModel as error:
+            corrupt += 1
+            print(f"{name} {version}: CORRUPT, {error}")
+        else:
+            print(f"{name} {version}: intact")
+    if corrupt:
+        raise CorruptModel(f"{corrupt} of {len(versions)} versions are corrupt; a service refuses them")
