@@ -161,15 +161,14 @@ class Soak:
             await asyncio.sleep(KILL_EVERY_S)
             victim = workers_of(self.supervisor)[0]
             moment = time.monotonic()
-            for client in ports_of_clients(victim, self.port):
-                self.recorder.doomed[client] = moment
+            clients = ports_of_clients(victim, self.port)
+            self.recorder.doomed |= dict.fromkeys(clients, moment)
             os.kill(victim, signal.SIGKILL)
             if not await until(partial(self._replaced, victim), PATIENCE_S):
                 self.report.broken.append(f"a killed worker was not replaced within {PATIENCE_S:.0f} s")
                 return
             self.respawn_s.append(time.monotonic() - moment)
-        for client in list(self.recorder.doomed):
-            if client in self.recorder.newest:
+            if not await until(partial(clients.isdisjoint, self.recorder.newest), PATIENCE_S):
                 self.report.broken.append("a connection outlived its worker")
 
     def _served(self, version: int) -> bool:
