@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models.errors import CorruptModel
 
-LARGEST_FILE = 1 << 30
+LARGEST_FILE, LARGEST_TEXT = 1 << 30, 1 << 25
 # What a writer that died leaves behind begins so.
 STAGING = ".staging-"
 
@@ -21,7 +21,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read(path: Path, where: str, *, exact: int | None = None) -> bytes:
+def read(path: Path, where: str, *, exact: int | None = None, most: int = LARGEST_FILE) -> bytes:
     """Read a regular file that has no other name; `where` words it in a refusal.
 
     :raises CorruptModel: it is missing, something else than a file, too large, or not `exact` bytes long.
@@ -31,15 +31,20 @@ def read(path: Path, where: str, *, exact: int | None = None) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise CorruptModel(f"{where} cannot be read: {error.strerror}") from None
-    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
+    try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
-            raise CorruptModel(f"{where} is not a regular file of at most {LARGEST_FILE} bytes")
+        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+            raise CorruptModel(f"{where} is not a regular file of at most {most} bytes")
         if status.st_nlink > 1:
             raise CorruptModel(f"{where} is a hard link: whoever holds its other name could change it")
         if exact is not None and status.st_size != exact:
             raise CorruptModel(f"{where} differs from what was published; publish the model again")
-        return file.read()
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    except OSError as error:
+        raise CorruptModel(f"{where} cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
 
 
 def write(path: Path, data: bytes) -> None:

@@ -14,3 +14,7 @@ OPERATORS: dict[str, frozenset[str]] = {
     ),
     "ai.onnx.ml": frozenset({"LabelEncoder"}),
 }
+
+# The versions of these operators, and of the file format, that mean the same to every such onnxruntime.
+OPSETS: dict[str, range] = {"": range(13, 18), "ai.onnx.ml": range(2, 4)}
+IR_VERSIONS = range(7, 9)

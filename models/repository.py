@@ -52,12 +52,12 @@ class ModelRepository:
         return cls(Path(environment.get("EVENKEEL_REPOSITORY") or DEFAULT_ROOT))
 
     def names(self) -> list[str]:
-        """The models with at least one version, sorted.
+        """The models with at least one version, or with a folder that keeps its versions to itself; sorted.
 
         :raises OSError: the root cannot be read; a missing root is not an empty one.
         """
         return sorted(
-            entry.name for entry in os.scandir(self.root) if NAME.fullmatch(entry.name) and self.versions(entry.name)
+            entry.name for entry in os.scandir(self.root) if NAME.fullmatch(entry.name) and self._is(entry.name)
         )
 
     def versions(self, name: str) -> list[int]:
@@ -77,7 +77,7 @@ class ModelRepository:
         if not path.exists() and not path.is_symlink():
             return Serving()
         try:
-            return Serving.model_validate_json(disk.read(path, f"{SERVING} of {name}"))
+            return Serving.model_validate_json(disk.read(path, f"{SERVING} of {name}", most=disk.LARGEST_TEXT))
         except ValidationError as error:
             reason = f"{SERVING} of {name}: {_first(error)}; correct the file, or remove it to serve the newest version"
             raise CorruptModel(reason) from None
@@ -113,6 +113,13 @@ class ModelRepository:
         :raises CorruptModel: the card cannot be read, or is another model's.
         """
         return self._card(name, version)[0]
+
+    def digest(self, name: str, version: int) -> str:
+        """The digest of a version's card, which vouches for its other files.
+
+        :raises CorruptModel: the card cannot be read.
+        """
+        return self._card(name, version)[1]
 
     def read(self, name: str, version: int) -> PublishedModel:
         """Read one version and check every file against the digests of its card.
@@ -204,6 +211,12 @@ class ModelRepository:
             disk.remove_abandoned(folder)
             yield folder
 
+    def _is(self, name: str) -> bool:
+        try:
+            return bool(self.versions(name))
+        except PermissionError:
+            return True
+
     def _folder(self, name: str) -> Path:
         if not NAME.fullmatch(name):
             raise InvalidName(
@@ -216,7 +229,7 @@ class ModelRepository:
         folder = self._folder(name) / str(version)
         if not folder.is_dir():
             raise UnknownModel(f"the repository {self.root} holds no version {version} of '{name}'")
-        data = disk.read(folder / CARD, where)
+        data = disk.read(folder / CARD, where, most=disk.LARGEST_TEXT)
         try:
             card = ModelCard.model_validate_json(data)
         except ValidationError as error:

@@ -10,6 +10,7 @@ from service.access import Access, scope_of
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.exchange import Exchange
 from service.front import Front
+from service.lifecycle.shadowing import Shadowing
 from service.metrics import Board, Metrics
 from service.observer import Observer, Trace, trace_headers
 from service.registry import Registry
@@ -50,7 +51,7 @@ def create_app(
     nothing needs a key.
     """
     metrics = Metrics(board or Board.create(slots=1))
-    exchange = Exchange(registry, max_body_bytes, access)
+    exchange = Exchange(registry, Shadowing(metrics.count_shadow), max_body_bytes, access)
     observer = Observer(metrics, access_log, trace)
     app = Flask(__name__)
     app.url_map.merge_slashes = False

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from service.access import Access
 from service.errors import ServiceError
+from service.lifecycle.shadowing import Shadowing
 from service.registry import Registry
 from service.reply import Reply, failure, refusal, success
 from service.wire.body import read_body
@@ -19,12 +20,13 @@ from service.wire.protocol import WireFormat
 
 STAGES = ("find", "read", "parse", "infer", "encode")
 TIMING = "HTTP_X_SERVER_TIMING"
+REQUEST_KEY = "HTTP_X_REQUEST_KEY"
 
 _PATH = re.compile(r"/v(?:1|(2))/models/([^/:]+)(?:/versions/([^/:]+))?(?(1)/infer|:predict)")
 
 
 class Target(NamedTuple):
-    """What a path asks for: a wire format, and a model (None is the default one) in a version (None is the newest)."""
+    """What a path asks for: a wire format, and a model in a version; None is the default one, and whoever serves."""
 
     wire: WireFormat
     model: str | None = None
@@ -37,8 +39,9 @@ DEFAULT = Target(INSTANCES)
 class Exchange:
     """Answers predictions from the models of a registry."""
 
-    def __init__(self, registry: Registry, max_body_bytes: int, access: Access | None) -> None:
+    def __init__(self, registry: Registry, shadowing: Shadowing, max_body_bytes: int, access: Access | None) -> None:
         self._registry = registry
+        self._shadowing = shadowing
         self._access = access
         self._limit = max_body_bytes
         self.inference = inference()
@@ -59,9 +62,10 @@ class Exchange:
             if self._access is not None:
                 self._access.check(environ)
             began = perf_counter()
-            predictor = self._registry.predictor(target.model, target.version)
+            choice = self._registry.choice(target.model, target.version)
             found = perf_counter()
             body = read_body(environ, self._limit, target.wire.media)
+            predictor = choice.predictor if choice.canary is None else choice.by_key(_key(environ, body))
             read = perf_counter()
             question = target.wire.read(predictor, body, environ)
             parsed = perf_counter()
@@ -75,9 +79,17 @@ class Exchange:
             return failure(error, request_id)
         reply = success(answer.body, request_id, answer.content_type, answer.headers)
         reply.rows, reply.predictor = len(probabilities), predictor
+        if choice.shadow is not None:
+            self._shadowing.ask(choice.shadow, question.tensors, probabilities)
         if TIMING in environ:
             reply.headers.append(("Server-Timing", _timing(began, found, read, parsed, inferred, encoded)))
         return reply
+
+
+def _key(environ: dict[str, Any], body: bytes) -> bytes:
+    """What a request is known by: the key that the client gives it, else all that it asks."""
+    given: str = environ.get(REQUEST_KEY, "")
+    return given.encode(errors="backslashreplace") or body
 
 
 def _timing(*marks: float) -> str:

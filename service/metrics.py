@@ -10,11 +10,12 @@ import mmap
 import os
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 from models import __version__
 from service.errors import CODES
+from service.lifecycle.shadowing import COUNTS
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 ROUTES = ("predict", "invocations", "infer", "metadata", "health", "page", "metrics", "other")
@@ -25,7 +26,10 @@ _REQUESTS = {labels: cell for cell, labels in enumerate(product(ROUTES, CODES))}
 _ROWS = {route: len(_REQUESTS) + cell for cell, route in enumerate(ROUTES)}
 # Of each route: a cell for each bucket, one for what is slower than the last, and one for the sum.
 _SECONDS = {route: len(_REQUESTS) + len(_ROWS) + cell * (len(BUCKETS) + 2) for cell, route in enumerate(ROUTES)}
-_CELLS = len(_REQUESTS) + len(_ROWS) + len(_SECONDS) * (len(BUCKETS) + 2)
+_SHADOW = {
+    what: len(_REQUESTS) + len(_ROWS) + len(_SECONDS) * (len(BUCKETS) + 2) + cell for cell, what in enumerate(COUNTS)
+}
+_CELLS = len(_REQUESTS) + len(_ROWS) + len(_SECONDS) * (len(BUCKETS) + 2) + len(_SHADOW)
 _SLOT_BYTES = 8 * _CELLS
 
 
@@ -88,6 +92,17 @@ class Metrics:
             cells[_ROWS[route]] += rows
             cells[histogram + bisect_left(BUCKETS, seconds)] += 1
             cells[histogram + len(BUCKETS) + 1] += seconds
+
+    def count_shadow(self, amounts: Mapping[str, float]) -> None:
+        """A shadow was asked, or was not."""
+        with self._lock:
+            for what, amount in amounts.items():
+                self._cells[_SHADOW[what]] += amount
+
+    def shadowed(self) -> dict[str, float]:
+        """What the shadows of all workers have come to."""
+        sums = self._board.sums()
+        return {what: sums[cell] for what, cell in _SHADOW.items()}
 
     def exposition(self, loaded: Sequence[tuple[str, int]]) -> str:
         """The text for Prometheus; `loaded` are the models and versions that this worker holds."""

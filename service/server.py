@@ -17,9 +17,11 @@ from service import logs
 from service.access import Access, read_keys
 from service.app import create_app
 from service.errors import InvalidSetting
+from service.lifecycle.following import end_with_parent, follow
+from service.lifecycle.trial import Trial
 from service.metrics import Board
 from service.observer import Trace
-from service.registry import Registry, follow
+from service.registry import Registry
 from service.settings import Settings, available_cores
 
 GRACE_SECONDS = 10
@@ -81,9 +83,12 @@ def _free_address(host: str, port: int) -> str:
 def worker() -> Flask:
     """Build the application inside a worker process: sessions do not survive a fork, so each worker loads its own."""
     settings = Settings.from_environment(os.environ)
-    registry = Registry(ModelRepository(settings.repository), settings.default_model, settings.versions)
+    end_with_parent()
+    repository = ModelRepository(settings.repository)
+    trial = Trial(repository.root, settings.trial_megabytes)
+    registry = Registry(repository, settings.default_model, settings.versions, trial)
     registry.refresh()
-    follow(registry, settings.poll_seconds)
+    follow(registry, repository, settings.poll_seconds)
     trace = _spans() if settings.tracing else None
     access = Access(settings.api_keys_file) if settings.api_keys_file else None
     board = Board.open(os.environ[BOARD])

@@ -27,11 +27,12 @@ class Settings(BaseModel):
         None, description="the model that /predict asks; needed only where several are served"
     )
     poll_seconds: float = Field(
-        0.5, gt=0, le=3600, description="how often the repository is looked at for new versions"
+        0.5, gt=0, le=3600, description="how often the repository is looked at, where no file events tell of a change"
     )
     max_body_bytes: int = Field(16 << 20, ge=1024, description="longest request body, in bytes")
-    versions: int = Field(
-        4, ge=1, le=100, description="how many versions of a model are loaded at most, the newest first"
+    versions: int = Field(4, ge=1, le=100, description="how many of the newest versions of a model are loaded")
+    trial_megabytes: int = Field(
+        512, ge=16, le=1 << 20, description="memory that a version may take while it is tried, before it is loaded"
     )
     access_log: bool = Field(False, description="whether each request gets a line in the log")
     tracing: bool = Field(False, description="whether each request becomes a span of OpenTelemetry (extra `tracing`)")

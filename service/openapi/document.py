@@ -20,14 +20,14 @@ REFERENCES = "#/components/schemas/{model}"
 
 def document(registry: Registry, default: Predictor | None) -> dict[str, Any]:
     """Describe the service as it is now; `default` is the model that /predict asks, if there is one."""
-    newest = {predictor.card.name: predictor for predictor in registry.newest}
+    serving = {predictor.card.name: predictor for predictor in registry.serving}
     card = ModelCard.model_json_schema(mode="serialization", ref_template=REFERENCES)
     components: dict[str, Schema] = {"Error": ERROR, **card.pop("$defs"), "ModelCard": card}
     paths: dict[str, Schema] = {}
     if default is not None:
         paths["/predict"] = {"post": _predict(default, "predict", "Ask the default model", None)}
         paths["/invocations"] = {"post": _invocations(default)}
-    for name, predictor in newest.items():
+    for name, predictor in serving.items():
         paths |= _model_paths(predictor, name, f"{name}", None)
     for predictor in registry.predictors:
         name = predictor.card.name

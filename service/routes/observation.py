@@ -3,6 +3,7 @@
 from flask import Blueprint, Response
 
 from service.errors import NotReady
+from service.lifecycle.exposition import exposition
 from service.metrics import CONTENT_TYPE, Metrics
 from service.registry import Registry
 from service.reply import success
@@ -27,6 +28,7 @@ def observation(registry: Registry, metrics: Metrics) -> Blueprint:
     @routes.get("/metrics")
     def get_metrics() -> Response:
         loaded = [(predictor.card.name, predictor.version) for predictor in registry.predictors]
-        return send(success(metrics.exposition(loaded).encode(), request_id(), CONTENT_TYPE))
+        text = metrics.exposition(loaded) + exposition(registry, metrics.shadowed())
+        return send(success(text.encode(), request_id(), CONTENT_TYPE))
 
     return routes

@@ -14,7 +14,7 @@ def page(registry: Registry, access: Access | None) -> Blueprint:
     def get_page() -> str:
         if access is not None and not access.allows(request.environ):
             return render_template("locked.html")
-        predictors = registry.newest
+        predictors = registry.serving
         wanted = request.args.get("model")
         chosen = next((one for one in predictors if one.card.name == wanted), predictors[0] if predictors else None)
         example = chosen.card.golden[0].instance if chosen else {}

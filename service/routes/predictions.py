@@ -30,7 +30,7 @@ def predictions(registry: Registry, exchange: Exchange) -> Blueprint:
 
     @routes.get("/v1/models")
     def get_models() -> Response:
-        return answer({"models": [_state(predictor, registry) for predictor in registry.newest]})
+        return answer({"models": [_state(predictor, registry) for predictor in registry.serving]})
 
     @routes.get("/v1/models/<name:model>")
     @routes.get("/v1/models/<name:model>/versions/<name:version>")
@@ -48,6 +48,7 @@ def _state(predictor: Predictor, registry: Registry) -> dict[str, Any]:
         "version": predictor.version,
         "versions": registry.versions(card.name),
         "state": "ready",
+        "lifecycle": registry.lifecycle(card.name),
         "classes": card.classes,
         "features": [feature.model_dump(mode="json") for feature in card.features],
         "metrics": {part: metrics.model_dump() for part, metrics in card.metrics.items()},

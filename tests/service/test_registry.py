@@ -180,7 +180,7 @@ def test_a_file_that_is_no_model_is_refused(
     registry.refresh()
 
     assert registry.predictor().version == 1
-    assert "onnxruntime cannot load it" in caplog.records[-1].__dict__["reason"]
+    assert "model.onnx is no ONNX model" in caplog.records[-1].__dict__["reason"]
 
 
 def test_a_corrupt_newest_version_at_start_leaves_the_one_before(
