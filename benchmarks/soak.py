@@ -2,10 +2,10 @@
 
 PYTHONPATH=. python benchmarks/soak.py --predictions 1000000 --errors 100000 --swaps 2000 --kills 200
 
-A service of two workers is asked by several connections. First it swaps versions, then its workers are killed; each
-part ends when its share of everything is done. A 200 must be the golden answer of the version it names, a refusal of
-the expected code, and a connection may only be reset when its own worker was killed. Memory, descriptors, threads,
-metrics and files of the workers must stay level. Exit code 1 where any of that is broken.
+A service of two workers is asked by several connections. First versions are published, rolled back and promoted, then
+workers are killed; each part ends when its share of everything is done. A 200 must be the golden answer of the version
+it names, a refusal of the expected code, and a connection may only be reset when its own worker was killed. Memory,
+descriptors, threads, metrics and files of the workers must stay level. Exit code 1 where any of that is broken.
 """
 
 import argparse
@@ -121,13 +121,21 @@ class Soak:
         return self.report
 
     async def _swap(self, times: int) -> None:
-        """Publish; a swap is done when every connection is answered by the new version."""
-        for _ in range(times):
+        """Publish, roll back, promote the newest, and again; a swap is done when it is in force on every connection."""
+        for number in range(times):
             began = time.monotonic()
-            version = await asyncio.to_thread(_publish, self.store, self.models)
+            version = await asyncio.to_thread(self._change, number % 3)
             if not await until(partial(self._served, version), PATIENCE_S):
                 self.report.broken.append(f"version {version} was not served everywhere within {PATIENCE_S:.0f} s")
             self.swap_s.append(time.monotonic() - began)
+
+    def _change(self, how: int) -> int:
+        """Change what serves, and return the version that should now."""
+        if how == 0:
+            return _publish(self.store, self.models)
+        *_, previous, newest = self.store.versions(NAME)
+        self.store.change_serving(NAME, lambda serving: serving.promoted(previous if how == 1 else None))
+        return previous if how == 1 else newest
 
     async def _watch(self, steady: "asyncio.Task[None]", share: float) -> None:
         """Take samples until the swaps and this share of the requests are done, and look whether they stay level."""
@@ -172,8 +180,7 @@ class Soak:
                 self.report.broken.append("a connection outlived its worker")
 
     def _served(self, version: int) -> bool:
-        newest = self.recorder.newest.values()
-        return len(newest) > 0 and min(newest) >= version
+        return set(self.recorder.newest.values()) == {version}
 
     def _replaced(self, victim: int) -> bool:
         return len(set(workers_of(self.supervisor)) - {victim}) == WORKERS

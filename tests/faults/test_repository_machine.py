@@ -5,6 +5,7 @@ Hypothesis draws the order. A second account, kept in a few sets, says what must
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from models.errors import CorruptModel
 from models.repository import ModelRepository, PublishedModel
 from service.app import create_app
 from service.registry import Registry
@@ -37,8 +39,9 @@ class Repository(RuleBasedStateMachine):
         self.bytes: dict[int, dict[str, bytes]] = {}
         # Versions on disk that are not as they were published, or never were.
         self.damaged: set[int] = set()
-        # What the living registry found damaged.
-        self.refused: set[int] = set()
+        # What the registry holds: of each version the model that it was when it was loaded.
+        self.held: dict[int, PublishedModel] = {}
+        self.pinned: int | None = None
         for name in (".staging-dead", "latest", "01", "²", "-1", "0"):
             (self.store.root / NAME / name).mkdir(parents=True)
         self.restart()
@@ -57,7 +60,6 @@ class Repository(RuleBasedStateMachine):
         self.published[version] = known
         self.bytes[version] = {path.name: path.read_bytes() for path in self.place(version).iterdir()}
         self.damaged.discard(version)
-        self.refused.discard(version)
 
     @precondition(lambda self: self.on_disk())
     @rule(data=st.data(), how=st.sampled_from(["flip", "cut", "lose"]), where=st.floats(0, 1, exclude_max=True))
@@ -72,14 +74,15 @@ class Repository(RuleBasedStateMachine):
         elif content:
             flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
             path.write_bytes(flipped if how == "flip" else content[:place])
+        time.sleep(0.01)  # Two changes within a tick of the file system's clock look like one.
         files = {one.name: one.read_bytes() for one in path.parent.iterdir()}
         (self.damaged.discard if files == self.bytes.get(version) else self.damaged.add)(version)
 
-    @precondition(lambda self: len(self.on_disk()) > 1)
+    @precondition(lambda self: self.on_disk())
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
-        """Any but the newest, whose number the next one would get."""
-        version = data.draw(st.sampled_from(self.on_disk()[:-1]))
+        """Where it was the newest, the next one gets its number."""
+        version = data.draw(st.sampled_from(self.on_disk()))
         shutil.rmtree(self.place(version))
         self.damaged.discard(version)
         self.look()
@@ -104,11 +107,24 @@ class Repository(RuleBasedStateMachine):
         _ = elsewhere.rename(here) if self.away else here.rename(elsewhere)
         self.away = not self.away
 
+    @precondition(lambda self: self.on_disk())
+    @rule(data=st.data(), pin=st.booleans())
+    def promote(self, data: st.DataObject, pin: bool) -> None:
+        """Pin a version, or none any more; one that is damaged is refused."""
+        version = data.draw(st.sampled_from(self.on_disk())) if pin else None
+        if version in self.damaged:
+            with pytest.raises(CorruptModel):
+                self.store.change_serving(NAME, lambda serving: serving.promoted(version))
+        else:
+            self.store.change_serving(NAME, lambda serving: serving.promoted(version))
+            self.pinned = version
+        self.look()
+
     @rule()
     def restart(self) -> None:
         self.registry = Registry(self.store)
         self.client = create_app(self.registry, 1 << 20).test_client()
-        self.refused = set()
+        self.held = {}
         self.look()
 
     @rule(times=st.integers(1, 2))
@@ -117,22 +133,27 @@ class Repository(RuleBasedStateMachine):
             self.look()
 
     def look(self) -> None:
-        """The registry looks; then it serves the newest that is whole or that it held, or what it served before."""
-        held = set(self.registry.versions(NAME))
+        """The registry looks; then it serves the pinned or the newest version that is whole or that it held, or what it
+        served before.
+        """
         before = self.serving()
         self.registry.refresh()
-        visible = set(self.on_disk())
-        self.refused |= (visible & self.damaged) - held
-        possible = {version for version in visible if version in held or version not in self.refused}
-
-        assert self.serving() == max(possible, default=before)
+        visible = self.on_disk()
+        whole = {version: self.published[version] for version in visible if version not in self.damaged}
+        possible = {version: model for version, model in self.held.items() if version in visible} | whole
+        if possible:
+            lower = [version for version in possible if self.pinned is None or version <= self.pinned]
+            assert self.serving() in ([max(lower)] if lower else possible)
+            self.held = possible
+        assert possible or self.serving() == before
+        self.held = {version: self.held[version] for version in self.registry.versions(NAME)}
 
     @invariant()
     def every_answer_is_the_golden_one_of_the_version_it_names(self) -> None:
         for version in self.registry.versions(NAME):
             self.ask(f"/v1/models/{NAME}/versions/{version}:predict", version)
-        if self.registry.ready:
-            self.ask("/predict", self.registry.versions(NAME)[0])
+        if (serving := self.serving()) is not None:
+            self.ask("/predict", serving)
 
     @invariant()
     def what_is_published_stays_as_it_was(self) -> None:
@@ -142,7 +163,7 @@ class Repository(RuleBasedStateMachine):
             assert self.store.read(NAME, version).onnx == self.published[version].onnx
 
     def ask(self, path: str, version: int) -> None:
-        card = self.published[version].card
+        card = self.held[version].card
         reply = self.client.post(path, json={"instances": [row.instance for row in card.golden]})
         answer: Any = reply.get_json()
         assert answer["model"] == {"name": NAME, "version": version}
@@ -157,7 +178,7 @@ class Repository(RuleBasedStateMachine):
         return self.store.root / NAME / str(version)
 
     def serving(self) -> int | None:
-        return next(iter(self.registry.versions(NAME)), None)
+        return self.registry.predictor(NAME).version if self.registry.ready else None
 
 
 def test_a_registry_serves_the_newest_whole_version_whatever_happens(pytestconfig: pytest.Config) -> None:
