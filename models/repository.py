@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from models import files as disk
 from models.card import FileDigest, ModelCard
 from models.errors import CorruptModel, InvalidName, UnknownModel
-from models.sealing import CARD, own_digest, sealed
+from models.seal import CARD, is_unbroken, sealed
 from models.serving import Serving
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
@@ -237,8 +237,7 @@ class ModelRepository:
             raise CorruptModel(f"{where}: {_first(error)}") from None
         if card.name != name:
             raise CorruptModel(f"{where} describes another model, '{card.name}'")
-        # Cards from before they held their own digest have none to check.
-        if CARD in card.files and own_digest(data, card.files[CARD].sha256) != card.files[CARD]:
+        if not is_unbroken(card, data):
             raise CorruptModel(f"{where} {disk.DIFFERS}")
         return card, disk.sha256(data)
 

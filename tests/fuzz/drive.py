@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 with atheris.instrument_imports(include=["models", "service", "trainer.data"]):
     from tests.fuzz.targets import CASES, TARGETS
 
-LONGEST_INPUT = 16384
+LONGEST_INPUT = 1 << 17
 # fmt: off
 ODD: list[Any] = [
     None, True, -1, 0, 1.5, 1e39, 1e308, -0.0, 2**63, 10**30, "", "NaN", "é\0\u202e", "x" * 300, "__class__",

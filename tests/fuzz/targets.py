@@ -19,9 +19,10 @@ from typing import Any
 from models.errors import ModelError
 from models.repository import ModelRepository
 from service.app import create_app
+from service.lifecycle.structure import check_structure
 from service.predictor import Predictor
 from service.registry import Registry
-from tests.service.conftest import GENTOO, PUBLISHED
+from tests.service.conftest import GENTOO, NUMBERS, PUBLISHED
 from trainer.data.inspection import with_findings
 from trainer.data.table import read_table
 from trainer.errors import TrainerError
@@ -178,6 +179,23 @@ def _card_seeds() -> Iterator[bytes]:
     yield (PUBLISHED / "penguins/1/card.json").read_bytes()
 
 
+def _structure(data: bytes) -> None:
+    """A model file of any bytes: its structure is read before onnxruntime sees it, by arithmetic of our own."""
+    try:
+        check_structure(data)
+    except ModelError:
+        return
+
+
+def _structure_seeds() -> Iterator[bytes]:
+    for published in (PUBLISHED / "penguins", NUMBERS / "plain"):
+        onnx = (published / "1/model.onnx").read_bytes()
+        yield onnx
+        # Without the card that it carries there is less to get lost in.
+        yield onnx[: len(onnx) // 2]
+    yield from (b"\x08\x08", b"\x3a\x02\x0a\x00", b"\xff" * 12)
+
+
 def _table(data: bytes) -> None:
     """A table of any bytes, inspected as `trainer inspect` does it."""
     path = _store() / "table.csv"
@@ -203,5 +221,6 @@ TARGETS = {
     "open_inference": Target(_open_inference, _open_inference_seeds, head=2),
     "invocations": Target(_invocations, _invocations_seeds, head=1),
     "card": Target(_card, _card_seeds),
+    "structure": Target(_structure, _structure_seeds),
     "table": Target(_table, _table_seeds),
 }

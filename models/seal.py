@@ -1,4 +1,4 @@
-"""A card that vouches for itself: it states the digest of every file of its version, and its own."""
+"""The seal of a version: card.json states the digest of every file, its own among them."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ BLANK = "0" * 64
 
 
 def sealed(card: ModelCard, files: Mapping[str, bytes]) -> bytes:
-    """The text of card.json, with the digest of each file and its own."""
+    """The text of card.json. Its own digest is that of the text with zeros in the digest's place."""
     digests = {file: FileDigest(bytes=len(data), sha256=sha256(data)) for file, data in files.items()}
     own = FileDigest(bytes=0, sha256=BLANK)
     while True:
@@ -20,9 +20,12 @@ def sealed(card: ModelCard, files: Mapping[str, bytes]) -> bytes:
         own = FileDigest(bytes=len(text), sha256=BLANK)
 
 
-def own_digest(data: bytes, stated: str) -> FileDigest:
-    """The digest that a card should state of itself: that of its text with zeros in the digest's place."""
-    return FileDigest(bytes=len(data), sha256=sha256(data.replace(_stated(stated), _stated(BLANK))))
+def is_unbroken(card: ModelCard, data: bytes) -> bool:
+    """Whether a card was read from the text it was sealed with; one from before there were seals has none to break."""
+    own = card.files.get(CARD)
+    if own is None:
+        return True
+    return len(data) == own.bytes and sha256(data.replace(_stated(own.sha256), _stated(BLANK))) == own.sha256
 
 
 def _stated(digest: str) -> bytes:

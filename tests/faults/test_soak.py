@@ -1,0 +1,54 @@
+"""A short time under load; benchmarks/soak.py has the long form."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.soak import Plan, soak
+from tests.conftest import ROOT
+
+# Put behind the code of a copy of service/app.py.
+LEAKING = """
+
+_create_app, _kept = create_app, []
+
+
+def create_app(*arguments, **named):
+    app = _create_app(*arguments, **named)
+    answer = app.wsgi_app
+
+    def leaking(environ, start_response):
+        _kept.append({leak})
+        return answer(environ, start_response)
+
+    app.wsgi_app = leaking
+    return app
+"""
+
+
+def test_load_swaps_and_kills_lose_nothing(tmp_path: Path) -> None:
+    """Every 200 is the golden answer of the version it names, every refusal the right one, only connections of killed
+    workers break, and memory, descriptors, threads, metrics and files stay level.
+    """
+    report = soak(Plan(predictions=16000, errors=1600, swaps=6, kills=2), tmp_path)
+
+    assert report.broken == []
+    assert report.figures["wrong answers"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("leak", "complaint"),
+    [("bytearray(8192)", "grew by"), ("len(_kept) % 50 or open('/dev/null')", "descriptors of worker")],
+    ids=["memory", "descriptors"],
+)
+def test_a_build_that_leaks_does_not_pass(tmp_path: Path, leak: str, complaint: str) -> None:
+    """The same check, on a copy of the service that keeps a little of every request."""
+    code = tmp_path / "code"
+    for package in ("models", "service"):
+        shutil.copytree(ROOT / package, code / package)
+    app = code / "service/app.py"
+    app.write_text(app.read_text() + LEAKING.replace("{leak}", leak))
+    report = soak(Plan(predictions=16000, errors=1600, swaps=0, kills=0, code=code), tmp_path)
+
+    assert any(complaint in sentence for sentence in report.broken), report
