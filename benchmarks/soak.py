@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.soak_client import BODY_LIMIT, Recorder, offences, predictions, refusals, until
-from benchmarks.soak_vitals import Vitals, growth_mb, level, ports_of_clients, series, vitals, workers_of
+from benchmarks.soak_vitals import Vitals, growth_mb, level, listeners, ports_of_clients, series, vitals, workers_of
 from models.repository import ModelRepository, PublishedModel
 from service.registry import Registry
 from tests.conftest import find_free_port
@@ -164,7 +164,8 @@ class Soak:
                 self.report.broken.append(complaint)
 
     async def _kill(self, times: int) -> None:
-        """Kill the oldest worker, time after time; each time another takes its place."""
+        """Kill the oldest worker, time after time; each time another takes its place, and listens."""
+        sockets = listeners(self.port)
         for _ in range(times):
             await asyncio.sleep(KILL_EVERY_S)
             victim = workers_of(self.supervisor)[0]
@@ -172,7 +173,7 @@ class Soak:
             clients = ports_of_clients(victim, self.port)
             self.recorder.doomed |= dict.fromkeys(clients, moment)
             os.kill(victim, signal.SIGKILL)
-            if not await until(partial(self._replaced, victim), PATIENCE_S):
+            if not await until(lambda: self._replaced(victim) and listeners(self.port) == sockets, PATIENCE_S):  # noqa: B023
                 self.report.broken.append(f"a killed worker was not replaced within {PATIENCE_S:.0f} s")
                 return
             self.respawn_s.append(time.monotonic() - moment)

@@ -167,7 +167,12 @@ class Recorder:
         """Ask over one connection, a few requests at a time, until told to stop; over another when it is reset."""
         requests = self.requests(7 * number)
         while not self.stop:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionError as error:
+                self.complain(f"nobody listened: {error}")
+                await asyncio.sleep(0.1)
+                continue
             own = writer.get_extra_info("sockname")[1]
             began, asked = time.monotonic(), 0
             try:

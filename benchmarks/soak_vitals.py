@@ -57,6 +57,12 @@ def ports_of_clients(process: int, port: int) -> set[int]:
     return found
 
 
+def listeners(port: int) -> int:
+    """How many sockets listen on a port: one for each worker that is up."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port for fields in lines)
+
+
 def series(url: str) -> int:
     """How many series the metrics have."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as response:
