@@ -16,6 +16,13 @@ from service.wire.open_inference.answers import OCTETS
 OBJECT: Schema = {"type": "object"}
 TEXT: Schema = {"type": "string"}
 REFERENCES = "#/components/schemas/{model}"
+# Where a path names no version.
+REQUEST_KEY: Schema = {
+    "name": "X-Request-Key",
+    "in": "header",
+    "description": "requests with the same key are answered by the same version while there is a canary",
+    "schema": TEXT,
+}
 
 
 def document(registry: Registry, default: Predictor | None) -> dict[str, Any]:
@@ -85,7 +92,7 @@ def _model_paths(predictor: Predictor, where: str, name: str, version: int | Non
         f"/v2/models/{where}/ready": {
             "get": operation(f"ready_{name}", f"Whether {of} is loaded", in_json(ready), None, 503)
         },
-        f"/v2/models/{where}/infer": {"post": _infer(predictor, f"infer_{name}", of)},
+        f"/v2/models/{where}/infer": {"post": _infer(predictor, f"infer_{name}", of, version)},
     }
 
 
@@ -94,7 +101,7 @@ def _predict(predictor: Predictor, name: str, summary: str, version: int | None)
     row = schemas.row(card, reference(_record_name(predictor)))
     answer = schemas.predict_answer(card, version, several=None)
     request = schemas.predict_request(card, row)
-    return operation(name, summary, in_json(answer), in_json(request), 422, 503)
+    return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 503), version)
 
 
 def _invocations(predictor: Predictor) -> Schema:
@@ -102,10 +109,10 @@ def _invocations(predictor: Predictor) -> Schema:
     answer = schemas.predict_answer(card, None, several=True)
     request = schemas.invocations_request(card, reference(_record_name(predictor)))
     described = operation("invocations", "Ask as MLflow and SageMaker do", in_json(answer), in_json(request), 422, 503)
-    return described | {"description": "A table as `text/csv` with a header is read too."}
+    return _choosing(described, None) | {"description": "A table as `text/csv` with a header is read too."}
 
 
-def _infer(predictor: Predictor, name: str, of: str) -> Schema:
+def _infer(predictor: Predictor, name: str, of: str, version: int | None) -> Schema:
     answer = {
         "type": "object",
         "properties": {
@@ -120,7 +127,12 @@ def _infer(predictor: Predictor, name: str, of: str) -> Schema:
         name, f"Open Inference Protocol: ask {of}", content, in_json(schemas.infer_request(predictor.card)), 503
     )
     more = "other datatypes, columns by feature and binary tensors are read too; see docs/http.md"
-    return described | {"description": f"Described for one row; of n rows the shape begins with n. Also {more}."}
+    told = {"description": f"Described for one row; of n rows the shape begins with n. Also {more}."}
+    return _choosing(described, version) | told
+
+
+def _choosing(described: Schema, version: int | None) -> Schema:
+    return described | {"parameters": [REQUEST_KEY]} if version is None else described
 
 
 def _record_name(predictor: Predictor) -> str:
