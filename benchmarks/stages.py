@@ -10,14 +10,14 @@ from typing import Any
 from benchmarks.load import Request
 from models.repository import ModelRepository
 from service.access import Access
-from service.drift import ENOUGH_ROWS
 from service.exchange import Exchange
 from service.front import Front
 from service.lifecycle.shadowing import Shadowing
-from service.metrics import Board, Metrics
-from service.observer import Observer
 from service.registry import Registry
 from service.reply import success
+from service.telemetry.drift import ENOUGH_ROWS
+from service.telemetry.metrics import Board, Metrics
+from service.telemetry.observer import Observer
 from service.wire.body import read_body
 
 LIMIT = 16 << 20

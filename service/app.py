@@ -7,13 +7,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from service.access import Access, scope_of
-from service.drift import WINDOW_SECONDS
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.exchange import Exchange
 from service.front import Front
 from service.lifecycle.shadowing import Shadowing
-from service.metrics import Board, Metrics
-from service.observer import Observer, Trace, trace_headers
 from service.registry import Registry
 from service.reply import Reply, failure, refusal, worded
 from service.routes import request_id, send
@@ -22,6 +19,9 @@ from service.routes.observation import observation
 from service.routes.open_inference import open_inference
 from service.routes.page import page
 from service.routes.predictions import predictions
+from service.telemetry.drift import WINDOW_SECONDS
+from service.telemetry.metrics import Board, Metrics
+from service.telemetry.observer import Observer, Trace, trace_headers
 
 # Everything the pages need comes from this service, and nothing may frame them.
 POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"

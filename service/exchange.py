@@ -8,11 +8,11 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from service.access import Access
-from service.drift import Drift
 from service.errors import ServiceError
 from service.lifecycle.shadowing import Shadowing
 from service.registry import Registry
 from service.reply import Reply, failure, refusal, success
+from service.telemetry.drift import Drift
 from service.wire.body import read_body
 from service.wire.instances import INSTANCES
 from service.wire.invocations import INVOCATIONS

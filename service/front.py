@@ -7,8 +7,8 @@ from typing import Any
 
 from service.errors import ServiceError
 from service.exchange import Exchange
-from service.observer import TRACE, Observer, trace_headers
 from service.reply import STATUS_LINES, Reply, refusal
+from service.telemetry.observer import TRACE, Observer, trace_headers
 
 
 class Front:

@@ -12,8 +12,8 @@ import onnxruntime
 
 from models.features import Feature
 from models.repository import PublishedModel
-from service.drift import Watch
 from service.errors import InvalidAnswer, RefusedModel
+from service.telemetry.drift import Watch
 from service.wire.document import encode
 from service.wire.rows import RowReader, Tensors
 from service.wire.rules import BrokenRules

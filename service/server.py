@@ -15,7 +15,6 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from models.repository import ModelRepository
-from service import logs
 from service.access import Access, read_keys
 from service.app import create_app
 from service.drain import Drain, on_sigterm
@@ -24,10 +23,11 @@ from service.front import Front
 from service.gateway import Gateway, Limits
 from service.lifecycle.following import end_with_parent, follow
 from service.lifecycle.trial import Trial
-from service.metrics import Board
-from service.observer import Trace
 from service.registry import Registry
 from service.settings import Settings, available_cores
+from service.telemetry import logs
+from service.telemetry.metrics import Board
+from service.telemetry.observer import Trace
 
 GRACE_SECONDS = 10
 # How many connections a worker takes; the others wait in the kernel. An idle one costs a few kilobytes.
@@ -125,6 +125,6 @@ def worker() -> Gateway:
 
 def _spans() -> Trace:
     """OpenTelemetry, which only whoever wants it has installed."""
-    from service.tracing import spans
+    from service.telemetry.tracing import spans
 
     return spans()

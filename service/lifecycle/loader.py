@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from models.errors import ModelError
 from models.repository import ModelRepository
-from service.lifecycle.loading import load
+from service.lifecycle.checks import load
 from service.lifecycle.trial import Trial
 from service.predictor import Predictor
 

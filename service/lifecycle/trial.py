@@ -21,7 +21,7 @@ from types import TracebackType
 from models.errors import ModelError
 from models.repository import ModelRepository
 from service.errors import RefusedModel
-from service.lifecycle.loading import load
+from service.lifecycle.checks import load
 
 # Of the processor, and by the clock: on a busy machine a good model waits.
 CPU_SECONDS, PATIENCE_SECONDS = 3, 30

@@ -4,12 +4,12 @@ from typing import Any
 
 from models import __version__
 from models.card import ModelCard
-from service.metrics import CONTENT_TYPE
 from service.openapi import schemas
 from service.openapi.operations import ERROR, in_json, operation, reference
 from service.openapi.schemas import Schema
 from service.predictor import Predictor
 from service.registry import Registry
+from service.telemetry.metrics import CONTENT_TYPE
 from service.wire.document import JSON
 from service.wire.open_inference.answers import OCTETS
 

@@ -4,10 +4,10 @@ from flask import Blueprint, Response
 
 from service.errors import NotReady
 from service.lifecycle.exposition import exposition
-from service.metrics import CONTENT_TYPE, Metrics
 from service.registry import Registry
 from service.reply import success
 from service.routes import answer, request_id, send
+from service.telemetry.metrics import CONTENT_TYPE, Metrics
 
 
 def observation(registry: Registry, metrics: Metrics) -> Blueprint:

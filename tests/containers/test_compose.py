@@ -68,6 +68,17 @@ def names_served(stack: Stack) -> list[str]:
         return [model["name"] for model in json.loads(response.read())["models"]]
 
 
+def test_what_serves_is_decided_in_a_container_too(stack: Stack) -> None:
+    """By the command of the docs; the service, which may not write there, reads the decision."""
+    command = "docker compose run --rm models promote penguins 1"
+    assert command in (ROOT / "docs/lifecycle.md").read_text()
+    stack.compose(*shlex.split(command)[2:])
+    listed = stack.compose("run", "--rm", "models").stdout
+
+    assert "pinned" in listed
+    assert stack.predict("penguins", GENTOO)["model"]["version"] == 1
+
+
 def test_a_bad_table_publishes_nothing(stack: Stack) -> None:
     """The exit code of bad data comes out of the container."""
     (stack.tables / "bad.csv").write_text("x,y\n1,a\n2\n")

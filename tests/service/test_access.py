@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from service import access, logs
+from service import access
 from service.access import Access, read_keys
 from service.app import create_app
 from service.errors import InvalidSetting
 from service.registry import Registry
+from service.telemetry import logs
 from tests.service.conftest import LIMIT
 
 PREDICTS, MEASURES, BOTH, NOBODYS = "predicts-" * 4, "measures-" * 4, "does-both-" * 4, "nobodys-" * 4

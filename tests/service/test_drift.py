@@ -11,10 +11,10 @@ from models.card import ModelCard
 from models.drift import CategoricalBins, DriftBaseline, NumericBins, psi
 from models.repository import ModelRepository
 from service.app import create_app
-from service.bins import RowBins
-from service.drift import ENOUGH_ROWS, FEWEST_ROWS, MOST_ROWS, REGIONS, Drift, Watch
-from service.metrics import Board, Metrics
 from service.registry import Registry
+from service.telemetry.bins import RowBins
+from service.telemetry.drift import ENOUGH_ROWS, FEWEST_ROWS, MOST_ROWS, REGIONS, Drift, Watch
+from service.telemetry.metrics import Board, Metrics
 from tests.service.conftest import PUBLISHED
 from tests.service.test_metrics import samples, value
 
@@ -71,7 +71,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Say what time it is."""
 
     def to(seconds: float) -> None:
-        monkeypatch.setattr("service.drift.time.time", lambda: seconds)
+        monkeypatch.setattr("service.telemetry.drift.time.time", lambda: seconds)
 
     to(1e9)
     return to

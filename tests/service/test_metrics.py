@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.app import create_app
 from service.errors import CODES
-from service.logs import JsonLines
-from service.metrics import ROUTES, Board, Metrics
 from service.registry import Registry
+from service.telemetry.logs import JsonLines
+from service.telemetry.metrics import ROUTES, Board, Metrics
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

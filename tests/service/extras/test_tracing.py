@@ -8,7 +8,7 @@ from models.repository import ModelRepository
 from service.app import create_app
 from service.predictor import Predictor
 from service.registry import Registry
-from service.tracing import spans
+from service.telemetry.tracing import spans
 from tests.service.conftest import GENTOO, PUBLISHED
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -8,8 +8,8 @@ from itertools import count
 from time import perf_counter
 from typing import Any
 
-from service.metrics import Metrics
 from service.reply import Header, Reply
+from service.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from models.card import ModelCard
 from models.drift import MOST_BINS, MOST_FEATURES, psi
-from service.bins import RowBins
+from service.telemetry.bins import RowBins
 from service.wire.rows import Tensors
 from service.wire.wording import Probabilities
 

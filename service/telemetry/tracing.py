@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from models import __version__
-from service.observer import Trace
+from service.telemetry.observer import Trace
 
 # OpenTelemetry's own names of what it knows.
 NAMES = {

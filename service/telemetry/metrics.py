@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, product
 
 from models import __version__
-from service import drift
 from service.errors import CODES
 from service.lifecycle.shadowing import COUNTS
+from service.telemetry import drift
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 ROUTES = ("predict", "invocations", "infer", "metadata", "health", "page", "metrics", "other")
