@@ -59,7 +59,8 @@ def test_a_users_own_table_is_trained_and_served(stack: Stack) -> None:
     run = stack.compose(*shlex.split(command)[2:])
 
     assert "Published in /var/lib/models/mine/1" in run.stdout
-    stack.wait(lambda: "mine" in names_served(stack))
+    # A worker after the other takes it up, and each connection may meet another one.
+    stack.wait(lambda: all("mine" in names_served(stack) for _ in range(20)))
     assert stack.predict("mine", {"n": 3, "parity": "odd"})["prediction"]["label"] == "1"
 
 
