@@ -6,6 +6,7 @@ cases/NAME/ and mend what it breaks.
 """
 
 import json
+import logging
 import random
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ ODD: list[Any] = [
 
 
 def main(name: str, seconds: str, folder: str) -> None:
+    logging.disable()
     target = TARGETS[name]
     corpus = Path(folder) / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ A refusal is a promise kept. `cases/NAME/` holds what once broke one, and seeds 
 import gzip
 import io
 import json
-import logging
 import shutil
 import tempfile
 import zlib
@@ -47,7 +46,6 @@ class Target:
 
 @cache
 def _app() -> Any:
-    logging.getLogger("service.registry").setLevel(logging.CRITICAL)
     registry = Registry(ModelRepository(PUBLISHED))
     registry.refresh()
     return create_app(registry, LIMIT)
