@@ -7,8 +7,6 @@ What drift counts stands in the same slots, and is bounded likewise.
 """
 
 import fcntl
-import mmap
-import os
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +15,7 @@ from itertools import chain, product
 from models import __version__
 from service.errors import CODES
 from service.lifecycle.shadowing import COUNTS
+from service.shared_memory import SharedMemory
 from service.telemetry import drift
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,30 +36,18 @@ _SLOT_CELLS = _CELLS + drift.SLOT_BYTES // 8
 _SLOT_BYTES = 8 * _SLOT_CELLS
 
 
-class Board:
-    """The shared memory. It lives as long as a process that created or opened it."""
+class Board(SharedMemory):
+    """The slots of all workers."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._slots = os.fstat(descriptor).st_size // _SLOT_BYTES
-        self._cells = memoryview(mmap.mmap(descriptor, 0)).cast("d")
+        super().__init__(descriptor)
+        self._slots = len(self._memory) // _SLOT_BYTES
+        self._cells = memoryview(self._memory).cast("d")
 
     @classmethod
     def create(cls, slots: int) -> "Board":
-        """An empty board, in memory only."""
-        descriptor = os.memfd_create("evenkeel-metrics")
-        os.ftruncate(descriptor, slots * _SLOT_BYTES)
-        return cls(descriptor)
-
-    @classmethod
-    def open(cls, path: str) -> "Board":
-        """A board that another process has created."""
-        return cls(os.open(path, os.O_RDWR))
-
-    @property
-    def path(self) -> str:
-        """Where other processes open the board, while this one lives."""
-        return f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        """An empty board."""
+        return cls.of(slots * _SLOT_BYTES)
 
     @property
     def slots(self) -> "list[memoryview[float]]":
