@@ -207,7 +207,10 @@ class Soak:
         figures["right refusals"] = f"{counts['refused']}, and {counts['offended']} broken or unfinished requests"
         figures["wrong answers"] = str(counts["wrong"])
         figures["swaps"] = _spread(self.swap_s)
-        figures["kills"] = _spread(self.respawn_s) + f"; {counts['reset']} connections reset"
+        figures["kills"] = _spread(self.respawn_s)
+        figures["connections reset"] = f"{counts['reset']}, and {counts['untaken']} before anybody took them"
+        if counts["untaken"] > len(self.respawn_s):
+            self.report.broken.append(f"{counts['untaken']} connections were reset before anybody took them")
         self.report.broken += self.recorder.complaints
 
 

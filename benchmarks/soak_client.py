@@ -169,6 +169,10 @@ class Recorder:
         while not self.stop:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionResetError:
+                # It waited at a worker that was killed before it took it.
+                self.counts["untaken"] += 1
+                continue
             except ConnectionError as error:
                 self.complain(f"nobody listened: {error}")
                 await asyncio.sleep(0.1)
