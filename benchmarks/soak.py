@@ -172,10 +172,12 @@ class Soak:
             moment = time.monotonic()
             clients = ports_of_clients(victim, self.port)
             self.recorder.doomed |= dict.fromkeys(clients, moment)
+            self.recorder.killing = True
             os.kill(victim, signal.SIGKILL)
             if not await until(lambda: self._replaced(victim) and listeners(self.port) == sockets, PATIENCE_S):  # noqa: B023
                 self.report.broken.append(f"a killed worker was not replaced within {PATIENCE_S:.0f} s")
                 return
+            self.recorder.killing = False
             self.respawn_s.append(time.monotonic() - moment)
             if not await until(partial(clients.isdisjoint, self.recorder.newest), PATIENCE_S):
                 self.report.broken.append("a connection outlived its worker")
