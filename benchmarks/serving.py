@@ -2,7 +2,7 @@
 
 PYTHONPATH=. python benchmarks/serving.py --peers FOLDER --data FOLDER
 
-`--peers` holds a virtual environment for each peer (fastapi, flask, mlserver, litserve, bentoml; what they need stands
+`--peers` holds a virtual environment for each peer (granian, fastapi, flask, mlserver, litserve, bentoml; what they need stands
 in benchmarks/peers/requirements), `--data` the table adult. Needs wrk and taskset. Model: digits, 64-128-64-10, one
 network. Ours asks for API keys, counts and watches for drift.
 """
@@ -134,8 +134,8 @@ def start(stack: ExitStack, store: Path, peers: Path, asked: dict[str, Request])
     model = {"MODEL": str(store / "digits/1/model.onnx")}
     quiet = "--no-access-log --log-level error --loop uvloop --http httptools"
     commands = {
-        "empty": (PEERS, f"{sys.executable} bare.py empty {{port}}"),
-        "bare": (PEERS, f"{sys.executable} bare.py bare {{port}}"),
+        "empty": (PEERS, f"{peers}/granian/bin/python bare.py empty {{port}}"),
+        "bare": (PEERS, f"{peers}/granian/bin/python bare.py bare {{port}}"),
         "ours": (ROOT, f"{sys.executable} -m service"),
         "FastAPI": (PEERS, f"{peers}/fastapi/bin/uvicorn fastapi_app:app --port {{port}} {quiet}"),
         "Flask, gunicorn": (

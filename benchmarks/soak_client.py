@@ -133,8 +133,6 @@ class Recorder:
     newest: dict[int, int] = field(default_factory=dict)
     # Ports of connections that a kill may end, and when it was.
     doomed: dict[int, float] = field(default_factory=dict)
-    # Whether a worker was killed and is not replaced yet.
-    killing: bool = False
     stop: bool = False
 
     def complain(self, sentence: str) -> None:
@@ -172,11 +170,7 @@ class Recorder:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
             except ConnectionError as error:
-                # One that waited at the killed worker is reset before anybody takes it.
-                if self.killing and isinstance(error, ConnectionResetError):
-                    self.counts["untaken"] += 1
-                else:
-                    self.complain(f"nobody listened: {error}")
+                self.complain(f"nobody listened: {error}")
                 await asyncio.sleep(0.1)
                 continue
             own = writer.get_extra_info("sockname")[1]

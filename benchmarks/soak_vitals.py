@@ -64,9 +64,10 @@ def listeners(port: int) -> int:
 
 
 def series(url: str) -> int:
-    """How many series the metrics have."""
+    """How many series the metrics have, where those of all versions count as one: versions come and go."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as response:
-        return sum(1 for line in response.read().splitlines() if line and not line.startswith(b"#"))
+        lines = response.read().decode().splitlines()
+    return len({re.sub(r'version="\d+"', "", line.rpartition(" ")[0]) for line in lines if not line.startswith("#")})
 
 
 def growth_mb(samples: Sequence[Vitals]) -> tuple[float, float]:

@@ -3,8 +3,10 @@
 ServiceError
 ├── InvalidSetting          an EVENKEEL_* variable is outside its range (at start, never over HTTP)
 ├── InvalidRequest          the head of the request breaks HTTP
+├── HeadTooLarge            the head of the request is longer than is read
+├── ExpectationFailed       the head expects what is not done here
 ├── TargetTooLong           the path and the query are longer than is read
-├── LengthRequired          a body without a Content-Length
+├── LengthRequired          a body whose length nothing tells
 ├── BodyTimeout             the body came too slowly
 ├── MalformedBody           the body is not JSON
 ├── MissingKey              the request has no API key, or none that is known
@@ -45,12 +47,20 @@ class InvalidRequest(ServiceError):
     """The head of the request breaks HTTP."""
 
 
+class HeadTooLarge(ServiceError):
+    """The head of the request is longer than is read."""
+
+
+class ExpectationFailed(ServiceError):
+    """The head expects what is not done here."""
+
+
 class TargetTooLong(ServiceError):
     """The path and the query are longer than is read."""
 
 
 class LengthRequired(ServiceError):
-    """A body without a Content-Length."""
+    """A body whose length nothing tells."""
 
 
 class BodyTimeout(ServiceError):
@@ -125,6 +135,8 @@ BAD_REQUEST = ("bad_request", "the request cannot be read")
 
 REFUSALS: dict[type[ServiceError], Refusal] = {
     InvalidRequest: Refusal(400, BAD_REQUEST[0]),
+    HeadTooLarge: Refusal(431, "header_too_large"),
+    ExpectationFailed: Refusal(417, "expectation_failed"),
     TargetTooLong: Refusal(414, "uri_too_long"),
     LengthRequired: Refusal(411, "length_required"),
     BodyTimeout: Refusal(408, "body_timeout"),

@@ -5,8 +5,6 @@ that knows inotify.
 """
 
 import logging
-import multiprocessing
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -97,17 +95,3 @@ def _folders(registry: Registry, repository: ModelRepository) -> Iterator[Path]:
             if NAME.fullmatch(entry.name):
                 yield entry
                 yield from (entry / str(version) for version in registry.refused(entry.name))
-
-
-def end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone: nobody would stop or replace it any more."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        log.error("the server's main process is gone; this worker ends too")
-        os._exit(1)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()

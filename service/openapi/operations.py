@@ -24,7 +24,7 @@ ERROR = {
 }
 REQUEST_ID = {"X-Request-Id": {"description": "the name of this request, in the log too", "schema": {"type": "string"}}}
 # What any route may answer, and what those with a body may.
-ANYWHERE = (400, 404, 405, 414, 500, 503)
+ANYWHERE = (400, 404, 405, 414, 417, 431, 500, 503)
 WITH_BODY = (*ANYWHERE, 408, 411, 413, 415)
 
 

@@ -23,12 +23,11 @@ class JsonLines(logging.Formatter):
 
 
 def configuration(level: str) -> dict[str, object]:
-    """A `logging.config.dictConfig` for the whole process, the HTTP server's own events included."""
+    """A `logging.config.dictConfig` for the whole process."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JsonLines}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
-        "loggers": {"_granian": {"propagate": True}},
     }

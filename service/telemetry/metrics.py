@@ -7,6 +7,8 @@ What drift counts stands in the same slots, and is bounded likewise.
 """
 
 import fcntl
+import mmap
+import os
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +17,6 @@ from itertools import chain, product
 from models import __version__
 from service.errors import CODES
 from service.lifecycle.shadowing import COUNTS
-from service.shared_memory import SharedMemory
 from service.telemetry import drift
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,18 +37,20 @@ _SLOT_CELLS = _CELLS + drift.SLOT_BYTES // 8
 _SLOT_BYTES = 8 * _SLOT_CELLS
 
 
-class Board(SharedMemory):
-    """The slots of all workers."""
+class Board:
+    """The slots of all workers, all zero at first, in a file in memory that the workers have in common."""
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor)
-        self._slots = len(self._memory) // _SLOT_BYTES
-        self._cells = memoryview(self._memory).cast("d")
+    def __init__(self, descriptor: int, slots: int) -> None:
+        self._descriptor = descriptor
+        self._slots = slots
+        # The first makes it as long as the others need it.
+        os.ftruncate(descriptor, slots * _SLOT_BYTES)
+        self._cells = memoryview(mmap.mmap(descriptor, 0)).cast("d")
 
     @classmethod
-    def create(cls, slots: int) -> "Board":
-        """An empty board."""
-        return cls.of(slots * _SLOT_BYTES)
+    def create(cls, slots: int = 1) -> "Board":
+        """A new one."""
+        return cls(os.memfd_create("evenkeel-metrics"), slots)
 
     @property
     def slots(self) -> "list[memoryview[float]]":

@@ -1,6 +1,7 @@
 """Drift counting over the published model, which gets a baseline here."""
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -158,7 +159,7 @@ def test_a_version_has_counts_of_its_own_in_bounded_memory(drift: Drift, clock: 
 
 
 def _count(path: str, requests: int) -> None:
-    drift = Metrics(Board.open(path)).drift
+    drift = Metrics(Board(os.open(path, os.O_RDWR), slots=2)).drift
     for _ in range(requests):
         drift.count(Watch(card(), 1), *rows(3))
     drift.fold()
@@ -169,7 +170,9 @@ def test_workers_are_added_up_also_those_that_died() -> None:
     board = Board.create(slots=2)
     mine = Metrics(board).drift
     for requests in (4, 6):
-        worker = multiprocessing.get_context("spawn").Process(target=_count, args=(board.path, requests))
+        worker = multiprocessing.get_context("spawn").Process(
+            target=_count, args=(f"/proc/{os.getpid()}/fd/{board._descriptor}", requests)
+        )
         worker.start()
         worker.join()
         assert worker.exitcode == 0

@@ -1,54 +1,67 @@
-"""The event loop in front of everything, without a network."""
+"""The event loop in front of everything, with clients in the same loop."""
 
 import asyncio
 import json
+import socket
 import time
 from collections import Counter
-from collections.abc import Iterable
-from types import SimpleNamespace
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from service.app import create_app
-from service.drain import Drain
+from service.connection import Connection
 from service.gateway import Gateway, Limits
 from service.registry import Registry
+from tests.hostile.conftest import post
 from tests.service.conftest import LIMIT
 
 DEADLINE_S, PATIENCE_S = 0.06, 10.0
+LIMITS = Limits(LIMIT, 5.0, DEADLINE_S)
 
-
-class Protocol:
-    """What granian hands over: the body, and the way back."""
-
-    def __init__(self, body: bytes = b"") -> None:
-        self._body = body
-        self.status, self.headers, self.said = 0, dict[str, str](), b""
-
-    async def __call__(self) -> bytes:
-        await asyncio.sleep(0)
-        return self._body
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.status, self.headers, self.said = status, dict(headers), body
-
-
-def scope(method: str, path: str, **headers: str) -> Any:
-    named = {name.replace("_", "-"): value for name, value in {"host": "x", **headers}.items()}
-    return SimpleNamespace(method=method, path=path, query_string="", http_version="1.1", headers=named)
-
-
-async def ask(gateway: Gateway, body: bytes, path: str = "/predict") -> Protocol:
-    protocol = Protocol(body)
-    await gateway.__rsgi__(scope("POST", path, content_length=str(len(body))), protocol)
-    return protocol
+Clients = Callable[[Gateway, int], Awaitable[None]]
 
 
 @pytest.fixture
 def app(registry: Registry) -> Flask:
     return create_app(registry, LIMIT)
+
+
+def gateway(application: Any, limits: Limits = LIMITS) -> Gateway:
+    return Gateway(application, None, limits)
+
+
+def serve(gateway: Gateway, clients: Clients) -> None:
+    """Serve for as long as the clients need; they are given the port."""
+
+    async def run() -> None:
+        server = await asyncio.get_running_loop().create_server(partial(Connection, gateway), "127.0.0.1", 0)
+        watching = asyncio.create_task(gateway.watch(lambda: None))
+        async with server:
+            await asyncio.wait_for(clients(gateway, server.sockets[0].getsockname()[1]), 3 * PATIENCE_S)
+        watching.cancel()
+
+    asyncio.run(run())
+
+
+async def ask(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the answer on a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:-1])}
+        return int(head[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+    finally:
+        writer.close()
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
 
 def test_a_late_loop_refuses_until_it_has_caught_up(app: Flask) -> None:
@@ -63,40 +76,83 @@ def test_a_late_loop_refuses_until_it_has_caught_up(app: Flask) -> None:
             answer: Iterable[bytes] = front(environ, start_response)
             return answer
 
-    async def crowd() -> tuple[list[Protocol], Protocol]:
-        gateway = Gateway(Slow(), None, Drain.create(), Limits(LIMIT, 5.0, DEADLINE_S))  # type: ignore[arg-type]
-        gateway.__rsgi_init__(asyncio.get_running_loop())
-        answers: list[Protocol] = []
-        for _ in range(4):
-            asked = [asyncio.create_task(ask(gateway, b"{}")) for _ in range(20)]
-            await asyncio.sleep(0.01)
-            answers += await asyncio.gather(*asked)
+    async def crowd(_: Gateway, port: int) -> None:
+        asked = []
+        for _round in range(6):
+            asked += [asyncio.create_task(ask(port, post(b"{}"))) for _ in range(20)]
+            await asyncio.sleep(0.05)
+        answers = await asyncio.gather(*asked)
         # A busy machine may make any loop late.
         until = time.monotonic() + PATIENCE_S
-        while (last := await ask(gateway, b"{}")).status == 503 and time.monotonic() < until:
+        while (last := (await ask(port, post(b"{}")))[0]) == 503 and time.monotonic() < until:
             await asyncio.sleep(DEADLINE_S)
-        return answers, last
 
-    answers, last = asyncio.run(crowd())
-    statuses = Counter(answer.status for answer in answers)
-    assert set(statuses) == {422, 503}
-    assert all(json.loads(answer.said)["code"] == "overloaded" for answer in answers if answer.status == 503)
-    assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.status == 503)
-    assert last.status == 422
+        assert set(Counter(status for status, _, _ in answers)) == {422, 503}
+        for status, headers, body in answers:
+            if status == 503:
+                assert (json.loads(body)["code"], headers["retry-after"]) == ("overloaded", "1")
+        assert last == 422
+
+    serve(gateway(Slow()), crowd)
 
 
-def test_a_stop_reaches_every_worker(app: Flask) -> None:
-    """By a flag in shared memory: readiness is 503 at once, and every answer ends its connection."""
-    drain = Drain.create()
-    gateway = Gateway(app.wsgi_app, None, Drain.open(drain.path), Limits())  # type: ignore[arg-type]
+def test_a_worker_that_drains_says_so(app: Flask) -> None:
+    """Readiness is 503 at once, liveness is not, and every answer ends its connection."""
 
-    def health(path: str) -> Protocol:
-        protocol = Protocol()
-        asyncio.run(gateway.__rsgi__(scope("GET", path), protocol))
-        return protocol
+    async def clients(gateway: Gateway, port: int) -> None:
+        async def statuses() -> list[int]:
+            return [(await ask(port, get(path)))[0] for path in ("/v2/health/ready", "/ping", "/v2/health/live")]
 
-    assert [health(path).status for path in ("/v2/health/ready", "/ping")] == [200, 200]
-    assert "Connection" not in health("/ping").headers
-    drain.begin()
-    assert [health(path).status for path in ("/v2/health/ready", "/ping", "/v2/health/live")] == [503, 503, 200]
-    assert health("/v2/health/live").headers["Connection"] == "close"
+        assert await statuses() == [200, 200, 200]
+        assert "connection" not in (await ask(port, get("/ping")))[1]
+        gateway.draining = True
+        assert await statuses() == [503, 503, 200]
+        assert (await ask(port, get("/v2/health/live")))[1]["connection"] == "close"
+
+    serve(gateway(app.wsgi_app, Limits()), clients)
+
+
+def test_too_many_connections_are_told(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before they ask; those that are there are served, and there is room again once they leave."""
+    monkeypatch.setattr("service.gateway.CONNECTIONS", 2)
+
+    async def clients(gateway: Gateway, port: int) -> None:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        while len(gateway.connections) < 2:
+            await asyncio.sleep(0.01)
+        refused = await ask(port, b"")
+        held[0][1].write(get("/v2/health/live"))
+
+        assert (refused[0], json.loads(refused[2])["code"]) == (503, "overloaded")
+        assert await held[0][0].readline() == b"HTTP/1.1 200 OK\r\n"
+        for _, writer in held:
+            writer.close()
+        while gateway.connections:
+            await asyncio.sleep(0.01)
+        assert (await ask(port, get("/v2/health/live")))[0] == 200
+
+    serve(gateway(app.wsgi_app), clients)
+
+
+def test_a_client_that_does_not_read_is_not_read_from(app: Flask) -> None:
+    """Its requests wait with it; what they would be answered takes no memory here."""
+
+    async def clients(gateway: Gateway, port: int) -> None:
+        small = socket.socket()
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        small.connect(("127.0.0.1", port))
+        _, writer = await asyncio.open_connection(sock=small)
+        requests, sent = get("/v2/health/live") * 2000, 0
+        with suppress(TimeoutError):
+            while sent < 1 << 28:
+                writer.write(requests)
+                sent += len(requests)
+                await asyncio.wait_for(writer.drain(), 0.5)
+        (connection,) = gateway.connections
+
+        assert sent < 1 << 26
+        assert connection._transport.get_write_buffer_size() < 1 << 21  # type: ignore[attr-defined]
+        assert (await ask(port, get("/v2/health/live")))[0] == 200
+        writer.transport.abort()
+
+    serve(gateway(app.wsgi_app), clients)

@@ -3,6 +3,7 @@
 import json
 import logging
 import multiprocessing
+import os
 from typing import Any
 
 import pytest
@@ -78,7 +79,7 @@ def test_labels_come_from_fixed_sets(client: FlaskClient) -> None:
 
 
 def _count(path: str, times: int) -> None:
-    metrics = Metrics(Board.open(path))
+    metrics = Metrics(Board(os.open(path, os.O_RDWR), slots=2))
     for _ in range(times):
         metrics.count("predict", "ok", 2, 0.001)
 
@@ -89,7 +90,9 @@ def test_workers_are_added_up_also_those_that_died() -> None:
     mine = Metrics(board)
     mine.count("predict", "ok", 1, 0.001)
     for times in (5, 7):  # One after the other: the second finds the first one's slot free.
-        worker = multiprocessing.get_context("spawn").Process(target=_count, args=(board.path, times))
+        worker = multiprocessing.get_context("spawn").Process(
+            target=_count, args=(f"/proc/{os.getpid()}/fd/{board._descriptor}", times)
+        )
         worker.start()
         worker.join()
         assert worker.exitcode == 0

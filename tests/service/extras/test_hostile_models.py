@@ -321,11 +321,13 @@ def test_a_model_that_takes_its_time_is_stopped(
 
 
 def slow() -> bytes:
-    """A minute of multiplications, in little memory."""
+    """A minute of multiplications, in little memory: of the row, as constants would be multiplied once and all kept."""
     square = constant("square", np.eye(2000, dtype=np.float32))
-    names = ["square", *(f"power{turn}" for turn in range(400))]
-    nodes = [helper.make_node("MatMul", [one, "square"], [next_one]) for one, next_one in pairwise(names)]
-    nodes += [
+    names = ["shared", *(f"power{turn}" for turn in range(400))]
+    nodes = [
+        helper.make_node("ReduceSum", ["numeric"], ["number"], keepdims=0),
+        helper.make_node("Add", ["square", "number"], ["shared"]),
+        *(helper.make_node("MatMul", [one, "square"], [next_one]) for one, next_one in pairwise(names)),
         helper.make_node("ReduceSum", [names[-1]], ["sum"], keepdims=1),
         helper.make_node("MatMul", ["numeric", "weights"], ["logits"]),
         helper.make_node("Add", ["logits", "sum"], ["shifted"]),

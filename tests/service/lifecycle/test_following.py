@@ -1,8 +1,4 @@
 import logging
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from errno import ENOSPC
@@ -75,28 +71,3 @@ def test_a_folder_that_is_not_there_is_no_reason_to_give_up(tmp_path: Path) -> N
     assert time.monotonic() - began < 10
     changes.wait(0.01)  # What was told is not told again.
     changes.close()
-
-
-ORPHAN = """
-import multiprocessing, time
-from service.lifecycle.following import end_with_parent
-def work():
-    end_with_parent()
-    print("began", flush=True)
-    time.sleep(60)
-multiprocessing.get_context("{method}").Process(target=work).start() if __name__ == "__main__" else None
-"""
-
-
-def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    """Within a second of a kill -9."""
-    script = tmp_path / "orphan.py"
-    script.write_text(ORPHAN.format(method="fork"))
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, env=environment) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == b"began\n"
-        parent.send_signal(signal.SIGKILL)
-        began = time.monotonic()
-        assert parent.stdout.read() == b""  # The child held the other end, too.
-    assert time.monotonic() - began < 1
