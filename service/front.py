@@ -20,17 +20,28 @@ class Front:
         self._observer = observer
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        target = self._exchange.target(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
-        if target is None:
+        reply = self.predict(environ)
+        if reply is None:
             answer: Iterable[bytes] = self._flask(environ, start_response)
             return answer
+        start_response(STATUS_LINES[reply.status], reply.headers)
+        return [reply.body]
+
+    def predict(self, environ: dict[str, Any]) -> Reply | None:
+        """The reply to a request for predictions; None to any other."""
+        target = self._exchange.target(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+        if target is None:
+            return None
         began = self._observer.begin(environ)
         reply = self._exchange.answer(environ, began[0], target)
         if TRACE in environ:
             reply.headers += trace_headers(environ)
         self._observer.end(environ, target.wire.route, reply, began)
-        start_response(STATUS_LINES[reply.status], reply.headers)
-        return [reply.body]
+        return reply
+
+    def note(self, connections: int, waiting: int) -> None:
+        """So many connections are open, and so many requests are with a thread or wait for one."""
+        self._observer.note(connections, waiting)
 
     def refuse(self, environ: Mapping[str, Any], error: ServiceError) -> Reply:
         """The reply to a request that is not let in."""

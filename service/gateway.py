@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
+from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
@@ -37,7 +38,7 @@ THREADS = 2
 SWITCH_SECONDS = 0.0005
 # How many requests may wait for a thread.
 QUEUE = 64
-# No more long bodies are let in while those that are being read take so many times the longest.
+# No more long bodies are let in while those that are there take so many times the longest.
 BODIES = 8
 # An idle connection costs a few kilobytes.
 CONNECTIONS = 8192
@@ -108,7 +109,7 @@ class Gateway:
         self.limits = limits
         self.draining = False
         self.connections: set[Client] = set()
-        # Bytes of the bodies that are being read.
+        # Bytes of the bodies that are being read, or wait for a thread.
         self.held = 0
         # The time, as of the last tick, and as a header says it.
         self.now = monotonic()
@@ -158,9 +159,10 @@ class Gateway:
         if self._threaded == THREADS + QUEUE:
             return self._refused(environ, Overloaded(BUSY))
         self._threaded += 1
+        self.held += request.body_bytes
         loop = asyncio.get_running_loop()
         answer = loop.run_in_executor(self._threads, self._answer_in_turn, environ, monotonic())
-        answer.add_done_callback(self._leave)
+        answer.add_done_callback(partial(self._leave, request.body_bytes))
         return answer
 
     async def watch(self, beat: Callable[[], None]) -> None:
@@ -172,12 +174,14 @@ class Gateway:
             due = monotonic() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
             self.now, self.date = monotonic(), _date()
+            self._application.note(len(self.connections), self._threaded)
             # Once alone tells nothing: the whole process may have slept.
             before, late = late, self.now - due > self.limits.deadline_seconds
             self._late = before and late
             ticks += 1
             if ticks % SWEEP_TICKS == 0:
-                for connection in [each for each in self.connections if self.now > each.due]:
+                # What is due was reckoned from the tick before.
+                for connection in [each for each in self.connections if self.now > each.due + TICK_SECONDS]:
                     connection.expire()
 
     async def close(self, seconds: float) -> None:
@@ -188,9 +192,11 @@ class Gateway:
             connection.close_if_idle()
         while self.connections and monotonic() < until:
             await asyncio.sleep(TICK_SECONDS)
+        self._application.note(0, 0)
 
-    def _leave(self, _: "asyncio.Future[Parts]") -> None:
+    def _leave(self, body_bytes: int, _: "asyncio.Future[Parts]") -> None:
         self._threaded -= 1
+        self.held -= body_bytes
 
     def _answer_in_turn(self, environ: dict[str, Any], since: float) -> Parts:
         if monotonic() - since > self.limits.deadline_seconds:
@@ -200,6 +206,9 @@ class Gateway:
     def _answer(self, environ: dict[str, Any]) -> Parts:
         head: list[tuple[str, list[Header]]] = []
         try:
+            reply = self._application.predict(environ)
+            if reply is not None:
+                return _parts(reply)
             content = self._application(environ, lambda status, headers, failed=None: head.append((status, headers)))
             whole = b"".join(content)
             if close := getattr(content, "close", None):

@@ -74,8 +74,9 @@ async def _serve(
         gateway.draining = True
         await asyncio.wait(waiting[1:], timeout=drain_seconds)
     server.close()
+    ticking.cancel()
     await gateway.close(GRACE_SECONDS)
-    for task in (ticking, *waiting):
+    for task in waiting:
         task.cancel()
 
 

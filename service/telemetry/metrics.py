@@ -24,6 +24,12 @@ ROUTES = ("predict", "invocations", "infer", "metadata", "health", "page", "metr
 # Seconds. The first are about what a row alone takes, the last what a worker in trouble takes.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
+# What is there at the moment, in all workers.
+GAUGES = {
+    "connections": "Connections that are open.",
+    "requests_waiting": "Requests that are with a thread, or wait for one; short ones need none.",
+}
+
 _REQUESTS = {labels: cell for cell, labels in enumerate(product(ROUTES, CODES))}
 _ROWS = {route: len(_REQUESTS) + cell for cell, route in enumerate(ROUTES)}
 # Of each route: a cell for each bucket, one for what is slower than the last, and one for the sum.
@@ -31,7 +37,8 @@ _SECONDS = {route: len(_REQUESTS) + len(_ROWS) + cell * (len(BUCKETS) + 2) for c
 _SHADOW = {
     what: len(_REQUESTS) + len(_ROWS) + len(_SECONDS) * (len(BUCKETS) + 2) + cell for cell, what in enumerate(COUNTS)
 }
-_CELLS = len(_REQUESTS) + len(_ROWS) + len(_SECONDS) * (len(BUCKETS) + 2) + len(_SHADOW)
+_GAUGES = {what: max(_SHADOW.values()) + 1 + cell for cell, what in enumerate(GAUGES)}
+_CELLS = max(_GAUGES.values()) + 1
 # Behind these, drift counts.
 _SLOT_CELLS = _CELLS + drift.SLOT_BYTES // 8
 _SLOT_BYTES = 8 * _SLOT_CELLS
@@ -85,6 +92,7 @@ class Metrics:
         self._board = board
         slot = board.claim()
         self._cells = slot[:_CELLS]
+        self.note(dict.fromkeys(GAUGES, 0))
         mine, *everyone = (each[_CELLS:].cast("B") for each in (slot, *board.slots))
         self.drift = drift.Drift(mine, everyone, drift_seconds)
         self._lock = threading.Lock()
@@ -97,6 +105,11 @@ class Metrics:
             cells[_ROWS[route]] += rows
             cells[histogram + bisect_left(BUCKETS, seconds)] += 1
             cells[histogram + len(BUCKETS) + 1] += seconds
+
+    def note(self, amounts: Mapping[str, int]) -> None:
+        """What this worker has at the moment, of each gauge."""
+        for what, amount in amounts.items():
+            self._cells[_GAUGES[what]] = amount
 
     def count_shadow(self, amounts: Mapping[str, float]) -> None:
         """A shadow was asked, or was not."""
@@ -134,6 +147,9 @@ def _lines(sums: list[float], loaded: Sequence[tuple[str, int]]) -> Iterator[str
             yield f'evenkeel_request_seconds_bucket{{route="{route}",le="{le}"}} {count:.0f}'
         yield f'evenkeel_request_seconds_sum{{route="{route}"}} {sums[start + len(BUCKETS) + 1]!r}'
         yield f'evenkeel_request_seconds_count{{route="{route}"}} {count:.0f}'
+    for what, sentence in GAUGES.items():
+        yield from _head(what, "gauge", sentence)
+        yield f"evenkeel_{what} {sums[_GAUGES[what]]:.0f}"
     yield from _head("model_loaded", "gauge", "Models and versions that the answering worker holds.")
     for model, version in loaded:
         yield f'evenkeel_model_loaded{{model="{model}",version="{version}"}} 1'

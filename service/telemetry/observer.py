@@ -40,6 +40,10 @@ class Observer:
             return given, perf_counter()
         return f"{self._prefix}{next(self._count):012x}", perf_counter()
 
+    def note(self, connections: int, waiting: int) -> None:
+        """So much is there at the moment."""
+        self._metrics.note({"connections": connections, "requests_waiting": waiting})
+
     def end(self, environ: Mapping[str, Any], route: str, reply: Reply, began: tuple[str, float]) -> None:
         """The request was answered."""
         request_id, started = began

@@ -1,10 +1,12 @@
 """Requests whose beginning, end or head is not what HTTP says: one answer, or none, and never part of a body."""
 
+import json
 from typing import NamedTuple
 
 import pytest
 
 from tests.hostile.conftest import GOLDEN, LIMIT, Hostile, post
+from tests.service.conftest import GENTOO
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
@@ -138,6 +140,41 @@ def test_requests_behind_each_other_are_answered_in_order(hostile: Hostile) -> N
     answers, _ = hostile.ask(post(GOLDEN) + post(b"{}") + post(GOLDEN))
 
     assert [answer.status for answer in answers] == [200, 422, 200]
+
+
+def test_short_requests_do_not_overtake_long_ones(hostile: Hostile) -> None:
+    """What is answered by a thread, and what need not be, come in the order in which they were asked."""
+    long = json.dumps({"instances": [GENTOO] * 200}).encode()
+    lists = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
+    answers, _ = hostile.ask((post(long) + post(GOLDEN) + lists + post(b"{}")) * 5)
+
+    assert [next(iter(answer.document)) for answer in answers] == ["model", "model", "models", "error"] * 5
+    assert ["predictions" in answer.document for answer in answers] == [True, False, False, False] * 5
+
+
+def test_who_says_no_more_is_still_answered(hostile: Hostile) -> None:
+    """A client may end its side of the connection once it has asked."""
+    for request in (post(GOLDEN), b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"):
+        (answer,), closed = hostile.ask(request, end=True)
+
+        assert (answer.status, closed) == (200, True)
+
+
+def test_a_client_that_waits_for_a_word_gets_it(hostile: Hostile) -> None:
+    """100 before the body, but only where the body is welcome."""
+    for length, word in ((len(GOLDEN), b"HTTP/1.1 100 Continue\r\n\r\n"), (LIMIT + 1, b"HTTP/1.1 413 ")):
+        connection = hostile.connect()
+        with connection.socket:
+            connection.send(post(b"", b"Expect: 100-continue", length=str(length).encode()))
+            assert connection.socket.recv(1 << 16).startswith(word)
+
+
+def test_old_clients_may_keep_their_connection(hostile: Hostile) -> None:
+    """HTTP/1.0 with keep-alive is told that it was understood; without, the connection ends."""
+    old = post(GOLDEN, b"Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0")
+    answers, _ = hostile.ask(old + old.replace(b"keep-alive", b"close"))
+
+    assert [answer.headers["connection"] for answer in answers] == ["keep-alive", "close"]
 
 
 def test_a_connection_serves_many_requests(hostile: Hostile) -> None:

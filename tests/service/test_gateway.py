@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import re
 import socket
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from flask import Flask
 
 from service.app import create_app
 from service.connection import Connection
-from service.gateway import Gateway, Limits
+from service.gateway import TICK_SECONDS, Gateway, Limits
 from service.registry import Registry
 from tests.hostile.conftest import post
 from tests.service.conftest import LIMIT
@@ -69,12 +70,11 @@ def test_a_late_loop_refuses_until_it_has_caught_up(app: Flask) -> None:
     front: Any = app.wsgi_app
 
     class Slow:
-        refuse = front.refuse
+        refuse, note = front.refuse, front.note
 
-        def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        def predict(self, environ: dict[str, Any]) -> Any:
             time.sleep(DEADLINE_S / 4)
-            answer: Iterable[bytes] = front(environ, start_response)
-            return answer
+            return front.predict(environ)
 
     async def crowd(_: Gateway, port: int) -> None:
         asked = []
@@ -132,6 +132,26 @@ def test_too_many_connections_are_told(app: Flask, monkeypatch: pytest.MonkeyPat
         assert (await ask(port, get("/v2/health/live")))[0] == 200
 
     serve(gateway(app.wsgi_app), clients)
+
+
+def test_the_metrics_tell_the_crowd(app: Flask) -> None:
+    """Connections that are open, and requests that wait, as they are at the moment."""
+
+    async def clients(_: Gateway, port: int) -> None:
+        held = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(7)]
+        await asyncio.sleep(3 * TICK_SECONDS)
+        told = (await ask(port, get("/metrics")))[2].decode()
+        for writer in held:
+            writer.close()
+        await asyncio.sleep(3 * TICK_SECONDS)
+        later = (await ask(port, get("/metrics")))[2].decode()
+
+        # The one that asks may be counted, or not yet.
+        assert re.search(r"\nevenkeel_connections [78]\n", told)
+        assert re.search(r"\nevenkeel_connections [01]\n", later)
+        assert re.search(r"\nevenkeel_requests_waiting [01]\n", told)
+
+    serve(gateway(app.wsgi_app, Limits()), clients)
 
 
 def test_a_client_that_does_not_read_is_not_read_from(app: Flask) -> None:
