@@ -57,7 +57,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Replace a file in one step; whoever reads it sees the old content or the new.
+    """Replace a file in one step: readers see the old content or the new. A sync of its folder makes it durable.
 
     :raises OSError: the disk refused; the old content stays.
     """
@@ -66,9 +66,9 @@ def replace(path: Path, data: bytes) -> None:
         write(staged, data)
         staged.replace(path)
     except BaseException:
-        staged.unlink(missing_ok=True)
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def staging_name(folder: Path) -> Path:

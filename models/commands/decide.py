@@ -75,7 +75,15 @@ def _words(versions: list[int]) -> str:
 
 def _change(repository: ModelRepository, name: str, change: Callable[[Serving], Serving]) -> None:
     """Make a change, and say in a sentence what serves now."""
-    chosen = repository.change_serving(name, change)
-    now = roles(chosen, repository.serving_version(name))
-    said = "; ".join(f"version {version} is {role}" for version, role in now.items())
+    said = ""
+
+    def worded(before: Serving) -> Serving:
+        # Before anything is written: what cannot be read must not make a change look refused that was made.
+        nonlocal said
+        after = change(before)
+        now = roles(after, after.version or repository.highest_intact(name))
+        said = "; ".join(f"version {version} is {role}" for version, role in now.items())
+        return after
+
+    chosen = repository.change_serving(name, worded)
     print(f"{name}: {said}{'' if chosen.version else ', and a newer one will be once it is published'}")
