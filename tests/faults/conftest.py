@@ -163,6 +163,14 @@ def leftovers(root: Path) -> list[str]:
     return [str(path.relative_to(root)) for path in root.glob("*/.*")]
 
 
+def fit(penguins: Path, store: Path, *tracer: str) -> subprocess.CompletedProcess[str]:
+    """Train the model `plain` in a process of its own, perhaps under a tracer."""
+    # What is compiled takes longer to load than this run takes without it.
+    flags = ("--name", "plain", "--members", "1", "--epochs", "3", "--compiled", "false", "--repository", str(store))
+    command = [*tracer, sys.executable, "-m", "trainer", "fit", str(penguins), "--target", "species", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MB."""
