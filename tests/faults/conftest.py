@@ -106,11 +106,16 @@ def _wait(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+def memory() -> Path | None:
+    """Where files are in memory, if anywhere: faults are injected, and a real disk would only take its time to sync."""
+    place = Path("/dev/shm")
+    return place if place.is_dir() else None
+
+
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """A folder in memory, where there is one: faults are injected, and a real disk would only take its time."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="faults-", dir=memory if memory.is_dir() else None) as folder:
+    """A folder of a test's own, in memory, that every user may look into."""
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=memory()) as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 

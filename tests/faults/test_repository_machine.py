@@ -20,6 +20,7 @@ from models.errors import CorruptModel
 from models.repository import ModelRepository, PublishedModel
 from service.app import create_app
 from service.registry import Registry
+from tests.faults.conftest import memory
 from tests.service.conftest import NUMBERS, PUBLISHED
 
 NAME = "m"
@@ -33,7 +34,7 @@ class Repository(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder = Path(tempfile.mkdtemp(prefix="faults-", dir=memory()))
         self.store = ModelRepository(self.folder / "store")
         self.away = False
         # Of every version that was published here: what it is, and its files.
@@ -193,8 +194,8 @@ def test_a_registry_serves_the_newest_whole_version_whatever_happens(pytestconfi
     run_state_machine_as_test(
         Repository,
         settings=settings(
-            max_examples=300 if long else 12,
-            stateful_step_count=30,
+            max_examples=150 if long else 12,
+            stateful_step_count=100 if long else 30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
