@@ -196,19 +196,24 @@ class ModelRepository:
                 disk.sync_folder(folder)
         return after
 
-    def prune(self, name: str, keep: int) -> list[int]:
-        """Remove all but the `keep` newest versions and those that serve in some way; return what was removed.
+    def prune(self, name: str, keep: int) -> tuple[list[int], list[int]]:
+        """Remove all but the `keep` newest versions and those that serve in some way; return what went and what stays.
 
         :raises UnknownModel: there is no such model.
         :raises CorruptModel: serving.json cannot be read.
+        :raises OSError: the disk refused; the sentence says which version stays, or that the removal may not last.
         """
         with self._changing(name) as folder:
             versions = self.versions(name)
             needed = {*versions[-keep:], *self.serving(name).named, self.serving_version(name)}
             removed = [version for version in versions if version not in needed]
             for version in removed:
-                disk.remove_folder(folder / str(version))
-        return removed
+                with disk.saying(f"version {version} was not removed", folder):
+                    disk.abandon(folder / str(version))
+            with disk.saying(f"{len(removed)} versions are removed, but the disk did not confirm it", folder):
+                disk.sync_folder(folder)
+                disk.remove_abandoned(folder)
+        return removed, [version for version in versions if version in needed]
 
     @contextmanager
     def _changing(self, name: str) -> Iterator[Path]:
@@ -216,7 +221,8 @@ class ModelRepository:
             raise UnknownModel(f"the repository {self.root} holds no model '{name}'")
         folder = self._folder(name)
         with disk.exclusive(folder, UNCHANGED):
-            disk.remove_abandoned(folder)
+            with disk.saying(UNCHANGED, folder):
+                disk.remove_abandoned(folder)
             yield folder
 
     def _is(self, name: str) -> bool:

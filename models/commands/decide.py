@@ -64,9 +64,8 @@ def _other_than(repository: ModelRepository, options: argparse.Namespace) -> int
 
 def prune(repository: ModelRepository, options: argparse.Namespace) -> None:
     """Remove old versions that nothing needs."""
-    removed = repository.prune(options.name, options.keep)
-    kept = ", ".join(map(str, repository.versions(options.name)))
-    print(f"{options.name}: {_words(removed)} removed; {kept} kept")
+    removed, kept = repository.prune(options.name, options.keep)
+    print(f"{options.name}: {_words(removed)} removed; {_words(kept)} kept")
 
 
 def _words(versions: list[int]) -> str:
