@@ -120,7 +120,7 @@ def test_twenty_publishers_at_once(publisher: Publisher, tmp_path: Path) -> None
 
 
 def test_a_write_that_is_cut_short_is_noticed(publisher: Publisher, tmp_path: Path) -> None:
-    """The system takes 4096 of the model's 6000 bytes, and no more."""
+    """The system takes 4096 of the model's 26 000 bytes, and no more."""
     publisher.publish(tmp_path)
     ended = publisher.publish(tmp_path, longest_file=4096)
 
