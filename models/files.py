@@ -45,7 +45,8 @@ def read(path: Path, where: str, *, exact: int | None = None, most: int = LARGES
     except OSError as error:
         raise CorruptModel(f"{where} cannot be read: {error.strerror}") from None
     finally:
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -57,7 +58,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Replace a file in one step; whoever reads it sees the old content or the new.
+    """Replace a file in one step: readers see the old content or the new. A sync of its folder makes it durable.
 
     :raises OSError: the disk refused; the old content stays.
     """
@@ -66,9 +67,9 @@ def replace(path: Path, data: bytes) -> None:
         write(staged, data)
         staged.replace(path)
     except BaseException:
-        staged.unlink(missing_ok=True)
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def staging_name(folder: Path) -> Path:
@@ -76,12 +77,9 @@ def staging_name(folder: Path) -> Path:
     return folder / f"{STAGING}{uuid.uuid4().hex}"
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove a folder that readers look at: they see it whole or not at all."""
-    staged = staging_name(folder.parent)
-    folder.rename(staged)
-    sync_folder(folder.parent)
-    shutil.rmtree(staged, ignore_errors=True)
+def abandon(folder: Path) -> None:
+    """Take a folder from its readers in one step, which a sync of its parent makes durable; it is left as abandoned."""
+    folder.rename(staging_name(folder.parent))
 
 
 def remove_abandoned(folder: Path) -> None:

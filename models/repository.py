@@ -27,7 +27,7 @@ from models.serving import Serving
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 SERVING = "serving.json"
-NOTHING = "nothing was published"
+NOTHING, UNCHANGED = "nothing was published", "nothing was changed"
 DEFAULT_ROOT = Path("models/store")
 
 
@@ -89,9 +89,13 @@ class ModelRepository:
         :raises UnknownModel: the model has no such version.
         :raises CorruptModel: serving.json cannot be read.
         """
-        pinned = self.serving(name).version
-        if pinned is not None:
-            return pinned
+        return self.serving(name).version or self.highest_intact(name)
+
+    def highest_intact(self, name: str) -> int:
+        """The highest version whose files are as they were published.
+
+        :raises UnknownModel: the model has none.
+        """
         if not (versions := self.versions(name)):
             raise UnknownModel(f"the repository {self.root} holds no model '{name}'")
         for version in reversed(versions):
@@ -179,37 +183,46 @@ class ModelRepository:
 
         :raises UnknownModel: there is no such model.
         :raises CorruptModel: serving.json cannot be read, or a version that it would name is not intact.
-        :raises OSError: the disk refused; nothing has changed then.
+        :raises OSError: the disk refused; the sentence says whether nothing has changed, or what did may be lost.
         """
         with self._changing(name) as folder:
             before = self.serving(name)
             after = change(before)
             for version in set(after.named) - set(before.named):
                 self.read(name, version)
-            disk.replace(folder / SERVING, after.to_json().encode())
+            with disk.saying(UNCHANGED, folder):
+                disk.replace(folder / SERVING, after.to_json().encode())
+            with disk.saying(f"{SERVING} is changed, but the change may be lost in a power failure", folder):
+                disk.sync_folder(folder)
         return after
 
-    def prune(self, name: str, keep: int) -> list[int]:
-        """Remove all but the `keep` newest versions and those that serve in some way; return what was removed.
+    def prune(self, name: str, keep: int) -> tuple[list[int], list[int]]:
+        """Remove all but the `keep` newest versions and those that serve in some way; return what went and what stays.
 
         :raises UnknownModel: there is no such model.
         :raises CorruptModel: serving.json cannot be read.
+        :raises OSError: the disk refused; the sentence says which version stays, or that the removal may not last.
         """
         with self._changing(name) as folder:
             versions = self.versions(name)
             needed = {*versions[-keep:], *self.serving(name).named, self.serving_version(name)}
             removed = [version for version in versions if version not in needed]
             for version in removed:
-                disk.remove_folder(folder / str(version))
-        return removed
+                with disk.saying(f"version {version} was not removed", folder):
+                    disk.abandon(folder / str(version))
+            with disk.saying(f"{len(removed)} versions are removed, but the disk did not confirm it", folder):
+                disk.sync_folder(folder)
+                disk.remove_abandoned(folder)
+        return removed, [version for version in versions if version in needed]
 
     @contextmanager
     def _changing(self, name: str) -> Iterator[Path]:
         if not self.versions(name):
             raise UnknownModel(f"the repository {self.root} holds no model '{name}'")
         folder = self._folder(name)
-        with disk.exclusive(folder, "nothing was changed"):
-            disk.remove_abandoned(folder)
+        with disk.exclusive(folder, UNCHANGED):
+            with disk.saying(UNCHANGED, folder):
+                disk.remove_abandoned(folder)
             yield folder
 
     def _is(self, name: str) -> bool:

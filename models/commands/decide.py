@@ -64,9 +64,8 @@ def _other_than(repository: ModelRepository, options: argparse.Namespace) -> int
 
 def prune(repository: ModelRepository, options: argparse.Namespace) -> None:
     """Remove old versions that nothing needs."""
-    removed = repository.prune(options.name, options.keep)
-    kept = ", ".join(map(str, repository.versions(options.name)))
-    print(f"{options.name}: {_words(removed)} removed; {kept} kept")
+    removed, kept = repository.prune(options.name, options.keep)
+    print(f"{options.name}: {_words(removed)} removed; {_words(kept)} kept")
 
 
 def _words(versions: list[int]) -> str:
@@ -75,7 +74,15 @@ def _words(versions: list[int]) -> str:
 
 def _change(repository: ModelRepository, name: str, change: Callable[[Serving], Serving]) -> None:
     """Make a change, and say in a sentence what serves now."""
-    chosen = repository.change_serving(name, change)
-    now = roles(chosen, repository.serving_version(name))
-    said = "; ".join(f"version {version} is {role}" for version, role in now.items())
+    said = ""
+
+    def worded(before: Serving) -> Serving:
+        # Before anything is written: what cannot be read must not make a change look refused that was made.
+        nonlocal said
+        after = change(before)
+        now = roles(after, after.version or repository.highest_intact(name))
+        said = "; ".join(f"version {version} is {role}" for version, role in now.items())
+        return after
+
+    chosen = repository.change_serving(name, worded)
     print(f"{name}: {said}{'' if chosen.version else ', and a newer one will be once it is published'}")

@@ -61,10 +61,10 @@ class Loader:
         """
         key, state = (name, version), self._state(name, version)
         before, digest = self._loaded.get(key, (None, None)) if loaded else (None, None)
-        if state == before or state == self._refused.get(key, (None, ""))[0]:
+        if state == self._refused.get(key, (None, ""))[0]:
             return loaded
         try:
-            if loaded is None or self._repository.digest(name, version) != digest:
+            if state != before and (loaded is None or self._repository.digest(name, version) != digest):
                 tried = self._trial.check(name, version) if self._trial else None
                 loaded, digest = load(self._repository, name, version, tried)
                 log.info("model loaded", extra={"model": name, "version": version})

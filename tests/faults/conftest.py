@@ -1,4 +1,4 @@
-"""A publisher that can be stopped at each of its system calls, and disks that are full or read-only."""
+"""Writers that can be stopped at each of their system calls, and disks that are full or read-only."""
 
 import contextlib
 import json
@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +42,7 @@ class Ended:
 
 @dataclass
 class Publisher:
-    """A process that publishes the model `plain` in forks of its own."""
+    """A process that publishes the model `plain`, or decides about it, in forks of its own."""
 
     log: Path
     process: subprocess.Popen[str] = field(init=False)
@@ -59,9 +61,15 @@ class Publisher:
             os.kill(child, signal.SIGCONT)
         return Ended(*self._hear())
 
-    def traced(self, root: Path, *faults: str) -> Ended:
-        """Publish under strace, which injects `faults`."""
-        (child,) = self._order(root)
+    def decide(self, root: Path, *decision: str) -> Ended:
+        """Run a command of `python -m models`."""
+        (child,) = self._order(root, decision=decision)
+        os.kill(child, signal.SIGCONT)
+        return Ended(*self._hear())
+
+    def traced(self, root: Path, *faults: str, decision: Sequence[str] = ()) -> Ended:
+        """Publish, or decide, under strace, which injects `faults`."""
+        (child,) = self._order(root, decision=decision)
         options = [word for fault in faults for word in ("-e", f"inject={fault}")]
         command = ["strace", "-qq", "-y", "-s", "0", "-o", str(self.log), "-e", CALLS, *options, "-p", str(child)]
         with subprocess.Popen(command) as strace:
@@ -73,9 +81,10 @@ class Publisher:
     def close(self) -> None:
         self.process.communicate(timeout=10)
 
-    def _order(self, root: Path, times: int = 1, longest_file: int = 0) -> list[int]:
+    def _order(self, root: Path, times: int = 1, longest_file: int = 0, decision: Sequence[str] = ()) -> list[int]:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"root": str(root), "times": times, "longest_file": longest_file}) + "\n")
+        order = {"root": str(root), "times": times, "longest_file": longest_file, "decision": decision}
+        self.process.stdin.write(json.dumps(order) + "\n")
         children: list[int] = self._hear()
         for child in children:
             _wait(lambda child=child: "State:\tT" in _status(child))  # type: ignore[misc]
@@ -95,6 +104,20 @@ def _wait(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def memory() -> Path | None:
+    """Where files are in memory, if anywhere: faults are injected, and a real disk would only take its time to sync."""
+    place = Path("/dev/shm")
+    return place if place.is_dir() else None
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder of a test's own, in memory, that every user may look into."""
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=memory()) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")
@@ -120,13 +143,14 @@ def every(pytestconfig: pytest.Config) -> int:
     return 1 if pytestconfig.getoption("--long") else 8
 
 
-def numbered(calls: str) -> list[tuple[str, int]]:
-    """Each call of a trace: its name, and the how manieth of its name it is."""
-    counts: dict[str, int] = {}
+def numbered(calls: str, root: Path) -> list[tuple[str, int]]:
+    """Each call of a trace that is about a repository: its name, and the how manieth of its name it is."""
+    counts: Counter[str] = Counter()
     found = []
-    for name in CALL.findall(calls):
-        counts[name] = counts.get(name, 0) + 1
-        found.append((name, counts[name]))
+    for call in CALL.finditer(calls):
+        counts[call[1]] += 1
+        if str(root) in call[0]:
+            found.append((call[1], counts[call[1]]))
     return found
 
 
@@ -142,6 +166,14 @@ def whole_versions(root: Path) -> list[int]:
 def leftovers(root: Path) -> list[str]:
     """What lies beside the versions."""
     return [str(path.relative_to(root)) for path in root.glob("*/.*")]
+
+
+def fit(penguins: Path, store: Path, *tracer: str) -> subprocess.CompletedProcess[str]:
+    """Train the model `plain` in a process of its own, perhaps under a tracer."""
+    # What is compiled takes longer to load than this run takes without it.
+    flags = ("--name", "plain", "--members", "1", "--epochs", "3", "--compiled", "false", "--repository", str(store))
+    command = [*tracer, sys.executable, "-m", "trainer", "fit", str(penguins), "--target", "species", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture

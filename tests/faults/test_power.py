@@ -138,3 +138,33 @@ def test_every_sync_is_needed(traced: tuple[str, Path, Path, int], tmp_path: Pat
         except CorruptModel:
             continue
         assert any(len(found) == versions for ended, found in outcomes if ended), lines[left_out]
+
+
+def test_no_power_failure_shows_half_a_decision(tracer: Publisher, tmp_path: Path) -> None:
+    """The old serving.json or the new; once the command has ended, the new one; without either sync, something else."""
+    base, before, serving = tmp_path / "store", tmp_path / "before", "plain/serving.json"
+    for _ in range(2):
+        tracer.publish(base)
+    tracer.decide(base, "promote", "plain", "2")
+    shutil.copytree(base, before)
+    trace = tracer.traced(base, decision=("promote", "plain", "1")).calls
+    old, new = (before / serving).read_bytes(), (base / serving).read_bytes()
+
+    def found(trace: str) -> set[tuple[bool, bytes]]:
+        """Whether the command had ended, and what serving.json said then."""
+        changes, calls = changes_in(trace, base)
+        (staged,) = [change.paths[0] for change in changes if change.kind == "write"]
+        outcomes = set()
+        for instant in range(calls + 1):
+            for state in states(changes, instant):
+                disk = Path(shutil.copytree(before, tmp_path / "disk"))
+                build(state, {staged.name: new}, lambda path, disk=disk: disk / path.relative_to(base))  # type: ignore[misc]
+                outcomes.add((instant == calls, (disk / serving).read_bytes()))
+                shutil.rmtree(disk)
+        return outcomes
+
+    assert found(trace) == {(False, old), (False, new), (True, new)}
+    syncs = re.findall(r"^fsync.*\n", trace, re.MULTILINE)
+    assert len(syncs) == 2
+    for sync in syncs:
+        assert found(trace.replace(sync, "")) - {(False, old), (False, new), (True, new)}

@@ -26,7 +26,7 @@ class Case:
 def each_call(publisher: Publisher, folder: Path, versions: int, every: int) -> Iterator[Case]:
     """Every so manieth system call of a publish, and each of those that change the disk."""
     counted = prepared(publisher, folder / "counted", versions)
-    calls = numbered(publisher.traced(counted).calls)
+    calls = numbered(publisher.traced(counted).calls, counted)
     assert Counter(name for name, _ in calls) >= Counter(mkdir=1, write=2, fsync=4, rename=1)
     for index, (name, number) in enumerate(calls):
         if index % every == 0 or name in ("mkdir", "write", "fsync", "rename"):
@@ -102,7 +102,7 @@ def test_a_disk_that_dies_leaves_whole_versions(tracer: Publisher, tmp_path: Pat
 
 def test_a_version_that_the_disk_did_not_confirm_is_not_called_unpublished(tracer: Publisher, tmp_path: Path) -> None:
     """The folder cannot be synced after the rename: readers see the version, and the sentence says what is unknown."""
-    calls = numbered(tracer.traced(prepared(tracer, tmp_path, versions=1)).calls)
+    calls = numbered(tracer.traced(prepared(tracer, tmp_path, versions=1)).calls, tmp_path)
     last = max(number for name, number in calls if name == "fsync")
     ended = tracer.traced(tmp_path, f"fsync:error=EIO:when={last}")
 
@@ -120,7 +120,7 @@ def test_twenty_publishers_at_once(publisher: Publisher, tmp_path: Path) -> None
 
 
 def test_a_write_that_is_cut_short_is_noticed(publisher: Publisher, tmp_path: Path) -> None:
-    """The system takes 4096 of the model's 6000 bytes, and no more."""
+    """The system takes 4096 of the model's 26 000 bytes, and no more."""
     publisher.publish(tmp_path)
     ended = publisher.publish(tmp_path, longest_file=4096)
 
