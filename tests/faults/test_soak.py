@@ -16,13 +16,13 @@ _create_app, _kept = create_app, []
 
 def create_app(*arguments, **named):
     app = _create_app(*arguments, **named)
-    answer = app.wsgi_app
+    predict = app.wsgi_app.predict
 
-    def leaking(environ, start_response):
+    def leaking(environ):
         _kept.append({leak})
-        return answer(environ, start_response)
+        return predict(environ)
 
-    app.wsgi_app = leaking
+    app.wsgi_app.predict = leaking
     return app
 """
 
