@@ -2,9 +2,9 @@
 
 PYTHONPATH=. python benchmarks/serving.py --peers FOLDER --data FOLDER
 
-`--peers` holds a virtual environment for each peer (granian, fastapi, flask, mlserver, litserve, bentoml; what they need
-stands in benchmarks/peers/requirements), `--data` the table adult. Needs wrk and taskset. Model: digits, 64-128-64-10, one
-network. Ours asks for API keys, counts and watches for drift.
+`--peers` holds a virtual environment for each peer (granian, fastapi, flask, mlserver, litserve, bentoml; what they
+need stands in benchmarks/peers/requirements), `--data` the table adult. Needs wrk and taskset. Model: digits,
+64-128-64-10, one network. Ours asks for API keys, counts and watches for drift.
 """
 
 import argparse
