@@ -32,7 +32,7 @@ class Wording:
         numbers = iter(encode(probabilities.ravel())[1:-1].split(b","))
         rows = zip(*[numbers] * len(beginnings), strict=True)
         best = probabilities.argmax(axis=1).tolist()
-        words = [beginnings[index] + row[index] + end % row for index, row in zip(best, rows, strict=True)]
+        words = [beginnings[index] + (row := next(rows))[index] + end % row for index in best]
         for index, concerns in warnings.items():
             words[index] = words[index][:-1] + b',"warnings":' + encode(concerns) + b"}"
         return words
