@@ -1,5 +1,6 @@
-"""The way of one row through the service, stage by stage, within this process."""
+"""The way of one row and of a thousand through the service, stage by stage, within this process."""
 
+import math
 import timeit
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -7,12 +8,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
+
 from benchmarks.load import Request
 from models.repository import ModelRepository
 from service.access import Access
 from service.exchange import Exchange
-from service.front import Front
 from service.lifecycle.shadowing import Shadowing
+from service.predictor import Predictor
 from service.registry import Registry
 from service.reply import success
 from service.telemetry.drift import ENOUGH_ROWS
@@ -24,15 +27,14 @@ LIMIT = 16 << 20
 
 
 def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
-    """What each stage of a row costs within the process, in microseconds, and what the whole of it does."""
+    """What each stage costs within the process in microseconds, and the whole exchange, and onnxruntime alone."""
     registry = Registry(ModelRepository(store))
     registry.refresh()
     access, metrics = Access(keys), Metrics(Board.create(slots=1))
     observer = Observer(metrics, access_log=False, trace=None)
     exchange = Exchange(registry, metrics.drift, Shadowing(metrics.count_shadow), LIMIT, access)
-    front = Front(None, exchange, observer)
     columns = {}
-    for name in ("by position", "by name", "mixed, by name", "V2 JSON", "V2 binary"):
+    for name in (name for name in asked if name != "peer"):
         body, environ = asked[name].body, _environ(asked[name])
         target = exchange.target(asked[name].path)
         assert target is not None
@@ -54,12 +56,10 @@ def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
             "drift": partial(metrics.drift.count, predictor.watch, question.tensors, probabilities),
             "headers": partial(success, answer.body, "", answer.content_type, answer.headers),
             "metrics": partial(observer.end, environ, target.wire.route, reply, began),
-            "**whole**": partial(_with_body, front, environ, body, _start),
+            "**whole exchange**": partial(_with_body, exchange.answer, environ, body, "", target),
+            "onnxruntime alone": partial(_session(store, predictor).run, ["probabilities"], question.tensors),
         }
-        # Drift is folded once in so many rows, which is a part of its cost.
-        columns[name] = {
-            stage: _cost(call, calls=ENOUGH_ROWS if stage == "drift" else 32) for stage, call in calls.items()
-        }
+        columns[name] = _costs(calls)
     print(f"\n| stage, µs | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for stage in columns["by position"]:
         print(f"| {stage} | {' | '.join(f'{column[stage]:.1f}' for column in columns.values())} |")
@@ -77,10 +77,19 @@ def _with_body(call: Callable[..., object], environ: dict[str, Any], body: bytes
     return call(environ | {"wsgi.input": BytesIO(body)}, *arguments)
 
 
-def _start(status: str, _: list[tuple[str, str]]) -> None:
-    assert status == "200 OK"
+def _session(store: Path, predictor: Predictor) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(store / predictor.card.name / str(predictor.version) / "model.onnx", options)
 
 
-def _cost(call: Callable[[], object], calls: int) -> float:
-    """Microseconds a call, in the quietest of many short spells."""
-    return min(timeit.repeat(call, number=calls, repeat=400)) / calls * 1e6
+def _costs(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Microseconds a call, in the quietest of many spells of a millisecond, which all stages take in turn."""
+    often = {stage: max(1, int(1e-3 / min(timeit.repeat(call, number=1)))) for stage, call in calls.items()}
+    # Drift is folded once in so many rows, which is a part of its cost.
+    often["drift"] = ENOUGH_ROWS
+    costs = dict.fromkeys(calls, math.inf)
+    for _ in range(200):
+        for stage, call in calls.items():
+            costs[stage] = min(costs[stage], timeit.timeit(call, number=often[stage]) / often[stage] * 1e6)
+    return costs

@@ -45,10 +45,21 @@ class NumericColumns:
             packed = b"".join([self._pack(*row) for row in rows])
         except struct.error:
             packed = b"".join([self._pack(*self._with_gaps(row)) for row in rows])
-        numbers = np.ndarray((len(rows), len(self._features)), np.float32, packed)
-        if np.maximum(np.minimum(numbers, self._high), self._low).tobytes() != packed:
-            for index, column in np.argwhere((numbers < self._low) | (numbers > self._high)).tolist():
-                warnings.setdefault(index, []).append(_far(self._features[column]))
+        return self._watched(np.ndarray((len(rows), len(self._features)), np.float32, packed), warnings)
+
+    def cast(self, numbers: npt.NDArray[np.float64], warnings: Warnings) -> npt.NDArray[np.float32]:
+        """The tensor of finite numbers (n, columns)."""
+        with np.errstate(over="ignore"):
+            return self._watched(numbers.astype(np.float32), warnings)
+
+    def _watched(self, numbers: npt.NDArray[np.float32], warnings: Warnings) -> npt.NDArray[np.float32]:
+        """The same; an infinity, the one number that is none, lies outside of every range."""
+        if np.maximum(np.minimum(numbers, self._high), self._low).tobytes() != numbers.tobytes():
+            if np.isinf(numbers).any():
+                raise OverflowError
+            for position in np.flatnonzero((numbers < self._low) | (numbers > self._high)).tolist():
+                row, column = divmod(position, len(self._features))
+                warnings.setdefault(row, []).append(_far(self._features[column]))
         return numbers
 
     def _with_gaps(self, row: Row) -> list[Any]:

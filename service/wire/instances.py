@@ -39,6 +39,9 @@ def read(predictor: Predictor, body: bytes, _: dict[str, Any]) -> Question:
     :raises MalformedBody: the body is not JSON.
     :raises InvalidRecord: it has another shape, or an instance breaks the card.
     """
+    numbers = predictor.rows.read_numbers(body)
+    if numbers is not None:
+        return Instances(predictor, numbers, several=True)
     document = decode(body)
     if not isinstance(document, dict) or len(document) != 1:
         raise misshapen()
@@ -55,8 +58,9 @@ def read_rows(predictor: Predictor, rows: list[Any], body: bytes, several: bool 
 
     :raises InvalidRecord: a row breaks the card; the sentence names the instance, the feature and the rule.
     """
-    # Searching the text is quicker than looking at each value, and a body without the words holds no boolean.
-    may_hold_booleans = b"true" in body or b"false" in body
+    # Searching the text is quicker than looking at each value, and a body without the words holds no boolean; a letter
+    # that few names and numbers hold is found missing in a tenth of the time of a word.
+    may_hold_booleans = (b"u" in body and b"true" in body) or (b"f" in body and b"false" in body)
     try:
         return predictor.rows.read(rows, may_hold_booleans)
     except BrokenRules as broken:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from models.card import ModelCard
 from service.errors import Detail
 from service.wire.columns import BROKEN, NumericColumns, Row, TextColumns, Warnings
+from service.wire.numbers import read_numbers
 from service.wire.rules import LONGEST_ECHO, MOST_DETAILS, BrokenRules, Rules
 
 # By the model's input: `numeric` float32 (n, p), NaN meaning missing; `categorical` object (n, q), "" meaning missing.
@@ -56,6 +57,19 @@ class RowReader:
             swift = self._read_swiftly(self._rules.check(self._in_card_order(rows)), may_hold_booleans=False)
             assert swift is not None
         return swift
+
+    def read_numbers(self, body: bytes) -> Rows | None:
+        """Several rows straight from JSON, where it holds nothing but numbers by position; None where it holds anything
+        else, or where a row may break the card.
+        """
+        if self._numeric is None or self._texts is not None:
+            return None
+        numbers = read_numbers(body, len(self._rules.features))
+        warnings: Warnings = {}
+        try:
+            return None if numbers is None else Rows({"numeric": self._numeric.cast(numbers, warnings)}, warnings)
+        except OverflowError:
+            return None
 
     def column_positions(self, names: Sequence[Any]) -> list[int]:
         """Where each feature stands in a table with these column names.

@@ -18,21 +18,21 @@ class Wording:
     """The predictions of a model with these classes."""
 
     def __init__(self, classes: Sequence[str]) -> None:
-        self._labels = [encode(label) for label in classes]
-        by_class = b",".join(label.replace(b"%", b"%%") + b":%b" for label in self._labels)
-        self._template = b'{"label":%b,"probability":%b,"probabilities":{' + by_class + b"}}"
+        labels = [encode(label) for label in classes]
+        by_class = b",".join(label.replace(b"%", b"%%") + b":%b" for label in labels)
+        self._beginnings = [b'{"label":%b,"probability":' % label for label in labels]
+        self._end = b',"probabilities":{' + by_class + b"}}"
 
     def predictions(self, probabilities: Probabilities, warnings: Mapping[int, Sequence[Detail]]) -> list[bytes]:
         """Each row's label, that label's probability and every class's, and warnings where there are any.
 
         `probabilities` (n, classes) come out in the fewest digits that read back as the same 32-bit floats.
         """
-        template, labels = self._template, self._labels
+        beginnings, end = self._beginnings, self._end
+        numbers = iter(encode(probabilities.ravel())[1:-1].split(b","))
+        rows = zip(*[numbers] * len(beginnings), strict=True)
         best = probabilities.argmax(axis=1).tolist()
-        numbers, width = encode(probabilities.ravel())[1:-1].split(b","), len(labels)
-        words = []
-        for index, start in zip(best, range(0, len(numbers), width), strict=True):
-            words.append(template % (labels[index], numbers[start + index], *numbers[start : start + width]))
+        words = [beginnings[index] + (row := next(rows))[index] + end % row for index in best]
         for index, concerns in warnings.items():
             words[index] = words[index][:-1] + b',"warnings":' + encode(concerns) + b"}"
         return words

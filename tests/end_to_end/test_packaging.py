@@ -19,7 +19,7 @@ IGNORED_OF_SERVICE = ["--ignore=tests/service/extras"]
 SIDES = {
     "trainer": (
         ["tests/models", "tests/trainer", *IGNORED],
-        ["flask", "httptools", "numba", "onnxruntime", "optuna", "orjson", "psycopg", "sklearn"],
+        ["flask", "httptools", "numba", "onnxruntime", "optuna", "orjson", "psycopg", "simdjson", "sklearn"],
     ),
     "service": (["tests/models", "tests/service", *IGNORED_OF_SERVICE], ["onnx", "opentelemetry", "pyarrow", "rich"]),
 }

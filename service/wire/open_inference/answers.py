@@ -1,6 +1,6 @@
 """Inference as a wire format: a request's question, and its answer in JSON, in binary, or as the likeliest classes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -42,8 +42,10 @@ class Inference:
         if self.id is not None:
             head["id"] = self.id
         head["outputs"] = outputs
-        body, tail = encode(head), b"".join(raw)
-        return Answer(body + tail, OCTETS, ((HEADER_LENGTH, str(len(body))),)) if tail else Answer(body)
+        body = encode(head)
+        if not any(raw):
+            return Answer(body)
+        return Answer(b"".join((body, *raw)), OCTETS, ((HEADER_LENGTH, str(len(body))),))
 
 
 def _output(wish: Wish, classes: tuple[str, ...], probabilities: Probabilities) -> tuple[dict[str, Any], bytes]:
@@ -52,14 +54,17 @@ def _output(wish: Wish, classes: tuple[str, ...], probabilities: Probabilities) 
     if wish.classes:
         datatype, values = "BYTES", _likeliest(probabilities, classes, wish.classes)
         shape = [len(probabilities), len(values) // len(probabilities)]
+        if wish.binary:
+            values = _lengths_and_texts(values)
     elif wish.name == "label":
-        datatype, values = "BYTES", [classes[best] for best in probabilities.argmax(axis=1).tolist()]
+        texts = _of_classes(classes) if wish.binary else classes
+        datatype, values = "BYTES", [texts[best] for best in probabilities.argmax(axis=1).tolist()]
         shape = [len(probabilities)]
     else:
         datatype, values, shape = "FP32", probabilities.ravel(), list(probabilities.shape)
     if not wish.binary:
         return {"name": wish.name, "datatype": datatype, "shape": shape, "data": values}, b""
-    raw = values.tobytes() if datatype == "FP32" else b"".join(map(_length_and_text, values))
+    raw = values.tobytes() if datatype == "FP32" else b"".join(values)
     size = {"binary_data_size": len(raw)}
     return {"name": wish.name, "datatype": datatype, "shape": shape, "parameters": size}, raw
 
@@ -75,10 +80,12 @@ def _likeliest(probabilities: Probabilities, classes: tuple[str, ...], most: int
     ]
 
 
-@lru_cache(1024)
-def _length_and_text(text: str) -> bytes:
-    data = text.encode()
-    return len(data).to_bytes(4, "little") + data
+def _lengths_and_texts(texts: Iterable[str]) -> list[bytes]:
+    return [len(data).to_bytes(4, "little") + data for data in map(str.encode, texts)]
+
+
+# As every answer with labels needs them.
+_of_classes = lru_cache(64)(_lengths_and_texts)
 
 
 class InferenceReader:

@@ -130,12 +130,12 @@ class EnvelopeReader:
         split = len(body) if header_length is None else header_length
         read = self._header if header_length is None or split > LONGEST_KEPT else self._known_header
         header = read(body[:split])
-        raw = _RawData(body, split)
-        tensors = [
-            Tensor(name, datatype, shape, raw.take(size, name) if data is None else data)
-            for name, datatype, shape, data, size in header.inputs
-        ]
-        raw.end()
+        tensors, at = [], split
+        for name, datatype, shape, data, size in header.inputs:
+            tensors.append(Tensor(name, datatype, shape, _raw(body, at, size, name) if data is None else data))
+            at += size
+        if left := len(body) - at:
+            raise InvalidTensor(f"the body has {left} bytes more than its inputs")
         return Envelope(header.id, tensors, header.wishes, header.binary)
 
     def _header(self, text: bytes) -> _Header:
@@ -153,25 +153,11 @@ class EnvelopeReader:
         return _Header(request.get("id"), inputs, wishes, binary)
 
 
-class _RawData:
-    """The bytes behind the JSON, handed out in the order of the inputs."""
-
-    def __init__(self, body: bytes, start: int) -> None:
-        self._body = body
-        self._at = start
-
-    def take(self, size: int, name: str) -> bytes:
-        taken = self._body[self._at : self._at + size]
-        if len(taken) < size:
-            raise InvalidTensor(
-                f"input '{name[:64]}' should have {size} bytes; the body ends after {len(taken)} of them"
-            )
-        self._at += size
-        return taken
-
-    def end(self) -> None:
-        if left := len(self._body) - self._at:
-            raise InvalidTensor(f"the body has {left} bytes more than its inputs")
+def _raw(body: bytes, at: int, size: int, name: str) -> bytes:
+    data = body[at : at + size]
+    if len(data) < size:
+        raise InvalidTensor(f"input '{name[:64]}' should have {size} bytes; the body ends after {len(data)} of them")
+    return data
 
 
 def _announced(given: _Input) -> _Announced:

@@ -28,7 +28,7 @@ def read_inputs(given: Sequence[Tensor], inputs: Inputs) -> Tensors:
         tensors = {name: _stack(by_name, features) for name, features in inputs.items()}
     else:
         raise InvalidTensor(f"the inputs must be {' and '.join(inputs)}, each once, or each feature once, as a column")
-    if len({len(tensor) for tensor in tensors.values()}) > 1:
+    if len(tensors) > 1 and len({len(tensor) for tensor in tensors.values()}) > 1:
         raise InvalidTensor("the inputs must have the same number of rows")
     return tensors
 
