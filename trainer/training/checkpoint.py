@@ -38,7 +38,7 @@ class FileCheckpoint:
         if not self._resume:
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as arrays:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return _unpack(dict(arrays))
         except FileNotFoundError:
             return None
