@@ -5,8 +5,13 @@ FROM python:3.13-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 RUN python -m venv --without-pip /opt/venv
+
+# Apart from the libraries, which need not be installed again when only the code has changed.
+FROM build AS code
 COPY models models
-RUN python -m compileall -q models
+COPY trainer trainer
+COPY service service
+RUN python -m compileall -q models trainer service
 
 FROM build AS build-trainer
 COPY requirements/trainer.txt .
@@ -14,8 +19,6 @@ RUN python -m pip --python /opt/venv install --require-hashes --no-deps --only-b
 # What would reach for other machines (Flight, S3), headers and test data: a fifth of the image.
 RUN cd /opt/venv/lib/python3.13/site-packages && \
     rm -rf pyarrow/*flight* pyarrow/*s3* pyarrow/include pyarrow/tests onnx/backend/test
-COPY trainer trainer
-RUN python -m compileall -q trainer
 
 FROM build-trainer AS build-searcher
 COPY requirements/search.txt .
@@ -26,20 +29,18 @@ COPY requirements/service.txt .
 RUN python -m pip --python /opt/venv install --require-hashes --no-deps --only-binary :all: -r service.txt
 # Tools for making models, which the service only runs.
 RUN cd /opt/venv/lib/python3.13/site-packages/onnxruntime && rm -rf datasets quantization tools transformers
-COPY service service
-RUN python -m compileall -q service
 
 FROM python:3.13-slim-trixie AS base
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 EVENKEEL_REPOSITORY=/var/lib/models
 # A fresh named volume takes over the owner of the folder that it is mounted on.
 RUN install -d -o 10001 -g 10001 /var/lib/models
 WORKDIR /app
-COPY --from=build /build/models models
+COPY --from=code /build/models models
 USER 10001:10001
 
 FROM base AS trainer
 COPY --from=build-trainer /opt/venv /opt/venv
-COPY --from=build-trainer /build/trainer trainer
+COPY --from=code /build/trainer trainer
 COPY examples/penguins.csv examples/
 ENTRYPOINT ["python", "-m", "trainer"]
 CMD ["fit", "examples/penguins.csv", "--target", "species", "--name", "penguins", "--once"]
@@ -53,6 +54,6 @@ CMD ["search", "--help"]
 FROM base AS service
 ENV EVENKEEL_HOST=0.0.0.0 ORT_DISABLE_TELEMETRY=1
 COPY --from=build-service /opt/venv /opt/venv
-COPY --from=build-service /build/service service
+COPY --from=code /build/service service
 EXPOSE 8080
 ENTRYPOINT ["python", "-m", "service"]

@@ -14,11 +14,11 @@ pytestmark = pytest.mark.clients
 KEY = "schemathesis" * 3
 
 
-def findings(python: Path, url: str, folder: Path, *flags: str) -> str:
+def findings(python: Path, url: str, folder: Path, examples: int, *flags: str) -> str:
     """What all its checks have to say: valid requests are taken, invalid ones refused, every answer is as described."""
     command = [str(python.parent / "schemathesis"), "run", f"{url}/openapi.json", "--checks", "all"]
     process = subprocess.run(
-        [*command, "--max-examples", "20", "--seed", "1", *flags],
+        [*command, "--max-examples", str(examples), "--seed", "1", *flags],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -28,15 +28,22 @@ def findings(python: Path, url: str, folder: Path, *flags: str) -> str:
     return process.stdout[-8000:]
 
 
-def test_schemathesis_finds_nothing(python: Path, url: str, tmp_path: Path) -> None:
+@pytest.fixture
+def examples(pytestconfig: pytest.Config) -> int:
+    """How many a schema is tried with in the phases that make examples up."""
+    return 20 if pytestconfig.getoption("--long") else 8
+
+
+def test_schemathesis_finds_nothing(python: Path, url: str, tmp_path: Path, examples: int) -> None:
     """In a service that asks for no keys."""
-    assert "No issues found" in findings(python, url, tmp_path)
+    assert "No issues found" in findings(python, url, tmp_path, examples)
 
 
-def test_schemathesis_finds_no_way_around_the_keys(python: Path, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_way_around_the_keys(python: Path, tmp_path: Path, examples: int) -> None:
     """It leaves the key out and makes others up, for every operation that is described as needing one."""
     (tmp_path / "keys").write_text(f"predict,metrics {KEY}\n")
     with running(PUBLISHED, find_free_port(), EVENKEEL_API_KEYS_FILE=str(tmp_path / "keys")) as service:
         service.wait()
 
-        assert "No issues found" in findings(python, service.url, tmp_path, "-H", f"Authorization: Bearer {KEY}")
+        known = ("-H", f"Authorization: Bearer {KEY}")
+        assert "No issues found" in findings(python, service.url, tmp_path, examples, *known)

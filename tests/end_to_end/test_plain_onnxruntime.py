@@ -24,17 +24,21 @@ def oldest() -> str:
     return f"onnxruntime=={declared[1]}.*"
 
 
+@pytest.fixture(scope="module")
+def model(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a model of the penguins."""
+    repository = ModelRepository(tmp_path_factory.mktemp("store"))
+    outcome = run(TrainingConfig.of(table=penguins, target="species", name="penguins"), repository)
+    return repository.root / "penguins" / str(outcome.version) / "model.onnx"
+
+
 @pytest.mark.parametrize("onnxruntime", ["oldest", "newest"])
-def test_a_stranger_can_ask_the_file(onnxruntime: str, penguins: Path, tmp_path: Path) -> None:
+def test_a_stranger_can_ask_the_file(onnxruntime: str, model: Path, tmp_path: Path) -> None:
     """The label and the probabilities that the network gives, from the oldest onnxruntime declared and the newest."""
-    repository = ModelRepository(tmp_path / "store")
-    config = TrainingConfig.of(table=penguins, target="species", name="penguins")
-    outcome = run(config, repository)
     uv, python = [sys.executable, "-m", "uv", "--quiet"], tmp_path / "venv/bin/python"
     wanted = oldest() if onnxruntime == "oldest" else "onnxruntime"
     subprocess.run([*uv, "venv", "--python", sys.executable, tmp_path / "venv"], check=True)
     subprocess.run([*uv, "pip", "install", "--python", python, wanted, "numpy"], check=True)
-    model = repository.root / "penguins" / str(outcome.version) / "model.onnx"
     example = ROOT / "examples/plain_onnxruntime.py"
     asked = subprocess.run([python, example, model], cwd=tmp_path, capture_output=True, text=True, check=False)
 

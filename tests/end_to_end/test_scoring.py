@@ -48,6 +48,22 @@ def test_a_file_comes_back_with_its_predictions(service: Service, penguins: Path
     assert float(rows[0]["probability"]) == answer["prediction"]["probability"]
 
 
+def test_a_reader_that_has_seen_enough_ends_it(service: Service, penguins: Path, tmp_path: Path) -> None:
+    """As `| head -1` does: quietly, with the exit code that a shell knows for it."""
+    lines = penguins.read_text().splitlines()
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join([lines[0], *lines[1:] * 20]))
+    command = [sys.executable, "-m", "service", "predict", str(table), "--url", service.url]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("species,")
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert (process.returncode, said) == (141, "")
+
+
 def test_the_output_can_be_a_file(service: Service, penguins: Path, tmp_path: Path) -> None:
     """The same bytes as on standard output."""
     process = score(service, penguins, "--output", str(tmp_path / "scored.csv"), "--model", "penguins")

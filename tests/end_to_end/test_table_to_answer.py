@@ -11,6 +11,8 @@ import pytest
 
 from models.repository import ModelRepository
 from tests.end_to_end.conftest import ROOT, Service, train
+from tests.service.conftest import PUBLISHED
+from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.table import read_table
 from trainer.job import run
@@ -18,12 +20,19 @@ from trainer.job import run
 Serve = Callable[..., Service]
 
 
-def test_http_answers_equal_the_networks(penguins: Path, tmp_path: Path, serve: Serve) -> None:
-    """A table in, a served model out: every row of it, over HTTP, within 1e-5 of the numpy network."""
+@pytest.fixture(scope="module")
+def trained(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Classifier]:
+    """A repository with a model of the penguins, by the defaults, and the networks that were exported into it."""
+    repository = tmp_path_factory.mktemp("store")
     config = TrainingConfig.of(table=penguins, target="species", name="penguins")
-    classifier = run(config, ModelRepository(tmp_path)).classifier
+    return repository, run(config, ModelRepository(repository)).classifier
+
+
+def test_http_answers_equal_the_networks(trained: tuple[Path, Classifier], penguins: Path, serve: Serve) -> None:
+    """A table in, a served model out: every row of it, over HTTP, within 1e-5 of the numpy network."""
+    repository, classifier = trained
     rows = read_table(penguins, "species").examples.rows
-    service = serve(tmp_path)
+    service = serve(repository)
     service.wait()
     status, body = service.ask("/predict", {"instances": rows.records()})
 
@@ -32,11 +41,12 @@ def test_http_answers_equal_the_networks(penguins: Path, tmp_path: Path, serve: 
     np.testing.assert_allclose(answers, classifier.predict(rows), rtol=0, atol=1e-5)
 
 
-def test_an_answer_does_not_depend_on_the_others(penguins: Path, tmp_path: Path, serve: Serve) -> None:
+def test_an_answer_does_not_depend_on_the_others(
+    trained: tuple[Path, Classifier], penguins: Path, serve: Serve
+) -> None:
     """A row alone and the same row among 256 others get the same answer, but for float32 rounding."""
-    train(penguins, tmp_path, "--target", "species", "--name", "penguins")
     records = read_table(penguins, "species").examples.rows.records()[:257]
-    service = serve(tmp_path)
+    service = serve(trained[0])
     service.wait()
     _, together = service.ask("/predict", {"instances": records})
 
@@ -55,16 +65,16 @@ def test_a_service_without_a_model_becomes_ready_by_itself(penguins: Path, tmp_p
     status, body = service.ask("/v2/health/ready")
     assert (status, body["code"]) == (503, "not_ready")
 
-    flags = ("--target", "species", "--name", "penguins", "--epochs", "3")
+    flags = ("--target", "species", "--name", "penguins", "--epochs", "3", "--members", "1")
     train(penguins, repository, *flags)
     assert service.wait() < 2
     train(penguins, repository, *flags)
     assert service.wait("/v2/models/penguins/versions/2") < 2
 
 
-def test_a_worker_that_dies_is_replaced(repository_of_penguins: Path, serve: Serve) -> None:
+def test_a_worker_that_dies_is_replaced(serve: Serve) -> None:
     """The service answers again after its only worker was killed."""
-    service = serve(repository_of_penguins)
+    service = serve(PUBLISHED)
     service.wait()
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGKILL)
@@ -73,18 +83,18 @@ def test_a_worker_that_dies_is_replaced(repository_of_penguins: Path, serve: Ser
     assert service.ask("/v1/models")[0] == 200
 
 
-def test_the_service_stops_when_told(repository_of_penguins: Path, serve: Serve) -> None:
+def test_the_service_stops_when_told(serve: Serve) -> None:
     """SIGTERM ends it with exit code 0."""
-    service = serve(repository_of_penguins)
+    service = serve(PUBLISHED)
     service.wait()
     service.process.terminate()
 
     assert service.process.wait(10) == 0
 
 
-def test_a_taken_port_is_refused(repository_of_penguins: Path, serve: Serve) -> None:
+def test_a_taken_port_is_refused(serve: Serve) -> None:
     """Two services on one port would share the requests in silence: the second does not start, with exit code 74."""
-    service = serve(repository_of_penguins)
+    service = serve(PUBLISHED)
     service.wait()
     port = service.url.rpartition(":")[2]
     second = subprocess.run(
@@ -101,12 +111,6 @@ def test_a_taken_port_is_refused(repository_of_penguins: Path, serve: Serve) -> 
     assert second.stderr == f"service: 127.0.0.1:{port}: Address already in use\n"
 
 
-@pytest.fixture
-def repository_of_penguins(penguins: Path, tmp_path: Path) -> Path:
-    train(penguins, tmp_path, "--target", "species", "--name", "penguins", "--epochs", "2")
-    return tmp_path
-
-
 def test_labels_and_names_come_back_as_they_were_written(tmp_path: Path, serve: Serve) -> None:
     """Commas, quotes, emoji, `<=50K`, `TRUE`: byte-equal from the table to the answer."""
     labels = ["<=50K", "TRUE", 'a "quoted", one', "🐧", "-1"]
@@ -117,7 +121,7 @@ def test_labels_and_names_come_back_as_they_were_written(tmp_path: Path, serve: 
         lines.append(f'{index % 5},"text {index % 5}",{index},"{label}"')
     table = tmp_path / "table.csv"
     table.write_text("\n".join(lines))
-    train(table, tmp_path / "store", "--target", "y", "--name", "odd")
+    train(table, tmp_path / "store", "--target", "y", "--name", "odd", "--members", "1")
     service = serve(tmp_path / "store")
     service.wait()
 

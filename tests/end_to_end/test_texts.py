@@ -39,7 +39,7 @@ def test_labels_come_back_byte_equal(tmp_path: Path, labels: list[str]) -> None:
         "--repository",
         str(tmp_path / "store"),
     ]
-    assert main([*arguments, "--epochs", "60", "--hidden", "8"]) == 0
+    assert main([*arguments, "--epochs", "60", "--hidden", "8", "--members", "1"]) == 0
     session = onnxruntime.InferenceSession(tmp_path / "store/m/1/model.onnx")
     inputs = {
         "numeric": np.array([[0], [10], [20]], np.float32),

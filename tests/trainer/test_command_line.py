@@ -53,7 +53,7 @@ def test_a_terminal_gets_a_progress_bar(penguins: Path, tmp_path: Path) -> None:
     """One line that is drawn over, instead of a line an epoch."""
     controller, terminal = pty.openpty()
     arguments = ["fit", str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path)]
-    command = [sys.executable, "-m", "trainer", *arguments]
+    command = [sys.executable, "-m", "trainer", *arguments, "--epochs", "5", "--members", "1"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal, env=environment)
     os.close(terminal)

@@ -1,6 +1,7 @@
-"""Runs that are killed, interrupted and taken up, as processes."""
+"""Runs that are killed or interrupted, as processes, and taken up."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,27 +10,20 @@ from pathlib import Path
 import pytest
 
 from models.repository import ModelRepository
+from trainer.command_line import main
 
 ROOT = Path(__file__).parents[2]
 
 
+def arguments(penguins: Path, store: Path, *flags: str) -> list[str]:
+    usual = ["fit", str(penguins), "--target", "species", "--name", "penguins", "--members", "1"]
+    return [*usual, "--repository", str(store), *flags]
+
+
 def start(penguins: Path, store: Path, *flags: str) -> subprocess.Popen[str]:
-    arguments = [
-        "fit",
-        str(penguins),
-        "--target",
-        "species",
-        "--name",
-        "penguins",
-        "--repository",
-        str(store),
-        "--members",
-        "1",
-        *flags,
-    ]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "trainer", *arguments],
+        [sys.executable, "-m", "trainer", *arguments(penguins, store, *flags)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -48,58 +42,64 @@ def wait_for_epoch(process: subprocess.Popen[str], number: int) -> None:
     raise AssertionError(f"it ended before epoch {number}")
 
 
+def kill_after(epoch: int, penguins: Path, store: Path, *flags: str) -> None:
+    process = start(penguins, store, *flags)
+    wait_for_epoch(process, epoch)
+    process.kill()
+    process.communicate()
+
+
 LONG = ("--epochs", "150", "--patience", "150", "--dropout", "0.1", "--schedule", "cosine")
 
 
-def test_a_killed_run_is_taken_up_to_the_same_end(penguins: Path, tmp_path: Path) -> None:
-    """kill -9 twice, --resume twice: the model is, byte for byte, that of a run that was left alone."""
-    alone = start(penguins, tmp_path / "alone", *LONG)
-    alone.communicate()
-    store = tmp_path / "store"
-    for epoch, flags in ((30, ()), (70, ("--resume",))):
-        process = start(penguins, store, *LONG, *flags)
-        wait_for_epoch(process, epoch)
-        process.kill()
-        process.communicate()
-        assert len(list((store / ".checkpoints").glob("*.npz"))) == 1
-        assert not (store / "penguins").exists()
-    process = start(penguins, store, *LONG, "--resume")
-    _, errors = process.communicate()
+@pytest.fixture(scope="module")
+def killed(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run that was killed after its twentieth epoch left behind."""
+    store = tmp_path_factory.mktemp("killed") / "store"
+    kill_after(20, penguins, store, *LONG)
+    return store
 
-    assert process.returncode == 0
-    assert "epoch   70 " not in errors
+
+def test_a_killed_run_is_taken_up_to_the_same_end(
+    killed: Path, penguins: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """kill -9 twice, --resume twice: the model is, byte for byte, that of a run that was left alone."""
+    assert main(arguments(penguins, tmp_path / "alone", *LONG)) == 0
+    store = Path(shutil.copytree(killed, tmp_path / "store"))
+    kill_after(70, penguins, store, *LONG, "--resume")
+    assert len(list((store / ".checkpoints").glob("*.npz"))) == 1
+    assert not (store / "penguins").exists()
+    capfd.readouterr()
+    assert main(arguments(penguins, store, *LONG, "--resume")) == 0
+
+    assert "epoch   70 " not in capfd.readouterr().err
     first, second = (ModelRepository(root).read("penguins", 1).onnx for root in (tmp_path / "alone", store))
     assert first == second
     assert sorted(entry.name for entry in store.iterdir()) == ["penguins"]
 
 
-def test_another_run_does_not_take_up_this_one(penguins: Path, tmp_path: Path) -> None:
+def test_another_run_does_not_take_up_this_one(
+    killed: Path, penguins: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Other settings, another run: it starts from its own first epoch, and the checkpoint stays for who wants it."""
-    process = start(penguins, tmp_path, *LONG)
-    wait_for_epoch(process, 20)
-    process.kill()
-    process.communicate()
-    other = start(penguins, tmp_path, "--epochs", "2", "--resume")
-    _, errors = other.communicate()
+    store = Path(shutil.copytree(killed, tmp_path / "store"))
+    assert main(arguments(penguins, store, "--epochs", "2", "--resume")) == 0
 
-    assert "epoch    1 " in errors
-    assert len(list((tmp_path / ".checkpoints").glob("*.npz"))) == 1
+    assert "epoch    1 " in capfd.readouterr().err
+    assert len(list((store / ".checkpoints").glob("*.npz"))) == 1
 
 
-def test_a_damaged_checkpoint_is_refused(penguins: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_refused(
+    killed: Path, penguins: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """With the file's name, and the way out; nothing is published."""
-    process = start(penguins, tmp_path, *LONG)
-    wait_for_epoch(process, 20)
-    process.kill()
-    process.communicate()
-    (checkpoint,) = (tmp_path / ".checkpoints").glob("*.npz")
+    store = Path(shutil.copytree(killed, tmp_path / "store"))
+    (checkpoint,) = (store / ".checkpoints").glob("*.npz")
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
-    again = start(penguins, tmp_path, *LONG, "--resume")
-    _, errors = again.communicate()
 
-    assert again.returncode == 65
-    assert f"{checkpoint} is damaged; remove it to start from the first epoch" in errors
-    assert [entry.name for entry in tmp_path.iterdir()] == [".checkpoints"]
+    assert main(arguments(penguins, store, *LONG, "--resume")) == 65
+    assert f"{checkpoint} is damaged; remove it to start from the first epoch" in capfd.readouterr().err
+    assert [entry.name for entry in store.iterdir()] == [".checkpoints"]
 
 
 def test_ctrl_c_publishes_the_best_so_far(penguins: Path, tmp_path: Path) -> None:
@@ -115,12 +115,13 @@ def test_ctrl_c_publishes_the_best_so_far(penguins: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("flags", [("--learning-rate", "1e38"), ("--optimizer", "sgd", "--learning-rate", "1e30")])
-def test_a_diverged_run_leaves_nothing(penguins: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
+def test_a_diverged_run_leaves_nothing(
+    penguins: Path, tmp_path: Path, flags: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
     """One sentence with the way out, exit code 65, and no folder, file or checkpoint."""
-    process = start(penguins, tmp_path / "store", *flags)
-    _, errors = process.communicate()
+    assert main(arguments(penguins, tmp_path / "store", *flags)) == 65
 
-    assert process.returncode == 65
+    errors = capfd.readouterr().err
     assert errors.splitlines()[-1].startswith("trainer: training diverged in epoch")
     assert "Warning" not in errors
     assert not (tmp_path / "store").exists()

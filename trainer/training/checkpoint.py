@@ -15,6 +15,7 @@ import numpy as np
 from trainer.errors import DamagedCheckpoint
 from trainer.nn.network import State
 from trainer.training.fit import Best, Epoch, Score, Snapshot
+from trainer.training.interrupts import held_back
 
 
 class FileCheckpoint:
@@ -37,7 +38,7 @@ class FileCheckpoint:
         if not self._resume:
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as arrays:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return _unpack(dict(arrays))
         except FileNotFoundError:
             return None
@@ -45,11 +46,11 @@ class FileCheckpoint:
             raise DamagedCheckpoint(f"{self.path} is damaged; remove it to start from the first epoch") from None
 
     def save(self, snapshot: Snapshot) -> None:
-        """Replace the last snapshot."""
+        """Replace the last snapshot. A Ctrl-C waits until that is done."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         staging = self.path.with_suffix(f".{os.getpid()}")
         try:
-            with staging.open("wb") as file:
+            with held_back(), staging.open("wb") as file:
                 np.savez(file, **_pack(snapshot))
             staging.replace(self.path)
         except OSError as error:

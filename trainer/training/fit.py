@@ -16,6 +16,7 @@ from trainer.nn.network import Network, State, population_moments, running_momen
 from trainer.nn.optimizers import OPTIMIZERS, Optimizer
 from trainer.nn.schedules import learning_rates
 from trainer.nn.step import Step, build_step
+from trainer.training.interrupts import held_back
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,11 +194,15 @@ def freeze_for_validation(network: Network, train: Encoded, settings: Hyperparam
 def train_one_epoch(
     step: Step, mini_batches: MiniBatches, rate_of: Callable[[int], float], rng: np.random.Generator
 ) -> float:
-    """Take a step on every mini-batch and return the mean loss, each under the weights of its moment."""
+    """Take a step on every mini-batch and return the mean loss, each under the weights of its moment.
+
+    :raises KeyboardInterrupt: between two steps.
+    """
     total = rows = 0.0
     # An overflow shows in the loss, which is looked at; a warning on top would tell nobody anything.
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), held_back() as ctrl_c:
         for inputs, labels, weights in mini_batches.shuffled(rng):
+            ctrl_c.let_through()
             total += step(inputs, labels, weights, rate_of(step.optimizer.steps)) * weights.total
             rows += weights.total
     return total / rows

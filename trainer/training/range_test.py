@@ -11,6 +11,7 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.nn.batches import Batch, MiniBatches
 from trainer.nn.network import Network
 from trainer.training.fit import Encoded, build_optimizer, step_of
+from trainer.training.interrupts import held_back
 
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 200
 SMOOTHING = 0.9
@@ -39,8 +40,9 @@ def find_learning_rate(
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     smoothed: list[float] = []
     average = 0.0
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), held_back() as ctrl_c:
         for number, (inputs, labels, weights) in enumerate(islice(_endless(mini_batches, rng), STEPS)):
+            ctrl_c.let_through()
             average = SMOOTHING * average + (1 - SMOOTHING) * step(inputs, labels, weights, rates[number])
             corrected = average / (1 - SMOOTHING ** (number + 1))
             if not corrected < BLOWN_UP * min(smoothed, default=np.inf):

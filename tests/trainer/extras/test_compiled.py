@@ -2,6 +2,7 @@
 
 import builtins
 import os
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -15,12 +16,13 @@ from trainer.arrays import Array
 from trainer.nn.activations import LeakyRelu, Relu
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.batch_norm import BatchNorm
-from trainer.nn.batches import BatchWeights
+from trainer.nn.batches import BatchWeights, MiniBatches
 from trainer.nn.layers import Layer, Linear
 from trainer.nn.loss import SoftmaxCrossEntropy
 from trainer.nn.network import Network
 from trainer.nn.optimizers import OPTIMIZERS, Optimizer
 from trainer.nn.step import NumpyStep, build_step
+from trainer.training.fit import train_one_epoch
 
 ROOT = Path(__file__).parents[3]
 ROWS, WIDTH, CLASSES = 64, 54, 7
@@ -70,6 +72,32 @@ def test_one_step_agrees(activation: str, place: str, hidden: tuple[int, ...], w
         step.update(1e-3)
     assert_agree(reference.network.running.sums, fast.network.running.sums)
     assert_agree(reference.network.values, fast.network.values)
+
+
+def test_ctrl_c_comes_between_two_steps() -> None:
+    """Sixty of them, at moments of their own: none is lost in a compiled function, or comes out as another error."""
+    step = step_of(Architecture(WIDTH, (100, 100), CLASSES), compiled=True)
+    mini_batches = MiniBatches(*batch(weighted=False)[:2], None, ROWS)
+    rng = np.random.default_rng(2)
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGALRM: lambda *_: signal.raise_signal(signal.SIGINT),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+
+    def go_on() -> None:
+        for _ in range(2000):
+            train_one_epoch(step, mini_batches, lambda _: 1e-3, rng)
+
+    try:
+        go_on()
+        for moment in range(60):
+            signal.setitimer(signal.ITIMER_REAL, 0.002 + moment * 17e-6)
+            with pytest.raises(KeyboardInterrupt):
+                go_on()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from models.repository import ModelRepository
 from trainer.command_line import main
 
 ROOT = Path(__file__).parents[3]
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 LONG = ("--epochs", "100000", "--patience", "100000", "--schedule", "constant", "--warm-up", "0")
 
 

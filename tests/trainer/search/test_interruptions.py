@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 FLAGS = ("--hidden", "8", "--epochs", "30", "--seeds", "0", "--stage", "8")
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 def start(
