@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._chunks: list[bytes] = []
         self._refusal: ServiceError | None = None
-        self._head_bytes = self._body_bytes = 0
+        self._head_bytes = self._raw_bytes = self._body_bytes = 0
         self._in_head = self._in_body = False
         # A request is being answered; the client does not read; it sends no more; no more is read.
         self._busy = self._choked = self._half_closed = self._ended = False
@@ -84,6 +84,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._ended:
             return
+        environ = self._environ
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -93,8 +94,8 @@ class Connection(asyncio.Protocol):
         except HttpParserError as error:
             self._refuse(InvalidRequest(f"this is not HTTP/1.1: {error}"))
         else:
-            if self._in_head and len(data) + self._head_bytes > LONGEST_HEAD:
-                self._refuse(HeadTooLarge(f"a request's head must have at most {LONGEST_HEAD} bytes"))
+            if environ is self._environ is not BASE:
+                self._count(len(data))
 
     def eof_received(self) -> bool:
         self._half_closed = True
@@ -122,6 +123,9 @@ class Connection(asyncio.Protocol):
         self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer says nothing that the request does not need before its body.
+        if not self._in_head:
+            return
         self._head_bytes += len(name) + len(value)
         lower = name.lower()
         key = KEYS.get(lower)
@@ -189,6 +193,15 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     # From a request to its reply.
+
+    def _count(self, more: int) -> None:
+        """Count bytes of one request, all of which the parser may hold: it tells of whole headers and trailers only."""
+        self._raw_bytes += more
+        limit = self._gateway.limits.body_bytes
+        if self._in_head and self._raw_bytes > 2 * LONGEST_HEAD:
+            self._refuse(HeadTooLarge(f"a request's head must have at most {LONGEST_HEAD} bytes"))
+        elif self._raw_bytes > 2 * (LONGEST_HEAD + limit):
+            self._refuse(BodyTooLarge(f"the body's chunks take more than twice the limit of {limit} bytes"))
 
     def _read_head(self) -> None:
         """Put the first line of the request where WSGI has it, and check what the parser has not.
@@ -295,7 +308,7 @@ class Connection(asyncio.Protocol):
         """Make room for the next request."""
         self._gateway.held -= self._body_bytes
         self._environ, self._chunks, self._refusal = BASE, [], None
-        self._head_bytes = self._body_bytes = 0
+        self._head_bytes = self._raw_bytes = self._body_bytes = 0
         self._in_head = self._in_body = False
 
 

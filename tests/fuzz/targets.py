@@ -18,6 +18,8 @@ from typing import Any
 from models.errors import ModelError
 from models.repository import ModelRepository
 from service.app import create_app
+from service.connection import Connection
+from service.gateway import Gateway, Limits, Parts, Request
 from service.lifecycle.structure import check_structure
 from service.predictor import Predictor
 from service.registry import Registry
@@ -214,7 +216,102 @@ def _table_seeds() -> Iterator[bytes]:
     yield "\ufeffé,y\n007,a\n-1e5,b\nNA,\n".encode()
 
 
+class _Loopless(Gateway):
+    """A gateway whose answers never wait for a thread."""
+
+    def answer(self, request: Request) -> Parts:
+        return (
+            self._answer(request.environ)
+            if request.refusal is None
+            else self._refused(request.environ, request.refusal)
+        )
+
+
+class _Wire:
+    """The client's end of a connection without a network."""
+
+    def __init__(self) -> None:
+        self.said, self.closed = b"", False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.said += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    write_eof = close
+    pause_reading = resume_reading = lambda _: None
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+def _connection(data: bytes) -> None:
+    """Any bytes on a connection, at once and in pieces: answers that are whole, and the same either way."""
+    size, said = (data[0] + 1, data[1:]) if data else (1, b"")
+    once = _said([said])
+    pieces = _said([said[start : start + size] for start in range(0, len(said), size)])
+    # Only what is too long may be told so earlier.
+    if not {413, 431} & {*once, *pieces}:
+        assert once == pieces, (once, pieces)
+
+
+def _said(pieces: list[bytes]) -> list[int]:
+    """The status of each answer."""
+    gateway = _Loopless(_app().wsgi_app, None, Limits(LIMIT))
+    connection, wire = Connection(gateway), _Wire()
+    connection.connection_made(wire)  # type: ignore[arg-type]
+    for piece in pieces:
+        connection.data_received(piece)
+    if not wire.closed:
+        connection.eof_received()
+    connection.connection_lost(None)
+    assert not gateway.connections
+    assert gateway.held == 0
+    return list(_statuses(wire.said))
+
+
+def _statuses(said: bytes) -> Iterator[int]:
+    while said:
+        head, end, said = said.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        status = int(first.removeprefix("HTTP/1.1 ")[:3])
+        assert end
+        assert status != 500, head
+        if status != 100:
+            headers = dict(line.split(": ", 1) for line in lines)
+            yield status
+            length = int(headers.get("Content-Length", 0))
+            # HEAD has the headers of GET alone.
+            if not said.startswith(b"HTTP/1.1 "):
+                assert len(said) >= length or not said, (head, said)
+                said = said[length:]
+
+
+def _connection_seeds() -> Iterator[bytes]:
+    body = json.dumps({"instance": GENTOO}).encode()
+    post = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    whole = post + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    chunks = b"%x;a=b\r\n%s\r\n0\r\nX-A: b\r\n\r\n" % (len(body), body)
+    for request in (
+        whole + whole,
+        post + b"Transfer-Encoding: chunked\r\n\r\n" + chunks,
+        post + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\n{}" + whole,
+        post + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
+        b"GET /v2/health/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\nHEAD /ping HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\nCONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://a/%ff?b#c HTTP/1.1\r\nHost: x\r\nX_A: b\r\n\r\n" + whole[:-9],
+    ):
+        yield bytes([6]) + request
+        yield bytes([200]) + request
+
+
 TARGETS = {
+    "connection": Target(_connection, _connection_seeds, head=1),
     "body": Target(_body, _body_seeds, head=1),
     "open_inference": Target(_open_inference, _open_inference_seeds, head=2),
     "invocations": Target(_invocations, _invocations_seeds, head=1),

@@ -1,6 +1,7 @@
 """Requests whose beginning, end or head is not what HTTP says: one answer, or none, and never part of a body."""
 
 import json
+import time
 from typing import NamedTuple
 
 import pytest
@@ -42,6 +43,8 @@ BROKEN = {
     "valid chunks and garbage past the limit": Case(
         chunked(b"%x\r\n%s\r\n" % (LIMIT, GOLDEN.ljust(LIMIT)) + b"7\r\ngarbage\r\n0\r\n\r\n"), 413, "body_too_large"
     ),
+    "a trailer beyond all bounds": Case(chunked(b"0\r\nX-A: " + b"a" * (3 * LIMIT)), 413, "body_too_large"),
+    "chunks that are mostly extensions": Case(chunked(b"1;a=%s\r\na\r\n" % (b"b" * 4000) * 300), 413, "body_too_large"),
     "chunked and identity": Case(chunked(b"0\r\n\r\n", b"Transfer-Encoding: identity"), 400, "bad_request"),
     "identity and chunked": Case(
         post(b"", b"Transfer-Encoding: identity", CHUNKED, length=b"") + b"0\r\n\r\n", 400, "bad_request"
@@ -102,6 +105,9 @@ TAKEN = {
     "another protocol, in chunks": Case(
         chunked(b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOLDEN), GOLDEN), b"Connection: Upgrade", b"Upgrade: h2c"), 200
     ),
+    "a trailer that would be a header": Case(
+        chunked(b"%x\r\n%s\r\n0\r\nContent-Type: text/plain\r\n\r\n" % (len(GOLDEN), GOLDEN)), 200
+    ),
     "another protocol": Case(post(GOLDEN, b"Connection: Upgrade", b"Upgrade: h2c"), 200),
     "blank lines before": Case(b"\r\n\r\n" + post(GOLDEN), 200),
     "HTTP/1.0": Case(post(GOLDEN).replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: x\r\n", b""), 200),
@@ -140,6 +146,20 @@ def test_requests_behind_each_other_are_answered_in_order(hostile: Hostile) -> N
     answers, _ = hostile.ask(post(GOLDEN) + post(b"{}") + post(GOLDEN))
 
     assert [answer.status for answer in answers] == [200, 422, 200]
+
+
+def test_a_head_in_pieces_is_a_head(hostile: Hostile) -> None:
+    """It may come byte by byte, and is refused once there is too much of it, not only when it is whole."""
+    connection = hostile.connect()
+    with connection.socket:
+        for byte in post(GOLDEN):
+            connection.send(bytes([byte]))
+        assert connection.one().status == 200
+        connection.send(b"GET / HTTP/1.1\r\nX-A: ")
+        for _ in range(40):
+            connection.send(b"a" * 4096)
+            time.sleep(0.002)
+        assert connection.one().status == 431
 
 
 def test_short_requests_do_not_overtake_long_ones(hostile: Hostile) -> None:
