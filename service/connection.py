@@ -275,14 +275,15 @@ class Connection(asyncio.Protocol):
     def _send(self, request: Request, answer: Parts) -> None:
         status, headers, body = answer
         keep_alive = not (self._half_closed or self._gateway.draining or CLOSE in headers) and request.keep_alive
-        lines = [STARTS[status], self._gateway.date, *(f"{name}: {value}\r\n" for name, value in headers)]
+        head = STARTS[status] + self._gateway.date
+        for name, value in headers:
+            head += f"{name}: {value}\r\n"
         if not keep_alive and CLOSE not in headers:
-            lines.append("Connection: close\r\n")
+            head += "Connection: close\r\n"
         elif keep_alive and request.environ["SERVER_PROTOCOL"] == "HTTP/1.0":
-            lines.append("Connection: keep-alive\r\n")
-        lines.append("\r\n")
-        head = "".join(lines).encode("latin-1")
-        self._transport.write(head if request.environ["REQUEST_METHOD"] == "HEAD" else head + body)
+            head += "Connection: keep-alive\r\n"
+        start = f"{head}\r\n".encode("latin-1")
+        self._transport.write(start if request.environ["REQUEST_METHOD"] == "HEAD" else start + body)
         self.due = self._gateway.now + self._gateway.limits.idle_seconds
         if not keep_alive:
             self._end(unread=request.refusal is not None)

@@ -4,6 +4,7 @@ Whoever routes the request, the callable in front of Flask or a Flask view, call
 """
 
 import re
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ STAGES = ("find", "read", "parse", "infer", "encode", "drift")
 TIMING = "HTTP_X_SERVER_TIMING"
 REQUEST_KEY = "HTTP_X_REQUEST_KEY"
 
+PATHS = 1024
 _PATH = re.compile(r"/v(?:1|(2))/models/([^/:]+)(?:/versions/([^/:]+))?(?(1)/infer|:predict)")
 
 
@@ -49,9 +51,10 @@ class Exchange:
         self._access = access
         self._limit = max_body_bytes
         self.inference = inference()
+        # What a POST to a path asks for; None where it asks for no prediction. The same few paths come again and again.
+        self.target = lru_cache(PATHS)(self._target)
 
-    def target(self, path: str) -> Target | None:
-        """What a POST to this path asks for; None where it asks for no prediction."""
+    def _target(self, path: str) -> Target | None:
         if path == "/predict":
             return DEFAULT
         if path == "/invocations":
