@@ -4,6 +4,7 @@ httptools reads the head and the chunks; whatever it lets through and the standa
 """
 
 import asyncio
+import logging
 from collections import deque
 from functools import partial
 from io import BytesIO
@@ -11,7 +12,7 @@ from math import inf
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from service.errors import (
     BodyTimeout,
@@ -26,6 +27,8 @@ from service.errors import (
 )
 from service.gateway import BASE, SHORT_BODY, Gateway, Parts, Request, content_length
 from service.reply import CLOSE, STATUS_LINES
+
+log = logging.getLogger(__name__)
 
 LONGEST_HEAD = 32 << 10
 MOST_HEADERS = 100
@@ -91,6 +94,9 @@ class Connection(asyncio.Protocol):
             # Nothing else is spoken here, but the parser has passed over the body: it reads the request once more.
             self._parser = HttpRequestParser(self)
             self.data_received(self._without_upgrade() + data[upgrade.args[0] :])
+        except HttpParserCallbackError as error:
+            log.error("connection failed", exc_info=error.__context__)
+            self._transport.abort()
         except HttpParserError as error:
             self._refuse(InvalidRequest(f"this is not HTTP/1.1: {error}"))
         else:
@@ -123,10 +129,10 @@ class Connection(asyncio.Protocol):
         self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # A trailer says nothing that the request does not need before its body.
-        if not self._in_head:
+        # A trailer says nothing that the request does not need before its body, and what is too long is refused soon.
+        if not self._in_head or self._head_bytes > LONGEST_HEAD:
             return
-        self._head_bytes += len(name) + len(value)
+        self._head_bytes += len(name) + len(value) + 4
         lower = name.lower()
         key = KEYS.get(lower)
         if key is None:
@@ -261,9 +267,8 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, request: Request, answer: asyncio.Future[Parts]) -> None:
         self._busy = False
-        if not self._transport.is_closing():
-            self._send(request, answer.result())
-            self._go_on()
+        self._send(request, answer.result())
+        self._go_on()
 
     def _go_on(self) -> None:
         """Answer what has waited."""
@@ -273,6 +278,8 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _send(self, request: Request, answer: Parts) -> None:
+        if self._transport.is_closing():
+            return
         status, headers, body = answer
         keep_alive = not (self._half_closed or self._gateway.draining or CLOSE in headers) and request.keep_alive
         head = STARTS[status] + self._gateway.date

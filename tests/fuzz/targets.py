@@ -241,6 +241,10 @@ class _Wire:
         self.closed = True
 
     write_eof = close
+
+    def abort(self) -> None:
+        raise AssertionError("a callback of the parser failed")
+
     pause_reading = resume_reading = lambda _: None
 
     def is_closing(self) -> bool:
