@@ -1,6 +1,7 @@
 """Load for servers: wrk, an open loop, and processes that stand still while others are measured."""
 
 import contextlib
+import math
 import os
 import re
 import selectors
@@ -14,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
@@ -32,12 +33,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it: answers a second, latencies in microseconds, and the part of the requests that was refused."""
+    """What came of it: answers a second, latencies in microseconds, the part of the requests that was refused, and the
+    processor's microseconds for an answer.
+    """
 
     rate: float
     p50: float
     p99: float
     refused: float = 0.0
+    cpu: float = math.nan
 
 
 @dataclass
@@ -52,7 +56,9 @@ class Server:
         self._signal(signal.SIGCONT)
         try:
             wrk(self.port, request, connections, 1)
-            return wrk(self.port, request, connections, seconds)
+            before = self._cpu_seconds()
+            load = wrk(self.port, request, connections, seconds)
+            return replace(load, cpu=1e6 * (self._cpu_seconds() - before) / (load.rate * seconds or math.nan))
         finally:
             self._signal(signal.SIGSTOP)
 
@@ -61,6 +67,13 @@ class Server:
         group = str(os.getpgid(self.process.pid))
         sizes = subprocess.run(["ps", "-o", "rss=", "-g", group], capture_output=True, text=True, check=True).stdout
         return max(int(size) for size in sizes.split()) / 1024
+
+    def _cpu_seconds(self) -> float:
+        """What all processes of the group have had of the processor."""
+        group = str(os.getpgid(self.process.pid))
+        told = subprocess.run(["ps", "-o", "pid=", "-g", group], capture_output=True, text=True, check=True).stdout
+        fields = [Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split() for process in told.split()]
+        return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
     def _signal(self, number: int) -> None:
         os.killpg(self.process.pid, number)
