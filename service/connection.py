@@ -25,7 +25,7 @@ from service.errors import (
     Overloaded,
     ServiceError,
 )
-from service.gateway import BASE, SHORT_BODY, Gateway, Parts, Request, content_length
+from service.gateway import BASE, CHUNKED, SHORT_BODY, Gateway, Parts, Request, content_length
 from service.reply import CLOSE, STATUS_LINES
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
             self._read_head()
             self._gateway.admit(self._environ)
         except (NotReady, Overloaded) as refusal:
-            if content_length(self._environ) > SHORT_BODY:
+            if content_length(self._environ) > SHORT_BODY or CHUNKED in self._environ:
                 self._refuse(refusal)
                 return
             # Another request may follow; a client that comes back soon need not connect again.
@@ -245,7 +245,7 @@ class Connection(asyncio.Protocol):
         for key, value in environ.items():
             if key.startswith(("HTTP_", "CONTENT_")) and key not in PASSING:
                 lines.append(f"{key.removeprefix('HTTP_').replace('_', '-')}: {value}")
-        if "wsgi.input_terminated" in environ:
+        if CHUNKED in environ:
             lines.append("Transfer-Encoding: chunked")
         return "\r\n".join((*lines, "", "")).encode("latin-1")
 
@@ -330,7 +330,7 @@ def _check_hops(environ: dict[str, Any]) -> None:
     if coding is not None:
         if coding.lower() != "chunked" or "CONTENT_LENGTH" in environ or not modern:
             raise InvalidRequest("a body comes with a Content-Length or, in HTTP/1.1, in chunks; never with both")
-        environ["wsgi.input_terminated"] = True
+        environ[CHUNKED] = True
     expected = environ.get("HTTP_EXPECT")
     if expected is not None and (expected.lower() != "100-continue" or not modern):
         raise ExpectationFailed("the only expectation that is met is 100-continue")

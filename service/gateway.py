@@ -49,6 +49,8 @@ SWEEP_TICKS = 5
 HEALTH = frozenset({"/v2/health/live", "/v2/health/ready", "/ping"})
 READINESS = HEALTH - {"/v2/health/live"}
 
+# What says, in WSGI's words, that a body comes in chunks: how long it will be, nobody knows.
+CHUNKED = "wsgi.input_terminated"
 # What every request has in its WSGI environment, also one whose head could not be read.
 BASE: dict[str, Any] = {
     "REQUEST_METHOD": "",
@@ -140,7 +142,7 @@ class Gateway:
             raise NotReady("the service is stopping")
         if length > self.limits.body_bytes:
             raise BodyTooLarge(f"the body has {length} bytes; the limit is {self.limits.body_bytes}")
-        if length > SHORT_BODY:
+        if length > SHORT_BODY or CHUNKED in environ:
             # Whoever answers a short body looks at its key; a long one is not worth reading without.
             if self._access is not None and (scope := scope_of(path)):
                 self._access.check(environ, scope)
@@ -233,7 +235,7 @@ def _check_head(environ: Mapping[str, Any]) -> None:
         raise InvalidRequest("a request must have one Host header")
     if len(environ["PATH_INFO"]) + len(environ["QUERY_STRING"]) > LONGEST_TARGET:
         raise TargetTooLong(f"path and query must have at most {LONGEST_TARGET} characters")
-    announced = "CONTENT_LENGTH" in environ or "wsgi.input_terminated" in environ
+    announced = "CONTENT_LENGTH" in environ or CHUNKED in environ
     if environ["REQUEST_METHOD"] == "POST" and not announced:
         raise LengthRequired("a body needs a Content-Length, or must come in chunks")
 

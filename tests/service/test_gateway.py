@@ -9,13 +9,16 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from flask import Flask
 
+from service.access import Access
 from service.app import create_app
 from service.connection import Connection
+from service.front import Front
 from service.gateway import TICK_SECONDS, Gateway, Limits
 from service.registry import Registry
 from tests.hostile.conftest import post
@@ -132,6 +135,20 @@ def test_too_many_connections_are_told(app: Flask, monkeypatch: pytest.MonkeyPat
         assert (await ask(port, get("/v2/health/live")))[0] == 200
 
     serve(gateway(app.wsgi_app), clients)
+
+
+def test_without_a_key_no_long_body_is_read(app: Flask, tmp_path: Path) -> None:
+    """Nor one in chunks, of which nobody knows how long it will be."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"predict {'k' * 32}\n")
+
+    async def clients(_: Gateway, port: int) -> None:
+        for body in (b"Content-Length: 100000", b"Transfer-Encoding: chunked"):
+            status, headers, _body = await ask(port, post(b"", body, length=b""))
+
+            assert (status, headers["connection"]) == (401, "close")
+
+    serve(Gateway(cast(Front, app.wsgi_app), Access(keys), Limits()), clients)
 
 
 def test_the_metrics_tell_the_crowd(app: Flask) -> None:
