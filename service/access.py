@@ -1,7 +1,7 @@
 """Access by API key: a file says which keys there are and what each is for; it is read anew when it changes.
 
-A line of the file is a scope and a key, `predict KEY`, `metrics KEY` or `predict,metrics KEY`; # begins a comment. Of a
-key only the SHA-256 digest is kept. Keys are looked up by digest: whoever can time the look-up learns nothing of a key.
+A line of the file is a scope and a key, `predict KEY`, `metrics KEY` or `predict,metrics KEY`; # begins a comment. Of
+its keys only the SHA-256 digests are kept. They are looked up by digest: whoever can time that learns nothing of a key.
 """
 
 import hashlib

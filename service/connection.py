@@ -6,7 +6,6 @@ httptools reads the head and the chunks; whatever it lets through and the standa
 import asyncio
 import logging
 from collections import deque
-from functools import partial
 from io import BytesIO
 from math import inf
 from typing import Any, cast
@@ -25,8 +24,9 @@ from service.errors import (
     Overloaded,
     ServiceError,
 )
-from service.gateway import BASE, CHUNKED, SHORT_BODY, Gateway, Parts, Request, content_length
-from service.reply import CLOSE, STATUS_LINES
+from service.gateway import SHORT_BODY, Gateway
+from service.reply import CLOSE, STATUS_LINES, Reply
+from service.request import BASE, CHUNKED, LONGEST_REQUEST, Request, content_length
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ class Connection(asyncio.Protocol):
         # Of the request that is being read.
         self._environ = BASE
         self._url = b""
+        # What the connection was given when nothing of a request had come yet.
+        self._piece = b""
         self._chunks: list[bytes] = []
         self._refusal: ServiceError | None = None
         self._head_bytes = self._raw_bytes = self._body_bytes = 0
@@ -87,21 +89,14 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._ended:
             return
-        environ = self._environ
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            # Nothing else is spoken here, but the parser has passed over the body: it reads the request once more.
-            self._parser = HttpRequestParser(self)
-            self.data_received(self._without_upgrade() + data[upgrade.args[0] :])
-        except HttpParserCallbackError as error:
-            log.error("connection failed", exc_info=error.__context__)
-            self._transport.abort()
-        except HttpParserError as error:
-            self._refuse(InvalidRequest(f"this is not HTTP/1.1: {error}"))
-        else:
-            if environ is self._environ is not BASE:
-                self._count(len(data))
+        at_rest = self._environ is BASE
+        if at_rest and not (self._busy or self._choked or self._waiting or self._gateway.late):
+            known = self._gateway.heads.recall(data)
+            if known is not None:
+                self._ask(known)
+                return
+        self._piece = data if at_rest and len(data) <= LONGEST_REQUEST else b""
+        self._read(data)
 
     def eof_received(self) -> bool:
         self._half_closed = True
@@ -177,12 +172,21 @@ class Connection(asyncio.Protocol):
         if self._ended or self._parser.should_upgrade():
             return
         body = b"".join(self._chunks)
-        self._environ["wsgi.input"] = BytesIO(body)
         request = Request(self._environ, len(body), self._parser.should_keep_alive(), self._refusal)
+        if self._piece and request.refusal is None:
+            self._gateway.heads.learn(self._piece, request, body)
+        request.environ["wsgi.input"] = BytesIO(body)
         self._forget()
         self._take(request)
 
     # What the gateway calls.
+
+    def answered(self, request: Request, reply: Reply) -> None:
+        """Send the reply to the request that was asked last."""
+        self._busy = False
+        self._send(request, reply)
+        if self._waiting:
+            self._go_on()
 
     def expire(self) -> None:
         """Its time is up."""
@@ -199,6 +203,23 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     # From a request to its reply.
+
+    def _read(self, data: bytes) -> None:
+        environ = self._environ
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            # Nothing else is spoken here, but the parser has passed over the body: it reads the request once more.
+            self._parser = HttpRequestParser(self)
+            self._read(self._without_upgrade() + data[upgrade.args[0] :])
+        except HttpParserCallbackError as error:
+            log.error("connection failed", exc_info=error.__context__)
+            self._transport.abort()
+        except HttpParserError as error:
+            self._refuse(InvalidRequest(f"this is not HTTP/1.1: {error}"))
+        else:
+            if environ is self._environ is not BASE:
+                self._count(len(data))
 
     def _count(self, more: int) -> None:
         """Count bytes of one request, all of which the parser may hold: it tells of whole headers and trailers only."""
@@ -255,34 +276,25 @@ class Connection(asyncio.Protocol):
             self._waiting.append(request)
             self._transport.pause_reading()
         else:
-            self._answer(request)
+            self._ask(request)
 
-    def _answer(self, request: Request) -> None:
-        answer = self._gateway.answer(request)
-        if isinstance(answer, asyncio.Future):
-            self._busy, self.due = True, inf
-            answer.add_done_callback(partial(self._answered, request))
-        else:
-            self._send(request, answer)
-
-    def _answered(self, request: Request, answer: asyncio.Future[Parts]) -> None:
-        self._busy = False
-        self._send(request, answer.result())
-        self._go_on()
+    def _ask(self, request: Request) -> None:
+        self._busy, self.due = True, inf
+        self._gateway.ask(request, self)
 
     def _go_on(self) -> None:
-        """Answer what has waited."""
-        while self._waiting and not (self._busy or self._choked):
-            self._answer(self._waiting.popleft())
+        """Let the next one have its turn."""
+        if self._waiting and not (self._busy or self._choked):
+            self._ask(self._waiting.popleft())
         if not (self._waiting or self._transport.is_closing()):
             self._transport.resume_reading()
 
-    def _send(self, request: Request, answer: Parts) -> None:
+    def _send(self, request: Request, reply: Reply) -> None:
         if self._transport.is_closing():
             return
-        status, headers, body = answer
+        headers = reply.headers
         keep_alive = not (self._half_closed or self._gateway.draining or CLOSE in headers) and request.keep_alive
-        head = STARTS[status] + self._gateway.date
+        head = STARTS[reply.status] + self._gateway.date
         for name, value in headers:
             head += f"{name}: {value}\r\n"
         if not keep_alive and CLOSE not in headers:
@@ -290,7 +302,7 @@ class Connection(asyncio.Protocol):
         elif keep_alive and request.environ["SERVER_PROTOCOL"] == "HTTP/1.0":
             head += "Connection: keep-alive\r\n"
         start = f"{head}\r\n".encode("latin-1")
-        self._transport.write(start if request.environ["REQUEST_METHOD"] == "HEAD" else start + body)
+        self._transport.write(start if request.environ["REQUEST_METHOD"] == "HEAD" else start + reply.body)
         self.due = self._gateway.now + self._gateway.limits.idle_seconds
         if not keep_alive:
             self._end(unread=request.refusal is not None)
@@ -315,7 +327,7 @@ class Connection(asyncio.Protocol):
     def _forget(self) -> None:
         """Make room for the next request."""
         self._gateway.held -= self._body_bytes
-        self._environ, self._chunks, self._refusal = BASE, [], None
+        self._environ, self._chunks, self._refusal, self._piece = BASE, [], None, b""
         self._head_bytes = self._raw_bytes = self._body_bytes = 0
         self._in_head = self._in_body = False
 

@@ -2,11 +2,11 @@
 so predictions are answered here, by the same exchange that Flask's views call, and all else is Flask's.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from service.errors import ServiceError
-from service.exchange import Exchange
+from service.exchange import Exchange, Target
 from service.reply import STATUS_LINES, Reply, refusal
 from service.telemetry.observer import TRACE, Observer, trace_headers
 
@@ -20,24 +20,28 @@ class Front:
         self._observer = observer
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        reply = self.predict(environ)
-        if reply is None:
+        target = self.target(environ)
+        if target is None:
             answer: Iterable[bytes] = self._flask(environ, start_response)
             return answer
+        (reply,) = self.predict([(environ, target)])
         start_response(STATUS_LINES[reply.status], reply.headers)
         return [reply.body]
 
-    def predict(self, environ: dict[str, Any]) -> Reply | None:
-        """The reply to a request for predictions; None to any other."""
-        target = self._exchange.target(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
-        if target is None:
-            return None
-        began = self._observer.begin(environ)
-        reply = self._exchange.answer(environ, began[0], target)
-        if TRACE in environ:
-            reply.headers += trace_headers(environ)
-        self._observer.end(environ, target.wire.route, reply, began)
-        return reply
+    def target(self, environ: Mapping[str, Any]) -> Target | None:
+        """What a request for predictions asks for; None of any other."""
+        return self._exchange.target(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+
+    def predict(self, asked: Sequence[tuple[dict[str, Any], Target]]) -> list[Reply]:
+        """The replies to requests for predictions that have come together."""
+        begun = [self._observer.begin(environ) for environ, _ in asked]
+        named = zip(asked, begun, strict=True)
+        replies = self._exchange.answer_together([(environ, name, target) for (environ, target), (name, _) in named])
+        for (environ, target), began, reply in zip(asked, begun, replies, strict=True):
+            if TRACE in environ:
+                reply.headers += trace_headers(environ)
+            self._observer.end(environ, target.wire.route, reply, began)
+        return replies
 
     def note(self, connections: int, waiting: int) -> None:
         """So many connections are open, and so many requests are with a thread or wait for one."""

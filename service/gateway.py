@@ -2,18 +2,17 @@
 
 Each worker has one event loop. It reads requests whole before any of our own code sees them, so a client that sends
 slowly, or not at all, holds some memory and no thread. Short requests are then answered in the loop itself, where
-nothing waits for a lock; what may take long is answered by a few threads. A request that would have to wait for its
-turn longer than a deadline is refused at once.
+nothing waits for a lock, all those together that have come since it last looked; what may take long is answered by a
+few threads. A request that would have to wait for its turn longer than a deadline is refused at once.
 
 Everything behind this is WSGI: the callable in front of Flask, and Flask.
 """
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
-from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
@@ -24,11 +23,12 @@ from service.errors import (
     LengthRequired,
     NotReady,
     Overloaded,
-    ServiceError,
     TargetTooLong,
 )
+from service.exchange import Target
 from service.front import Front
 from service.reply import Header, Reply, failure
+from service.request import CHUNKED, Heads, Request, content_length
 
 # A body of at most so many bytes takes less time to answer than to hand to a thread and back.
 SHORT_BODY = 16 << 10
@@ -36,6 +36,8 @@ SHORT_BODY = 16 << 10
 THREADS = 2
 # How long a thread may keep the others waiting, the loop above all; Python's own default is ten times that.
 SWITCH_SECONDS = 0.0005
+# So many short requests are answered together, before others have their turn.
+TOGETHER = 32
 # How many requests may wait for a thread.
 QUEUE = 64
 # No more long bodies are let in while those that are there take so many times the longest.
@@ -49,29 +51,7 @@ SWEEP_TICKS = 5
 HEALTH = frozenset({"/v2/health/live", "/v2/health/ready", "/ping"})
 READINESS = HEALTH - {"/v2/health/live"}
 
-# What says, in WSGI's words, that a body comes in chunks: how long it will be, nobody knows.
-CHUNKED = "wsgi.input_terminated"
-# What every request has in its WSGI environment, also one whose head could not be read.
-BASE: dict[str, Any] = {
-    "REQUEST_METHOD": "",
-    "SCRIPT_NAME": "",
-    "PATH_INFO": "",
-    "QUERY_STRING": "",
-    "SERVER_NAME": "evenkeel",
-    "SERVER_PORT": "",
-    "SERVER_PROTOCOL": "HTTP/1.1",
-    "wsgi.version": (1, 0),
-    "wsgi.url_scheme": "http",
-    "wsgi.errors": sys.stderr,
-    "wsgi.multithread": True,
-    "wsgi.multiprocess": True,
-    "wsgi.run_once": False,
-}
-
 BUSY = "the service has more to do than it can; ask again in a while"
-
-# Status, headers and body.
-Parts = tuple[int, list[Header], bytes]
 
 
 class Limits(NamedTuple):
@@ -85,23 +65,20 @@ class Limits(NamedTuple):
     idle_seconds: float = 75.0
 
 
-class Request(NamedTuple):
-    """A request that has come whole, or the reason why it is not answered; and whether another may follow it."""
-
-    environ: dict[str, Any]
-    body_bytes: int
-    keep_alive: bool
-    refusal: ServiceError | None = None
-
-
 class Client(Protocol):
     """A connection, as far as the gateway knows it."""
 
     due: float
 
+    def answered(self, request: Request, reply: Reply) -> None: ...
+
     def expire(self) -> None: ...
 
     def close_if_idle(self) -> None: ...
+
+
+# A request that waits for the turn of the short ones: who asks, what, and for which predictions, if for any.
+Asked = tuple[Client, Request, Target | None]
 
 
 class Gateway:
@@ -116,11 +93,15 @@ class Gateway:
         # The time, as of the last tick, and as a header says it.
         self.now = monotonic()
         self.date = _date()
+        # Whether the loop has more to do than it can.
+        self.late = False
+        self.heads = Heads()
         self._application = application
         self._access = access
+        # Short requests that have come since the loop last looked.
+        self._turn: list[Asked] = []
         self._threads = ThreadPoolExecutor(THREADS)
         self._threaded = 0
-        self._late = False
 
     def enter(self, connection: Client) -> None:
         """A client has connected.
@@ -148,24 +129,21 @@ class Gateway:
                 self._access.check(environ, scope)
             if self.held > BODIES * self.limits.body_bytes or self._threaded >= THREADS + QUEUE:
                 raise Overloaded(BUSY)
-        if self._late and path not in HEALTH:
+        if self.late and path not in HEALTH:
             raise Overloaded(BUSY)
 
-    def answer(self, request: Request) -> "Parts | asyncio.Future[Parts]":
-        """The answer to a request, now or soon; it never raises."""
+    def ask(self, request: Request, client: Client) -> None:
+        """Answer a request soon, never at once."""
         environ = request.environ
-        if request.refusal is not None:
-            return self._refused(environ, request.refusal)
-        if (request.body_bytes <= SHORT_BODY and environ["REQUEST_METHOD"] == "POST") or environ["PATH_INFO"] in HEALTH:
-            return self._answer(environ)
-        if self._threaded == THREADS + QUEUE:
-            return self._refused(environ, Overloaded(BUSY))
-        self._threaded += 1
-        self.held += request.body_bytes
-        loop = asyncio.get_running_loop()
-        answer = loop.run_in_executor(self._threads, self._answer_in_turn, environ, monotonic())
-        answer.add_done_callback(partial(self._leave, request.body_bytes))
-        return answer
+        short = request.body_bytes <= SHORT_BODY and environ["REQUEST_METHOD"] == "POST"
+        if not short and request.refusal is None and environ["PATH_INFO"] not in HEALTH:
+            if self._threaded < THREADS + QUEUE:
+                self._hand_over(request, client)
+                return
+            request = request._replace(refusal=Overloaded(BUSY))
+        self._turn.append((client, request, self._application.target(environ) if request.refusal is None else None))
+        if len(self._turn) == 1:
+            asyncio.get_running_loop().call_soon(self._take_turn)
 
     async def watch(self, beat: Callable[[], None]) -> None:
         """Tell with each tick that the loop is alive, see by how much it is late, and cut what comes too slowly."""
@@ -179,7 +157,7 @@ class Gateway:
             self._application.note(len(self.connections), self._threaded)
             # Once alone tells nothing: the whole process may have slept.
             before, late = late, self.now - due > self.limits.deadline_seconds
-            self._late = before and late
+            self.late = before and late
             ticks += 1
             if ticks % SWEEP_TICKS == 0:
                 # What is due was reckoned from the tick before.
@@ -196,37 +174,52 @@ class Gateway:
             await asyncio.sleep(TICK_SECONDS)
         self._application.note(0, 0)
 
-    def _leave(self, body_bytes: int, _: "asyncio.Future[Parts]") -> None:
-        self._threaded -= 1
-        self.held -= body_bytes
+    def _take_turn(self) -> None:
+        """Answer the short requests that are there."""
+        turn, self._turn = self._turn[:TOGETHER], self._turn[TOGETHER:]
+        if self._turn:
+            asyncio.get_running_loop().call_soon(self._take_turn)
+        replies = iter(self._predict([(request.environ, target) for _, request, target in turn if target is not None]))
+        for client, request, target in turn:
+            client.answered(request, next(replies) if target is not None else self._answer(request))
 
-    def _answer_in_turn(self, environ: dict[str, Any], since: float) -> Parts:
-        if monotonic() - since > self.limits.deadline_seconds:
-            return self._refused(environ, Overloaded(BUSY))
-        return self._answer(environ)
+    def _predict(self, asked: Sequence[tuple[dict[str, Any], Target]]) -> Sequence[Reply]:
+        try:
+            return self._application.predict(asked)
+        except Exception as error:
+            return [failure(error, "-") for _ in asked]
 
-    def _answer(self, environ: dict[str, Any]) -> Parts:
+    def _hand_over(self, request: Request, client: Client) -> None:
+        """Let a thread answer."""
+        self._threaded += 1
+        self.held += request.body_bytes
+
+        def leave(answer: asyncio.Future[Reply]) -> None:
+            self._threaded -= 1
+            self.held -= request.body_bytes
+            client.answered(request, answer.result())
+
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, self._answer_in_time, request, monotonic())
+        answer.add_done_callback(leave)
+
+    def _answer_in_time(self, request: Request, since: float) -> Reply:
+        late = monotonic() - since > self.limits.deadline_seconds
+        return self._answer(request._replace(refusal=Overloaded(BUSY)) if late else request)
+
+    def _answer(self, request: Request) -> Reply:
+        environ = request.environ
         head: list[tuple[str, list[Header]]] = []
         try:
-            reply = self._application.predict(environ)
-            if reply is not None:
-                return _parts(reply)
+            if request.refusal is not None:
+                return self._application.refuse(environ, request.refusal)
             content = self._application(environ, lambda status, headers, failed=None: head.append((status, headers)))
-            whole = b"".join(content)
+            body = b"".join(content)
             if close := getattr(content, "close", None):
                 close()
         except Exception as error:
-            return _parts(failure(error, "-"))
+            return failure(error, "-")
         status, headers = head[0]
-        return int(status[:3]), headers, whole
-
-    def _refused(self, environ: Mapping[str, Any], error: ServiceError) -> Parts:
-        return _parts(self._application.refuse(environ, error))
-
-
-def content_length(environ: Mapping[str, Any]) -> int:
-    """How many bytes of body a head announces; 0 also where the body comes in chunks."""
-    return int(environ.get("CONTENT_LENGTH", 0))
+        return Reply(int(status[:3]), body, headers)
 
 
 def _check_head(environ: Mapping[str, Any]) -> None:
@@ -242,7 +235,3 @@ def _check_head(environ: Mapping[str, Any]) -> None:
 
 def _date() -> str:
     return f"Date: {formatdate(usegmt=True)}\r\n"
-
-
-def _parts(reply: Reply) -> Parts:
-    return reply.status, reply.headers, reply.body

@@ -15,7 +15,7 @@ from models.repository import PublishedModel
 from service.errors import InvalidAnswer, RefusedModel
 from service.telemetry.drift import Watch
 from service.wire.document import encode
-from service.wire.rows import RowReader, Tensors
+from service.wire.rows import RowReader, Tensors, row_count
 from service.wire.rules import BrokenRules
 from service.wire.wording import Probabilities, Wording
 
@@ -47,9 +47,11 @@ class Predictor:
     def predict(self, tensors: Tensors) -> Probabilities:
         """Softmax probabilities (n, classes), in the order of `card.classes`.
 
-        :raises InvalidAnswer: a probability is not a finite number.
+        :raises InvalidAnswer: a probability is not a finite number, or there are not as many answers as rows.
         """
         probabilities: Probabilities = self._session.run(["probabilities"], tensors, self._options)[0]
+        if len(probabilities) != row_count(tensors):
+            raise InvalidAnswer("the model answered with more rows or fewer than it was asked for")
         # In bytes this takes a third of the time of `.all()`, which for a row alone counts.
         if b"\0" in np.isfinite(probabilities).tobytes():
             raise InvalidAnswer("the model answered with a probability that is not a finite number")

@@ -135,6 +135,11 @@ class RowReader:
         return [{"rule": "shape", "message": message}], 1
 
 
+def row_count(tensors: Tensors) -> int:
+    """How many rows there are in tensors, of which there is at least one."""
+    return len(next(iter(tensors.values())))
+
+
 def _picked(picker: Picker, rows: Sequence[Any]) -> Sequence[Row]:
     return rows if picker is None else [picker(row) for row in rows]
 

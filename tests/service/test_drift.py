@@ -185,22 +185,23 @@ def test_metrics_tell_it_by_model_version_and_feature(
     repository: ModelRepository, publish: Callable[..., int], record: dict[str, Any]
 ) -> None:
     """Names are escaped; a version without a baseline has none of it."""
+    publish(drift=None)
     publish(drift=BASELINE)
     registry = Registry(repository)
     registry.refresh()
     client = create_app(registry, 1 << 20).test_client()
     for _ in range(FEWEST_ROWS // 20):
         client.post("/predict", json={"instances": [record] * 20})
-        client.post("/v1/models/penguins/versions/1:predict", json={"instance": record})
+        client.post("/v1/models/penguins/versions/2:predict", json={"instance": record})
     read = samples(client.get("/metrics").text)
-    labels = {"model": "penguins", "version": "2"}
+    labels = {"model": "penguins", "version": "3"}
 
     assert value(read, "drift_rows_total", **labels) == FEWEST_ROWS
     expected = psi(BASELINE.features[1].shares, 1000, [0, FEWEST_ROWS, 0, 0])
     assert value(read, "drift_psi", **labels, feature="sex") == pytest.approx(expected, rel=1e-5)
     expected = psi(BASELINE.predictions.shares, 1000, [FEWEST_ROWS, 0, 0, 0])
     assert value(read, "prediction_drift_psi", **labels) == pytest.approx(expected, rel=1e-5)
-    assert {dict(of)["version"] for name, of in read if "drift" in name} == {"2"}
+    assert {dict(of)["version"] for name, of in read if "drift" in name} == {"1", "3"}
 
 
 def test_a_feature_may_be_called_anything() -> None:

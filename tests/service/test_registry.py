@@ -153,8 +153,8 @@ def test_a_model_that_answers_otherwise_than_published_is_refused(
     ("parts", "reason"),
     [
         ({"golden": []}, "no golden row"),
-        ({"features": [], "golden": []}, "inputs of model.onnx are not the features"),
-        ({"classes": ["a", "b"], "golden": []}, "outputs of model.onnx are not the classes"),
+        ({"features": [], "golden": [], "drift": None}, "inputs of model.onnx are not the features"),
+        ({"classes": ["a", "b"], "golden": [], "drift": None}, "outputs of model.onnx are not the classes"),
     ],
 )
 def test_a_card_of_another_model_is_refused(

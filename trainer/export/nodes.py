@@ -1,6 +1,6 @@
 """A graph under construction: nodes and constants, in the order they were added."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,3 +30,17 @@ class Graph:
         output = self.prefix + output
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
         return output
+
+    def in_fours(self, write: Callable[[str], str], inputs: str, output: str, width: int) -> str:
+        """What `write` makes of (N, `width`) numbers, so that a row's last digit does not depend on the other rows.
+
+        Some operators onnxruntime works out four numbers at a time, and what is left over at the end by another method.
+        Where the width leaves something over, a few columns are there twice meanwhile.
+        """
+        over = -width % 4
+        if not over:
+            return write(inputs)
+        twice = self.constant(f"{output}/twice", np.arange(width + over) % width)
+        whole = self.node("Gather", [inputs, twice], f"{output}/whole", axis=1)
+        once = self.constant(f"{output}/once", np.arange(width))
+        return self.node("Gather", [write(whole), once], f"{output}/cut", axis=1)

@@ -3,6 +3,8 @@
 A node costs a row more than what it computes, so that columns of one kind go through the same few nodes together.
 """
 
+from functools import partial
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
@@ -46,10 +48,13 @@ def _write_scaling(graph: Graph, scaling: Scaling, numbers: str) -> str:
 def _write_robust(graph: Graph, scaling: Robust, numbers: str) -> str:
     centred = graph.node("Sub", [numbers, graph.constant("centre", scaling.centre)], "numeric/centred")
     third = graph.node("Mul", [centred, graph.constant("third", scaling.third)], "numeric/third")
-    angle = graph.node("Atan", [third], "numeric/angle")
-    clipped = graph.node("Sin", [angle], "numeric/clipped")
+    clipped = graph.in_fours(partial(_write_clip, graph), third, "numeric/clipped", len(scaling.centre))
     softness = graph.constant("softness", np.array(SOFTNESS, np.float32))
     return graph.node("Mul", [clipped, softness], "numeric/scaled")
+
+
+def _write_clip(graph: Graph, third: str) -> str:
+    return graph.node("Sin", [graph.node("Atan", [third], "numeric/angle")], "numeric/sine")
 
 
 def _write_standard(graph: Graph, scaling: Standard, numbers: str) -> str:

@@ -1,0 +1,138 @@
+"""Requests that come together are answered together, and each as if it had come alone."""
+
+import asyncio
+import io
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from flask import Flask
+
+from service.app import create_app
+from service.front import Front
+from service.gateway import TOGETHER, Gateway
+from service.predictor import Predictor
+from service.registry import Registry
+from service.reply import Reply
+from service.wire.rows import Tensors, row_count
+from service.wire.wording import Probabilities
+from tests.hostile.conftest import post
+from tests.service.conftest import LIMIT
+from tests.service.test_front import Requests
+from tests.service.test_gateway import ask, gateway, serve
+
+PREDICTOR = "service.predictor.Predictor.predict"
+
+
+@pytest.fixture
+def app(registry: Registry, publish: Callable[..., int]) -> Flask:
+    publish()
+    registry.refresh()
+    return create_app(registry, LIMIT)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of each run of a model."""
+    counts: list[int] = []
+    alone = Predictor.predict
+
+    def predict(self: Predictor, tensors: Tensors) -> Probabilities:
+        counts.append(row_count(tensors))
+        return alone(self, tensors)
+
+    monkeypatch.setattr(PREDICTOR, predict)
+    return counts
+
+
+def environ(path: str, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
+    """A POST in the words of WSGI."""
+    named = {name.upper().replace("-", "_"): value for name, value in headers.items()}
+    content_type = {"CONTENT_TYPE": named.pop("CONTENT_TYPE", "")}
+    own = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+    }
+    return {f"HTTP_{name}": value for name, value in named.items()} | content_type | own
+
+
+def test_good_and_bad_are_answered_as_if_alone(app: Flask, record: dict[str, Any], runs: list[int]) -> None:
+    """A thousand requests of all formats to two versions, in tens: status, headers and bytes."""
+    front = cast(Front, app.wsgi_app)
+    draws = Requests(record)
+    requests = [draws.draw() for _ in range(1000)]
+
+    def asked(some: list[dict[str, Any]]) -> list[Reply]:
+        environs = [environ(one["path"], one["data"], one["headers"]) for one in some]
+        return front.predict([(one, target) for one in environs if (target := front.target(one)) is not None])
+
+    alone = [reply for one in requests for reply in asked([one])]
+    before = len(runs)
+    together = [reply for start in range(0, 1000, 10) for reply in asked(requests[start : start + 10])]
+
+    for one, other in zip(together, alone, strict=True):
+        assert (one.status, one.headers, one.body) == (other.status, other.headers, other.body)
+    assert sum(runs[:before]) == sum(runs[before:]) > 200
+    assert len(runs) - before < before / 2
+
+
+def test_one_that_fails_spoils_no_other(app: Flask, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rows have no answer together, each request gets its own."""
+    front = cast(Front, app.wsgi_app)
+    healthy = Predictor.predict
+
+    def predict(self: Predictor, tensors: Tensors) -> Probabilities:
+        if (tensors["numeric"] == 6000).any():
+            raise MemoryError
+        return healthy(self, tensors)
+
+    monkeypatch.setattr(PREDICTOR, predict)
+    bodies = [json.dumps({"instance": record | {"body_mass_g": mass}}).encode() for mass in (5000, 6000, 4000)]
+    environs = [environ("/predict", body, {"Content-Type": "application/json"}) for body in bodies]
+    target = front.target(environs[0])
+    assert target is not None
+
+    assert [reply.status for reply in front.predict([(one, target) for one in environs])] == [200, 500, 200]
+
+
+def test_an_answer_for_other_rows_is_none(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that answers with fewer rows than it was asked for gives nobody another one's answer."""
+    (predictor,) = registry.predictors
+    session: Any = predictor._session
+
+    class Short:
+        def run(self, *asked: Any) -> list[Probabilities]:
+            return [session.run(*asked)[0][:-1]]
+
+    monkeypatch.setattr(predictor, "_session", Short())
+    rows = predictor.rows.read([row.instance for row in predictor.card.golden]).tensors
+    with pytest.raises(Exception, match="more rows or fewer"):
+        predictor.predict(rows)
+
+
+def test_clients_of_one_moment_share_a_run(app: Flask, record: dict[str, Any], runs: list[int]) -> None:
+    """Each has its own answer, on its own connection, and no run is longer than it may be."""
+    masses = np.linspace(2700, 6300, 3 * TOGETHER).tolist()
+    requests = [post(json.dumps({"instance": record | {"body_mass_g": mass}}).encode()) for mass in masses]
+
+    async def clients(_: Gateway, port: int) -> None:
+        alone = [(await ask(port, request))[2] for request in requests]
+        before = len(runs)
+        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in requests]
+        for (_reader, writer), request in zip(connections, requests, strict=True):
+            writer.write(request)
+        for (reader, writer), expected in zip(connections, alone, strict=True):
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(len(expected)) == expected
+            writer.close()
+
+        assert len(set(alone)) > len(alone) / 2
+        assert sum(runs[before:]) == len(requests)
+        assert len(runs) - before < len(requests) / 2
+        assert max(runs) <= TOGETHER
+
+    serve(gateway(app.wsgi_app), clients)
