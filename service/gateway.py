@@ -133,7 +133,7 @@ class Gateway:
             raise Overloaded(BUSY)
 
     def ask(self, request: Request, client: Client) -> None:
-        """Answer a request soon, never at once."""
+        """Answer a request, at once or soon."""
         environ = request.environ
         short = request.body_bytes <= SHORT_BODY and environ["REQUEST_METHOD"] == "POST"
         if not short and request.refusal is None and environ["PATH_INFO"] not in HEALTH:
@@ -143,7 +143,11 @@ class Gateway:
             request = request._replace(refusal=Overloaded(BUSY))
         self._turn.append((client, request, self._application.target(environ) if request.refusal is None else None))
         if len(self._turn) == 1:
-            asyncio.get_running_loop().call_soon(self._take_turn)
+            # Where there is nobody else, nobody else can have come.
+            if len(self.connections) == 1:
+                self._take_turn()
+            else:
+                asyncio.get_running_loop().call_soon(self._take_turn)
 
     async def watch(self, beat: Callable[[], None]) -> None:
         """Tell with each tick that the loop is alive, see by how much it is late, and cut what comes too slowly."""
@@ -176,12 +180,17 @@ class Gateway:
 
     def _take_turn(self) -> None:
         """Answer the short requests that are there."""
-        turn, self._turn = self._turn[:TOGETHER], self._turn[TOGETHER:]
-        if self._turn:
-            asyncio.get_running_loop().call_soon(self._take_turn)
-        replies = iter(self._predict([(request.environ, target) for _, request, target in turn if target is not None]))
-        for client, request, target in turn:
-            client.answered(request, next(replies) if target is not None else self._answer(request))
+        turn = self._turn[:TOGETHER]
+        try:
+            asked = [(request.environ, target) for _, request, target in turn if target is not None]
+            replies = iter(self._predict(asked))
+            for client, request, target in turn:
+                client.answered(request, next(replies) if target is not None else self._answer(request))
+        finally:
+            # Whoever has asked meanwhile waits for the next turn.
+            del self._turn[: len(turn)]
+            if self._turn:
+                asyncio.get_running_loop().call_soon(self._take_turn)
 
     def _predict(self, asked: Sequence[tuple[dict[str, Any], Target]]) -> Sequence[Reply]:
         try:
