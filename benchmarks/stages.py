@@ -13,7 +13,7 @@ import onnxruntime
 from benchmarks.load import Request
 from models.repository import ModelRepository
 from service.access import Access
-from service.exchange import Exchange
+from service.exchange import Exchange, Prediction, Target
 from service.lifecycle.shadowing import Shadowing
 from service.predictor import Predictor
 from service.registry import Registry
@@ -56,7 +56,7 @@ def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
             "drift": partial(metrics.drift.count, predictor.watch, question.tensors, probabilities),
             "headers": partial(success, answer.body, "", answer.content_type, answer.headers),
             "metrics": partial(observer.end, environ, target.wire.route, reply, began),
-            "**whole exchange**": partial(_with_body, exchange.answer, environ, body, "", target),
+            "**whole exchange**": partial(_with_body, _answer, environ, body, exchange, target),
             "onnxruntime alone": partial(_session(store, predictor).run, ["probabilities"], question.tensors),
         }
         columns[name] = _costs(calls)
@@ -75,6 +75,10 @@ def _environ(request: Request) -> dict[str, Any]:
 
 def _with_body(call: Callable[..., object], environ: dict[str, Any], body: bytes, *arguments: object) -> object:
     return call(environ | {"wsgi.input": BytesIO(body)}, *arguments)
+
+
+def _answer(environ: dict[str, Any], exchange: Exchange, target: Target) -> None:
+    exchange.answer([Prediction(environ, target)])
 
 
 def _session(store: Path, predictor: Predictor) -> onnxruntime.InferenceSession:

@@ -45,7 +45,7 @@ KEYS = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"} | 
 }
 # What is not said again of a request that has asked for another protocol.
 PASSING = ("HTTP_CONNECTION", "HTTP_UPGRADE", "HTTP_EXPECT")
-STARTS = {status: f"HTTP/1.1 {line}\r\n" for status, line in STATUS_LINES.items()}
+CRLF = "\r\n"
 
 
 class Connection(asyncio.Protocol):
@@ -292,17 +292,15 @@ class Connection(asyncio.Protocol):
     def _send(self, request: Request, reply: Reply) -> None:
         if self._transport.is_closing():
             return
-        headers = reply.headers
+        headers, environ = reply.headers, request.environ
         keep_alive = not (self._half_closed or self._gateway.draining or CLOSE in headers) and request.keep_alive
-        head = STARTS[reply.status] + self._gateway.date
-        for name, value in headers:
-            head += f"{name}: {value}\r\n"
+        lines = [self._gateway.date, *map(": ".join, headers)]
         if not keep_alive and CLOSE not in headers:
-            head += "Connection: close\r\n"
-        elif keep_alive and request.environ["SERVER_PROTOCOL"] == "HTTP/1.0":
-            head += "Connection: keep-alive\r\n"
-        start = f"{head}\r\n".encode("latin-1")
-        self._transport.write(start if request.environ["REQUEST_METHOD"] == "HEAD" else start + reply.body)
+            lines.append("Connection: close")
+        elif keep_alive and environ["SERVER_PROTOCOL"] == "HTTP/1.0":
+            lines.append("Connection: keep-alive")
+        start = f"HTTP/1.1 {STATUS_LINES[reply.status]}\r\n{CRLF.join(lines)}\r\n\r\n".encode("latin-1")
+        self._transport.write(start if environ["REQUEST_METHOD"] == "HEAD" else start + reply.body)
         self.due = self._gateway.now + self._gateway.limits.idle_seconds
         if not keep_alive:
             self._end(unread=request.refusal is not None)

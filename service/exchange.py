@@ -6,7 +6,7 @@ than one of them alone, and nobody waits for others to come.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from time import perf_counter
@@ -47,20 +47,21 @@ class Target(NamedTuple):
     version: str | None = None
 
 
-# A request by its WSGI environment, its name, and what it asks for.
-Ask = tuple[dict[str, Any], str, Target]
-
-
 @dataclass(slots=True)
 class Prediction:
-    """A request on its way: what was read of it, what came out, and the moments when."""
+    """A request for predictions on its way: its WSGI environment, what it asks for and its name; what was read of it,
+    what came out, and the moments when; and its reply.
+    """
 
-    ask: Ask
-    choice: Choice
-    predictor: Predictor
-    question: Question
-    moments: list[float]
-    outcome: Probabilities | Exception = field(init=False)
+    environ: dict[str, Any]
+    target: Target
+    request_id: str = "-"
+    choice: Choice = field(init=False)
+    predictor: Predictor = field(init=False)
+    question: Question = field(init=False)
+    outcome: Probabilities = field(init=False)
+    moments: tuple[float, ...] = field(init=False)
+    reply: Reply = field(init=False)
 
 
 DEFAULT = Target(INSTANCES)
@@ -90,39 +91,35 @@ class Exchange:
             return Target(self.inference if match[1] else INSTANCES, match[2], match[3])
         return None
 
-    def answer(self, environ: dict[str, Any], request_id: str, target: Target) -> Reply:
-        """The reply to one request; it never raises."""
-        return self.answer_together([(environ, request_id, target)])[0]
+    def answer(self, predictions: Sequence[Prediction]) -> None:
+        """Reply to requests that have come together, to each as if it had come alone; it never raises."""
+        waiting = [one for one in predictions if self._read(one)]
+        while waiting:
+            predictor = waiting[0].predictor
+            self._infer(predictor, [one for one in waiting if one.predictor is predictor])
+            waiting = [one for one in waiting if one.predictor is not predictor]
 
-    def answer_together(self, asks: Iterable[Ask]) -> list[Reply]:
-        """The reply to each of some requests that have come together; it never raises."""
-        read = [self._read(ask) for ask in asks]
-        groups: dict[Predictor, list[Prediction]] = {}
-        for one in read:
-            if isinstance(one, Prediction):
-                groups.setdefault(one.predictor, []).append(one)
-        for predictor, group in groups.items():
-            self._infer(predictor, group)
-        return [self._reply(one) if isinstance(one, Prediction) else one for one in read]
-
-    def _read(self, ask: Ask) -> Prediction | Reply:
-        environ, request_id, target = ask
+    def _read(self, one: Prediction) -> bool:
+        """Read what is asked, or refuse it."""
+        environ, target = one.environ, one.target
         try:
             if self._access is not None:
                 self._access.check(environ)
             began = perf_counter()
-            choice = self._registry.choice(target.model, target.version)
+            one.choice = choice = self._registry.choice(target.model, target.version)
             found = perf_counter()
             body = read_body(environ, self._limit, target.wire.media)
-            predictor = choice.predictor if choice.canary is None else choice.by_key(_key(environ, body))
+            one.predictor = choice.predictor if choice.canary is None else choice.by_key(_key(environ, body))
             read = perf_counter()
-            question = target.wire.read(predictor, body, environ)
+            one.question = target.wire.read(one.predictor, body, environ)
+            one.moments = began, found, read, perf_counter()
+            return True
         except Exception as error:
-            return _broken(error, request_id)
-        return Prediction(ask, choice, predictor, question, [began, found, read, perf_counter()])
+            one.reply = _broken(error, one.request_id)
+            return False
 
     def _infer(self, predictor: Predictor, group: Sequence[Prediction]) -> None:
-        """Find the outcome of requests to one predictor. Where their rows together have none, each has its own."""
+        """Reply to requests to one predictor. Where their rows have no answer together, each gets its own."""
         began = perf_counter()
         parts = [one.question.tensors for one in group]
         try:
@@ -133,7 +130,7 @@ class Exchange:
                 self._drift.count(predictor.watch, tensors, probabilities)
         except Exception as error:
             if len(group) == 1:
-                group[0].outcome = error
+                group[0].reply = _broken(error, group[0].request_id)
             else:
                 for one in group:
                     self._infer(predictor, [one])
@@ -145,24 +142,22 @@ class Exchange:
             one.outcome = probabilities[start:end]
             one.moments += moments
             start = end
+            self._reply(one)
 
-    def _reply(self, prediction: Prediction) -> Reply:
-        (environ, request_id, _), outcome, question = prediction.ask, prediction.outcome, prediction.question
+    def _reply(self, one: Prediction) -> None:
         try:
-            if isinstance(outcome, Exception):
-                raise outcome
             began = perf_counter()
-            answer = question.answer(outcome)
+            answer = one.question.answer(one.outcome)
             encoded = perf_counter()
         except Exception as error:
-            return _broken(error, request_id)
-        reply = success(answer.body, request_id, answer.content_type, answer.headers)
-        reply.rows, reply.predictor = len(outcome), prediction.predictor
-        if prediction.choice.shadow is not None:
-            self._shadowing.ask(prediction.choice.shadow, question.tensors, outcome)
-        if TIMING in environ:
-            reply.headers.append(("Server-Timing", _timing([*prediction.moments, began, encoded])))
-        return reply
+            one.reply = _broken(error, one.request_id)
+            return
+        one.reply = reply = success(answer.body, one.request_id, answer.content_type, answer.headers)
+        reply.rows, reply.predictor = len(one.outcome), one.predictor
+        if one.choice.shadow is not None:
+            self._shadowing.ask(one.choice.shadow, one.question.tensors, one.outcome)
+        if TIMING in one.environ:
+            reply.headers.append(("Server-Timing", _timing((*one.moments, began, encoded))))
 
 
 def _stacked(parts: Sequence[Tensors]) -> Tensors:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from service.errors import ServiceError
-from service.exchange import Exchange, Target
+from service.exchange import Exchange, Prediction
 from service.reply import STATUS_LINES, Reply, refusal
 from service.telemetry.observer import TRACE, Observer, trace_headers
 
@@ -20,28 +20,30 @@ class Front:
         self._observer = observer
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        target = self.target(environ)
-        if target is None:
+        prediction = self.prediction(environ)
+        if prediction is None:
             answer: Iterable[bytes] = self._flask(environ, start_response)
             return answer
-        (reply,) = self.predict([(environ, target)])
-        start_response(STATUS_LINES[reply.status], reply.headers)
-        return [reply.body]
+        self.predict([prediction])
+        start_response(STATUS_LINES[prediction.reply.status], prediction.reply.headers)
+        return [prediction.reply.body]
 
-    def target(self, environ: Mapping[str, Any]) -> Target | None:
-        """What a request for predictions asks for; None of any other."""
-        return self._exchange.target(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+    def prediction(self, environ: dict[str, Any]) -> Prediction | None:
+        """A request for predictions; None of any other."""
+        target = self._exchange.target(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+        return None if target is None else Prediction(environ, target)
 
-    def predict(self, asked: Sequence[tuple[dict[str, Any], Target]]) -> list[Reply]:
-        """The replies to requests for predictions that have come together."""
-        begun = [self._observer.begin(environ) for environ, _ in asked]
-        named = zip(asked, begun, strict=True)
-        replies = self._exchange.answer_together([(environ, name, target) for (environ, target), (name, _) in named])
-        for (environ, target), began, reply in zip(asked, begun, replies, strict=True):
-            if TRACE in environ:
-                reply.headers += trace_headers(environ)
-            self._observer.end(environ, target.wire.route, reply, began)
-        return replies
+    def predict(self, predictions: Sequence[Prediction]) -> None:
+        """Reply to requests for predictions that have come together."""
+        begun = []
+        for one in predictions:
+            begun.append(began := self._observer.begin(one.environ))
+            one.request_id = began[0]
+        self._exchange.answer(predictions)
+        for one, began in zip(predictions, begun, strict=True):
+            if TRACE in one.environ:
+                one.reply.headers += trace_headers(one.environ)
+            self._observer.end(one.environ, one.target.wire.route, one.reply, began)
 
     def note(self, connections: int, waiting: int) -> None:
         """So many connections are open, and so many requests are with a thread or wait for one."""

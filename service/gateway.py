@@ -25,7 +25,7 @@ from service.errors import (
     Overloaded,
     TargetTooLong,
 )
-from service.exchange import Target
+from service.exchange import Prediction
 from service.front import Front
 from service.reply import Header, Reply, failure
 from service.request import CHUNKED, Heads, Request, content_length
@@ -77,8 +77,8 @@ class Client(Protocol):
     def close_if_idle(self) -> None: ...
 
 
-# A request that waits for the turn of the short ones: who asks, what, and for which predictions, if for any.
-Asked = tuple[Client, Request, Target | None]
+# A request that waits for the turn of the short ones: who asks, what, and whether for a prediction.
+Asked = tuple[Client, Request, Prediction | None]
 
 
 class Gateway:
@@ -141,7 +141,7 @@ class Gateway:
                 self._hand_over(request, client)
                 return
             request = request._replace(refusal=Overloaded(BUSY))
-        self._turn.append((client, request, self._application.target(environ) if request.refusal is None else None))
+        self._turn.append((client, request, self._application.prediction(environ) if request.refusal is None else None))
         if len(self._turn) == 1:
             # Where there is nobody else, nobody else can have come.
             if len(self.connections) == 1:
@@ -182,21 +182,21 @@ class Gateway:
         """Answer the short requests that are there."""
         turn = self._turn[:TOGETHER]
         try:
-            asked = [(request.environ, target) for _, request, target in turn if target is not None]
-            replies = iter(self._predict(asked))
-            for client, request, target in turn:
-                client.answered(request, next(replies) if target is not None else self._answer(request))
+            self._predict([prediction for _, _, prediction in turn if prediction is not None])
+            for client, request, prediction in turn:
+                client.answered(request, self._answer(request) if prediction is None else prediction.reply)
         finally:
             # Whoever has asked meanwhile waits for the next turn.
             del self._turn[: len(turn)]
             if self._turn:
                 asyncio.get_running_loop().call_soon(self._take_turn)
 
-    def _predict(self, asked: Sequence[tuple[dict[str, Any], Target]]) -> Sequence[Reply]:
+    def _predict(self, predictions: Sequence[Prediction]) -> None:
         try:
-            return self._application.predict(asked)
+            self._application.predict(predictions)
         except Exception as error:
-            return [failure(error, "-") for _ in asked]
+            for one in predictions:
+                one.reply = failure(error, one.request_id)
 
     def _hand_over(self, request: Request, client: Client) -> None:
         """Let a thread answer."""
@@ -243,4 +243,4 @@ def _check_head(environ: Mapping[str, Any]) -> None:
 
 
 def _date() -> str:
-    return f"Date: {formatdate(usegmt=True)}\r\n"
+    return f"Date: {formatdate(usegmt=True)}"

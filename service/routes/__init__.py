@@ -2,8 +2,9 @@
 
 from typing import cast
 
-from flask import Response, g
+from flask import Response, g, request
 
+from service.exchange import Exchange, Prediction, Target
 from service.reply import STATUS_LINES, Reply, success
 from service.wire.document import encode
 
@@ -17,6 +18,13 @@ def send(reply: Reply) -> Response:
 def answer(document: object) -> Response:
     """A JSON answer."""
     return send(success(encode(document), request_id()))
+
+
+def predict(exchange: Exchange, target: Target) -> Response:
+    """The answer to a request for predictions."""
+    prediction = Prediction(request.environ, target, request_id())
+    exchange.answer([prediction])
+    return send(prediction.reply)
 
 
 def request_id() -> str:

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, request
 from service.errors import InvalidTensor
 from service.exchange import Exchange, Target
 from service.registry import Registry
-from service.routes import answer, request_id, send
+from service.routes import answer, predict
 from service.wire.body import read_body
 from service.wire.document import JSON, decode
 from service.wire.open_inference.metadata import SERVER, index, metadata
@@ -36,7 +36,7 @@ def open_inference(registry: Registry, exchange: Exchange) -> Blueprint:
     @routes.post("/models/<name:model>/infer")
     @routes.post("/models/<name:model>/versions/<name:version>/infer")
     def post_inference(model: str, version: str | None = None) -> Response:
-        return send(exchange.answer(request.environ, request_id(), Target(exchange.inference, model, version)))
+        return predict(exchange, Target(exchange.inference, model, version))
 
     @routes.post("/repository/index")
     def post_index() -> Response:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from service.exchange import Exchange, Target
 from service.predictor import Predictor
 from service.registry import Registry
-from service.routes import answer, request_id, send
+from service.routes import answer, predict
 from service.wire.instances import INSTANCES
 from service.wire.invocations import INVOCATIONS
 
@@ -22,11 +22,11 @@ def predictions(registry: Registry, exchange: Exchange) -> Blueprint:
     @routes.post("/v1/models/<name:model>:predict")
     @routes.post("/v1/models/<name:model>/versions/<name:version>:predict")
     def post_prediction(model: str | None = None, version: str | None = None) -> Response:
-        return send(exchange.answer(request.environ, request_id(), Target(INSTANCES, model, version)))
+        return predict(exchange, Target(INSTANCES, model, version))
 
     @routes.post("/invocations")
     def post_invocation() -> Response:
-        return send(exchange.answer(request.environ, request_id(), Target(INVOCATIONS)))
+        return predict(exchange, Target(INVOCATIONS))
 
     @routes.get("/v1/models")
     def get_models() -> Response:

@@ -73,11 +73,11 @@ def test_a_late_loop_refuses_until_it_has_caught_up(app: Flask) -> None:
     front: Any = app.wsgi_app
 
     class Slow:
-        refuse, note, target = front.refuse, front.note, front.target
+        refuse, note, prediction = front.refuse, front.note, front.prediction
 
-        def predict(self, asked: Any) -> Any:
-            time.sleep(len(asked) * DEADLINE_S / 4)
-            return front.predict(asked)
+        def predict(self, predictions: Any) -> None:
+            time.sleep(len(predictions) * DEADLINE_S / 4)
+            front.predict(predictions)
 
     async def crowd(_: Gateway, port: int) -> None:
         asked = []

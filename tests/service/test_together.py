@@ -60,6 +60,13 @@ def environ(path: str, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
     return {f"HTTP_{name}": value for name, value in named.items()} | content_type | own
 
 
+def predicted(front: Front, environs: list[dict[str, Any]]) -> list[Reply]:
+    """What those requests among some are answered together that ask for predictions."""
+    predictions = [asked for one in environs if (asked := front.prediction(one)) is not None]
+    front.predict(predictions)
+    return [one.reply for one in predictions]
+
+
 def test_good_and_bad_are_answered_as_if_alone(app: Flask, record: dict[str, Any], runs: list[int]) -> None:
     """A thousand requests of all formats to two versions, in tens: status, headers and bytes."""
     front = cast(Front, app.wsgi_app)
@@ -68,7 +75,7 @@ def test_good_and_bad_are_answered_as_if_alone(app: Flask, record: dict[str, Any
 
     def asked(some: list[dict[str, Any]]) -> list[Reply]:
         environs = [environ(one["path"], one["data"], one["headers"]) for one in some]
-        return front.predict([(one, target) for one in environs if (target := front.target(one)) is not None])
+        return predicted(front, environs)
 
     alone = [reply for one in requests for reply in asked([one])]
     before = len(runs)
@@ -93,10 +100,8 @@ def test_one_that_fails_spoils_no_other(app: Flask, record: dict[str, Any], monk
     monkeypatch.setattr(PREDICTOR, predict)
     bodies = [json.dumps({"instance": record | {"body_mass_g": mass}}).encode() for mass in (5000, 6000, 4000)]
     environs = [environ("/predict", body, {"Content-Type": "application/json"}) for body in bodies]
-    target = front.target(environs[0])
-    assert target is not None
 
-    assert [reply.status for reply in front.predict([(one, target) for one in environs])] == [200, 500, 200]
+    assert [reply.status for reply in predicted(front, environs)] == [200, 500, 200]
 
 
 def test_an_answer_for_other_rows_is_none(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
