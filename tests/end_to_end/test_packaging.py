@@ -15,6 +15,14 @@ pytestmark = pytest.mark.packaging
 # What needs more than a side's own libraries.
 IGNORED = ["--ignore=tests/trainer/extras", "--ignore=tests/trainer/peers", "--ignore=tests/trainer/search"]
 IGNORED_OF_SERVICE = ["--ignore=tests/service/extras"]
+# What kills, trains or swaps again and again, by no library that the other tests do without; for the long form.
+LENGTHY = (
+    "tests/models/test_repository.py",
+    "tests/service/lifecycle/test_loading.py",
+    "tests/service/test_supervisor.py",
+    "tests/trainer/test_interruptions.py",
+    "tests/trainer/test_odd_tables.py",
+)
 # Of each side: the tests it must pass alone, and the libraries it must do without.
 SIDES = {
     "trainer": (
@@ -47,7 +55,7 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> Non
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_each_side_lives_alone(side: str, wheel: Path, tmp_path: Path) -> None:
+def test_each_side_lives_alone(side: str, wheel: Path, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Installed from its own lock with the built wheel, each side passes its tests without the other's libraries."""
     folders, absent = SIDES[side]
     python = tmp_path / "venv/bin/python"
@@ -63,8 +71,9 @@ def test_each_side_lives_alone(side: str, wheel: Path, tmp_path: Path) -> None:
     for part in ("tests", "examples", "docs"):
         shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", checkout)
+    left_out = [] if pytestconfig.getoption("--long") else [f"--ignore={path}" for path in LENGTHY]
     run = subprocess.run(
-        [python, "-m", "pytest", "-q", *folders], cwd=checkout, capture_output=True, text=True, check=False
+        [python, "-m", "pytest", "-q", *folders, *left_out], cwd=checkout, capture_output=True, text=True, check=False
     )
 
     assert run.returncode == 0, run.stdout[-4000:]

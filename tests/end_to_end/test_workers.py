@@ -34,7 +34,8 @@ def test_metrics_are_right_across_workers_and_their_deaths(serve: Callable[..., 
     deadline = time.monotonic() + 20
     while len(set(children.read_text().split()) - {before[0]}) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
-    time.sleep(1)
+    for _ in range(20):  # Some of these connections wait for the new one.
+        service.wait()
     for _ in range(40):
         assert service.ask("/predict", {"instance": GENTOO})[0] == 200
 

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from models.__main__ import main
-from models.repository import ModelRepository
+from models.repository import ModelRepository, PublishedModel
 from service.registry import Registry
 from tests.service.conftest import NUMBERS
 
@@ -35,8 +36,14 @@ def nobody() -> Iterator[None]:
         os.setegid(0)
 
 
+@cache
+def plain() -> PublishedModel:
+    """Read once, as oneself: a checkout may be in a folder where nobody else may go."""
+    return ModelRepository(NUMBERS).read("plain", 1)
+
+
 def publish(repository: ModelRepository) -> int:
-    model = ModelRepository(NUMBERS).read("plain", 1)
+    model = plain()
     return repository.publish(model.card, {"model.onnx": model.onnx})
 
 

@@ -117,9 +117,9 @@ class Repository(RuleBasedStateMachine):
     @precondition(lambda self: self.on_disk())
     @rule(data=st.data(), pin=st.booleans())
     def promote(self, data: st.DataObject, pin: bool) -> None:
-        """Pin a version, or none any more; one that is damaged is refused."""
+        """Pin a version, or none any more; one that is damaged is refused, or stays pinned where it is."""
         version = data.draw(st.sampled_from(self.on_disk())) if pin else None
-        if version in self.damaged:
+        if version in self.damaged and version != self.pinned:
             with pytest.raises(CorruptModel):
                 self.store.change_serving(NAME, lambda serving: serving.promoted(version))
         else:

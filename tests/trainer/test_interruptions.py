@@ -36,10 +36,12 @@ def start(penguins: Path, store: Path, *flags: str) -> subprocess.Popen[str]:
 
 def wait_for_epoch(process: subprocess.Popen[str], number: int) -> None:
     assert process.stderr is not None
+    said = []
     for line in process.stderr:
         if line.startswith(f"epoch {number:4d} "):
             return
-    raise AssertionError(f"it ended before epoch {number}")
+        said.append(line)
+    raise AssertionError(f"it ended before epoch {number}:\n{''.join(said)}")
 
 
 def kill_after(epoch: int, penguins: Path, store: Path, *flags: str) -> None:

@@ -15,7 +15,6 @@ from typing import Any, TypeVar, cast
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import OptunaError, StorageInternalError
-from optuna.importance import get_param_importances
 from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
@@ -138,6 +137,9 @@ def suggest(box: Space, trials: Trials, seed: int, index: int) -> Values:
 
 def importances(box: Space, trials: Trials) -> dict[str, float]:
     """How much each parameter matters for being among the best tenth (Watanabe et al. 2023), the most first."""
+    # It loads scikit-learn where there is one: seconds, which no worker should wait.
+    from optuna.importance import get_param_importances
+
     _quiet()
     memory = _in_memory(box, trials, None)
     with warnings.catch_warnings():

@@ -39,10 +39,12 @@ def babysitting(penguins: Path, store: Path, *flags: str) -> Iterator[subprocess
 
 def wait_for(process: subprocess.Popen[str], words: str) -> str:
     assert process.stderr is not None
+    said = []
     for line in process.stderr:
         if words in line:
             return line
-    raise AssertionError(f"it ended without a word of {words!r}")
+        said.append(line)
+    raise AssertionError(f"it ended without a word of {words!r}:\n{''.join(said)}")
 
 
 def change(store: Path, before: str, after: str) -> None:

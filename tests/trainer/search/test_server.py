@@ -4,13 +4,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import pytest
 
 from tests.conftest import find_free_port
 from tests.trainer.search.conftest import outcomes
-from tests.trainer.search.test_interruptions import ROOT, children, leaderboard, without_time
+from tests.trainer.search.processes import SearchProcess, leaderboard, searching
 from trainer.errors import StorageUnreachable, TrainerError
 from trainer.search.claims import FIRST_TRIAL
 from trainer.search.crew import run_workers
@@ -28,6 +26,7 @@ from trainer.search.server import ServerClaims
 
 Make = Callable[..., Request]
 Open = Callable[[Request], Search]
+Start = Callable[..., SearchProcess]
 PATIENCE_S = 30.0
 FLAGS = ("--hidden", "4", "--epochs", "2", "--patience", "2", "--seeds", "0")
 
@@ -117,17 +116,13 @@ def address(cluster: Cluster, request: pytest.FixtureRequest) -> str:
     return cluster.address(name)
 
 
-def start(penguins: Path, store: Path, address: str, *flags: str) -> subprocess.Popen[str]:
-    """A machine of its own, as far as the study can tell: other processes, another folder."""
-    arguments = ["search", str(penguins), "--target", "species", "--name", "penguins", "--repository", str(store)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "trainer", *arguments, *FLAGS, *flags],
-        cwd=ROOT,
-        env={**os.environ, "EVENKEEL_STORAGE": address, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def start(penguins: Path, address: str) -> Iterator[Start]:
+    """Start a machine of its own, as far as the study can tell: other processes, another folder."""
+    with ExitStack() as stack:
+        yield lambda store, *flags: stack.enter_context(
+            searching(penguins, store, *FLAGS, *flags, environment={"EVENKEEL_STORAGE": address})
+        )
 
 
 def records(address: str) -> Counter[str]:
@@ -148,69 +143,63 @@ def test_a_database_holds_what_a_journal_holds(request_for: Make, address: str, 
 
 
 def test_trials_on_two_machines_with_8_workers_that_are_killed(
-    penguins: Path, tmp_path: Path, address: str, pytestconfig: pytest.Config
+    start: Start, tmp_path: Path, address: str, pytestconfig: pytest.Config
 ) -> None:
     """None lost, none double: each has one record, and both machines have the same leaderboard."""
-    trials = 500 if pytestconfig.getoption("--long") else 120
-    flags = ("--trials", str(trials), "--jobs", "4")
-    machines = [start(penguins, tmp_path / name, address, *flags) for name in "ab"]
+    trials, kills = (500, 10) if pytestconfig.getoption("--long") else (120, 6)
+    machines = [start(tmp_path / name, "--trials", str(trials), "--jobs", "4") for name in "ab"]
     killed = 0
-    with ThreadPoolExecutor() as readers:  # Or their pipes would run full.
-        said = [readers.submit(machine.communicate) for machine in machines]
-        while not all(one.done() for one in said):
-            time.sleep(0.5)
-            if killed < 10 and sum(records(address).values()) > trials * 0.08 * killed:
-                with suppress(OSError, IndexError):
-                    os.kill(children(machines[killed % 2])[killed % 4], signal.SIGKILL)
-                    killed += 1
+    while any(machine.process.poll() is None for machine in machines):
+        time.sleep(0.5)
+        if killed < kills and sum(records(address).values()) > trials * 0.08 * killed:
+            with suppress(OSError, IndexError):
+                os.kill(machines[killed % 2].workers()[killed % 4], signal.SIGKILL)
+                killed += 1
 
-    assert [machine.returncode for machine in machines] == [0, 0], [one.result()[1][-2000:] for one in said]
+    assert [machine.end() for machine in machines] == [0, 0], [machine.said()[-2000:] for machine in machines]
     assert killed >= 6
     assert records(address) == {str(index): 1 for index in range(trials)}
-    first, second = (without_time(leaderboard(tmp_path / name)) for name in "ab")
+    first, second = (leaderboard(tmp_path / name) for name in "ab")
     assert first == second
 
 
-def test_a_machine_that_is_gone_leaves_its_trials_to_the_others(penguins: Path, tmp_path: Path, address: str) -> None:
+def test_a_machine_that_is_gone_leaves_its_trials_to_the_others(start: Start, tmp_path: Path, address: str) -> None:
     """kill -9 of everything there; the other one finishes alone, and publishes."""
     flags = ("--trials", "60", "--jobs", "2", "--epochs", "10", "--seeds", "1")
-    gone = start(penguins, tmp_path / "gone", address, *flags)
-    assert gone.stderr is not None
-    gone.stderr.readline()
-    workers = children(gone)
+    gone = start(tmp_path / "gone", *flags)
+    gone.wait_until(lambda: records(address))
+    workers = gone.workers()
     gone.kill()
     for worker in workers:
-        os.kill(worker, signal.SIGKILL)
-    gone.communicate()
-    left = start(penguins, tmp_path / "left", address, *flags)
-    output, errors = left.communicate()
+        with suppress(ProcessLookupError):  # It looks after each epoch whether it is alone.
+            os.kill(worker, signal.SIGKILL)
+    left = start(tmp_path / "left", *flags)
 
-    assert left.returncode == 0, errors
+    assert left.end() == 0, left.said()
     assert records(address) == {str(index): 1 for index in range(60)}
-    assert "Published in" in output
+    assert "Published in" in left.printed()
 
 
-def test_one_machine_publishes(penguins: Path, tmp_path: Path, address: str) -> None:
+def test_one_machine_publishes(start: Start, tmp_path: Path) -> None:
     """Two that share a repository and finish together leave one version."""
     flags = ("--trials", "20", "--jobs", "1", "--seeds", "2")
-    machines = [start(penguins, tmp_path / "store", address, *flags, "--study", str(tmp_path / name)) for name in "ab"]
-    outputs = [machine.communicate()[0] for machine in machines]
+    machines = [start(tmp_path / "store", *flags, "--study", str(tmp_path / name)) for name in "ab"]
 
+    assert [machine.end() for machine in machines] == [0, 0], [machine.said() for machine in machines]
     assert [entry.name for entry in (tmp_path / "store/penguins").iterdir()] == ["1"]
-    assert sorted("Published already, version 1" in output for output in outputs) == [False, True]
+    published = ["Published already, version 1" in machine.printed() for machine in machines]
+    assert sorted(published) == [False, True]
 
 
-def test_a_server_that_restarts_costs_nothing(cluster: Cluster, penguins: Path, tmp_path: Path, address: str) -> None:
+def test_a_server_that_restarts_costs_nothing(cluster: Cluster, start: Start, tmp_path: Path, address: str) -> None:
     """Workers wait for it and claim their trials again; what a dying server took twice counts once."""
-    machine = start(penguins, tmp_path, address, "--trials", "60", "--jobs", "2", "--epochs", "10")
-    assert machine.stderr is not None
-    machine.stderr.readline()
+    machine = start(tmp_path, "--trials", "60", "--jobs", "2", "--epochs", "10")
+    machine.wait_until(lambda: records(address))
     cluster.stop()
     time.sleep(1)
     cluster.start()
-    _, errors = machine.communicate()
 
-    assert machine.returncode == 0, errors
+    assert machine.end() == 0, machine.said()
     assert set(records(address)) == {str(index) for index in range(60)}
     assert sorted(int(row["trial"]) for row in leaderboard(tmp_path)) == list(range(60))
 
