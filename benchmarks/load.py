@@ -81,6 +81,9 @@ class Server:
     def wake(self) -> None:
         self._signal(signal.SIGCONT)
 
+    def sleep(self) -> None:
+        self._signal(signal.SIGSTOP)
+
 
 @contextlib.contextmanager
 def running(

@@ -64,11 +64,15 @@ def main() -> None:
         stages(store, store / KEYS, asked)
         servers["ours"].wake()
         check_counting(servers["ours"], asked["by position"])
-        print(f"\nopen loop at half of {rates:.0f} requests/s for {options.open_loop_seconds:.0f} s:")
-        load = open_loop(servers["ours"].port, asked["by position"], rates / 2, options.open_loop_seconds)
-        print(
-            f"p50 {load.p50:.0f} µs, p99 {load.p99:.0f} µs, ratio {load.p99 / load.p50:.1f}; {load.rate:.0f} requests/s"
-        )
+        servers["ours"].sleep()
+        print(f"\nat half of their rates for {options.open_loop_seconds:.0f} s, whatever is answered when:")
+        print("| open loop | requests/s | p50 µs | p99 µs | ratio |\n|---|---|---|---|---|")
+        for name, request in (("bare", "peer"), ("ours", "by position")):
+            server = servers[name]
+            server.wake()
+            load = open_loop(server.port, asked[request], rates[name] / 2, options.open_loop_seconds)
+            server.sleep()
+            print(f"| {name} | {load.rate:.0f} | {load.p50:.0f} | {load.p99:.0f} | {load.p99 / load.p50:.1f} |")
 
 
 def train_models(store: Path, data: Path) -> None:
@@ -179,8 +183,8 @@ def check_counting(server: Server, request: Request) -> None:
         raise AssertionError("the service asked for no key")
 
 
-def ladder(servers: dict[str, Server], asked: dict[str, Request], rounds: int, seconds: int) -> float:
-    """One row, from nothing at all to every peer; returns our rate by position."""
+def ladder(servers: dict[str, Server], asked: dict[str, Request], rounds: int, seconds: int) -> dict[str, float]:
+    """One row, from nothing at all to every peer; returns the rates of the bare handler and of ours, by position."""
     ours = ("by position", "by name", "mixed, by name", "V2 JSON", "V2 binary", "V2 raw")
     rungs = {"empty": ("empty", "peer"), "bare": ("bare", "peer")} | {name: ("ours", name) for name in ours}
     for name in ("FastAPI", "Flask, gunicorn", "MLServer", "LitServe", "BentoML"):
@@ -205,7 +209,7 @@ def ladder(servers: dict[str, Server], asked: dict[str, Request], rounds: int, s
             f"| {_median(many, 'cpu'):.0f} | {_ratio(many, floor, 'cpu'):.2f} "
             f"| {_median(one, 'p50'):.0f} / {_median(one, 'p99'):.0f} | {spread} |"
         )
-    return _median(loads["by position", 16], "rate")
+    return {name: _median(loads[rung, 16], "rate") for name, rung in (("bare", "bare"), ("ours", "by position"))}
 
 
 def many_rows(server: Server, asked: dict[str, Request], store: Path, rounds: int, seconds: int) -> None:

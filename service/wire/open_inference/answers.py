@@ -58,7 +58,7 @@ def _output(wish: Wish, classes: tuple[str, ...], probabilities: Probabilities) 
             values = _lengths_and_texts(values)
     elif wish.name == "label":
         texts = _of_classes(classes) if wish.binary else classes
-        datatype, values = "BYTES", [texts[best] for best in probabilities.argmax(axis=1).tolist()]
+        datatype, values = "BYTES", list(map(texts.__getitem__, probabilities.argmax(axis=1).tolist()))
         shape = [len(probabilities)]
     else:
         datatype, values, shape = "FP32", probabilities.ravel(), list(probabilities.shape)
