@@ -81,9 +81,6 @@ class Server:
     def wake(self) -> None:
         self._signal(signal.SIGCONT)
 
-    def sleep(self) -> None:
-        self._signal(signal.SIGSTOP)
-
 
 @contextlib.contextmanager
 def running(
@@ -185,8 +182,9 @@ def open_loop(port: int, request: Request, rate: float, seconds: float, connecti
         for key, _ in selector.select(max(0.0, began + sent / rate - time.perf_counter()) if idle else None):
             answered = key.fileobj
             assert isinstance(answered, socket.socket)
-            if not answered.recv(1 << 16).startswith(b"HTTP/1.1 200"):
-                raise RuntimeError("a request was not answered with 200")
+            answer = answered.recv(1 << 16)
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(f"a request was answered with {answer[:200]!r}")
             latencies.append(time.perf_counter() - due.pop(answered))
             idle.append(answered)
     elapsed = time.perf_counter() - began

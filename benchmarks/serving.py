@@ -64,14 +64,12 @@ def main() -> None:
         stages(store, store / KEYS, asked)
         servers["ours"].wake()
         check_counting(servers["ours"], asked["by position"])
-        servers["ours"].sleep()
         print(f"\nat half of their rates for {options.open_loop_seconds:.0f} s, whatever is answered when:")
         print("| open loop | requests/s | p50 µs | p99 µs | ratio |\n|---|---|---|---|---|")
         for name, request in (("bare", "peer"), ("ours", "by position")):
             server = servers[name]
             server.wake()
             load = open_loop(server.port, asked[request], rates[name] / 2, options.open_loop_seconds)
-            server.sleep()
             print(f"| {name} | {load.rate:.0f} | {load.p50:.0f} | {load.p99:.0f} | {load.p99 / load.p50:.1f} |")
 
 

@@ -28,7 +28,7 @@ BASE: dict[str, Any] = {
 
 # Some clients say something new in each head, a trace for one: those are not worth more room than this.
 MOST_HEADS = 256
-LONGEST_HEAD = 2 << 10
+LONGEST_KNOWN_HEAD = 2 << 10
 LONGEST_REQUEST = 16 << 10
 
 
@@ -62,8 +62,10 @@ class Heads:
     def learn(self, data: bytes, request: Request, body: bytes) -> None:
         """Know the head of a request from now on, if `data` are all of it, and nothing else."""
         head, _, rest = data.partition(b"\r\n\r\n")
-        # Of a body in chunks, of one that goes on, and of a second request, what is left is something else.
-        if rest == body and "CONTENT_LENGTH" in request.environ and request.keep_alive and len(head) <= LONGEST_HEAD:
+        # Otherwise the body is in chunks, another request follows, or the head does not end here: were the empty lines
+        # that may stand before a head known as one, whoever sends them next would come with somebody else's key.
+        alone = rest == body and "CONTENT_LENGTH" in request.environ
+        if alone and request.keep_alive and len(head) <= LONGEST_KNOWN_HEAD:
             if len(self._known) == MOST_HEADS:
                 self._known.clear()
             self._known[head] = request._replace(environ=request.environ.copy())

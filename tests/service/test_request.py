@@ -15,7 +15,7 @@ from service.front import Front
 from service.gateway import Client, Gateway, Limits
 from service.registry import Registry
 from service.reply import Reply
-from service.request import LONGEST_HEAD, LONGEST_REQUEST, MOST_HEADS, Heads, Request
+from service.request import LONGEST_KNOWN_HEAD, LONGEST_REQUEST, MOST_HEADS, Heads, Request
 from tests.hostile.conftest import post
 from tests.service.conftest import LIMIT
 from tests.service.test_gateway import serve
@@ -79,7 +79,7 @@ def sent(gateway: Recorder, *pieces: bytes) -> Iterator[tuple[dict[str, Any], by
         (CHUNKED, False),
         (post(b"{}", b"Connection: close"), False),
         (KNOWN.replace(b"1.1", b"1.0"), False),
-        (post(b"{}", b"X-A: " + b"a" * LONGEST_HEAD), False),
+        (post(b"{}", b"X-A: " + b"a" * LONGEST_KNOWN_HEAD), False),
         (post(b" " * LONGEST_REQUEST), False),
         (b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n", False),
         (b"\r\n\r\n" + KNOWN, False),
