@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
         self._own.resize(0)
         # What a thread still works at is counted until it is done.
         if not self._busy:
-            self._memory.resize(0)
+            self._memory.end()
 
     def data_received(self, data: bytes) -> None:
         if self._ended:
@@ -115,9 +115,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._half_closed = True
-        if self._environ is not None and not self._busy:
-            self._refuse(MalformedBody(f"the body ended after {self._come} bytes, before it was whole"))
-        return self._busy or bool(self._buffer)
+        self._advance()
+        return self._busy
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -133,12 +132,14 @@ class Connection(asyncio.Protocol):
     def answered(self, request: Request, reply: Reply) -> None:
         """Send the reply to the request that was asked last, and read the next."""
         self._busy = False
-        self._memory.resize(0)
+        self._memory.end()
         if self._transport.is_closing():
             return
         self._send(request, reply)
-        self._forget()
-        self._advance()
+        if self._environ is not None:
+            self._forget()
+        if self._buffer or self._paused:
+            self._advance()
 
     def expire(self, now: float) -> None:
         """Its time is up, unless its client is still reading."""
@@ -167,13 +168,11 @@ class Connection(asyncio.Protocol):
         request = self._dispatch.heads.recall(data)
         if request is None:
             return False
-        memory = Reservation(self._admission)
         try:
-            memory.resize(request.body_bytes)
+            self._memory.begin(request.body_bytes)
         except ServiceError:
             return False
         request.environ["REMOTE_ADDR"] = self._address
-        self._memory = memory
         self._ask(request)
         return True
 
@@ -184,6 +183,10 @@ class Connection(asyncio.Protocol):
                 if (self._environ is None and not self._read_head()) or not self._read_body():
                     break
                 self._complete(data)
+            if self._half_closed and self._environ is not None and not self._busy:
+                raise MalformedBody(f"the body ended after {self._come} bytes, before it was whole")
+            if self._half_closed and not (self._busy or self._choked or self._ended):
+                self._end(unread=False)
             self._account()
         except ServiceError as refusal:
             self._refuse(refusal)
@@ -200,9 +203,10 @@ class Connection(asyncio.Protocol):
         while buffer.startswith(b"\r\n"):
             del buffer[:2]
         end = buffer.find(END, max(self._searched - len(END), 0), LONGEST_HEAD + len(END))
+        # However it comes, at once or in pieces, the same is refused for the same reason.
+        if _NO_HEAD.search(buffer, max(self._searched - 1, 0), len(buffer) if end < 0 else end):
+            raise InvalidRequest("this is not HTTP/1.1: a request begins with METHOD TARGET HTTP/1.1, in ASCII")
         if end < 0:
-            if _NO_HEAD.search(buffer, max(self._searched - 1, 0)):
-                raise InvalidRequest("this is not HTTP/1.1: a request begins with METHOD TARGET HTTP/1.1, in ASCII")
             if len(buffer) > LONGEST_HEAD:
                 raise HeadTooLarge(f"a request's head must have at most {LONGEST_HEAD} bytes")
             self._searched = len(buffer)
@@ -315,4 +319,3 @@ class Connection(asyncio.Protocol):
         self._environ, self._chunks, self._refusal = None, None, None
         self._length = self._come = self._searched = 0
         self._body = bytearray()
-        self._memory = Reservation(self._admission)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from time import monotonic
@@ -50,12 +50,12 @@ class Answers(Client, Protocol):
 
 
 class Asked(NamedTuple):
-    """A request that waits for its turn in the loop."""
+    """A request that waits for its turn, and what it may cost; of one for predictions also how far it has come."""
 
     client: Answers
     request: Request
-    prediction: Prediction | None = None
-    work: int = 0
+    prediction: Prediction | None
+    work: int
 
 
 class Dispatcher:
@@ -77,24 +77,23 @@ class Dispatcher:
 
     def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
         """Answer a request, in this turn or in a thread."""
-        environ, refusal = request.environ, request.refusal
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        asked = Asked(client, request)
-        if refusal is None and path not in HEALTH:
+        environ, one, work = request.environ, None, 0
+        path = environ["PATH_INFO"]
+        if request.refusal is None and path not in HEALTH:
+            method, size = environ["REQUEST_METHOD"], request.body_bytes
             match = prediction(method, path)
-            one, work = None, request.body_bytes
             if match is not None:
                 route, model, version = match
                 assert route.wire is not None
                 one = self._front.predictions.begin(environ, route.wire, route.metric, model, version, memory)
-                work *= one.width
+                work = size * one.width
             # A body that is compressed may be anything; what is not asked with POST is a page, a card or the metrics.
-            if method != "POST" or request.body_bytes > SHORT_BODY or work > SHORT_WORK or _compressed(environ):
+            if method != "POST" or size > SHORT_BODY or work > SHORT_WORK or "HTTP_CONTENT_ENCODING" in environ:
                 if not self.admission.crowded:
-                    self._hand_over(asked._replace(prediction=one))
+                    self._hand_over(Asked(client, request, one, work))
                     return
                 one, work, request = None, 0, request._replace(refusal=Overloaded(BUSY))
-            asked = Asked(client, request, one, work)
+        asked = Asked(client, request, one, work)
         if path in HEALTH:
             self._waiting.appendleft(asked)
         else:
@@ -146,7 +145,7 @@ class Dispatcher:
             turn.append(self._waiting.popleft())
             work += turn[-1].work
         try:
-            self._front.predictions.answer([one.prediction for one in turn if one.prediction is not None])
+            self._predict([one.prediction for one in turn if one.prediction is not None])
             for asked in turn:
                 self._send(asked, self._reply(asked))
         finally:
@@ -154,6 +153,14 @@ class Dispatcher:
             # A request that was asked meanwhile has the next turn, after the loop has looked at all connections.
             if self._waiting:
                 asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _predict(self, predictions: Sequence[Prediction]) -> None:
+        """Answer predictions; a defect is their answer, and not the end of the turn."""
+        try:
+            self._front.predictions.answer(predictions)
+        except Exception as error:
+            for one in predictions:
+                one.reply = one.reply or failure(error, one.request_id)
 
     def _reply(self, asked: Asked) -> Reply:
         if asked.prediction is None:
@@ -192,7 +199,7 @@ class Dispatcher:
             return self._answer(request._replace(refusal=Overloaded(BUSY))), self._seconds
         if one is None:
             return self._answer(request), monotonic() - began
-        self._front.predictions.answer([one])
+        self._predict([one])
         return self._reply(asked), monotonic() - began
 
     def _answer(self, request: Request) -> Reply:
@@ -210,10 +217,6 @@ class Dispatcher:
             return failure(error, "-")
         status, headers = head[0]
         return Reply(int(status[:3]), body, headers)
-
-
-def _compressed(environ: dict[str, object]) -> bool:
-    return "HTTP_CONTENT_ENCODING" in environ
 
 
 def _date() -> str:

@@ -1,6 +1,7 @@
 """One worker of the service: its event loop, and the application that it builds for itself."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -30,12 +31,15 @@ from service.telemetry.observer import Trace
 BACKLOG = 2048
 # What a request that is on its way at the end may take.
 GRACE_SECONDS = 10
+# Of mallopt(3); and from how many bytes on a block is the system's own.
+M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 1 << 20
 
 log = logging.getLogger(__name__)
 
 
 def work(settings: Settings, listening: socket.socket, board: Board, beat: Callable[[], None], lifeline: int) -> None:
     """Serve on a socket until SIGTERM, SIGINT, or the end of `lifeline`, calling `beat` many times a second."""
+    _give_back()
     dispatcher = build(settings, board)
     # What was built until now stays; the garbage collector need not look through it while a request waits.
     gc.freeze()
@@ -86,6 +90,17 @@ async def _serve(
     await dispatcher.close(GRACE_SECONDS)
     for task in waiting:
         task.cancel()
+
+
+def _give_back() -> None:
+    """Let the memory of long bodies go back to the system as soon as they are answered.
+
+    By itself glibc keeps blocks as large as it has ever freed one, in heaps that long and short ones share: a few long
+    requests would then raise what a worker takes for good.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def _orphaned() -> None:
