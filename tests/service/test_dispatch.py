@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
 
 from service.access import Access
 from service.app import create_app
-from service.http.admission import Admission, Limits
+from service.errors import ServiceError
+from service.http.admission import QUEUE, REFUSALS, Admission, Client, Limits
 from service.http.connection import Connection
 from service.http.dispatch import TICK_SECONDS, Dispatcher
 from service.prediction.prediction import Bounds
@@ -150,6 +151,54 @@ def test_without_a_key_no_long_body_is_read(app: Flask, tmp_path: Path) -> None:
             assert (status, headers["connection"]) == (401, "close")
 
     serve(dispatcher(app.wsgi_app, Limits(), Access(keys)), clients)
+
+
+def test_a_long_body_waits_unread_for_its_turn(app: Flask) -> None:
+    """Until there is room, if that is soon; else it is refused, and the client need not connect again."""
+    long = post(b" " * (1 << 17) + b"{}")
+
+    async def clients(dispatcher: Dispatcher, port: int) -> None:
+        admission = dispatcher.admission
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def status() -> int:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
+            return int(head.split()[1])
+
+        try:
+            admission.threaded += QUEUE
+            writer.write(long)
+            assert await status() == 503
+            writer.write(long)
+            while not admission.deferred:
+                await asyncio.sleep(0)
+            assert admission.held == 0
+            admission.threaded -= QUEUE
+            admission.let_in()
+            assert await status() == 422
+        finally:
+            writer.close()
+
+    serve(dispatcher(app.wsgi_app, Limits()), clients)
+
+
+def test_no_client_waits_unread_for_longer_than_it_may() -> None:
+    """However many wait: of those in time some are refused at each tick, of the others all."""
+    admission, refused = Admission(Limits(deadline_seconds=1.0)), []
+
+    class Waiting:
+        due = 0.0
+
+        def proceed(self, refusal: ServiceError | None) -> None:
+            refused.append(refusal)
+
+    admission.threaded = QUEUE
+    admission.deferred.extend((0.0, cast(Client, Waiting())) for _ in range(8000))
+    admission.turn_away(0.05)
+    assert len(refused) == REFUSALS
+    admission.turn_away(1.05)
+    assert len(refused) == 8000
 
 
 def test_the_metrics_tell_the_crowd(app: Flask) -> None:
