@@ -26,7 +26,7 @@ LEAST_MEMORY = 16 << 20
 QUEUE = 64
 # How many of those that wait unread are refused at once. Many clients come again as soon as they are refused, and each
 # refusal costs some of the time that answers need.
-REFUSALS = 32
+REFUSALS = 4
 # An idle connection costs a few kilobytes.
 CONNECTIONS = 8192
 
