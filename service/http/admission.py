@@ -134,8 +134,8 @@ class Admission:
             self.deferred.popleft()[1].proceed(None)
 
     def turn_away(self, now: float) -> None:
-        """Let in those that there is room for; of those that still wait unread refuse some, in their order, and all that
-        have waited for as long as they may. To be called at each tick.
+        """Let in those that there is room for; of the others refuse some, in their order, and all that have waited for as
+        long as they may. To be called at each tick.
         """
         self.let_in()
         refused, overdue = 0, now - self.limits.deadline_seconds
