@@ -67,9 +67,9 @@ class Outline:
         later = np.flatnonzero(marks.depths[found:] < depth)
         if len(later):
             return int(marks.places[found + later[0]])
-        for number in range(number + 1, len(self._states)):
-            if self._least[number] < depth:
-                marks = self._marks(number)
+        for later_window in range(number + 1, len(self._states)):
+            if self._least[later_window] < depth:
+                marks = self._marks(later_window)
                 return int(marks.places[np.flatnonzero(marks.depths < depth)[0]])
         return -1
 
