@@ -51,6 +51,9 @@ class Settings(BaseModel):
     deadline_seconds: float = Field(
         1.0, gt=0, le=3600, description="how long a request may wait for its turn, in seconds"
     )
+    run_seconds: float = Field(
+        5.0, gt=0, le=3600, description="how long a model may take for the rows of a request, in seconds"
+    )
     drain_seconds: float = Field(
         2.0, ge=0, le=3600, description="how long after SIGTERM requests are still let in, in seconds"
     )

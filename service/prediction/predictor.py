@@ -10,10 +10,12 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
+from models.card import ModelCard
 from models.features import Feature
 from models.repository import PublishedModel
 from service.document import encode
-from service.errors import InvalidAnswer, RefusedModel
+from service.errors import InvalidAnswer, RefusedModel, RunTimeout
+from service.prediction.watchdog import WATCHDOG
 from service.prediction.wording import Wording
 from service.rows.reader import RowReader
 from service.rows.rules import BrokenRules
@@ -21,6 +23,10 @@ from service.rows.tensors import Probabilities, Tensors, row_count
 from service.telemetry.drift import Watch
 
 TOLERANCE = 1e-5
+RUN_SECONDS = 5.0
+# Rows go through the network in slices, so that what it holds between two layers does not grow with the request: of at
+# most so many rows, and of fewer where so many numbers would be held.
+MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 64, 1 << 21
 
 
 class Predictor:
@@ -35,25 +41,52 @@ class Predictor:
         self.version = model.version
         self.label = encode({"name": model.card.name, "version": model.version})
         self.wording = Wording(model.card.classes)
-        self.rows = RowReader(model.card)
+        self.rows = RowReader(model.card.features)
         self.watch = Watch(model.card, model.version) if model.card.drift else None
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
         # What a byte of a request may cost: it may be a cell, and a row an answer.
         self.width = len(model.card.features) + len(model.card.classes)
         self.inputs = {name: features for name, features in inputs.items() if features}
         self._session = _session(model)
-        # Without them onnxruntime makes some for every run, which takes a row a thirteenth of its time.
-        self._options = onnxruntime.RunOptions()
+        self._slice = max(FEWEST_ROWS, min(MOST_ROWS, MOST_NUMBERS // _breadth(model.card)))
+        # Those that no run uses at the moment: to make some for every run takes a row a thirteenth of its time.
+        self._options: list[onnxruntime.RunOptions] = []
         self._check_signature()
         self._check_golden_rows()
 
-    def predict(self, tensors: Tensors) -> Probabilities:
+    def predict(self, tensors: Tensors, seconds: float = RUN_SECONDS) -> Probabilities:
         """Softmax probabilities (n, classes), in the order of `card.classes`.
 
         :raises InvalidAnswer: a probability is not a finite number, or there are not as many answers as rows.
+        :raises RunTimeout: it takes longer than `seconds`.
         """
-        probabilities: Probabilities = self._session.run(["probabilities"], tensors, self._options)[0]
-        if len(probabilities) != row_count(tensors):
+        try:
+            options = self._options.pop()
+        except IndexError:
+            options = onnxruntime.RunOptions()
+        WATCHDOG.watch(options, seconds)
+        try:
+            rows, most = row_count(tensors), self._slice
+            if rows <= most:
+                return self._infer(tensors, rows, options)
+            probabilities = np.empty((rows, len(self.card.classes)), np.float32)
+            for start in range(0, rows, most):
+                part = {name: tensor[start : start + most] for name, tensor in tensors.items()}
+                probabilities[start : start + most] = self._infer(part, min(most, rows - start), options)
+            return probabilities
+        except Exception:
+            if options.terminate:
+                raise RunTimeout(f"the model took longer than {seconds:g} seconds; send fewer rows at once") from None
+            raise
+        finally:
+            WATCHDOG.leave(options)
+            # Those of a run that was ended would end every other.
+            if not options.terminate:
+                self._options.append(options)
+
+    def _infer(self, tensors: Tensors, rows: int, options: onnxruntime.RunOptions) -> Probabilities:
+        probabilities: Probabilities = self._session.run(["probabilities"], tensors, options)[0]
+        if len(probabilities) != rows:
             raise InvalidAnswer("the model answered with more rows or fewer than it was asked for")
         # In bytes this takes a third of the time of `.all()`, which for a row alone counts.
         if b"\0" in np.isfinite(probabilities).tobytes():
@@ -80,6 +113,13 @@ class Predictor:
         difference = np.abs(answers - expected).max()
         if not difference <= TOLERANCE:
             raise RefusedModel(f"a golden row comes out {difference:.2g} away from what was published")
+
+
+def _breadth(card: ModelCard) -> int:
+    """How many numbers the network may hold of a row at once, as far as its card tells."""
+    categories = sum(len(feature.categories) for feature in card.categorical)
+    units = (len(layer.running.mean) for each in card.frozen_statistics for layer in each.layers)
+    return len(card.features) + categories + sum(units) + len(card.classes)
 
 
 def _session(model: PublishedModel) -> onnxruntime.InferenceSession:

@@ -5,7 +5,8 @@ A value that its column may not have raises one of `BROKEN`, without a word: fin
 
 import struct
 from collections.abc import Sequence
-from operator import contains
+from itertools import islice
+from sys import getsizeof
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,13 @@ import numpy.typing as npt
 from models.features import CategoricalFeature, NumericFeature
 from service.errors import Detail
 from service.rows.rules import echo
+from service.rows.warnings import MOST_WARNINGS, Warnings
 
 BROKEN = (TypeError, OverflowError, struct.error)
 NAN = float("nan")
 LARGEST = float(np.finfo(np.float32).max)
 
 Row = Sequence[Any]
-# By the position of a row.
-Warnings = dict[int, list[Detail]]
 
 
 class NumericColumns:
@@ -58,9 +58,10 @@ class NumericColumns:
         if np.maximum(np.minimum(numbers, self._high), self._low).tobytes() != numbers.tobytes():
             if np.isinf(numbers).any():
                 raise OverflowError
-            for position in np.flatnonzero((numbers < self._low) | (numbers > self._high)).tolist():
+            far = np.flatnonzero((numbers < self._low) | (numbers > self._high))
+            for position in far[: MOST_WARNINGS + 1].tolist():
                 row, column = divmod(position, len(self._features))
-                warnings.setdefault(row, []).append(_far(self._features[column]))
+                warnings.add(row, _far(self._features[column]))
         return numbers
 
     def _with_gaps(self, row: Row) -> list[Any]:
@@ -73,25 +74,45 @@ class TextColumns:
 
     def __init__(self, features: Sequence[CategoricalFeature]) -> None:
         self._features = features
-        self._known = [frozenset({*feature.categories, "", *[None] * feature.nullable}) for feature in features]
+        # A known text becomes the one that is kept here: it takes no memory for each row that has it.
+        self._known: list[dict[Any, str]] = [
+            {text: text for text in feature.categories} | {"": ""} | ({None: ""} if feature.nullable else {})
+            for feature in features
+        ]
 
     def tensor(self, rows: Sequence[Row], warnings: Warnings) -> npt.NDArray[np.object_]:
         """The tensor."""
-        if not all(all(map(contains, self._known, row)) for row in rows):
-            for index, row in enumerate(rows):
-                if unseen := self._unseen(row):
-                    warnings.setdefault(index, []).extend(unseen)
-        return np.array([[text or "" for text in row] for row in rows], object)
+        known = self._known
+        try:
+            return np.array([[texts[text] for texts, text in zip(known, row, strict=True)] for row in rows], object)
+        except KeyError:
+            return self._with_unseen(rows, warnings)
 
-    def _unseen(self, row: Row) -> list[Detail]:
-        unseen: list[Detail] = []
-        for feature, known, text in zip(self._features, self._known, row, strict=True):
-            if text not in known:
-                if not isinstance(text, str):
-                    raise TypeError
-                message = f"training has not seen {echo(text)}; it counts as none of the known categories"
-                unseen.append({"feature": feature.name, "code": "unseen_category", "message": message})
-        return unseen
+    def unshared(self, tensor: npt.NDArray[np.object_]) -> int:
+        """How many bytes the texts of a tensor take that training has not seen, each for itself."""
+        columns = zip(self._known, tensor.T, strict=True)
+        return sum(getsizeof(text) for known, column in columns for text in column.tolist() if text not in known)
+
+    def _with_unseen(self, rows: Sequence[Row], warnings: Warnings) -> npt.NDArray[np.object_]:
+        tensor = np.empty((len(rows), len(self._features)), object)
+        unseen: list[tuple[int, int]] = []
+        for column, known in enumerate(self._known):
+            given = [row[column] for row in rows]
+            odd = set(given).difference(known)
+            if not all(isinstance(text, str) for text in odd):
+                raise TypeError
+            tensor[:, column] = list(map(known.get, given, given))
+            if odd:
+                found = ((row, column) for row, text in enumerate(given) if text in odd)
+                unseen += islice(found, MOST_WARNINGS + 1)
+        for row, column in sorted(unseen)[: MOST_WARNINGS + 1]:
+            warnings.add(row, _unseen(self._features[column], tensor[row, column]))
+        return tensor
+
+
+def _unseen(feature: CategoricalFeature, text: str) -> Detail:
+    message = f"training has not seen {echo(text)}; it counts as none of the known categories"
+    return {"feature": feature.name, "code": "unseen_category", "message": message}
 
 
 def _far(feature: NumericFeature) -> Detail:
