@@ -52,8 +52,8 @@ def honest() -> list[onnx.NodeProto]:
     return [helper.make_node("MatMul", ["numeric", "weights"], ["logits"]), softmax("logits")]
 
 
-def softmax(name: str) -> onnx.NodeProto:
-    return helper.make_node("Softmax", [name], ["probabilities"], axis=1)
+def softmax(name: str, to: str = "probabilities") -> onnx.NodeProto:
+    return helper.make_node("Softmax", [name], [to], axis=1)
 
 
 WEIGHTS = constant("weights", np.ones((WIDTH, CLASSES), np.float32))
