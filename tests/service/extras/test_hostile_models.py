@@ -320,10 +320,10 @@ def test_a_model_that_takes_its_time_is_stopped(
     assert "takes more than 3 s of processor" in tried.refused("penguins")[2]
 
 
-def slow() -> bytes:
+def slow(products: int = 400) -> bytes:
     """A minute of multiplications, in little memory: of the row, as constants would be multiplied once and all kept."""
     square = constant("square", np.eye(2000, dtype=np.float32))
-    names = ["shared", *(f"power{turn}" for turn in range(400))]
+    names = ["shared", *(f"power{turn}" for turn in range(products))]
     nodes = [
         helper.make_node("ReduceSum", ["numeric"], ["number"], keepdims=0),
         helper.make_node("Add", ["square", "number"], ["shared"]),

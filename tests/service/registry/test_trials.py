@@ -18,18 +18,25 @@ from service.errors import RefusedModel
 from service.registry import trial as trials
 from service.registry.coordination import LONGEST, Coordination, Verdict
 from service.registry.registry import Registry
-from service.registry.trial import PassingFailure, Trial
+from service.registry.trial import PassingFailure, Trial, back_off
 from tests.conftest import ROOT
 from tests.service.conftest import PUBLISHED
 from tests.service.registry.conftest import Publish, damage
 
 PROBE = b"service.registry"
+PAUSE_S = 4.0
 
 
 @pytest.fixture
 def tried(repository: ModelRepository) -> Registry:
     """A registry whose versions are tried in a process of their own, and that has not looked yet."""
     return Registry(repository, trial=Trial(repository.root, megabytes=512))
+
+
+@pytest.fixture(autouse=True)
+def _long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a look may take longer than the first pause."""
+    monkeypatch.setattr(trials, "back_off", lambda _: PAUSE_S)
 
 
 def refresh_until(registry: Registry, done: Callable[[], bool]) -> None:
@@ -110,7 +117,7 @@ def test_a_trial_that_cannot_start_is_tried_again() -> None:
             trial.check("penguins", 1, "state")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    time.sleep(1.1)  # The first pause.
+    time.sleep(PAUSE_S + 0.1)
     with trial:
         assert trial.check("penguins", 1, "state") == ModelRepository(PUBLISHED).digest("penguins", 1)
 
@@ -155,7 +162,7 @@ def test_memory_that_was_short_before_the_trial_began_is_not_the_model_s(
 
 def test_what_fails_again_and_again_is_tried_more_and_more_seldom() -> None:
     """By all workers together: the pause is part of what they share. After three tries nobody waits for it."""
-    seconds = [trials.back_off(tries) for tries in range(1, 100)]
+    seconds = [back_off(tries) for tries in range(1, 100)]
     assert seconds[:4] == [1, 2, 4, 8]
     assert seconds[-1] == trials.LONGEST_BACK_OFF_SECONDS
 
@@ -262,6 +269,20 @@ def test_a_worker_that_dies_while_it_tries_keeps_nobody_waiting() -> None:
         with trial:
             assert trial.check("penguins", 1, "") == ModelRepository(PUBLISHED).digest("penguins", 1)
     assert time.monotonic() - began >= 0.4
+
+
+def test_a_verdict_that_comes_in_the_last_moment_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look for it and the right to try."""
+    trial = Trial(PUBLISHED, 512)
+    may_try = trial.coordination.may_try
+
+    def late() -> bool:
+        trial.coordination.note("penguins/1 ", Verdict("good", "of another worker"))
+        return may_try()
+
+    monkeypatch.setattr(trial.coordination, "may_try", late)
+    with trial:
+        assert trial.check("penguins", 1, "") == "of another worker"
 
 
 def test_the_service_is_ready_for_all_or_for_none() -> None:
