@@ -6,21 +6,27 @@ the answer that are made of it. What finds no room is refused with 503 before it
 """
 
 import threading
+from collections import deque
 from typing import Any, NamedTuple, Protocol
 
 from service.access import Access
-from service.errors import BodyTooLarge, NotReady, Overloaded
+from service.errors import BodyTooLarge, NotReady, Overloaded, ServiceError
 from service.http.head import CHUNKED, content_length
 from service.routes.table import HEALTH, READINESS, scope_of
 
-# A body of at most so many bytes has no turn of its own in the budget: many of them fit where one long one does.
+# A body of at most so many bytes, and not compressed, takes no part of the budget: it has a reserve of its own.
 SHORT_BODY = 16 << 10
 # The budget, in longest bodies: what one request of the longest body may take, whatever is in it, and more.
 BUDGET = 12
-# Beyond the budget, what short requests may take: long ones do not crowd them out.
+# The reserve of short bodies, in longest bodies: long ones do not crowd them out.
 RESERVE = 4
+# Neither is less than this, however short the longest body may be.
+LEAST_MEMORY = 16 << 20
 # How many requests may wait for a thread.
 QUEUE = 64
+# How many of those that wait unread in vain are refused at a tick. Many clients come again as soon as they are refused,
+# and each refusal costs some of the time that answers need.
+REFUSALS = 4
 # An idle connection costs a few kilobytes.
 CONNECTIONS = 8192
 
@@ -40,8 +46,13 @@ class Limits(NamedTuple):
 
     @property
     def budget(self) -> int:
-        """Bytes of memory for all requests in flight."""
-        return BUDGET * self.body_bytes
+        """Bytes of memory for all requests in flight, but for short bodies."""
+        return max(BUDGET * self.body_bytes, LEAST_MEMORY)
+
+    @property
+    def reserve(self) -> int:
+        """Bytes of memory for short bodies."""
+        return max(RESERVE * self.body_bytes, LEAST_MEMORY)
 
 
 class Client(Protocol):
@@ -53,6 +64,9 @@ class Client(Protocol):
 
     def close_if_idle(self) -> None: ...
 
+    def proceed(self, refusal: ServiceError | None) -> None:
+        """Read the body that has waited, or refuse it."""
+
 
 class Admission:
     """The limits of one worker, and how much of each is taken. But for memory, for the event loop alone."""
@@ -60,12 +74,15 @@ class Admission:
     def __init__(self, limits: Limits, access: Access | None = None) -> None:
         self.limits = limits
         self.connections: set[Client] = set()
+        # Connections whose head has come, and whose body waits unread until there is room for it; and since when.
+        self.deferred: deque[tuple[float, Client]] = deque()
         # The service is stopping; the event loop has more to do than it can.
         self.draining = self.late = False
-        # Requests that are with a thread or wait for one, and how long the next would have to wait.
+        # Requests that are with a thread or wait for one, and the seconds in which one of them is done.
         self.threaded = 0
-        self.wait_seconds = 0.0
-        self.held = 0
+        self.seconds_each = 0.0
+        # Bytes of the budget that are taken, and of the reserve, which the event loop alone counts.
+        self.held = self.short = 0
         self._access = access
         self._lock = threading.Lock()
 
@@ -96,7 +113,7 @@ class Admission:
                 raise Overloaded(BUSY)
         if self.late and path not in HEALTH:
             raise Overloaded(BUSY)
-        memory.resize(memory.held + length)
+        memory.begin(length)
 
     @property
     def keyed(self) -> bool:
@@ -106,16 +123,35 @@ class Admission:
     @property
     def crowded(self) -> bool:
         """Whether a request for a thread would wait longer than it may."""
-        return self.threaded >= QUEUE or self.wait_seconds > self.limits.deadline_seconds
+        return self.threaded >= QUEUE or self.threaded * self.seconds_each > self.limits.deadline_seconds
 
-    def take(self, more: int, short: bool) -> None:
+    def let_in(self) -> None:
+        """Let in those that wait unread, the first first, as far as there is room."""
+        for _ in range(len(self.deferred)):
+            if self.crowded or self.late:
+                return
+            # It may find no memory, and then waits again.
+            self.deferred.popleft()[1].proceed(None)
+
+    def turn_away(self, now: float) -> None:
+        """Let in those that there is room for. Of the others refuse all that have waited for as long as they may, and
+        some of the last, where more wait than can be let in in time. To be called at each tick.
+        """
+        self.let_in()
+        deadline = self.limits.deadline_seconds
+        while self.deferred and self.deferred[0][0] < now - deadline:
+            self.deferred.popleft()[1].proceed(Overloaded(BUSY))
+        surplus = len(self.deferred) - deadline / max(self.seconds_each, deadline / QUEUE)
+        for _ in range(min(REFUSALS, int(surplus))):
+            self.deferred.pop()[1].proceed(Overloaded(BUSY))
+
+    def take(self, more: int) -> None:
         """Count bytes of memory.
 
         :raises Overloaded: together with all others in flight that is too much.
         """
-        budget = self.limits.budget + (RESERVE * self.limits.body_bytes if short else 0)
         with self._lock:
-            if self.held + more > budget:
+            if self.held + more > self.limits.budget:
                 raise Overloaded(BUSY)
             self.held += more
 
@@ -128,11 +164,29 @@ class Admission:
 class Reservation:
     """The memory of one connection and of its request in flight. The request may take more from a thread."""
 
-    __slots__ = ("_admission", "held")
+    __slots__ = ("_admission", "_short", "held")
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self.held = 0
+        self._short = self.held = 0
+
+    def begin(self, body_bytes: int) -> None:
+        """Count a body; it raises what `take` raises."""
+        if body_bytes > SHORT_BODY:
+            self.take(body_bytes)
+            return
+        admission = self._admission
+        if admission.short + body_bytes > admission.limits.reserve:
+            raise Overloaded(BUSY)
+        admission.short += body_bytes
+        self._short = body_bytes
+
+    def end(self) -> None:
+        """Count nothing any more."""
+        self._admission.short -= self._short
+        self._short = 0
+        if self.held:
+            self.resize(0)
 
     def take(self, more: int) -> None:
         """Count bytes more.
@@ -143,7 +197,7 @@ class Reservation:
         held, budget = self.held + more, self._admission.limits.budget
         if held > budget:
             raise BodyTooLarge(f"to read and answer this takes more than {budget >> 20} MB; send fewer rows at once")
-        self._admission.take(more, held <= SHORT_BODY)
+        self._admission.take(more)
         self.held = held
 
     def resize(self, held: int, must: bool = False) -> None:

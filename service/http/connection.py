@@ -21,7 +21,7 @@ from service.errors import (
     Overloaded,
     ServiceError,
 )
-from service.http.admission import Admission, Reservation
+from service.http.admission import SHORT_BODY, Admission, Reservation
 from service.http.chunks import Chunks
 from service.http.head import BASE, CHUNKED, LONGEST_HEAD, content_length, read_head
 from service.http.heads import Heads, Request
@@ -80,9 +80,9 @@ class Connection(asyncio.Protocol):
         self._chunks: Chunks | None = None
         self._refusal: ServiceError | None = None
         self._memory = Reservation(self._admission)
-        # A request is being answered; the client does not read; it sends no more; no more is read of it; reading is
-        # paused.
-        self._busy = self._choked = self._half_closed = self._ended = self._paused = False
+        # A request is being answered; its body waits for room; the client does not read; it sends no more; no more is
+        # read of it; reading is paused.
+        self._busy = self._deferred = self._choked = self._half_closed = self._ended = self._paused = False
 
     # What the event loop calls.
 
@@ -102,12 +102,12 @@ class Connection(asyncio.Protocol):
         self._own.resize(0)
         # What a thread still works at is counted until it is done.
         if not self._busy:
-            self._memory.resize(0)
+            self._memory.end()
 
     def data_received(self, data: bytes) -> None:
         if self._ended:
             return
-        at_rest = not (self._buffer or self._environ or self._busy or self._choked)
+        at_rest = not (self._buffer or self._environ or self._busy or self._choked or self._deferred)
         if at_rest and self._recall(data):
             return
         self._buffer += data
@@ -115,9 +115,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._half_closed = True
-        if self._environ is not None and not self._busy:
-            self._refuse(MalformedBody(f"the body ended after {self._come} bytes, before it was whole"))
-        return self._busy or bool(self._buffer)
+        self._advance()
+        return self._busy
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -133,12 +132,14 @@ class Connection(asyncio.Protocol):
     def answered(self, request: Request, reply: Reply) -> None:
         """Send the reply to the request that was asked last, and read the next."""
         self._busy = False
-        self._memory.resize(0)
+        self._memory.end()
         if self._transport.is_closing():
             return
         self._send(request, reply)
-        self._forget()
-        self._advance()
+        if self._environ is not None:
+            self._forget()
+        if self._buffer or self._paused:
+            self._advance()
 
     def expire(self, now: float) -> None:
         """Its time is up, unless its client is still reading."""
@@ -152,6 +153,21 @@ class Connection(asyncio.Protocol):
             self._refuse(BodyTimeout(f"the body did not come within {seconds:g} seconds"))
         else:
             self._transport.close()
+
+    def proceed(self, refusal: ServiceError | None) -> None:
+        """Read the body that has waited, or refuse it."""
+        self._deferred = False
+        if self._ended or self._environ is None:
+            return
+        try:
+            if refusal is None:
+                self._begin_body(self._environ)
+            else:
+                self.due = self._dispatch.now + self._admission.limits.body_seconds
+                self._pass_over(refusal)
+        except ServiceError as refused:
+            self._refuse(refused)
+        self._advance()
 
     def close_if_idle(self) -> None:
         """End it, unless a request is on its way."""
@@ -167,23 +183,25 @@ class Connection(asyncio.Protocol):
         request = self._dispatch.heads.recall(data)
         if request is None:
             return False
-        memory = Reservation(self._admission)
         try:
-            memory.resize(request.body_bytes)
+            self._memory.begin(request.body_bytes)
         except ServiceError:
             return False
         request.environ["REMOTE_ADDR"] = self._address
-        self._memory = memory
         self._ask(request)
         return True
 
     def _advance(self, data: bytes = b"") -> None:
         """Read on, as far as one request; `data` is what has just come, where it may be the whole of it."""
         try:
-            while self._buffer and not (self._busy or self._choked or self._ended):
+            while self._buffer and not (self._busy or self._deferred or self._choked or self._ended):
                 if (self._environ is None and not self._read_head()) or not self._read_body():
                     break
                 self._complete(data)
+            if self._half_closed and self._environ is not None and not (self._busy or self._deferred):
+                raise MalformedBody(f"the body ended after {self._come} bytes, before it was whole")
+            if self._half_closed and not (self._busy or self._deferred or self._choked or self._ended):
+                self._end(unread=False)
             self._account()
         except ServiceError as refusal:
             self._refuse(refusal)
@@ -192,7 +210,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _read_head(self) -> bool:
-        """Read a head, once it is whole.
+        """Read a head, once it is whole; whether its body is to be read now.
 
         :raises ServiceError: it breaks the standard, is too long, or its request is not let in.
         """
@@ -200,9 +218,10 @@ class Connection(asyncio.Protocol):
         while buffer.startswith(b"\r\n"):
             del buffer[:2]
         end = buffer.find(END, max(self._searched - len(END), 0), LONGEST_HEAD + len(END))
+        # However it comes, at once or in pieces, the same is refused for the same reason.
+        if _NO_HEAD.search(buffer, max(self._searched - 1, 0), len(buffer) if end < 0 else end):
+            raise InvalidRequest("this is not HTTP/1.1: a request begins with METHOD TARGET HTTP/1.1, in ASCII")
         if end < 0:
-            if _NO_HEAD.search(buffer, max(self._searched - 1, 0)):
-                raise InvalidRequest("this is not HTTP/1.1: a request begins with METHOD TARGET HTTP/1.1, in ASCII")
             if len(buffer) > LONGEST_HEAD:
                 raise HeadTooLarge(f"a request's head must have at most {LONGEST_HEAD} bytes")
             self._searched = len(buffer)
@@ -212,22 +231,37 @@ class Connection(asyncio.Protocol):
         self._keep_alive = read_head(head, self._environ, self._admission.limits.hosts)
         hide_key(self._environ)
         self._begin_body(self._environ)
-        return True
+        return not self._deferred
 
     def _begin_body(self, environ: dict[str, Any]) -> None:
-        length, chunked, expected = content_length(environ), CHUNKED in environ, "HTTP_EXPECT" in environ
+        """Let the request in, make its body wait, or refuse it.
+
+        :raises ServiceError: it is refused, and its body will not be read.
+        """
+        self._length = content_length(environ)
+        if CHUNKED in environ:
+            self._chunks = Chunks(self._admission.limits.body_bytes)
         try:
             self._admission.admit(environ, self._memory)
-        except (NotReady, Overloaded) as refusal:
-            if length > PASSED_OVER or chunked or expected:
-                raise
-            self._refusal = refusal
-        if chunked:
-            self._chunks = Chunks(self._admission.limits.body_bytes)
-        self._length = length
+        except Overloaded as refusal:
+            if self._length <= SHORT_BODY and self._chunks is None:
+                self._pass_over(refusal)
+            else:
+                self._deferred, self.due = True, inf
+                self._admission.deferred.append((self._dispatch.now, self))
+                return
+        except NotReady as refusal:
+            self._pass_over(refusal)
         self.due = self._dispatch.now + self._admission.limits.body_seconds
-        if expected and (length or chunked) and not self._buffer:
+        if "HTTP_EXPECT" in environ and (self._length or self._chunks) and not self._buffer:
             self._transport.write(CONTINUE)
+
+    def _pass_over(self, refusal: ServiceError) -> None:
+        """Refuse a request once its body was passed over, if it is worth that; else at once."""
+        assert self._environ is not None
+        if self._length > PASSED_OVER or self._chunks is not None or "HTTP_EXPECT" in self._environ:
+            raise refusal
+        self._refusal = refusal
 
     def _read_body(self) -> bool:
         """Read what there is of a body; whether it is whole.
@@ -270,7 +304,7 @@ class Connection(asyncio.Protocol):
         """
         waits = len(self._buffer)
         self._own.resize((waits if waits > FREE else 0) + self._unsent, must=self._busy or self._choked)
-        paused = self._choked or (self._busy and waits > AHEAD)
+        paused = self._choked or self._deferred or (self._busy and waits > AHEAD)
         if paused != self._paused and not self._transport.is_closing():
             self._paused = paused
             (self._transport.pause_reading if paused else self._transport.resume_reading)()
@@ -315,4 +349,3 @@ class Connection(asyncio.Protocol):
         self._environ, self._chunks, self._refusal = None, None, None
         self._length = self._come = self._searched = 0
         self._body = bytearray()
-        self._memory = Reservation(self._admission)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from time import monotonic
@@ -50,12 +50,12 @@ class Answers(Client, Protocol):
 
 
 class Asked(NamedTuple):
-    """A request that waits for its turn in the loop."""
+    """A request that waits for its turn, and what it may cost; of one for predictions also how far it has come."""
 
     client: Answers
     request: Request
-    prediction: Prediction | None = None
-    work: int = 0
+    prediction: Prediction | None
+    work: int
 
 
 class Dispatcher:
@@ -72,29 +72,26 @@ class Dispatcher:
         self._waiting: deque[Asked] = deque()
         self._turning = False
         self._threads = ThreadPoolExecutor(THREADS)
-        # The mean of what requests have taken in a thread of late.
-        self._seconds = 0.0
 
     def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
         """Answer a request, in this turn or in a thread."""
-        environ, refusal = request.environ, request.refusal
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        asked = Asked(client, request)
-        if refusal is None and path not in HEALTH:
+        environ, one, work = request.environ, None, 0
+        path = environ["PATH_INFO"]
+        if request.refusal is None and path not in HEALTH:
+            method, size = environ["REQUEST_METHOD"], request.body_bytes
             match = prediction(method, path)
-            one, work = None, request.body_bytes
             if match is not None:
                 route, model, version = match
                 assert route.wire is not None
                 one = self._front.predictions.begin(environ, route.wire, route.metric, model, version, memory)
-                work *= one.width
+                work = size * one.width
             # A body that is compressed may be anything; what is not asked with POST is a page, a card or the metrics.
-            if method != "POST" or request.body_bytes > SHORT_BODY or work > SHORT_WORK or _compressed(environ):
+            if method != "POST" or size > SHORT_BODY or work > SHORT_WORK or "HTTP_CONTENT_ENCODING" in environ:
                 if not self.admission.crowded:
-                    self._hand_over(asked._replace(prediction=one))
+                    self._hand_over(Asked(client, request, one, work))
                     return
                 one, work, request = None, 0, request._replace(refusal=Overloaded(BUSY))
-            asked = Asked(client, request, one, work)
+        asked = Asked(client, request, one, work)
         if path in HEALTH:
             self._waiting.appendleft(asked)
         else:
@@ -121,6 +118,7 @@ class Dispatcher:
             # Once alone tells nothing: the whole process may have slept.
             before, late = late, lag > admission.limits.deadline_seconds
             admission.late = before and late
+            admission.turn_away(self.now)
             ticks += 1
             if ticks % SWEEP_TICKS == 0:
                 # What is due was reckoned from the tick before.
@@ -146,7 +144,7 @@ class Dispatcher:
             turn.append(self._waiting.popleft())
             work += turn[-1].work
         try:
-            self._front.predictions.answer([one.prediction for one in turn if one.prediction is not None])
+            self._predict([one.prediction for one in turn if one.prediction is not None])
             for asked in turn:
                 self._send(asked, self._reply(asked))
         finally:
@@ -154,6 +152,14 @@ class Dispatcher:
             # A request that was asked meanwhile has the next turn, after the loop has looked at all connections.
             if self._waiting:
                 asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _predict(self, predictions: Sequence[Prediction]) -> None:
+        """Answer predictions; a defect is their answer, and not the end of the turn."""
+        try:
+            self._front.predictions.answer(predictions)
+        except Exception as error:
+            for one in predictions:
+                one.reply = one.reply or failure(error, one.request_id)
 
     def _reply(self, asked: Asked) -> Reply:
         if asked.prediction is None:
@@ -172,14 +178,13 @@ class Dispatcher:
         """Let a thread answer."""
         admission = self.admission
         admission.threaded += 1
-        admission.wait_seconds = self._seconds * admission.threaded / THREADS
 
         def leave(answer: "asyncio.Future[tuple[Reply, float]]") -> None:
             reply, seconds = answer.result()
-            self._seconds += NEWEST * (seconds - self._seconds)
             admission.threaded -= 1
-            admission.wait_seconds = self._seconds * admission.threaded / THREADS
+            admission.seconds_each += NEWEST * (seconds / THREADS - admission.seconds_each)
             self._send(asked, reply)
+            admission.let_in()
 
         answer = asyncio.get_running_loop().run_in_executor(self._threads, self._answer_in_time, asked, monotonic())
         answer.add_done_callback(leave)
@@ -189,10 +194,10 @@ class Dispatcher:
         began = monotonic()
         one, request = asked.prediction, asked.request
         if began - since > self.admission.limits.deadline_seconds:
-            return self._answer(request._replace(refusal=Overloaded(BUSY))), self._seconds
+            return self._answer(request._replace(refusal=Overloaded(BUSY))), self.admission.seconds_each * THREADS
         if one is None:
             return self._answer(request), monotonic() - began
-        self._front.predictions.answer([one])
+        self._predict([one])
         return self._reply(asked), monotonic() - began
 
     def _answer(self, request: Request) -> Reply:
@@ -210,10 +215,6 @@ class Dispatcher:
             return failure(error, "-")
         status, headers = head[0]
         return Reply(int(status[:3]), body, headers)
-
-
-def _compressed(environ: dict[str, object]) -> bool:
-    return "HTTP_CONTENT_ENCODING" in environ
 
 
 def _date() -> str:

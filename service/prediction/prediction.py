@@ -5,7 +5,7 @@ that takes little longer than one of them alone, and no request waits for others
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -52,7 +52,8 @@ class Bounds:
 @dataclass(slots=True)
 class Prediction:
     """A request for predictions on its way: its WSGI environment, its name, the format it is in, where its memory is
-    counted and the version that it asks for; and, once there is one, its reply.
+    counted, and its work; then which version it asks for, what was read of it, and the moments when; and, once there is
+    one, its reply.
     """
 
     environ: dict[str, Any]
@@ -61,22 +62,12 @@ class Prediction:
     request_id: str
     memory: Memory
     moments: tuple[float, ...]
-    choice: Choice | None = None
+    # Features and classes of the model: what a byte of the body may cost; 0 where the reply is there already.
+    width: int = 0
+    choice: Choice = field(init=False)
+    predictor: Predictor = field(init=False)
+    question: Question = field(init=False)
     reply: Reply | None = None
-
-    @property
-    def width(self) -> int:
-        """Features and classes of the model: what a byte of the body may cost; 0 where the reply is there already."""
-        return self.choice.predictor.width if self.choice is not None else 0
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A prediction that was read: the predictor that answers it, and its question."""
-
-    prediction: Prediction
-    predictor: Predictor
-    question: Question
 
 
 class Predictions:
@@ -113,7 +104,8 @@ class Predictions:
         try:
             if self._access is not None:
                 self._access.check(environ)
-            prediction.choice = self._models.choice(model, version)
+            prediction.choice = choice = self._models.choice(model, version)
+            prediction.width = choice.predictor.width
             prediction.moments = began, perf_counter()
         except Exception as error:
             prediction.reply = _broken(error, request_id)
@@ -121,7 +113,7 @@ class Predictions:
 
     def answer(self, predictions: Sequence[Prediction]) -> None:
         """Give requests that arrived together their replies, each as if it had come alone; it never raises."""
-        waiting = [asked for one in predictions if (asked := self._read(one))]
+        waiting = [one for one in predictions if one.reply is None and self._read(one)]
         while waiting:
             predictor = waiting[0].predictor
             self._infer(predictor, [one for one in waiting if one.predictor is predictor])
@@ -132,25 +124,23 @@ class Predictions:
                 one.reply.headers += trace_headers(one.environ)
             self.observer.end(one.environ, one.metric, one.reply, (one.request_id, one.moments[0]))
 
-    def _read(self, one: Prediction) -> _Asked | None:
+    def _read(self, one: Prediction) -> bool:
         """Read what is asked, or refuse it."""
-        if one.choice is None:
-            return None
         environ, choice = one.environ, one.choice
         began = perf_counter()
         try:
             body = read_body(environ, self._bounds.body_bytes, one.wire.media, one.memory)
-            predictor = choice.predictor if choice.canary is None else choice.by_key(_key(environ, body))
+            one.predictor = choice.predictor if choice.canary is None else choice.by_key(_key(environ, body))
             read = perf_counter()
             allowance = Allowance(self._bounds.rows, self._bounds.answer_bytes, one.memory)
-            question = one.wire.read(predictor, body, environ, allowance)
+            one.question = one.wire.read(one.predictor, body, environ, allowance)
         except Exception as error:
             one.reply = _broken(error, one.request_id)
-            return None
+            return False
         one.moments += began, read, perf_counter()
-        return _Asked(one, predictor, question)
+        return True
 
-    def _infer(self, predictor: Predictor, group: Sequence[_Asked]) -> None:
+    def _infer(self, predictor: Predictor, group: Sequence[Prediction]) -> None:
         """Answer requests to one predictor. Where their rows have no answer together, each gets its own."""
         began = perf_counter()
         parts = [one.question.tensors for one in group]
@@ -159,7 +149,7 @@ class Predictions:
             probabilities = predictor.predict(tensors)
         except Exception as error:
             if len(group) == 1:
-                group[0].prediction.reply = _broken(error, group[0].prediction.request_id)
+                group[0].reply = _broken(error, group[0].request_id)
             else:
                 for one in group:
                     self._infer(predictor, [one])
@@ -170,7 +160,7 @@ class Predictions:
         start = 0
         for one, part in zip(group, parts, strict=True):
             end = start + row_count(part)
-            one.prediction.moments += moments
+            one.moments += moments
             self._reply(one, probabilities[start:end])
             start = end
 
@@ -183,12 +173,11 @@ class Predictions:
         except Exception as error:
             self._drift.fail(predictor.watch, error)
 
-    def _reply(self, asked: _Asked, probabilities: Probabilities) -> None:
-        one, predictor = asked.prediction, asked.predictor
-        assert one.choice is not None
+    def _reply(self, one: Prediction, probabilities: Probabilities) -> None:
+        predictor = one.predictor
         began = perf_counter()
         try:
-            answer = asked.question.answer(probabilities)
+            answer = one.question.answer(probabilities)
         except Exception as error:
             one.reply = _broken(error, one.request_id)
             return
@@ -196,7 +185,7 @@ class Predictions:
         one.reply = reply = success(answer.body, one.request_id, answer.content_type, answer.headers)
         reply.rows, reply.model = len(probabilities), (predictor.card.name, predictor.version)
         if one.choice.shadow is not None:
-            self._shadowing.ask(one.choice.shadow, asked.question.tensors, probabilities)
+            self._shadowing.ask(one.choice.shadow, one.question.tensors, probabilities)
         if TIMING in one.environ:
             reply.headers.append(("Server-Timing", _timing((*one.moments, began, encoded))))
 

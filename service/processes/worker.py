@@ -1,6 +1,7 @@
 """One worker of the service: its event loop, and the application that it builds for itself."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -31,6 +32,8 @@ from service.telemetry.observer import Trace
 BACKLOG = 2048
 # What a request that is on its way at the end may take.
 GRACE_SECONDS = 10
+# Of mallopt(3); and from how many bytes on a block is the system's own.
+M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ def work(
     lifeline: int,
 ) -> None:
     """Serve on a socket until SIGTERM, SIGINT, or the end of `lifeline`, calling `beat` many times a second."""
+    _give_back()
     registry = load(settings, Coordination(coordination))
     registry.join()
     dispatcher = build(settings, board, registry)
@@ -101,6 +105,17 @@ async def _serve(
     await dispatcher.close(GRACE_SECONDS)
     for task in waiting:
         task.cancel()
+
+
+def _give_back() -> None:
+    """Let the memory of long bodies go back to the system as soon as they are answered.
+
+    By itself glibc keeps blocks as large as it has ever freed one, in heaps that long and short ones share: a few long
+    requests would then raise what a worker takes for good.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def _orphaned() -> None:

@@ -3,9 +3,11 @@
 A refusal is a promise kept. `cases/NAME/` holds what once broke one, and seeds are inputs that reach deep.
 """
 
+import asyncio
 import gzip
 import io
 import json
+import random
 import shutil
 import tempfile
 import zlib
@@ -36,6 +38,8 @@ CASES = Path(__file__).parent / "cases"
 PENGUINS = Path(__file__).parents[2] / "examples/penguins.csv"
 LIMIT = 4096
 LONGEST_REFUSAL = 8192
+# Of a crowd: what stands between what its connections say, how much each says, and how many there are.
+BETWEEN, LONGEST_SAID, MOST_CONNECTIONS = b"\0\0", 4096, 4
 REFUSED = {400, 411, 413, 415, 422}
 
 Environ = Mapping[str, str]
@@ -337,8 +341,59 @@ def _connection_seeds() -> Iterator[bytes]:
         yield bytes([200]) + request
 
 
+def _crowd(data: bytes) -> None:
+    """Any bytes on several connections at once, in pieces: each is answered as if it had come alone."""
+    dice = random.Random(data[:2])
+    said = [part[:LONGEST_SAID] for part in data[2:].split(BETWEEN)][:MOST_CONNECTIONS]
+    together = asyncio.run(_answered(said, dice))
+    for one, statuses in zip(said, together, strict=True):
+        (alone,) = asyncio.run(_answered([one], dice))
+        assert alone == statuses, (one, alone, statuses)
+
+
+async def _answered(said: list[bytes], dice: random.Random) -> list[list[int]]:
+    """The statuses on each connection of one real dispatcher, whose connections speak in turn, a piece at a time."""
+    dispatcher = Dispatcher(cast(Front, _app().wsgi_app), Admission(Limits(LIMIT)))
+    wires = [_Wire() for _ in said]
+    connections = [Connection(dispatcher) for _ in said]
+    for connection, wire in zip(connections, wires, strict=True):
+        connection.connection_made(wire)  # type: ignore[arg-type]
+    left = [(connection, wire, memoryview(one)) for connection, wire, one in zip(connections, wires, said, strict=True)]
+    while left:
+        connection, wire, one = left.pop(dice.randrange(len(left)))
+        size = dice.choice((1, 7, 50, 400))
+        if one and not wire.closed:
+            connection.data_received(bytes(one[:size]))
+            left.append((connection, wire, one[size:]))
+        elif not wire.closed:
+            connection.eof_received()
+        if dice.random() < 0.5:
+            await asyncio.sleep(0)
+    await _at_rest(connections)
+    for connection in connections:
+        connection.connection_lost(None)
+    assert not dispatcher.admission.connections
+    assert (dispatcher.admission.held, dispatcher.admission.short, dispatcher.admission.threaded) == (0, 0, 0)
+    dispatcher._threads.shutdown()
+    return [list(_statuses(wire.said)) for wire in wires]
+
+
+async def _at_rest(connections: list[Connection]) -> None:
+    """Once every request that came whole is answered."""
+    async with asyncio.timeout(10):
+        while any(connection._busy for connection in connections):
+            await asyncio.sleep(0)
+
+
+def _crowd_seeds() -> Iterator[bytes]:
+    said = [seed[1:] for seed in _connection_seeds()]
+    for shift in range(0, len(said), 2):
+        yield b"ab" + BETWEEN.join((said[shift:] + said)[:MOST_CONNECTIONS])
+
+
 TARGETS = {
     "connection": Target(_connection, _connection_seeds, head=1),
+    "crowd": Target(_crowd, _crowd_seeds, head=2),
     "body": Target(_body, _body_seeds, head=1),
     "open_inference": Target(_open_inference, _open_inference_seeds, head=2),
     "invocations": Target(_invocations, _invocations_seeds, head=1),
