@@ -53,7 +53,7 @@ class ModelRepository:
         return cls(Path(environment.get("EVENKEEL_REPOSITORY") or DEFAULT_ROOT))
 
     def names(self) -> list[str]:
-        """The models with at least one version, or with a folder that keeps its versions to itself; sorted.
+        """The models with at least one version, or with a folder that cannot be listed; sorted.
 
         :raises OSError: the root cannot be read; a missing root is not an empty one.
         """
@@ -228,7 +228,7 @@ class ModelRepository:
     def _is(self, name: str) -> bool:
         try:
             return bool(self.versions(name))
-        except PermissionError:
+        except OSError:
             return True
 
     def _folder(self, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,10 @@ RUN_SECONDS = 5.0
 # Rows go through the network in slices, so that what it holds between two layers does not grow with the request: of at
 # most so many rows, and of fewer where so many numbers would be held.
 MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 64, 1 << 21
+# Of the sum of a row's probabilities: rounding to 32 bits, of a thousand classes.
+SUM_TOLERANCE = 1e-3
+# Between a row alone and the same among others.
+COMPANY_TOLERANCE = 1e-6
 
 
 class Predictor:
@@ -94,25 +99,54 @@ class Predictor:
         return probabilities
 
     def _check_signature(self) -> None:
-        found = {value.name: (value.type, value.shape[-1]) for value in self._session.get_inputs()}
+        found = {value.name: (value.type, len(value.shape), value.shape[-1:]) for value in self._session.get_inputs()}
         types = {"numeric": "tensor(float)", "categorical": "tensor(string)"}
-        if found != {name: (types[name], len(features)) for name, features in self.inputs.items()}:
+        if found != {name: (types[name], 2, [len(features)]) for name, features in self.inputs.items()}:
             raise RefusedModel("the inputs of model.onnx are not the features of its card")
-        outputs = {value.name: value.shape[-1] for value in self._session.get_outputs()}
-        if outputs.get("probabilities") != len(self.card.classes):
+        outputs = {value.name: (value.type, value.shape) for value in self._session.get_outputs()}
+        kind, shape = outputs.get("probabilities", ("", []))
+        if kind != "tensor(float)" or shape[-1:] != [len(self.card.classes)]:
             raise RefusedModel("the outputs of model.onnx are not the classes of its card")
+        if len(shape) != 2:
+            raise RefusedModel(
+                f"the probabilities of model.onnx have {len(shape)} dimensions; they must have two, rows and classes"
+            )
 
     def _check_golden_rows(self) -> None:
+        """Each row must come out as published, as probabilities, and the same to the last bit in any company."""
         if not self.card.golden:
             raise RefusedModel("the card holds no golden row to check the model with")
         expected = np.array([row.probabilities for row in self.card.golden], np.float32)
-        try:
-            answers = self.predict(self.rows.read([row.instance for row in self.card.golden]).tensors)
-        except (InvalidAnswer, BrokenRules) as error:
-            raise RefusedModel(f"a golden row cannot be answered: {error}") from None
-        difference = np.abs(answers - expected).max()
+        instances = [row.instance for row in self.card.golden]
+        together = self._golden_answers(instances)
+        if together.shape != expected.shape:
+            raise RefusedModel(f"the golden rows are answered in the shape {together.shape}, not {expected.shape}")
+        if together.min() < -TOLERANCE or together.max() > 1 + TOLERANCE:
+            raise RefusedModel(
+                f"a golden row is answered with {together.min():.3g} to {together.max():.3g}, which are no "
+                "probabilities: the model must end with a softmax"
+            )
+        sums = together.sum(axis=1, dtype=np.float64)
+        if np.abs(sums - 1).max() > SUM_TOLERANCE:
+            furthest = sums[np.abs(sums - 1).argmax()]
+            raise RefusedModel(f"the probabilities of a golden row sum to {furthest:.4g}, not to 1")
+        difference = np.abs(together - expected).max()
         if not difference <= TOLERANCE:
             raise RefusedModel(f"a golden row comes out {difference:.2g} away from what was published")
+        alone = np.concatenate([self._golden_answers([instance]) for instance in instances])
+        # Files of early versions may differ in the last digits.
+        if np.abs(alone - together).max() > COMPANY_TOLERANCE:
+            raise RefusedModel(
+                "a golden row alone is answered otherwise than among others: an answer must not depend on the batch"
+            )
+
+    def _golden_answers(self, instances: Sequence[Any]) -> Probabilities:
+        try:
+            return self.predict(self.rows.read(instances).tensors)
+        except (InvalidAnswer, BrokenRules) as error:
+            raise RefusedModel(f"a golden row cannot be answered: {error}") from None
+        except Exception as error:  # onnxruntime's own errors share no base class below Exception.
+            raise RefusedModel(f"a golden row cannot be answered: {_first_line(error)}") from None
 
 
 def _breadth(card: ModelCard) -> int:
@@ -131,4 +165,9 @@ def _session(model: PublishedModel) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(model.onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors share no base class below Exception.
-        raise RefusedModel(f"onnxruntime cannot load it: {str(error).splitlines()[0][:200]}") from None
+        raise RefusedModel(f"onnxruntime cannot load it: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:200]

@@ -38,7 +38,7 @@ def serve(settings: Settings) -> None:
     log.info("serving", extra={"address": f"http://{settings.host}:{settings.port}/", "workers": workers})
     if not settings.api_keys_file and not ip_address(sockets[0].getsockname()[0]).is_loopback:
         log.warning("whoever reaches this address is answered: EVENKEEL_API_KEYS_FILE would ask for API keys")
-    board = os.memfd_create("evenkeel-metrics")
+    board, coordination = os.memfd_create("evenkeel-metrics"), os.memfd_create("evenkeel-coordination")
 
     def work(listening: socket.socket, beat: Callable[[], None], lifeline: int) -> None:
         # Not before the fork: libraries that start threads do not survive one.
@@ -46,7 +46,7 @@ def serve(settings: Settings) -> None:
         from service.telemetry.board import Board
 
         # Twice the slots: while a worker is being replaced, two hold one.
-        work(settings, listening, Board(board, 2 * workers), beat, lifeline)
+        work(settings, listening, Board(board, 2 * workers), coordination, beat, lifeline)
 
     Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS).run()
 

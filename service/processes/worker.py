@@ -20,6 +20,7 @@ from service.http.admission import Admission, Limits
 from service.http.connection import Connection
 from service.http.dispatch import Dispatcher
 from service.prediction.prediction import Bounds
+from service.registry.coordination import Coordination
 from service.registry.following import follow
 from service.registry.registry import Registry
 from service.registry.trial import Trial
@@ -37,23 +38,37 @@ M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 1 << 20
 log = logging.getLogger(__name__)
 
 
-def work(settings: Settings, listening: socket.socket, board: Board, beat: Callable[[], None], lifeline: int) -> None:
+def work(
+    settings: Settings,
+    listening: socket.socket,
+    board: Board,
+    coordination: int,
+    beat: Callable[[], None],
+    lifeline: int,
+) -> None:
     """Serve on a socket until SIGTERM, SIGINT, or the end of `lifeline`, calling `beat` many times a second."""
     _give_back()
-    dispatcher = build(settings, board)
+    registry = load(settings, Coordination(coordination))
+    registry.join()
+    dispatcher = build(settings, board, registry)
     # What was built until now stays; the garbage collector need not look through it while a request waits.
     gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(dispatcher, settings.drain_seconds, listening, beat, lifeline))
 
 
-def build(settings: Settings, board: Board) -> Dispatcher:
-    """The application of a process, with models of its own: sessions do not survive a fork."""
+def load(settings: Settings, coordination: Coordination) -> Registry:
+    """The models of a process, its own: sessions do not survive a fork. What serves is there, the rest follows."""
     repository = ModelRepository(settings.repository)
-    trial = Trial(repository.root, settings.trial_megabytes)
+    trial = Trial(repository.root, settings.trial_megabytes, coordination)
     registry = Registry(repository, settings.default_model, settings.versions, trial)
-    registry.refresh()
+    registry.refresh(hurried=True)
     follow(registry, repository, settings.poll_seconds)
+    return registry
+
+
+def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
+    """The application of a process."""
     trace = _spans() if settings.tracing else None
     access = Access(settings.api_keys_file) if settings.api_keys_file else None
     drift_seconds = 3600 * settings.drift_hours

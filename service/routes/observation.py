@@ -18,7 +18,7 @@ def observation(registry: Registry, metrics: Metrics) -> Views:
 
     def ready() -> Response:
         if not registry.ready:
-            raise NotReady("no model is loaded yet; the service will be ready once one is published")
+            raise NotReady("not every model that was published is loaded yet, or none is published")
         return answer({"live": True, "ready": True})
 
     def show_metrics() -> Response:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -221,3 +222,33 @@ def test_a_feature_may_be_called_anything() -> None:
     read = samples(metrics.exposition([], [watch]))
 
     assert value(read, "drift_psi", model="penguins", version="1", feature=name) > 0
+
+
+def test_no_error_ends_the_counting(
+    drift: Drift, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What one version's rows meet costs no other version its counts, and no error costs the thread that folds them."""
+    bad, good = Watch(card(), 1), Watch(card(), 2)
+    monkeypatch.setattr(bad.bins, "count", lambda *_: 1 / 0)
+    monkeypatch.setattr("service.telemetry.drift.FOLD_SECONDS", 0.01)
+    fold, errors = drift.fold, iter([MemoryError()])
+
+    def fails() -> None:
+        for error in errors:
+            raise error
+        fold()
+
+    monkeypatch.setattr(drift, "fold", fails)
+    drift.count(bad, *rows(3))
+    drift.count(good, *rows(5))
+    drift.follow()
+    deadline = time.monotonic() + 20
+    while drift._noted:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.05)
+
+    monkeypatch.setattr(drift, "fold", fold)
+    assert [spread.rows for spread in drift.spreads([bad, good])] == [0, 5]
+    told = [entry.getMessage() for entry in caplog.records]
+    assert told == ["drift not counted", "rows not counted for drift"]
