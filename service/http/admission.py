@@ -10,15 +10,12 @@ from typing import Any, NamedTuple, Protocol
 
 from service.access import Access
 from service.errors import BodyTooLarge, NotReady, Overloaded
+from service.http.budget import BUDGET, RESERVE
 from service.http.head import CHUNKED, content_length
 from service.routes.table import HEALTH, READINESS, scope_of
 
 # A body of at most so many bytes has no turn of its own in the budget: many of them fit where one long one does.
 SHORT_BODY = 16 << 10
-# The budget, in longest bodies: what one request of the longest body may take, whatever is in it, and more.
-BUDGET = 12
-# Beyond the budget, what short requests may take: long ones do not crowd them out.
-RESERVE = 4
 # How many requests may wait for a thread.
 QUEUE = 64
 # An idle connection costs a few kilobytes.
@@ -60,8 +57,8 @@ class Admission:
     def __init__(self, limits: Limits, access: Access | None = None) -> None:
         self.limits = limits
         self.connections: set[Client] = set()
-        # The service is stopping; the event loop has more to do than it can.
-        self.draining = self.late = False
+        # Every answer ends its connection; the service is stopping besides; the event loop has more to do than it can.
+        self.closing = self.draining = self.late = False
         # Requests that are with a thread or wait for one, and how long the next would have to wait.
         self.threaded = 0
         self.wait_seconds = 0.0
@@ -97,6 +94,10 @@ class Admission:
         if self.late and path not in HEALTH:
             raise Overloaded(BUSY)
         memory.resize(memory.held + length)
+
+    def drain(self) -> None:
+        """Let every answer end its connection, and readiness say that the service is stopping."""
+        self.closing = self.draining = True
 
     @property
     def keyed(self) -> bool:

@@ -207,7 +207,7 @@ def test_other_editors_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_bytes(b"\xef\xbb\xbf# caf\xe9\r\npredict\t" + PREDICTS.encode() + b"\r\nmetrics " + PREDICTS.encode())
 
-    assert list(read_keys(path).values()) == [{"predict", "metrics"}]
+    assert [key.scopes for key in read_keys(path).values()] == [{"predict", "metrics"}]
 
 
 def test_the_description_says_how_keys_are_sent(locked: FlaskClient, client: FlaskClient) -> None:

@@ -109,7 +109,7 @@ def test_a_worker_that_drains_says_so(app: Flask) -> None:
 
         assert await statuses() == [200, 200, 200]
         assert "connection" not in (await ask(port, get("/ping")))[1]
-        dispatcher.admission.draining = True
+        dispatcher.admission.drain()
         assert await statuses() == [503, 503, 200]
         assert (await ask(port, get("/v2/health/live")))[1]["connection"] == "close"
 

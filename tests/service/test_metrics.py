@@ -2,8 +2,9 @@
 
 import json
 import logging
-import multiprocessing
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from service.errors import CODES
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
 from service.telemetry.board import ROUTES, Board, Metrics
+from service.telemetry.exposition import metrics_text
 from service.telemetry.logs import JsonLines
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -61,7 +63,7 @@ def test_buckets_hold_what_is_as_fast_or_faster() -> None:
     metrics = Metrics(Board.create(slots=1))
     for seconds in (0.00005, 0.0001, 0.0002, 3.0):
         metrics.count("predict", "ok", 1, seconds)
-    read = samples(metrics.exposition([]))
+    read = samples(metrics_text(metrics, []))
 
     for le, count in (("0.0001", 2), ("0.00025", 3), ("2.5", 3), ("+Inf", 4)):
         assert value(read, "request_seconds_bucket", route="predict", le=le) == count
@@ -79,28 +81,34 @@ def test_labels_come_from_fixed_sets(client: FlaskClient) -> None:
         assert found.get("model", "penguins") == "penguins"
 
 
-def _count(path: str, times: int) -> None:
-    metrics = Metrics(Board(os.open(path, os.O_RDWR), slots=2))
-    for _ in range(times):
-        metrics.count("predict", "ok", 2, 0.001)
-
-
 def test_workers_are_added_up_also_those_that_died() -> None:
-    """Whoever is asked tells the sums of all; a worker that takes over a slot counts on from there."""
-    board = Board.create(slots=2)
-    mine = Metrics(board)
-    mine.count("predict", "ok", 1, 0.001)
-    for times in (5, 7):  # One after the other: the second finds the first one's slot free.
-        worker = multiprocessing.get_context("spawn").Process(
-            target=_count, args=(f"/proc/{os.getpid()}/fd/{board._descriptor}", times)
-        )
-        worker.start()
-        worker.join()
-        assert worker.exitcode == 0
-    read = samples(mine.exposition([]))
+    """Whoever is asked tells the sums of all; a worker that takes over a seat counts on from there."""
+    board = Board.create(slots=3)
+    metrics = Metrics(board)
+
+    def count(seat: int, times: int) -> None:
+        worker = Metrics(board.seat(seat))
+        for _ in range(times):
+            worker.count("predict", "ok", 2, 0.001)
+
+    for seat, times in ((0, 5), (0, 7), (1, 1)):
+        in_a_fork(partial(count, seat, times))
+    read = samples(metrics_text(metrics, []))
 
     assert value(read, "requests_total", route="predict", code="ok") == 13
-    assert value(read, "rows_total", route="predict") == 25
+    assert value(read, "rows_total", route="predict") == 26
+
+
+def in_a_fork(do: Callable[[], object]) -> None:
+    """Do something in a process that shares the board, and ends."""
+    process = os.fork()
+    if process == 0:
+        try:
+            do()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(process, 0) == (process, 0)
 
 
 def test_a_request_can_be_a_line_in_the_log(
