@@ -14,12 +14,9 @@ from service.errors import InvalidSetting
 
 PREFIX = "EVENKEEL_"
 # What others read: the trainer, the client of the service, the compose file, the tests.
-ELSEWHERE = frozenset(
-    f"{PREFIX}{name}"
-    for name in ("API_KEY", "DATA", "POSTGRESQL_IMAGE", "SEARCH", "STORAGE", "STUDY_PASSWORD", "TABLES")
-)
+ELSEWHERE = frozenset({"API_KEY", "DATA", "POSTGRESQL_IMAGE", "SEARCH", "STORAGE", "STUDY_PASSWORD", "TABLES"})
 # What Kubernetes sets in a pod beside a service that is called evenkeel, or whose name begins with it.
-SERVICE_LINK = re.compile(r"EVENKEEL_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+SERVICE_LINK = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 # So much of a wrong name or value is shown.
 LONGEST = 64
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -119,15 +116,15 @@ class Settings(BaseModel):
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """A sentence for each EVENKEEL_* variable that nothing reads, with the name that was probably meant."""
-    known = {variable(setting) for setting in Settings.model_fields} | ELSEWHERE
+    known = {setting.upper() for setting in Settings.model_fields} | ELSEWHERE
     sentences = []
-    for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known and not SERVICE_LINK.fullmatch(name):
-            nearest = get_close_matches(name, sorted(known), 1)
-            sentences.append(
-                f"{name[:LONGEST]} is set, and nothing reads it; "
-                + (f"{nearest[0]} may be meant" if nearest else "python -m service --help lists the settings")
-            )
+    for given in sorted(environment):
+        name = given.removeprefix(PREFIX)
+        if name == given or name in known or SERVICE_LINK.fullmatch(name):
+            continue
+        nearest = get_close_matches(name, sorted(known), 1)
+        way = f"{PREFIX}{nearest[0]} may be meant" if nearest else "python -m service --help lists the settings"
+        sentences.append(f"{given[:LONGEST]} is set, and nothing reads it; {way}")
     return sentences
 
 

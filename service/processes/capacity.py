@@ -16,7 +16,7 @@ from service.http.budget import BUDGET, RESERVE
 # Measured with a small model: the supervisor with what all share, and the process in which a version is tried; and what
 # a worker has for itself while it has nothing to do. docs/settings.md says how.
 SHARED_BYTES = 128 << 20
-WORKER_BYTES = 24 << 20
+WORKER_BYTES = 32 << 20
 GROUPS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 log = logging.getLogger(__name__)

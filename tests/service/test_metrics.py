@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,7 +17,7 @@ from service.app import create_app
 from service.errors import CODES
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
-from service.telemetry.board import ROUTES, Board, Metrics
+from service.telemetry.board import CAUSES, ROUTES, Board, Metrics
 from service.telemetry.exposition import metrics_text
 from service.telemetry.logs import JsonLines
 
@@ -97,6 +99,74 @@ def test_workers_are_added_up_also_those_that_died() -> None:
 
     assert value(read, "requests_total", route="predict", code="ok") == 13
     assert value(read, "rows_total", route="predict") == 26
+
+
+def test_threads_count_one_after_the_other() -> None:
+    """The event loop and the threads of a worker share its slot, and lose nothing to each other."""
+    metrics = Metrics(Board.create())
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=_count_much, args=(metrics,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    read = samples(metrics_text(metrics, []))
+
+    assert value(read, "rows_total", route="infer") == 4 * 20_000
+    assert value(read, "request_seconds_count", route="infer") == 4 * 10_000
+    assert metrics.shadowed()["rows"] == 4 * 10_000
+
+
+def _count_much(metrics: Metrics) -> None:
+    for _ in range(10_000):
+        metrics.count("infer", "ok", 2, 0.001)
+        metrics.count_shadow({"rows": 1})
+
+
+def test_what_a_dead_worker_had_is_nothing_any_more() -> None:
+    """Its connections are gone once its seat is vacant, whoever has that next, and if nobody has; its counts stay."""
+    board = Board.create(slots=3)
+    supervisor = Metrics(board)
+
+    def die() -> None:
+        worker = Metrics(board.seat(1))
+        worker.note({"connections": 37, "workers_ready": 1})
+        worker.count("predict", "ok", 1, 0.001)
+
+    in_a_fork(die)
+    assert value(samples(metrics_text(supervisor, [])), "connections") == 37
+    supervisor.vacate(1)
+    read = samples(metrics_text(supervisor, []))
+
+    assert (value(read, "connections"), value(read, "workers_ready")) == (0, 0)
+    assert value(read, "requests_total", route="predict", code="ok") == 1
+    assert board.processes == [os.getpid()]
+
+
+def test_exits_lag_and_lost_lines_are_counted() -> None:
+    """Each cause from the start, so that its first time is a rise."""
+    metrics = Metrics(Board.create())
+    assert value(samples(metrics_text(metrics, [])), "worker_exits_total", cause="hang") == 0
+    for cause in CAUSES:
+        metrics.count_exit(cause)
+    metrics.count_exit("hang")
+    metrics.count_dropped_lines(5)
+    for lag in (-0.001, 0.0005, 0.03, 9.0):
+        metrics.count_lag(lag)
+    read = samples(metrics_text(metrics, []))
+
+    assert {cause: value(read, "worker_exits_total", cause=cause) for cause in CAUSES} == dict.fromkeys(CAUSES, 1) | {
+        "hang": 2
+    }
+    assert value(read, "log_lines_dropped_total") == 5
+    assert [value(read, "loop_lag_seconds_bucket", le=le) for le in ("0.001", "0.025", "0.05", "2.5", "+Inf")] == [
+        2, 2, 3, 3, 4,
+    ]  # fmt: skip
+    assert value(read, "loop_lag_seconds_sum") == pytest.approx(9.0305)
 
 
 def in_a_fork(do: Callable[[], object]) -> None:
