@@ -159,7 +159,7 @@ def test_new_workers_take_over_under_load(serve: Callable[..., Service]) -> None
 
 
 class Kept(threading.Thread):
-    """Asks for predictions and readiness in turn over one connection, which only the service ends, until told to stop."""
+    """Asks for predictions and readiness in turn over one connection, which only the service ends; until told."""
 
     def __init__(self, port: int, pause: float) -> None:
         super().__init__()

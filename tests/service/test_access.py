@@ -215,7 +215,7 @@ def test_other_editors_files_are_read(tmp_path: Path) -> None:
 def test_a_line_in_the_log_names_client_and_key(
     locked: FlaskClient, record: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By the comment in the file of keys, else by the beginning of the key's digest, also where nobody knows the key."""
+    """By the comment in the file of keys, else by the beginning of its digest, also where nobody knows the key."""
     caplog.set_level(logging.INFO)
     unnamed = "sha256:" + hashlib.sha256(MEASURES.encode()).hexdigest()[:12]
     unknown = "sha256:" + hashlib.sha256(NOBODYS.encode()).hexdigest()[:12]

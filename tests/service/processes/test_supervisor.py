@@ -25,9 +25,12 @@ supervisor.LOOK_SECONDS, supervisor.HUNG_LOOKS, supervisor.RESTART_SECONDS = 0.0
 supervisor.RENEWAL_SECONDS = 0.2
 
 class Record:
+    seat = None
     def note(self, amounts): pass
-    def count_exit(self, cause): print(cause, flush=True)
-    def vacate(self, seat): pass
+    def vacate(self, seat): self.seat = seat
+    def count_exit(self, cause):
+        print("of an occupied seat" if self.seat is None else cause, flush=True)
+        self.seat = None
 
 def work(listening, seat, beat, lifeline):
     for number in (signal.SIGTERM, signal.SIGINT, supervisor.RETIRE):
@@ -198,6 +201,21 @@ def test_a_renewal_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
         assert 3 <= causes.count("failed_renewal") <= 5
         assert causes[-2:] == ["renewal", "renewal"]
         assert "worker not renewed" in errors
+
+
+def test_a_successor_that_dies_is_replaced_while_its_predecessor_still_ends() -> None:
+    """Who is about to end takes nobody's place."""
+    start = "signal.signal(supervisor.RETIRE, lambda *_: (time.sleep(1), sys.exit()))"
+    with supervised(workers=1, start=start) as service:
+        (old,) = ready(service, 1)
+        service.process.send_signal(signal.SIGHUP)
+        service.until(lambda: service.ask() != old)
+        successor = service.ask()
+        os.kill(successor, signal.SIGKILL)
+        service.until(lambda: not service.children() & {old, successor})
+
+        assert len(ready(service, 1)) == 1
+        assert service.told() == ["signal", "renewal"]
 
 
 def test_a_worker_that_was_renewed_and_does_not_end_is_killed() -> None:
