@@ -194,13 +194,13 @@ class Supervisor:
         if worker.retired_until < inf:
             self._record.count_exit("renewal")
             return
-        failed = worker.predecessor is not None and not self._beats[worker.seat]
+        failed = worker.predecessor is not None
         cause = "failed_renewal" if failed else "hang" if worker.hangs else "signal" if code < 0 else "code"
         self._record.count_exit(cause)
         log.error("worker died", extra={"worker": process, "code": code, "cause": cause})
         if any(each.place == worker.place and each.retired_until == inf for each in self._workers.values()):
             if failed:
-                self._postpone(worker.place, f"its successor ended with code {code} before it served")
+                self._postpone(worker.place, f"its successor ended with code {code} before it took over")
             return
         if not self._beats[worker.seat]:
             # Who waits would wait for long. The next worker that serves listens anew; until then the others do.

@@ -33,12 +33,13 @@ class Record:
         self.seat = None
 
 def work(listening, seat, beat, lifeline):
+    told = []
     for number in (signal.SIGTERM, signal.SIGINT, supervisor.RETIRE):
-        signal.signal(number, lambda *_: sys.exit())
+        signal.signal(number, lambda *_: told.append(1))
     {start}
     listening.listen(100)
     listening.settimeout(0.01)
-    while True:
+    while not told:
         beat()
         try:
             connection, _ = listening.accept()
@@ -79,7 +80,8 @@ class Supervised:
             time.sleep(0.02)
 
     def told(self) -> list[str]:
-        """Why workers have ended, once the supervisor has."""
+        """Why workers have ended, once the supervisor has, which gets a moment to see the last of them."""
+        time.sleep(0.3)
         self.process.terminate()
         output, _ = self.process.communicate(timeout=PATIENCE_S)
         return output.split()
@@ -169,7 +171,7 @@ def test_all_are_renewed_without_a_connection_lost() -> None:
 
 def test_there_is_never_more_than_one_worker_too_many() -> None:
     """However often all are to be renewed, and however long those that were take to end."""
-    with supervised(start="signal.signal(supervisor.RETIRE, lambda *_: (time.sleep(0.3), sys.exit()))") as service:
+    with supervised(start="signal.signal(supervisor.RETIRE, lambda *_: (time.sleep(0.3), told.append(1)))") as service:
         before = ready(service)
         seen = []
         for _ in range(5):
@@ -203,14 +205,15 @@ def test_a_renewal_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
         assert "worker not renewed" in errors
 
 
-def test_a_successor_that_dies_is_replaced_while_its_predecessor_still_ends() -> None:
+def test_a_successor_that_dies_is_replaced_while_its_predecessor_still_ends(tmp_path: Path) -> None:
     """Who is about to end takes nobody's place."""
-    start = "signal.signal(supervisor.RETIRE, lambda *_: (time.sleep(1), sys.exit()))"
+    ending = tmp_path / "ending"
+    start = f"signal.signal(supervisor.RETIRE, lambda *_: (open({str(ending)!r}, 'w'), time.sleep(1), told.append(1)))"
     with supervised(workers=1, start=start) as service:
         (old,) = ready(service, 1)
         service.process.send_signal(signal.SIGHUP)
-        service.until(lambda: service.ask() != old)
-        successor = service.ask()
+        service.until(ending.exists)
+        (successor,) = service.children() - {old}
         os.kill(successor, signal.SIGKILL)
         service.until(lambda: not service.children() & {old, successor})
 
