@@ -7,6 +7,7 @@ time that learns nothing of a key.
 
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,11 @@ PREDICT, METRICS = "predict", "metrics"
 SCOPES = frozenset({PREDICT, METRICS})
 # What RFC 6750 lets a bearer token consist of; 32 hexadecimal digits are 128 bits.
 KEY = re.compile(r"[A-Za-z0-9._~+/=-]{32,256}", re.ASCII)
+KEY_BYTES = re.compile(KEY.pattern.encode(), re.ASCII)
 KEY_RULE = "32 to 256 letters, digits and -._~+/="
+BOM = b"\xef\xbb\xbf"
+LINE = re.compile(rb"(?P<words>[^\r\n#]*)(?:#(?P<comment>[^\r\n]*))?(?:\r\n|\r|\n|\Z)")
+WORD = re.compile(rb"\S+")
 LOOK_SECONDS = 1.0
 
 # Where a WSGI environment has the digest of the request's API key, in the place of the key.
@@ -101,31 +106,44 @@ class Access:
 
 
 def read_keys(path: Path) -> Keys:
-    """Read a file of keys.
+    """Read a file of keys. No key is left in memory: what is read is looked at in its place, and wiped.
 
     :raises InvalidSetting: a line breaks the format, or no line has a key; the sentence shows nothing of the file.
     :raises OSError: the file cannot be read.
     """
+    with path.open("rb", buffering=0) as file:
+        text = bytearray(os.fstat(file.fileno()).st_size)
+        try:
+            # One that grows meanwhile is read anew soon.
+            file.readinto(text)
+            keys = _parse(text)
+        finally:
+            text[:] = bytes(len(text))
+    if not keys:
+        raise InvalidSetting("EVENKEEL_API_KEYS_FILE has no key: a line is a scope, a space and a key")
+    return keys
+
+
+def _parse(text: bytearray) -> dict[bytes, Key]:
     keys: dict[bytes, Key] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
-        text, _, comment = line.partition("#")
-        words = text.split()
+    start = len(BOM) if text.startswith(BOM) else 0
+    for number, line in enumerate(LINE.finditer(text, start), start=1):
+        words = [word.span() for word in WORD.finditer(text, *line.span("words"))]
         if not words:
             continue
         place = f"EVENKEEL_API_KEYS_FILE: line {number}"
         if len(words) != 2:
             raise InvalidSetting(f"{place} should be a scope, a space and a key")
-        scopes = frozenset(words[0].split(","))
+        scopes = frozenset(text[slice(*words[0])].decode(errors="replace").split(","))
         if not scopes <= SCOPES:
             raise InvalidSetting(f"{place} should begin with predict, metrics or predict,metrics")
-        if not KEY.fullmatch(words[1]):
+        if not KEY_BYTES.fullmatch(text, *words[1]):
             raise InvalidSetting(f"{place} should end with a key of {KEY_RULE}")
-        digest = _digest(words[1])
-        name = comment.strip()[:LONGEST_NAME] or _short(digest)
-        before = keys.get(digest, Key(frozenset(), name))
+        with memoryview(text) as view, view[slice(*words[1])] as key:
+            digest = hashlib.sha256(key).digest()
+        comment = (line["comment"] or b"").decode(errors="replace").strip()[:LONGEST_NAME]
+        before = keys.get(digest, Key(frozenset(), comment or _short(digest)))
         keys[digest] = Key(before.scopes | scopes, before.name)
-    if not keys:
-        raise InvalidSetting("EVENKEEL_API_KEYS_FILE has no key: a line is a scope, a space and a key")
     return keys
 
 
