@@ -93,7 +93,7 @@ def test_no_key_is_kept_in_memory(serve: Callable[..., Service], tmp_path: Path)
     processes = (service.process.pid, int(worker))
     found = {process: [key for key in asked if key.encode() in memory] for process, memory in read_memory(processes)}
     assert len(found[service.process.pid]) == 0
-    assert len(found[int(worker)]) <= 3
+    assert len(found[int(worker)]) <= 5
 
 
 def send_all_ways(service: Service, key: str, times: int) -> None:
