@@ -11,17 +11,12 @@ from typing import Any, NamedTuple, Protocol
 
 from service.access import Access
 from service.errors import BodyTooLarge, NotReady, Overloaded, ServiceError
+from service.http.budget import BUDGET, LEAST_MEMORY, RESERVE
 from service.http.head import CHUNKED, content_length
 from service.routes.table import HEALTH, READINESS, scope_of
 
 # A body of at most so many bytes, and not compressed, takes no part of the budget: it has a reserve of its own.
 SHORT_BODY = 16 << 10
-# The budget, in longest bodies: what one request of the longest body may take, whatever is in it, and more.
-BUDGET = 12
-# The reserve of short bodies, in longest bodies: long ones do not crowd them out.
-RESERVE = 4
-# Neither is less than this, however short the longest body may be.
-LEAST_MEMORY = 16 << 20
 # How many requests may wait for a thread.
 QUEUE = 64
 # How many of those that wait unread in vain are refused at a tick. Many clients come again as soon as they are refused,
@@ -76,8 +71,8 @@ class Admission:
         self.connections: set[Client] = set()
         # Connections whose head has come, and whose body waits unread until there is room for it; and since when.
         self.deferred: deque[tuple[float, Client]] = deque()
-        # The service is stopping; the event loop has more to do than it can.
-        self.draining = self.late = False
+        # Every answer ends its connection; the service is stopping besides; the event loop has more to do than it can.
+        self.closing = self.draining = self.late = False
         # Requests that are with a thread or wait for one, and the seconds in which one of them is done.
         self.threaded = 0
         self.seconds_each = 0.0
@@ -114,6 +109,10 @@ class Admission:
         if self.late and path not in HEALTH:
             raise Overloaded(BUSY)
         memory.begin(length)
+
+    def drain(self) -> None:
+        """Let every answer end its connection, and readiness say that the service is stopping."""
+        self.closing = self.draining = True
 
     @property
     def keyed(self) -> bool:

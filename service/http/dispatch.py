@@ -127,7 +127,7 @@ class Dispatcher:
 
     async def close(self, seconds: float) -> None:
         """End all connections, those with a request on its way after its answer, or after so many seconds."""
-        self.admission.draining = True
+        self.admission.closing = True
         until = monotonic() + seconds
         for connection in list(self.admission.connections):
             connection.close_if_idle()

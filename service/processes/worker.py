@@ -20,12 +20,14 @@ from service.http.admission import Admission, Limits
 from service.http.connection import Connection
 from service.http.dispatch import Dispatcher
 from service.prediction.prediction import Bounds
+from service.processes.supervisor import RETIRE
 from service.registry.coordination import Coordination
 from service.registry.following import follow
 from service.registry.registry import Registry
 from service.registry.trial import Trial
 from service.settings import Settings
-from service.telemetry.board import Board
+from service.telemetry import logs
+from service.telemetry.board import Board, Metrics
 from service.telemetry.observer import Trace
 
 # How many connections may wait for a worker that is busy, or is being replaced.
@@ -34,6 +36,8 @@ BACKLOG = 2048
 GRACE_SECONDS = 10
 # Of mallopt(3); and from how many bytes on a block is the system's own.
 M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 1 << 20
+# How long the last lines of the log wait for their reader.
+LAST_LINES_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +50,28 @@ def work(
     beat: Callable[[], None],
     lifeline: int,
 ) -> None:
-    """Serve on a socket until SIGTERM, SIGINT, or the end of `lifeline`, calling `beat` many times a second."""
+    """Serve on a socket until SIGTERM, SIGINT, RETIRE or the end of `lifeline`, calling `beat` many times a second."""
     _give_back()
-    registry = load(settings, Coordination(coordination))
-    registry.join()
-    dispatcher = build(settings, board, registry)
-    # What was built until now stays; the garbage collector need not look through it while a request waits.
-    gc.freeze()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(dispatcher, settings.drain_seconds, listening, beat, lifeline))
+    lines = logs.FromThread(Metrics(board).count_dropped_lines)
+    logs.configure(settings.log_level, lines)
+    try:
+        registry = load(settings, Coordination(coordination))
+        registry.join()
+        dispatcher = build(settings, board, registry)
+
+        def tick() -> None:
+            beat()
+            board.note({"workers_ready": registry.ready and not dispatcher.admission.draining})
+
+        # What was built until now stays; the garbage collector need not look through it while a request waits.
+        gc.freeze()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(
+                _serve(dispatcher, settings.drain_seconds, listening, tick, partial(_end_alone, lines), lifeline)
+            )
+    finally:
+        board.note({"workers_ready": 0})
+        lines.finish(LAST_LINES_SECONDS)
 
 
 def load(settings: Settings, coordination: Coordination) -> Registry:
@@ -85,21 +102,33 @@ def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
 
 
 async def _serve(
-    dispatcher: Dispatcher, drain_seconds: float, listening: socket.socket, beat: Callable[[], None], lifeline: int
+    dispatcher: Dispatcher,
+    drain_seconds: float,
+    listening: socket.socket,
+    tick: Callable[[], None],
+    orphaned: Callable[[], None],
+    lifeline: int,
 ) -> None:
-    """Answer until told to stop: say for some seconds that this will end, then listen no more, then end."""
+    """Answer until told to stop: say for some seconds that this will end, then listen no more, then end. A worker that
+    has a successor listens no more at once, and says to nobody that the service is not ready.
+    """
     loop = asyncio.get_running_loop()
-    told, at_once = asyncio.Event(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, told.set)
-    loop.add_signal_handler(signal.SIGINT, at_once.set)
-    loop.add_reader(lifeline, _orphaned)
+    retired, told, at_once = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    for number, event in ((RETIRE, retired), (signal.SIGTERM, told), (signal.SIGINT, at_once)):
+        loop.add_signal_handler(number, event.set)
+    loop.add_reader(lifeline, orphaned)
     server = await loop.create_server(partial(Connection, dispatcher), sock=listening, backlog=BACKLOG)
-    ticking = asyncio.create_task(dispatcher.watch(beat))
-    waiting = [asyncio.create_task(event.wait()) for event in (told, at_once)]
+    ticking = asyncio.create_task(dispatcher.watch(tick))
+    waiting = [asyncio.create_task(event.wait()) for event in (at_once, told, retired)]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    if not at_once.is_set():
-        dispatcher.admission.draining = True
-        await asyncio.wait(waiting[1:], timeout=drain_seconds)
+    if told.is_set() and not at_once.is_set():
+        dispatcher.admission.drain()
+        await asyncio.wait(waiting[:1], timeout=drain_seconds)
+    elif retired.is_set() and not at_once.is_set():
+        server.close()
+        dispatcher.admission.closing = True
+        # Whoever has to stop now is no longer waited for.
+        await asyncio.wait(waiting[:2], timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED)
     server.close()
     ticking.cancel()
     await dispatcher.close(GRACE_SECONDS)
@@ -118,9 +147,10 @@ def _give_back() -> None:
         mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
-def _orphaned() -> None:
+def _end_alone(lines: logs.FromThread) -> None:
     """Nobody would stop or replace this process any more."""
     log.error("the server's main process is gone; this worker ends too")
+    lines.finish(LAST_LINES_SECONDS)
     os._exit(1)
 
 

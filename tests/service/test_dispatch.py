@@ -112,7 +112,7 @@ def test_a_worker_that_drains_says_so(app: Flask) -> None:
 
         assert await statuses() == [200, 200, 200]
         assert "connection" not in (await ask(port, get("/ping")))[1]
-        dispatcher.admission.draining = True
+        dispatcher.admission.drain()
         assert await statuses() == [503, 503, 200]
         assert (await ask(port, get("/v2/health/live")))[1]["connection"] == "close"
 
@@ -227,9 +227,7 @@ def test_a_long_body_waits_unread_for_its_turn(app: Flask) -> None:
 
 
 def test_no_client_waits_unread_for_longer_than_it_may() -> None:
-    """However many wait: those whose time is up are refused, and, a few at a tick, the last of those whose turn would not
-    come in time.
-    """
+    """Those whose time is up are refused and, a few at a tick, the last of those whose turn would not come in time."""
     admission = Admission(Limits(deadline_seconds=1.0))
     refused: list[int] = []
 

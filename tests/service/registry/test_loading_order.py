@@ -18,9 +18,9 @@ from service.registry.loader import LONGEST_PAUSE_SECONDS, Loader
 from service.registry.registry import Registry
 from service.registry.trial import Trial
 from tests.end_to_end.conftest import Service, running
+from tests.service.processes.test_supervisor import ready, supervised
 from tests.service.registry.conftest import Publish, damage
 from tests.service.test_metrics import Samples, samples, value
-from tests.service.test_supervisor import ready, supervised
 
 WORKERS = 3
 
