@@ -6,6 +6,7 @@ then found out once, however often it stands there, and a table takes less memor
 """
 
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from pyarrow import parquet
 from trainer.arrays import Array, Codes
 from trainer.data.contents import read_bytes, unpack
 from trainer.data.csv_layout import check_encoding, check_names, check_quotes, column_names, line_of, ragged_row
-from trainer.errors import InvalidTable
+from trainer.errors import InvalidTable, TableChanged
 
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -151,8 +152,11 @@ def _flags(array: pa.BooleanArray) -> Flags:
 class File:
     """A file with its columns, each of which can be taken out once: what has become rows need not stay."""
 
-    def __init__(self, path: Path, sha256: str, table: pa.Table, names: list[str], *, is_csv: bool) -> None:
+    def __init__(
+        self, path: Path, sha256: str, table: pa.Table, names: list[str], *, is_csv: bool, contents: bytes | None = None
+    ) -> None:
         self.path = path
+        self._contents = contents
         self.sha256 = sha256
         self.names = names
         self._rows = len(table)
@@ -187,10 +191,18 @@ class File:
         pa.default_memory_pool().release_unused()
 
     def place(self, row: int) -> str:
-        """Where a row of data stands, for a sentence."""
-        if self._is_csv:
-            return f"{self.path}, line {line_of(unpack(self.path, read_bytes(self.path)), row)}"
-        return f"{self.path}, row {row + 1}"
+        """Where a row of data stands, for a sentence.
+
+        :raises TableChanged: the file is no longer the one that was read.
+        """
+        if not self._is_csv:
+            return f"{self.path}, row {row + 1}"
+        if (contents := self._contents) is None:
+            data = read_bytes(self.path)
+            if hashlib.sha256(data).hexdigest() != self.sha256:
+                raise TableChanged(f"{self.path} was written to while it was read; try again when it is whole")
+            contents = unpack(self.path, data)
+        return f"{self.path}, line {line_of(contents, row)}"
 
 
 def _plain(path: Path, name: str, cells: pa.ChunkedArray) -> TextCells | NumberCells:
@@ -229,9 +241,11 @@ def read_file(path: Path) -> File:
         raise InvalidTable(f"{path} is no Parquet file: it does not begin with PAR1")
     header = column_names(path, data)
     table = _parse_csv(path, data, header)
+    # A pipe cannot be read again when a cell has to be found.
+    contents = None if path.is_file() else data
     del data
     pa.default_memory_pool().release_unused()
-    return File(path, digest, table, [name.strip() for name in header], is_csv=True)
+    return File(path, digest, table, [name.strip() for name in header], is_csv=True, contents=contents)
 
 
 def _parse_parquet(path: Path, data: bytes) -> pa.Table:
@@ -245,6 +259,28 @@ def _parse_parquet(path: Path, data: bytes) -> pa.Table:
     return table
 
 
+class _WholeLineBreaks(io.RawIOBase):
+    """The bytes of a CSV file, of which no read ends between CR and LF.
+
+    pyarrow takes an LF at the beginning of a block for the rest of the line break before it, within quotes too, and
+    loses it (apache/arrow#51368).
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._place = data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        end = len(self._data) if size < 0 else self._place + size
+        if self._data[end - 1 : end + 1] == b"\r\n":
+            end -= 1
+        part = self._data[self._place : end]
+        self._place += len(part)
+        return part
+
+
 def _parse_csv(path: Path, data: bytes, header: list[str], block: int = 0) -> pa.Table:
     check_quotes(path, data)
     if b"\0" in data:
@@ -253,7 +289,7 @@ def _parse_csv(path: Path, data: bytes, header: list[str], block: int = 0) -> pa
     texts = dict.fromkeys(header, pa.dictionary(pa.int32(), pa.string()))
     try:
         table = arrow_csv.read_csv(
-            pa.BufferReader(data),
+            pa.PythonFile(_WholeLineBreaks(data), mode="r"),
             read_options=arrow_csv.ReadOptions(block_size=block),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=b'"' in data),
             convert_options=arrow_csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
