@@ -21,9 +21,9 @@ def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def evaluation_lines(evaluation: Evaluation, name: str = "this model") -> Iterator[str]:
-    """The scores beside the baselines, then class by class what is taken for what."""
-    yield from aligned(list(_scores(evaluation, name)))
+def evaluation_lines(evaluation: Evaluation, what: str = "test rows") -> Iterator[str]:
+    """The scores on `what` beside the baselines, then class by class what is taken for what."""
+    yield from aligned(list(_scores(evaluation, what)))
     area = "" if evaluation.auc is None else f"AUC {evaluation.auc:.4f}, "
     yield f"{area}macro F1 {evaluation.macro_f1:.4f}; the interval is {evaluation.interval}"
     if (found := evaluation.at_threshold) is not None:
@@ -36,10 +36,10 @@ def evaluation_lines(evaluation: Evaluation, name: str = "this model") -> Iterat
     yield from _class_lines(evaluation)
 
 
-def _scores(evaluation: Evaluation, name: str) -> Iterator[tuple[str, ...]]:
+def _scores(evaluation: Evaluation, what: str) -> Iterator[tuple[str, ...]]:
     low, high = evaluation.accuracy_interval
-    yield f"{evaluation.rows} test rows", "log-loss", "accuracy", "interval"
-    yield name, f"{evaluation.log_loss:.4f}", f"{evaluation.accuracy:.4f}", f"{low:.3f} to {high:.3f}"
+    yield f"{evaluation.rows} {what}", "log-loss", "accuracy", "interval"
+    yield "this model", f"{evaluation.log_loss:.4f}", f"{evaluation.accuracy:.4f}", f"{low:.3f} to {high:.3f}"
     for baseline in sorted(evaluation.baselines, key=lambda one: one.log_loss):
         yield called(baseline), f"{baseline.log_loss:.4f}", f"{baseline.accuracy:.4f}", ""
 

@@ -22,7 +22,7 @@ SETTLED = STEPS // 10
 # Slopes are those of straight lines through so many steps to either side: a third of a decade.
 HALF_WINDOW = 10
 # A fall of fewer standard deviations of the smoothed loss is what labels without any meaning show too.
-CLEARLY = 5.0
+CLEARLY = 4.0
 WAY_OUT = "train with the default, --learning-rate 0.003, or try again with more rows a step, --batch-size 256"
 
 
