@@ -171,12 +171,15 @@ class ModelRepository:
         if before.version is not None:
             yield
             return
-        held = before.model_copy(update={"version": self.highest_intact(folder.name)})
-        disk.replace(folder / SERVING, held.to_json().encode())
+        path = folder / SERVING
+        was_there = path.exists()
+        disk.replace(path, before.model_copy(update={"version": self.highest_intact(folder.name)}).to_json().encode())
         try:
             yield
         except BaseException:
-            disk.replace(folder / SERVING, before.to_json().encode())
+            with suppress(OSError):
+                # A full disk lets a file be removed, and no canary or shadow needs one that was not there.
+                path.unlink() if not was_there else disk.replace(path, before.to_json().encode())
             raise
 
     def _put(self, folder: Path, contents: Mapping[str, bytes]) -> int:
