@@ -120,10 +120,16 @@ def _same_split(card: ModelCard, other: ModelCard) -> bool:
     )
 
 
+def in_repository(repository: ModelRepository) -> str:
+    """What comes before a command, so that it looks where this repository is; nothing where that is the usual place."""
+    if repository.root == DEFAULT_ROOT:
+        return ""
+    return f"EVENKEEL_REPOSITORY={shlex.quote(str(repository.root))} "
+
+
 def models_command(repository: ModelRepository) -> str:
     """How a person asks `python -m models` about this repository."""
-    at = "" if repository.root == DEFAULT_ROOT else f" --repository {shlex.quote(str(repository.root))}"
-    return f"python -m models{at}"
+    return f"{in_repository(repository)}python -m models"
 
 
 def carry_out(

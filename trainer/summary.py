@@ -1,14 +1,13 @@
 """The closing summary of a run, as text: what was learned from what, how good it is, what to do next, the details."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from models.card import ModelCard
-from models.repository import DEFAULT_ROOT, ModelRepository
+from models.repository import ModelRepository
 from models.terminal import printable
 from models.wording import aligned, called, evaluation_lines
 from trainer.job import Outcome
-from trainer.promotion import models_command
+from trainer.promotion import in_repository, models_command
 from trainer.training.fit import History
 
 MOST_CLASSES = 5
@@ -73,14 +72,8 @@ def _next(outcome: Outcome, repository: ModelRepository) -> Iterator[str]:
     where = repository.root / card.name / str(outcome.version)
     yield f"Published in {where}"
     yield outcome.serving
-    yield f"Serve it with: {_serving_command(repository)}"
+    yield f"Serve it with: {in_repository(repository)}python -m service"
     yield f"Look at it with: {models_command(repository)} show {card.name} {outcome.version}"
-
-
-def _serving_command(repository: ModelRepository) -> str:
-    if repository.root == DEFAULT_ROOT:
-        return "python -m service"
-    return f"EVENKEEL_REPOSITORY={shlex.quote(str(repository.root))} python -m service"
 
 
 def _details(outcome: Outcome) -> Iterator[str]:

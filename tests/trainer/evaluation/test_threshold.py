@@ -39,7 +39,7 @@ def test_no_other_threshold_serves_better(rows: Rows) -> None:
     assert merits(rows, f1.threshold)[0] == pytest.approx(best)
     assert merits(rows, cost.threshold)[3] == min(merits(rows, one)[3] for one in everywhere)
     precise = [merits(rows, one)[2] for one in everywhere if merits(rows, one)[1] >= 0.7]
-    if precise and max(precise):
+    if max(precise, default=0.0):
         assert recall.shortfall is None
         assert merits(rows, recall.threshold)[1] >= 0.7
         assert merits(rows, recall.threshold)[2] == pytest.approx(max(precise))
