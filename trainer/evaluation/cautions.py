@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 from models.evaluation import Baseline, Evaluation
 from models.terminal import printable
-from trainer.config import TrainingConfig
 from trainer.data.schema import Schema
 
 # What the inspection of a table says of a column from which the class follows.
@@ -15,7 +14,7 @@ FEWEST_ROWS = 10
 SHOWN = 5
 
 
-def below_baseline(config: TrainingConfig, evaluation: Evaluation) -> str | None:
+def below_baseline(target: str, evaluation: Evaluation) -> str | None:
     """A sentence where a baseline does as well as the model, as far as the test rows can tell, else None."""
     if evaluation.rows < FEWEST_ROWS:
         return (
@@ -24,19 +23,20 @@ def below_baseline(config: TrainingConfig, evaluation: Evaluation) -> str | None
         )
     for baseline in evaluation.baselines:
         if baseline.gain_interval[0] <= 0:
-            return _no_better(config, evaluation, baseline)
+            return _no_better(target, evaluation, baseline)
     return None
 
 
-def _no_better(config: TrainingConfig, evaluation: Evaluation, baseline: Baseline) -> str:
+def _no_better(target: str, evaluation: Evaluation, baseline: Baseline) -> str:
     high = baseline.gain_interval[1]
-    table = f"{shlex.quote(str(config.table))} --target {shlex.quote(config.target)}"
+    # A card says nothing of the folders of the machine that it was made on.
+    table = f"TABLE --target {shlex.quote(printable(target, 60))}"
     if baseline.answer is not None:
         what = f"always answering {_quoted(baseline.answer)}"
         way_out = f"see what its columns hold: python -m trainer inspect {table}"
     else:
         what = "softmax regression, a network without hidden layers"
-        way_out = f'take that with --hidden "", or search: python -m trainer search {table} --name {config.name}'
+        way_out = f'take that with --hidden "", or search: python -m trainer search {table} --name NAME'
     worse = "worse than" if high < 0 else "no better than"
     noise = "" if high < 0 else ", a difference within the noise"
     return (

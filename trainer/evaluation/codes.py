@@ -13,6 +13,8 @@ WORDS = frozenset(
     | {"branch", "dept", "department", "sku", "status", "channel", "segment", "cluster", "key"}
 )
 FEWEST_VALUES, ROWS_A_VALUE = 3, 2
+# Beyond this, 32-bit floats have gaps that swallow codes.
+LARGEST = 1e9
 # Without such a name: numbers of one length, in no order and with no common step, each of which comes back.
 FEWEST_BARE_VALUES, BARE_ROWS_A_VALUE, FEWEST_DIGITS, DENSEST = 10, 5, 4, 0.2
 DATES = (19_000_101, 21_001_231)
@@ -26,7 +28,7 @@ def code_columns(rows: Rows) -> list[str]:
 
 def _are_codes(name: str, column: Array) -> bool:
     values = column[~np.isnan(column)]
-    if not len(values) or (values < 0).any() or (values != np.floor(values)).any():
+    if not len(values) or (values < 0).any() or (values != np.floor(values)).any() or values.max() > LARGEST:
         return False
     different = np.unique(values).astype(np.int64)
     if len(different) < FEWEST_VALUES or len(values) < ROWS_A_VALUE * len(different):

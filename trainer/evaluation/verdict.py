@@ -70,7 +70,7 @@ def judge(config: TrainingConfig, schema: Schema, start: Start, bag: Bag) -> Ver
         evaluation = evaluation.model_copy(update={"at_threshold": found})
         if chosen.shortfall is not None and config.threshold:
             said.append(cautions.unreached(Rule.parse(config.threshold).precision, chosen.shortfall))
-    below = cautions.below_baseline(config, evaluation)
+    below = cautions.below_baseline(config.target, evaluation)
     copies = repeated(start.examples.rows, start.split.train, start.split.test)
     codes = code_columns(start.examples.rows.take(start.split.train))
     others = cautions.cautions(schema, evaluation, config.positive, copies, codes)

@@ -148,6 +148,7 @@ def test_rows_are_hashed_by_all_their_cells(tmp_path: Path) -> None:
         ("mass", list(range(2700, 6300, 25)) * 8, False),
         ("year", list(range(1990, 2020)) * 8, False),
         ("plan_type", [1.5, 2, 3] * 60, False),
+        ("big_id", [2**63, 2**62, 2**61] * 60, False),
         ("customer_id", list(range(1000, 1200)), False),
     ],
 )
