@@ -9,6 +9,7 @@ from models.errors import CorruptModel, ModelError, UnknownModel
 from models.repository import ModelRepository
 from models.serving import Serving
 from models.terminal import print_json
+from models.wording import evaluation_lines
 
 
 def list_models(repository: ModelRepository, _: argparse.Namespace) -> None:
@@ -93,14 +94,22 @@ def show(repository: ModelRepository, options: argparse.Namespace) -> None:
 
 
 def _summary(card: ModelCard, version: int, role: str | None) -> str:
-    lines = [f"{card.name}, version {version}{f', {role}' if role else ''}", "", "features"]
+    lines = [f"{card.name}, version {version}{f', {role}' if role else ''}"]
+    lines += [f"warning: {sentence}" for sentence in card.warnings]
+    lines += ["", "features"]
     for feature in card.features:
         if feature.kind == "numeric":
             values = f"number from {feature.minimum:g} to {feature.maximum:g}"
         else:
             values = "one of " + ", ".join(feature.categories)
         lines.append(f"  {feature.name}: {values}{', or missing' if feature.nullable else ''}")
-    lines += ["", "classes", *(f"  {label}" for label in card.classes), "", "metrics"]
+    lines += ["", "classes", *(f"  {label}" for label in card.classes)]
+    if card.positive is not None:
+        wanted = "" if card.threshold is None else f", from a probability of {card.threshold:g} on"
+        lines.append(f"  looked for: {card.positive}{wanted}")
+    if card.evaluation:
+        lines += ["", "evaluation", *(f"  {line}".rstrip() for line in evaluation_lines(card.evaluation))]
+    lines += ["", "metrics"]
     for part, metrics in card.metrics.items():
         lines.append(f"  {part}: log-loss {metrics.log_loss:.4f}, accuracy {metrics.accuracy:.4f}, {metrics.rows} rows")
     lines += ["", "frozen statistics"]
