@@ -56,6 +56,8 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
         divide=config.divide,
         keep=config.keep,
         test=config.test_table,
+        file=config.file,
+        merge_spellings=config.merge_spellings,
     )
     members = config.members or members_for(len(table.examples))
     chosen = table.split(config.validation, config.test, generator(config.seed, 0), members)

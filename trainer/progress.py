@@ -21,6 +21,7 @@ from models.terminal import printable
 from trainer.bag import Watch
 from trainer.data.schema import Found, Schema
 from trainer.data.table import Table as TrainingTable
+from trainer.data.wording import PARTICULAR, REMEDIES
 from trainer.job import Outcome
 from trainer.training import calibration
 from trainer.training.fit import Epoch, History
@@ -142,6 +143,8 @@ def show(outcome: Outcome, repository: ModelRepository) -> None:
     card, members = outcome.card, outcome.bag.members
     frozen = max(card.frozen_statistics, key=lambda one: one.largest_shift)
     facts = Table.grid(padding=(0, 2))
+    if outcome.schema.read_as:
+        facts.add_row("read as", Text(printable(outcome.schema.read_as, 200)))
     facts.add_row("rows", f"{sum(metrics.rows for metrics in card.metrics.values())}")
     facts.add_row("features", f"{len(card.numeric)} numeric, {len(card.categorical)} categorical")
     facts.add_row("classes", ", ".join(card.classes))
@@ -181,6 +184,8 @@ def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:
     left_out = f"; {table.rows_without_target} more have no target" if table.rows_without_target else ""
     console.print(f"{_brief_name(name)}: {len(examples)} rows{left_out}", markup=False)
     console.print(f"{_brief_name(schema.target)}, the target: {_some(classes, SHOWN)}\n", markup=False)
+    if schema.read_as:
+        console.print(f"read as: {printable(schema.read_as, 200)}\n", markup=False)
     columns = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("column", "kind", "different", "missing", "values"):
         number = heading in ("different", "missing")
@@ -212,6 +217,8 @@ def _column_cells(found: Found | None) -> tuple[str, ...]:
     values = ""
     if found.categories is not None:
         values = _some([_brief_name(text) for text in found.categories], SHOWN)
+    elif found.earliest is not None:
+        values = f"{found.earliest} to {found.latest}"
     elif found.minimum is not None:
         values = f"{found.minimum:.7g} to {found.maximum:.7g}"
     return str(found.different), str(found.missing), values
@@ -228,12 +235,16 @@ def _some(words: Sequence[str], most: int) -> str:
 
 def _notes(schema: Schema, without: Container[str] = ()) -> Iterator[str]:
     """A sentence a rule, with the columns that it was found in."""
-    for rule, columns in schema.notes().items():
+    for rule, columns in schema.remarks().items():
         if rule in without:
             continue
-        names = [_brief_name(name) for name in columns]
-        particulars = printable(next(iter(columns.values())), 80) if len(columns) == 1 else ""
-        yield f"{rule}: {_some(names, SHOWN)}" + (f" ({particulars})" if particulars else "")
+        names = [_brief_name(name) for name in columns if name]
+        particulars = printable(next(iter(columns.values())), 120) if len(columns) == 1 else ""
+        if rule in PARTICULAR and len(columns) > 1:
+            names = [f"{_brief_name(name)} ({printable(found, 80)})" for name, found in columns.items()]
+        found = f"{rule}: {_some(names, SHOWN)}" if names else rule
+        remedy = REMEDIES[rule].replace("COLUMN", shlex.quote(names[0]) if names else "")
+        yield found + (f" ({particulars})" if particulars else "") + f"; {remedy}"
 
 
 def _serving_command(repository: ModelRepository) -> str:

@@ -3,6 +3,7 @@
 import argparse
 
 from models.card import ModelCard
+from models.cells import iso_date
 from models.errors import CorruptModel, ModelError, UnknownModel
 from models.repository import ModelRepository
 from models.serving import Serving
@@ -65,9 +66,12 @@ def _summary(card: ModelCard, version: int, role: str | None) -> str:
     for feature in card.features:
         if feature.kind == "numeric":
             values = f"number from {feature.minimum:g} to {feature.maximum:g}"
+        elif feature.kind == "date":
+            values = f"date from {iso_date(feature.minimum)} to {iso_date(feature.maximum)}"
         else:
             values = "one of " + ", ".join(feature.categories)
-        lines.append(f"  {feature.name}: {values}{', or missing' if feature.nullable else ''}")
+        missing = ", or missing" if feature.nullable and feature.seen_missing else ""
+        lines.append(f"  {feature.name}: {values}{missing}")
     lines += ["", "classes", *(f"  {label}" for label in card.classes), "", "metrics"]
     for part, metrics in card.metrics.items():
         lines.append(f"  {part}: log-loss {metrics.log_loss:.4f}, accuracy {metrics.accuracy:.4f}, {metrics.rows} rows")

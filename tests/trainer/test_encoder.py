@@ -141,6 +141,8 @@ def test_only_the_given_rows_decide() -> None:
         "name": "x0",
         "kind": "numeric",
         "nullable": True,
+        "seen_missing": False,
+        "reading": {},
         "minimum": 1.0,
         "maximum": 3.0,
     }
