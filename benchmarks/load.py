@@ -157,7 +157,7 @@ def _microseconds(number: str, unit: str) -> float:
 
 def open_loop(port: int, request: Request, rate: float, seconds: float, connections: int = 64) -> Load:
     """A request each 1/rate seconds, whether the last one was answered or not; latencies count from that moment."""
-    head = f"POST {request.path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(request.body)}\r\n"
+    head = f"POST {request.path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(request.body)}\r\n"
     message = (head + "".join(f"{name}: {value}\r\n" for name, value in request.headers.items()) + "\r\n").encode()
     message += request.body
     os.sched_setaffinity(0, {int(CLIENT_CORE)})

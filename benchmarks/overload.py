@@ -28,7 +28,7 @@ ONE = Request("/predict", json.dumps({"instance": ROW}).encode())
 MANY = Request("/predict", json.dumps({"instances": [ROW] * 1000}).encode())
 ENOUGH = 16
 RATE = 300.0
-HEAD = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 WHOLE_HEAD = f"{HEAD}Content-Length: {len(ONE.body)}\r\n\r\n"
 # What slow clients say before they become slow, and then a byte of each second.
 SLOW = {

@@ -33,7 +33,7 @@ import sklearn.datasets
 from benchmarks.load import SERVER_CORE, Load, Request, Server, open_loop, running
 from benchmarks.stages import stages
 from models.repository import ModelRepository
-from service.predictor import Predictor
+from service.prediction.predictor import Predictor
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "benchmarks/peers"

@@ -25,7 +25,7 @@ from pathlib import Path
 from benchmarks.soak_client import BODY_LIMIT, Recorder, offences, predictions, refusals, until
 from benchmarks.soak_vitals import Vitals, growth_mb, level, listeners, ports_of_clients, series, vitals, workers_of
 from models.repository import ModelRepository, PublishedModel
-from service.registry import Registry
+from service.registry.registry import Registry
 from tests.conftest import find_free_port
 from trainer.config import TrainingConfig
 from trainer.job import run

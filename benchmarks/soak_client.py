@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from service.app import create_app
-from service.registry import Registry
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
 
 VERSION = re.compile(rb'"(?:model_)?version":"?(\d+)')
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
@@ -73,7 +74,7 @@ def predictions(builds: Sequence[Registry]) -> list[Asked]:
     documents += [(f"/v1/models/{card.name}:predict", {"instance": values}) for values in lists]
     documents += [("/predict", {"instances": 8 * lists}), ("/invocations", {"dataframe_records": rows})]
     documents += [(f"/v2/models/{card.name}/infer", {"inputs": tensors})]
-    clients = [create_app(build, 1 << 20).test_client() for build in builds]
+    clients = [create_app(build, Bounds(1 << 20)).test_client() for build in builds]
     for client, build in zip(clients, builds, strict=True):
         golden = build.predictor().card.golden
         answer = client.post("/predict", json={"instances": [row.instance for row in golden]}).get_json()
@@ -237,5 +238,5 @@ def offences(name: str) -> list[bytes]:
         whole[:-5],
         message("/predict", b" " * (BODY_LIMIT + 1)),
         message(f"/v2/models/{name}/infer", b"{}", Inference_Header_Content_Length="-1"),
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFFF\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFFF\r\n",
     ]

@@ -13,50 +13,55 @@ import onnxruntime
 from benchmarks.load import Request
 from models.repository import ModelRepository
 from service.access import Access
-from service.exchange import Exchange, Prediction, Target
-from service.lifecycle.shadowing import Shadowing
-from service.predictor import Predictor
-from service.registry import Registry
+from service.prediction.body import read_body
+from service.prediction.prediction import UNBOUNDED, Bounds, Predictions
+from service.prediction.predictor import Predictor
+from service.prediction.protocol import Allowance
+from service.prediction.shadowing import Shadowing
+from service.registry.registry import Registry
 from service.reply import success
+from service.routes.table import Match, prediction
+from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import ENOUGH_ROWS
-from service.telemetry.metrics import Board, Metrics
 from service.telemetry.observer import Observer
-from service.wire.body import read_body
 
-LIMIT = 16 << 20
+BOUNDS = Bounds()
+ALLOWANCE = Allowance(BOUNDS.rows, BOUNDS.answer_bytes, UNBOUNDED)
 
 
 def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
-    """What each stage costs within the process in microseconds, and the whole exchange, and onnxruntime alone."""
+    """What each stage costs within the process in microseconds, and the whole way, and onnxruntime alone."""
     registry = Registry(ModelRepository(store))
     registry.refresh()
     access, metrics = Access(keys), Metrics(Board.create(slots=1))
     observer = Observer(metrics, access_log=False, trace=None)
-    exchange = Exchange(registry, metrics.drift, Shadowing(metrics.count_shadow), LIMIT, access)
+    shadowing = Shadowing(metrics.count_shadow)
+    predictions = Predictions(registry, observer, metrics.drift, shadowing, BOUNDS, access)
     columns = {}
     for name in (name for name in asked if name != "peer"):
         body, environ = asked[name].body, _environ(asked[name])
-        target = exchange.target(asked[name].path)
-        assert target is not None
-        predictor = registry.predictor(target.model)
+        match = prediction("POST", asked[name].path)
+        assert match is not None
+        wire, predictor = match.route.wire, registry.predictor(match.model)
+        assert wire is not None
         assert predictor.watch is not None
-        question = target.wire.read(predictor, body, environ)
+        question = wire.read(predictor, body, environ, ALLOWANCE)
         probabilities = predictor.predict(question.tensors)
         answer = question.answer(probabilities)
         reply, began = success(answer.body, "", answer.content_type, answer.headers), observer.begin(environ)
         calls: dict[str, Callable[[], object]] = {
-            "route": partial(exchange.target, asked[name].path),
+            "route": partial(prediction, "POST", asked[name].path),
             "request id": partial(observer.begin, environ),
             "key": partial(access.check, environ),
-            "find": partial(registry.choice, target.model, target.version),
-            "read": partial(_with_body, read_body, environ, body, LIMIT, target.wire.media),
-            "parse": partial(target.wire.read, predictor, body, environ),
+            "find": partial(registry.choice, match.model, match.version),
+            "read": partial(_with_body, read_body, environ, body, BOUNDS.body_bytes, wire.media, UNBOUNDED),
+            "parse": partial(wire.read, predictor, body, environ, ALLOWANCE),
             "infer": partial(predictor.predict, question.tensors),
             "encode": partial(question.answer, probabilities),
             "drift": partial(metrics.drift.count, predictor.watch, question.tensors, probabilities),
             "headers": partial(success, answer.body, "", answer.content_type, answer.headers),
-            "metrics": partial(observer.end, environ, target.wire.route, reply, began),
-            "**whole exchange**": partial(_with_body, _answer, environ, body, exchange, target),
+            "metrics": partial(observer.end, environ, match.route.metric, reply, began),
+            "**whole way**": partial(_with_body, _answer, environ, body, predictions, match),
             "onnxruntime alone": partial(_session(store, predictor).run, ["probabilities"], question.tensors),
         }
         columns[name] = _costs(calls)
@@ -77,8 +82,10 @@ def _with_body(call: Callable[..., object], environ: dict[str, Any], body: bytes
     return call(environ | {"wsgi.input": BytesIO(body)}, *arguments)
 
 
-def _answer(environ: dict[str, Any], exchange: Exchange, target: Target) -> None:
-    exchange.answer([Prediction(environ, target)])
+def _answer(environ: dict[str, Any], predictions: Predictions, match: Match) -> None:
+    route, model, version = match
+    assert route.wire is not None
+    predictions.answer([predictions.begin(environ, route.wire, route.metric, model, version)])
 
 
 def _session(store: Path, predictor: Predictor) -> onnxruntime.InferenceSession:

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve() -> None:
     # Only whoever serves needs the server and its libraries.
-    from service.server import serve
+    from service.processes.server import serve
 
     serve(Settings.from_environment(os.environ))
 

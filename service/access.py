@@ -8,7 +8,6 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -22,10 +21,10 @@ SCOPES = frozenset({PREDICT, METRICS})
 # What RFC 6750 lets a bearer token consist of; 32 hexadecimal digits are 128 bits.
 KEY = re.compile(r"[A-Za-z0-9._~+/=-]{32,256}", re.ASCII)
 KEY_RULE = "32 to 256 letters, digits and -._~+/="
-# What needs no key: health, and the pages, which tell nothing before a key was typed in.
-OPEN = re.compile(r"/v2/health/(live|ready)|/ping|/|/docs|/static/.*")
 LOOK_SECONDS = 1.0
-MOST_DIGESTS = 256
+
+# Where a WSGI environment has the digest of the request's API key, in the place of the key.
+DIGEST = "evenkeel.key"
 
 # The scopes of each key, by its digest.
 Keys = Mapping[bytes, frozenset[str]]
@@ -39,8 +38,6 @@ class Access:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._keys: Keys = {}
-        # Clients come with the same few keys again and again.
-        self._digest = lru_cache(MOST_DIGESTS)(_digest)
         self._state: State | None = (0, 0, 0)
         self._look()
 
@@ -50,12 +47,12 @@ class Access:
         :raises MissingKey: it has no key, or none that is known.
         :raises WrongScope: its key is for something else.
         """
-        key = _key(environ)
-        if not key:
+        digest = environ.get(DIGEST) or _digest_of(environ)
+        if digest is None:
             raise MissingKey("this needs an API key: send it as Authorization: Bearer KEY, or as X-API-Key")
         if monotonic() >= self._due:
             self._look()
-        scopes = self._keys.get(self._digest(key))
+        scopes = self._keys.get(digest)
         if scopes is None:
             raise MissingKey("the API key is none that this service knows")
         if scope not in scopes:
@@ -81,13 +78,6 @@ class Access:
             log.error("API keys not read", extra={"file": self._path, "reason": str(error)})
         else:
             log.info("API keys read", extra={"file": self._path, "keys": len(self._keys)})
-
-
-def scope_of(path: str) -> str | None:
-    """The scope that a path needs; None where it needs no key. Whatever is not known to be open is not."""
-    if OPEN.fullmatch(path):
-        return None
-    return METRICS if path == "/metrics" else PREDICT
 
 
 def read_keys(path: Path) -> Keys:
@@ -125,13 +115,22 @@ def _state(path: Path) -> State | None:
     return status.st_ctime_ns, status.st_size, status.st_ino
 
 
-def _key(environ: Mapping[str, Any]) -> str | None:
-    """The key of a request. X-API-Key goes first: a proxy may need Authorization for itself."""
-    given: str | None = environ.get("HTTP_X_API_KEY")
-    if given is not None:
-        return given
-    scheme, _, key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else None
+def hide_key(environ: dict[str, Any]) -> None:
+    """Put the digest of a request's key in the place of the key: nothing behind this can log the key, or keep it."""
+    digest = _digest_of(environ)
+    environ.pop("HTTP_X_API_KEY", None)
+    environ.pop("HTTP_AUTHORIZATION", None)
+    if digest is not None:
+        environ[DIGEST] = digest
+
+
+def _digest_of(environ: Mapping[str, Any]) -> bytes | None:
+    """The digest of a request's key. X-API-Key goes first: a proxy may need Authorization for itself."""
+    key: str | None = environ.get("HTTP_X_API_KEY")
+    if key is None:
+        scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        key = token.strip() if scheme.lower() == "bearer" else None
+    return _digest(key) if key else None
 
 
 def _digest(key: str) -> bytes:

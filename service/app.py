@@ -1,48 +1,74 @@
-"""The Flask application: blueprints, the wording of every refusal, and the callable in front of it."""
+"""The Flask application: the views by the table of routes, the wording of every refusal, and the front before it."""
 
-import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
-from service.access import Access, scope_of
+from service.access import Access
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
-from service.exchange import Exchange
-from service.front import Front
-from service.lifecycle.shadowing import Shadowing
-from service.registry import Registry
-from service.reply import Reply, failure, refusal, worded
+from service.prediction.prediction import Bounds, Predictions
+from service.prediction.shadowing import Shadowing
+from service.registry.registry import Registry
+from service.reply import STATUS_LINES, Reply, failure, refusal, worded
 from service.routes import request_id, send
 from service.routes.docs import docs
+from service.routes.models import models
 from service.routes.observation import observation
 from service.routes.open_inference import open_inference
 from service.routes.page import page
-from service.routes.predictions import predictions
+from service.routes.table import PARAMETER, ROUTES, metric_of, prediction, scope_of
+from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import WINDOW_SECONDS
-from service.telemetry.metrics import Board, Metrics
 from service.telemetry.observer import Observer, Trace, trace_headers
 
 # Everything the pages need comes from this service, and nothing may frame them.
 POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-# The metrics' name of each kind of path that Flask answers; the front knows its own.
-ROUTES = (
-    (re.compile(r"/v2/health/(live|ready)|/ping"), "health"),
-    (re.compile(r"/v[12](/.*)?"), "metadata"),
-    (re.compile(r"/metrics"), "metrics"),
-    (re.compile(r"/|/docs|/openapi\.json|/static/.*"), "page"),
-)
 
 
-class Name(BaseConverter):
-    """A model's name or version in a path: nothing with a colon, behind which the verb stands."""
+class Parameter(BaseConverter):
+    """A model's name or version in a path."""
 
-    regex = "[^/:]+"
+    regex = PARAMETER
+
+
+@dataclass(frozen=True)
+class Front:
+    """The WSGI callable in front of Flask. Routing and dressing a request cost Flask several times what a prediction
+    costs, so predictions are answered before it, and all else is Flask's.
+    """
+
+    flask: Any
+    predictions: Predictions
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        match = prediction(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        if match is None:
+            answer: Iterable[bytes] = self.flask(environ, start_response)
+            return answer
+        route, model, version = match
+        assert route.wire is not None
+        one = self.predictions.begin(environ, route.wire, route.metric, model, version)
+        self.predictions.answer([one])
+        assert one.reply is not None
+        start_response(STATUS_LINES[one.reply.status], one.reply.headers)
+        return [one.reply.body]
+
+    def refuse(self, environ: Mapping[str, Any], error: ServiceError) -> Reply:
+        """The reply to a request that is not let in."""
+        observer = self.predictions.observer
+        began = observer.begin(environ)
+        reply = refusal(error, began[0])
+        observer.end(environ, metric_of(environ["PATH_INFO"]), reply, began)
+        return reply
 
 
 def create_app(
     registry: Registry,
-    max_body_bytes: int,
+    bounds: Bounds,
     board: Board | None = None,
     access_log: bool = False,
     trace: Trace | None = None,
@@ -55,31 +81,37 @@ def create_app(
     metrics = Metrics(board or Board.create(slots=1), drift_seconds)
     if board is not None:
         metrics.drift.follow()
-    exchange = Exchange(registry, metrics.drift, Shadowing(metrics.count_shadow), max_body_bytes, access)
     observer = Observer(metrics, access_log, trace)
+    shadowing = Shadowing(metrics.count_shadow)
+    predictions = Predictions(registry, observer, metrics.drift, shadowing, bounds, access)
     app = Flask(__name__)
     app.url_map.merge_slashes = False
-    app.url_map.converters["name"] = Name
-    for routes in (
-        predictions(registry, exchange),
-        open_inference(registry, exchange),
-        observation(registry, metrics),
-        page(registry, access),
-        docs(registry, access),
-    ):
-        app.register_blueprint(routes)
+    app.url_map.converters["parameter"] = Parameter
+    views = {
+        **models(registry),
+        **open_inference(registry),
+        **observation(registry, metrics),
+        **page(registry, access),
+        **docs(registry, access),
+    }
+    for route in ROUTES:
+        if route.name != "static":  # Flask's own.
+            rule = route.path.replace("{", "<parameter:").replace("}", ">")
+            # A route for predictions has no view: here it only tells which methods it takes.
+            view = views[route.name] if route.wire is None else None
+            app.add_url_rule(rule, route.name, view, methods=[route.method])
     app.register_error_handler(ServiceError, lambda error: send(refusal(error, request_id())))
     app.register_error_handler(HTTPException, _not_routed)
     app.register_error_handler(Exception, lambda error: send(failure(error, request_id())))
-    _observe(app, exchange, observer)
+    _observe(app, observer)
     if access is not None:
         _guard(app, access)
-    app.wsgi_app = Front(app.wsgi_app, exchange, observer)  # type: ignore[method-assign]
+    app.wsgi_app = Front(app.wsgi_app, predictions)  # type: ignore[method-assign]
     return app
 
 
-def _observe(app: Flask, exchange: Exchange, observer: Observer) -> None:
-    """Let Flask's own answers be named, counted and logged as those of the front are."""
+def _observe(app: Flask, observer: Observer) -> None:
+    """Let Flask's own answers be named, counted and logged as predictions are."""
 
     @app.before_request
     def begin() -> None:
@@ -93,7 +125,7 @@ def _observe(app: Flask, exchange: Exchange, observer: Observer) -> None:
             response.headers["Content-Security-Policy"] = POLICY
         response.headers.extend(trace_headers(request.environ))
         reply = g.get("reply") or Reply(response.status_code, b"")
-        observer.end(request.environ, _route(exchange, request.path), reply, g.began)
+        observer.end(request.environ, metric_of(request.path), reply, g.began)
         return response
 
 
@@ -104,12 +136,6 @@ def _guard(app: Flask, access: Access) -> None:
     def check() -> None:
         if scope := scope_of(request.path):
             access.check(request.environ, scope)
-
-
-def _route(exchange: Exchange, path: str) -> str:
-    if target := exchange.target(path):
-        return target.wire.route
-    return next((name for pattern, name in ROUTES if pattern.fullmatch(path)), "other")
 
 
 def _not_routed(error: HTTPException) -> Response:

@@ -3,6 +3,9 @@
 ServiceError
 ├── InvalidSetting          an EVENKEEL_* variable is outside its range (at start, never over HTTP)
 ├── InvalidRequest          the head of the request breaks HTTP
+├── MisdirectedRequest      the Host is none that this service answers as
+├── NotImplementedHere      a method or a transfer coding that nothing here knows
+├── UnsupportedVersion      another version of HTTP
 ├── HeadTooLarge            the head of the request is longer than is read
 ├── ExpectationFailed       the head expects what is not done here
 ├── TargetTooLong           the path and the query are longer than is read
@@ -15,10 +18,12 @@ ServiceError
 ├── InvalidRecord           a record breaks the card
 ├── ModelNotFound           no such model, or no such version of it, is served
 ├── NoDefaultModel          several models are served and none is the default
-├── BodyTooLarge            the body is longer than the limit
+├── BodyTooLarge            the body is longer than the limit, or takes more memory than one request may
+├── TooManyRows             the request has more rows, or the answer more bytes, than the limit
 ├── UnsupportedMedia        the body's type or encoding is not one that is read
 ├── NotReady                no model is loaded yet, or the service is stopping
 ├── Overloaded              there is more to do than can be done in time
+├── RunTimeout              the model took longer than a run may
 └── InvalidAnswer           the model answered with something that is no probability
 RefusedModel                a version that this service will not load (never over HTTP)
 RefusedTable                a table that `python -m service predict` cannot score (never over HTTP)
@@ -45,6 +50,18 @@ class InvalidSetting(ServiceError):
 
 class InvalidRequest(ServiceError):
     """The head of the request breaks HTTP."""
+
+
+class MisdirectedRequest(ServiceError):
+    """The Host is none that this service answers as."""
+
+
+class NotImplementedHere(ServiceError):
+    """A method or a transfer coding that nothing here knows."""
+
+
+class UnsupportedVersion(ServiceError):
+    """Another version of HTTP."""
 
 
 class HeadTooLarge(ServiceError):
@@ -99,6 +116,10 @@ class BodyTooLarge(ServiceError):
     """The body is longer than the limit."""
 
 
+class TooManyRows(ServiceError):
+    """The request has more rows, or the answer more bytes, than the limit."""
+
+
 class UnsupportedMedia(ServiceError):
     """The body's type or encoding is not one that is read."""
 
@@ -109,6 +130,10 @@ class NotReady(ServiceError):
 
 class Overloaded(ServiceError):
     """There is more to do than can be done in time."""
+
+
+class RunTimeout(ServiceError):
+    """The model took longer than a run may."""
 
 
 class InvalidAnswer(ServiceError):
@@ -135,6 +160,9 @@ BAD_REQUEST = ("bad_request", "the request cannot be read")
 
 REFUSALS: dict[type[ServiceError], Refusal] = {
     InvalidRequest: Refusal(400, BAD_REQUEST[0]),
+    MisdirectedRequest: Refusal(421, "misdirected_request"),
+    NotImplementedHere: Refusal(501, "not_implemented"),
+    UnsupportedVersion: Refusal(505, "http_version"),
     HeadTooLarge: Refusal(431, "header_too_large"),
     ExpectationFailed: Refusal(417, "expectation_failed"),
     TargetTooLong: Refusal(414, "uri_too_long"),
@@ -148,9 +176,11 @@ REFUSALS: dict[type[ServiceError], Refusal] = {
     ModelNotFound: Refusal(404, "model_not_found"),
     NoDefaultModel: Refusal(404, "no_default_model"),
     BodyTooLarge: Refusal(413, "body_too_large"),
+    TooManyRows: Refusal(413, "too_many_rows"),
     UnsupportedMedia: Refusal(415, "unsupported_media"),
     NotReady: Refusal(503, "not_ready"),
     Overloaded: Refusal(503, "overloaded"),
+    RunTimeout: Refusal(504, "run_timeout"),
     InvalidAnswer: Refusal(500, "invalid_answer"),
 }
 

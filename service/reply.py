@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from service.document import JSON, encode
 from service.errors import FAILED, REFUSALS, Detail, ServiceError
-from service.predictor import Predictor
-from service.wire.document import JSON, encode
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +25,14 @@ REFUSAL_HEADERS: dict[int, tuple[Header, ...]] = {
 
 @dataclass(slots=True)
 class Reply:
-    """Status, headers and body; and, for logs and metrics, the code word, the rows and the predictor behind it."""
+    """Status, headers and body; and, for logs and metrics, the code word, the rows, and the model and its version."""
 
     status: int
     body: bytes
     headers: list[Header] = field(default_factory=list)
     code: str = "ok"
     rows: int = 0
-    predictor: Predictor | None = None
+    model: tuple[str, int] | None = None
 
 
 def success(body: bytes, request_id: str, content_type: str = JSON, extra: Iterable[Header] = ()) -> Reply:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.repository import DEFAULT_ROOT, NAME
 from service.errors import InvalidSetting
+
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Settings(BaseModel):
@@ -20,6 +23,9 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8080, ge=1, le=65535, description="port to listen on")
     api_keys_file: Path | None = Field(None, description="file of API keys; without it, nothing needs a key")
+    allow_hosts: str = Field(
+        "", description="names, with commas, that are taken as Host where only those of this machine would be"
+    )
     workers: int | None = Field(
         None, ge=1, le=256, description="worker processes; without it, one a core the service may use"
     )
@@ -33,6 +39,8 @@ class Settings(BaseModel):
         512, ge=16, le=1 << 20, description="memory that a version may take while it is tried, before it is loaded"
     )
     max_body_bytes: int = Field(16 << 20, ge=1024, description="longest request body, in bytes")
+    max_rows: int = Field(100_000, ge=1, le=10_000_000, description="most rows of a request")
+    max_answer_bytes: int = Field(32 << 20, ge=1024, le=1 << 32, description="longest answer, in bytes")
     body_seconds: float = Field(30.0, gt=0, le=3600, description="how long a body may take to come, in seconds")
     idle_seconds: float = Field(
         75.0,
@@ -73,6 +81,23 @@ class Settings(BaseModel):
             variable = variables[str(first["loc"][0])]
             rule = first["msg"].removeprefix("Input ")
             raise InvalidSetting(f"{variable} {rule}, not {str(first['input'])[:64]!r}") from None
+
+    @property
+    def allowed_hosts(self) -> frozenset[str] | None:
+        """The names that are taken as Host; None where any is.
+
+        On loopback and without API keys, nothing but the Host tells a page of another origin, whose name was made to
+        lead here (DNS rebinding), from a client of this machine.
+        """
+        named = frozenset(host.strip().lower() for host in self.allow_hosts.split(",") if host.strip())
+        return LOCAL_HOSTS | named if self._loopback and self.api_keys_file is None else None
+
+    @property
+    def _loopback(self) -> bool:
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 def available_cores() -> int:

@@ -4,13 +4,14 @@ from typing import Any
 
 from models import __version__
 from models.card import ModelCard
+from service.document import JSON
 from service.openapi import schemas
 from service.openapi.operations import ERROR, in_json, operation, reference
 from service.openapi.schemas import Schema
-from service.predictor import Predictor
-from service.registry import Registry
-from service.telemetry.metrics import CONTENT_TYPE
-from service.wire.document import JSON
+from service.prediction.predictor import Predictor
+from service.registry.registry import Registry
+from service.routes.table import path_of
+from service.telemetry.board import CONTENT_TYPE
 from service.wire.open_inference.answers import OCTETS
 
 OBJECT: Schema = {"type": "object"}
@@ -32,16 +33,14 @@ def document(registry: Registry, default: Predictor | None) -> dict[str, Any]:
     components: dict[str, Schema] = {"Error": ERROR, **card.pop("$defs"), "ModelCard": card}
     paths: dict[str, Schema] = {}
     if default is not None:
-        paths["/predict"] = {"post": _predict(default, "predict", "Ask the default model", None)}
-        paths["/invocations"] = {"post": _invocations(default)}
+        paths[path_of("predict")] = {"post": _predict(default, "predict", "Ask the default model", None)}
+        paths[path_of("invocations")] = {"post": _invocations(default)}
     for name, predictor in serving.items():
-        paths |= _model_paths(predictor, name, f"{name}", None)
+        paths |= _model_paths(predictor, f"{name}", None)
     for predictor in registry.predictors:
         name = predictor.card.name
         components[_record_name(predictor)] = schemas.record(predictor.card)
-        paths |= _model_paths(
-            predictor, f"{name}/versions/{predictor.version}", f"{name}_{predictor.version}", predictor.version
-        )
+        paths |= _model_paths(predictor, f"{name}_{predictor.version}", predictor.version)
     paths |= _common_paths()
     return {
         "openapi": "3.1.0",
@@ -63,36 +62,42 @@ def _common_paths() -> dict[str, Schema]:
     index_request = operation("repository_index", "Every loaded version", in_json(index), in_json(OBJECT))
     index_request["requestBody"]["required"] = False
     return {
-        "/": {"get": operation("page", "The page to try a model on", html)},
-        "/docs": {"get": operation("docs", "This document, as a page", html)},
-        "/openapi.json": {"get": operation("openapi", "This document", in_json(OBJECT))},
-        "/metrics": {"get": operation("metrics", "Metrics for Prometheus", {CONTENT_TYPE: {"schema": TEXT}})},
-        "/ping": {"get": operation("ping", "Whether a model is loaded", health, None, 503)},
-        "/v1/models": {
+        path_of("page"): {"get": operation("page", "The page to try a model on", html)},
+        path_of("docs"): {"get": operation("docs", "This document, as a page", html)},
+        path_of("openapi"): {"get": operation("openapi", "This document", in_json(OBJECT))},
+        path_of("metrics"): {"get": operation("metrics", "Metrics for Prometheus", {CONTENT_TYPE: {"schema": TEXT}})},
+        path_of("ping"): {"get": operation("ping", "Whether a model is loaded", health)},
+        path_of("models"): {
             "get": operation("models", "What is served", in_json({"type": "object", "required": ["models"]}))
         },
-        "/v2": {"get": operation("server", "Open Inference Protocol: the server", in_json(OBJECT))},
-        "/v2/health/live": {"get": operation("live", "Whether the process lives", health)},
-        "/v2/health/ready": {"get": operation("ready", "Whether a model is loaded", health, None, 503)},
-        "/v2/repository/index": {"post": index_request},
+        path_of("server"): {"get": operation("server", "Open Inference Protocol: the server", in_json(OBJECT))},
+        path_of("live"): {"get": operation("live", "Whether the process lives", health)},
+        path_of("ready"): {"get": operation("ready", "Whether a model is loaded", health)},
+        path_of("index"): {"post": index_request},
     }
 
 
-def _model_paths(predictor: Predictor, where: str, name: str, version: int | None) -> dict[str, Schema]:
+def _model_paths(predictor: Predictor, name: str, version: int | None) -> dict[str, Schema]:
     card = predictor.card
+
+    def path(any_version: str, one_version: str) -> str:
+        return path_of(any_version if version is None else one_version, card.name, str(version))
+
     of = f"{card.name}" if version is None else f"{card.name}, version {version}"
     state = {"type": "object", "properties": {"card": reference("ModelCard")}, "required": ["name", "version", "card"]}
     ready = {"type": "object", "properties": {"name": {"const": card.name}, "ready": {"const": True}}}
     return {
-        f"/v1/models/{where}:predict": {"post": _predict(predictor, f"predict_{name}", f"Ask {of}", version)},
-        f"/v1/models/{where}": {"get": operation(f"card_{name}", f"The card of {of}", in_json(state), None, 503)},
-        f"/v2/models/{where}": {
-            "get": operation(f"metadata_{name}", f"Open Inference Protocol: {of}", in_json(OBJECT), None, 503)
+        path("predict_model", "predict_version"): {
+            "post": _predict(predictor, f"predict_{name}", f"Ask {of}", version)
         },
-        f"/v2/models/{where}/ready": {
-            "get": operation(f"ready_{name}", f"Whether {of} is loaded", in_json(ready), None, 503)
+        path("card", "card_version"): {"get": operation(f"card_{name}", f"The card of {of}", in_json(state))},
+        path("metadata", "metadata_version"): {
+            "get": operation(f"metadata_{name}", f"Open Inference Protocol: {of}", in_json(OBJECT))
         },
-        f"/v2/models/{where}/infer": {"post": _infer(predictor, f"infer_{name}", of, version)},
+        path("ready_model", "ready_version"): {
+            "get": operation(f"ready_{name}", f"Whether {of} is loaded", in_json(ready))
+        },
+        path("infer", "infer_version"): {"post": _infer(predictor, f"infer_{name}", of, version)},
     }
 
 
@@ -101,14 +106,14 @@ def _predict(predictor: Predictor, name: str, summary: str, version: int | None)
     row = schemas.row(card, reference(_record_name(predictor)))
     answer = schemas.predict_answer(card, version, several=None)
     request = schemas.predict_request(card, row)
-    return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 503), version)
+    return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 504), version)
 
 
 def _invocations(predictor: Predictor) -> Schema:
     card = predictor.card
     answer = schemas.predict_answer(card, None, several=True)
     request = schemas.invocations_request(card, reference(_record_name(predictor)))
-    described = operation("invocations", "Ask as MLflow and SageMaker do", in_json(answer), in_json(request), 422, 503)
+    described = operation("invocations", "Ask as MLflow and SageMaker do", in_json(answer), in_json(request), 422, 504)
     return _choosing(described, None) | {"description": "A table as `text/csv` with a header is read too."}
 
 
@@ -124,7 +129,7 @@ def _infer(predictor: Predictor, name: str, of: str, version: int | None) -> Sch
     }
     content = {JSON: {"schema": answer}, OCTETS: {"schema": {"type": "string", "format": "binary"}}}
     described = operation(
-        name, f"Open Inference Protocol: ask {of}", content, in_json(schemas.infer_request(predictor.card)), 503
+        name, f"Open Inference Protocol: ask {of}", content, in_json(schemas.infer_request(predictor.card)), 504
     )
     more = "other datatypes, columns by feature and binary tensors are read too; see docs/http.md"
     told = {"description": f"Described for one row; of n rows the shape begins with n. Also {more}."}

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from service.document import JSON
 from service.errors import FAILED, NOT_ROUTED, REFUSALS
 from service.openapi.schemas import Schema
-from service.wire.document import JSON
 
 ERROR = {
     "type": "object",
@@ -24,7 +24,7 @@ ERROR = {
 }
 REQUEST_ID = {"X-Request-Id": {"description": "the name of this request, in the log too", "schema": {"type": "string"}}}
 # What any route may answer, and what those with a body may.
-ANYWHERE = (400, 404, 405, 414, 417, 431, 500, 503)
+ANYWHERE = (400, 404, 405, 414, 417, 421, 431, 500, 501, 503, 505)
 WITH_BODY = (*ANYWHERE, 408, 411, 413, 415)
 
 

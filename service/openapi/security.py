@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from service.access import scope_of
 from service.openapi.operations import refusal
+from service.routes.table import scope_of
 
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "an API key as a bearer token"},

@@ -1,12 +1,17 @@
-"""The routes, a blueprint a protocol. They only translate between HTTP and the functions behind them."""
+"""The routes: their table, and the views behind those that Flask answers. A view only translates between HTTP and the
+functions behind it.
+"""
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
-from flask import Response, g, request
+from flask import Response, g
 
-from service.exchange import Exchange, Prediction, Target
+from service.document import encode
 from service.reply import STATUS_LINES, Reply, success
-from service.wire.document import encode
+
+# By the name of their route.
+Views = dict[str, Callable[..., Any]]
 
 
 def send(reply: Reply) -> Response:
@@ -18,13 +23,6 @@ def send(reply: Reply) -> Response:
 def answer(document: object) -> Response:
     """A JSON answer."""
     return send(success(encode(document), request_id()))
-
-
-def predict(exchange: Exchange, target: Target) -> Response:
-    """The answer to a request for predictions."""
-    prediction = Prediction(request.environ, target, request_id())
-    exchange.answer([prediction])
-    return send(prediction.reply)
 
 
 def request_id() -> str:

@@ -1,35 +1,30 @@
 """How the service is doing: health for whoever restarts or balances it, metrics for Prometheus."""
 
-from flask import Blueprint, Response
+from flask import Response
 
 from service.errors import NotReady
-from service.lifecycle.exposition import exposition
-from service.registry import Registry
+from service.registry.exposition import exposition
+from service.registry.registry import Registry
 from service.reply import success
-from service.routes import answer, request_id, send
-from service.telemetry.metrics import CONTENT_TYPE, Metrics
+from service.routes import Views, answer, request_id, send
+from service.telemetry.board import CONTENT_TYPE, Metrics
 
 
-def observation(registry: Registry, metrics: Metrics) -> Blueprint:
-    """GET /v2/health/live, GET /v2/health/ready, GET /ping, GET /metrics."""
-    routes = Blueprint("observation", __name__)
+def observation(registry: Registry, metrics: Metrics) -> Views:
+    """Liveness, readiness, metrics."""
 
-    @routes.get("/v2/health/live")
-    def get_live() -> Response:
+    def live() -> Response:
         return answer({"live": True})
 
-    @routes.get("/v2/health/ready")
-    @routes.get("/ping")
-    def get_ready() -> Response:
+    def ready() -> Response:
         if not registry.ready:
             raise NotReady("no model is loaded yet; the service will be ready once one is published")
         return answer({"live": True, "ready": True})
 
-    @routes.get("/metrics")
-    def get_metrics() -> Response:
+    def show_metrics() -> Response:
         loaded = [(predictor.card.name, predictor.version) for predictor in registry.predictors]
         watches = [predictor.watch for predictor in registry.predictors if predictor.watch]
         text = metrics.exposition(loaded, watches) + exposition(registry, metrics.shadowed())
         return send(success(text.encode(), request_id(), CONTENT_TYPE))
 
-    return routes
+    return {"live": live, "ready": ready, "ping": ready, "metrics": show_metrics}

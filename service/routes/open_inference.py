@@ -1,49 +1,45 @@
-"""Open Inference Protocol V2: metadata, inference, repository index."""
+"""Open Inference Protocol V2: metadata, readiness, repository index."""
 
-from flask import Blueprint, Response, request
+from flask import Response, request
 
+from service.document import JSON, decode
 from service.errors import InvalidTensor
-from service.exchange import Exchange, Target
-from service.registry import Registry
-from service.routes import answer, predict
-from service.wire.body import read_body
-from service.wire.document import JSON, decode
+from service.prediction.body import read_body
+from service.prediction.prediction import UNBOUNDED
+from service.registry.registry import Registry
+from service.routes import Views, answer
 from service.wire.open_inference.metadata import SERVER, index, metadata
 
 LONGEST_INDEX_REQUEST = 1 << 16
 
 
-def open_inference(registry: Registry, exchange: Exchange) -> Blueprint:
-    """GET /v2, GET /v2/models/{model}[/versions/{version}][/ready], POST …/infer, POST /v2/repository/index."""
-    routes = Blueprint("open_inference", __name__, url_prefix="/v2")
+def open_inference(registry: Registry) -> Views:
+    """The server, its models, and the index of the repository."""
 
-    @routes.get("", strict_slashes=False)
-    def get_server() -> Response:
+    def server() -> Response:
         return answer(SERVER)
 
-    @routes.get("/models/<name:model>")
-    @routes.get("/models/<name:model>/versions/<name:version>")
-    def get_model(model: str, version: str | None = None) -> Response:
+    def describe(model: str, version: str | None = None) -> Response:
         predictor = registry.predictor(model, version)
         return answer(metadata(predictor, registry.versions(model)))
 
-    @routes.get("/models/<name:model>/ready")
-    @routes.get("/models/<name:model>/versions/<name:version>/ready")
-    def get_model_ready(model: str, version: str | None = None) -> Response:
+    def ready(model: str, version: str | None = None) -> Response:
         predictor = registry.predictor(model, version)
         return answer({"name": predictor.card.name, "ready": True})
 
-    @routes.post("/models/<name:model>/infer")
-    @routes.post("/models/<name:model>/versions/<name:version>/infer")
-    def post_inference(model: str, version: str | None = None) -> Response:
-        return predict(exchange, Target(exchange.inference, model, version))
-
-    @routes.post("/repository/index")
-    def post_index() -> Response:
-        body = read_body(request.environ, LONGEST_INDEX_REQUEST, frozenset({JSON}))
+    def list_versions() -> Response:
+        body = read_body(request.environ, LONGEST_INDEX_REQUEST, frozenset({JSON}), UNBOUNDED)
         # Clients send nothing, or {"ready": true}; all that is listed is ready, so neither changes the answer.
         if body and not isinstance(decode(body), dict):
             raise InvalidTensor('the request must be {"ready": true}, {"ready": false} or nothing')
         return answer(index(registry.predictors))
 
-    return routes
+    return {
+        "server": server,
+        "server_slash": server,
+        "metadata": describe,
+        "metadata_version": describe,
+        "ready_model": ready,
+        "ready_version": ready,
+        "index": list_versions,
+    }

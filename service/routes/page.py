@@ -1,17 +1,16 @@
 """The web page: each model's features as a form, its answer as bars."""
 
-from flask import Blueprint, render_template, request
+from flask import render_template, request
 
 from service.access import Access
-from service.registry import Registry
+from service.registry.registry import Registry
+from service.routes import Views
 
 
-def page(registry: Registry, access: Access | None) -> Blueprint:
-    """GET /, or GET /?model=NAME."""
-    routes = Blueprint("page", __name__)
+def page(registry: Registry, access: Access | None) -> Views:
+    """The page of the model that `?model=NAME` names."""
 
-    @routes.get("/")
-    def get_page() -> str:
+    def show() -> str:
         if access is not None and not access.allows(request.environ):
             return render_template("locked.html")
         predictors = registry.serving
@@ -20,4 +19,4 @@ def page(registry: Registry, access: Access | None) -> Blueprint:
         example = chosen.card.golden[0].instance if chosen else {}
         return render_template("page.html", predictors=predictors, chosen=chosen, example=example)
 
-    return routes
+    return {"page": show}

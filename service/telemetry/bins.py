@@ -9,8 +9,7 @@ import numpy.typing as npt
 from models.card import ModelCard
 from models.drift import DriftBaseline
 from models.features import Feature
-from service.wire.rows import Tensors
-from service.wire.wording import Probabilities
+from service.rows.tensors import Probabilities, Tensors
 
 
 class RowBins:

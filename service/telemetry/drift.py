@@ -9,6 +9,7 @@ least recently makes room for a new version. A region holds the present window o
 """
 
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -20,9 +21,8 @@ import numpy.typing as npt
 
 from models.card import ModelCard
 from models.drift import MOST_BINS, MOST_FEATURES, psi
+from service.rows.tensors import Probabilities, Tensors
 from service.telemetry.bins import RowBins
-from service.wire.rows import Tensors
-from service.wire.wording import Probabilities
 
 # Of one request.
 MOST_ROWS = 32
@@ -39,6 +39,8 @@ REGION = np.dtype(
     [("owner", np.uint64), ("rows", np.int64), ("windows", np.int64, 2), ("counts", np.int64, (2, MOST_COUNTS))]
 )
 SLOT_BYTES = REGIONS * REGION.itemsize
+
+log = logging.getLogger(__name__)
 
 Counts = npt.NDArray[np.int64]
 # The numeric tensor of an answered request, the bins of its texts, and the answer.
@@ -91,6 +93,7 @@ class Drift:
         self._lock, self._folding = threading.Lock(), threading.Lock()
         self._noted: dict[Watch, list[Noted]] = {}
         self._rows = 0
+        self._failed: set[Watch] = set()
 
     def count(self, watch: Watch, tensors: Tensors, probabilities: Probabilities) -> None:
         """Rows were answered."""
@@ -106,6 +109,14 @@ class Drift:
             enough = self._rows >= ENOUGH_ROWS
         if enough:
             self.fold()
+
+    def fail(self, watch: Watch, error: Exception) -> None:
+        """Rows were answered that could not be counted: it is said once for each version."""
+        if watch not in self._failed:
+            self._failed.add(watch)
+            log.error(
+                "rows not counted for drift", extra={"model": watch.model, "version": watch.version}, exc_info=error
+            )
 
     def fold(self) -> None:
         """Sort what was noted into bins."""

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from service.reply import Header, Reply
-from service.telemetry.metrics import Metrics
+from service.telemetry.board import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,10 @@ class Observer:
             return given, perf_counter()
         return f"{self._prefix}{next(self._count):012x}", perf_counter()
 
-    def note(self, connections: int, waiting: int) -> None:
-        """So much is there at the moment."""
+    def note(self, connections: int, waiting: int, lag: float) -> None:
+        """So many connections are open, so many requests are with a thread or wait for one, and by so many seconds the
+        event loop is late.
+        """
         self._metrics.note({"connections": connections, "requests_waiting": waiting})
 
     def end(self, environ: Mapping[str, Any], route: str, reply: Reply, began: tuple[str, float]) -> None:
@@ -73,8 +75,8 @@ def _event(environ: Mapping[str, Any], route: str, reply: Reply, request_id: str
         "milliseconds": round(1000 * seconds, 3),
         "request_id": request_id,
     }
-    if reply.predictor is not None:
-        event |= {"model": reply.predictor.card.name, "version": reply.predictor.version, "rows": reply.rows}
+    if reply.model is not None:
+        event |= {"model": reply.model[0], "version": reply.model[1], "rows": reply.rows}
     if trace := trace_headers(environ):
         event["trace_id"] = trace[0][1].split("-")[1]
     return event

@@ -1,1 +1,1 @@
-"""What crosses the wire: bodies in, records and tensors checked against the card, JSON out."""
+"""The protocols: requests in the formats of instances, MLflow and Open Inference Protocol V2."""

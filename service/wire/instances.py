@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from service.document import JSON, decode
 from service.errors import Detail, InvalidRecord
-from service.predictor import Predictor
-from service.wire.document import JSON, decode
-from service.wire.protocol import Answer, Question, WireFormat
-from service.wire.rows import Rows, Tensors
-from service.wire.rules import BrokenRules
-from service.wire.wording import Probabilities
+from service.prediction.predictor import Predictor
+from service.prediction.protocol import Allowance, Answer, Question, WireFormat
+from service.rows.reader import Rows
+from service.rows.rules import BrokenRules
+from service.rows.tensors import Probabilities, Tensors
 
 SHAPE = 'must be {"instance": row} or {"instances": [row, …]}, a row being {feature: value} or [value, …], nothing else'
 
@@ -33,7 +33,7 @@ class Instances:
         return Answer(b'{"model":%b,"prediction":%b}' % (self.predictor.label, predictions[0]))
 
 
-def read(predictor: Predictor, body: bytes, _: dict[str, Any]) -> Question:
+def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowance) -> Question:
     """Read a request for one instance or several.
 
     :raises MalformedBody: the body is not JSON.
@@ -87,4 +87,4 @@ def _without_number(detail: Detail) -> Detail:
     return {key: value for key, value in detail.items() if key != "instance"}
 
 
-INSTANCES = WireFormat("predict", frozenset({JSON}), read)
+INSTANCES = WireFormat(frozenset({JSON}), read)

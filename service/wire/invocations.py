@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.features import Feature
+from service.document import JSON, decode
 from service.errors import InvalidRecord, MalformedBody
-from service.predictor import Predictor
-from service.wire.document import JSON, decode
+from service.prediction.predictor import Predictor
+from service.prediction.protocol import Allowance, Question, WireFormat
+from service.rows.rules import BrokenRules
 from service.wire.instances import Instances, read_rows, refuse
-from service.wire.protocol import Question, WireFormat
-from service.wire.rules import BrokenRules
 
 CSV = "text/csv"
 LAYOUTS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -21,7 +21,7 @@ Table = tuple[list[Any] | None, list[Any]]
 SHAPE = f"the request must hold exactly one of {', '.join(LAYOUTS)}"
 
 
-def read(predictor: Predictor, body: bytes, environ: dict[str, Any]) -> Question:
+def read(predictor: Predictor, body: bytes, environ: dict[str, Any], allowance: Allowance) -> Question:
     """Read a table, by its Content-Type.
 
     :raises MalformedBody: the body is not JSON, or no CSV in UTF-8.
@@ -110,4 +110,4 @@ def _misshapen(sentence: str) -> InvalidRecord:
     return InvalidRecord(sentence, [{"rule": "shape", "message": sentence}])
 
 
-INVOCATIONS = WireFormat("invocations", frozenset({JSON, CSV}), read)
+INVOCATIONS = WireFormat(frozenset({JSON, CSV}), read)

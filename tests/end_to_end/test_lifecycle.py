@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from models.repository import ModelRepository, PublishedModel
-from service.predictor import Predictor
+from service.prediction.predictor import Predictor
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import ROOT, Service, running, train
 from tests.service.conftest import GENTOO, PUBLISHED

@@ -18,7 +18,7 @@ IGNORED_OF_SERVICE = ["--ignore=tests/service/extras"]
 # What kills, trains or swaps again and again, by no library that the other tests do without; for the long form.
 LENGTHY = (
     "tests/models/test_repository.py",
-    "tests/service/lifecycle/test_loading.py",
+    "tests/service/registry/test_loading.py",
     "tests/service/test_supervisor.py",
     "tests/trainer/test_interruptions.py",
     "tests/trainer/test_odd_tables.py",

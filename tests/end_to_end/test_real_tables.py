@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models.repository import ModelRepository
-from service.predictor import Predictor
+from service.prediction.predictor import Predictor
 from tests.end_to_end.conftest import ROOT
 from trainer.config import TrainingConfig
 from trainer.data.table import read_table

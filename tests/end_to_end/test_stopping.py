@@ -17,7 +17,10 @@ from tests.end_to_end.conftest import PATIENCE_S, Service, running
 from tests.service.conftest import GENTOO, PUBLISHED
 
 BODY = json.dumps({"instance": GENTOO}).encode()
-HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+HEAD = (
+    b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    % len(BODY)
+)
 
 
 def port_of(service: Service) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.repository import ModelRepository
-from service.registry import Registry
+from service.registry.registry import Registry
 from tests.faults.conftest import Ended, Publisher, fill, fit, leftovers, make_read_only, whole_versions
 
 FULL, READ_ONLY = "No space left on device", "Read-only file system"

@@ -10,7 +10,7 @@ import pytest
 
 from models.__main__ import main
 from models.repository import ModelRepository, PublishedModel
-from service.registry import Registry
+from service.registry.registry import Registry
 from tests.service.conftest import NUMBERS
 
 NOBODY = 65534

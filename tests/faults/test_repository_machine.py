@@ -19,7 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from models.errors import CorruptModel
 from models.repository import ModelRepository, PublishedModel
 from service.app import create_app
-from service.registry import Registry
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
 from tests.faults.conftest import memory
 from tests.service.conftest import NUMBERS, PUBLISHED
 
@@ -130,7 +131,7 @@ class Repository(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.registry = Registry(self.store)
-        self.client = create_app(self.registry, 1 << 20).test_client()
+        self.client = create_app(self.registry, Bounds(1 << 20)).test_client()
         self.held = {}
         self.look()
 

@@ -3,9 +3,11 @@
 A refusal is a promise kept. `cases/NAME/` holds what once broke one, and seeds are inputs that reach deep.
 """
 
+import asyncio
 import gzip
 import io
 import json
+import random
 import shutil
 import tempfile
 import zlib
@@ -13,17 +15,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from models.errors import ModelError
 from models.repository import ModelRepository
-from service.app import create_app
-from service.connection import Connection
-from service.gateway import Client, Gateway, Limits
-from service.lifecycle.structure import check_structure
-from service.predictor import Predictor
-from service.registry import Registry
-from service.request import Request
+from service.app import Front, create_app
+from service.http.admission import Admission, Limits, Reservation
+from service.http.connection import Connection
+from service.http.dispatch import Answers, Dispatcher
+from service.http.heads import Request
+from service.model_file.structure import check_structure
+from service.prediction.prediction import Bounds
+from service.prediction.predictor import Predictor
+from service.registry.registry import Registry
+from service.reply import Header, Reply
 from tests.service.conftest import GENTOO, NUMBERS, PUBLISHED
 from trainer.data.inspection import with_findings
 from trainer.data.table import read_table
@@ -33,6 +38,8 @@ CASES = Path(__file__).parent / "cases"
 PENGUINS = Path(__file__).parents[2] / "examples/penguins.csv"
 LIMIT = 4096
 LONGEST_REFUSAL = 8192
+# Of a crowd: what stands between what its connections say, how much each says, and how many there are.
+BETWEEN, LONGEST_SAID, MOST_CONNECTIONS = b"\0\0", 4096, 4
 REFUSED = {400, 411, 413, 415, 422}
 
 Environ = Mapping[str, str]
@@ -51,7 +58,7 @@ class Target:
 def _app() -> Any:
     registry = Registry(ModelRepository(PUBLISHED))
     registry.refresh()
-    return create_app(registry, LIMIT)
+    return create_app(registry, Bounds(LIMIT))
 
 
 def ask(path: str, body: bytes, environ: Environ) -> int:
@@ -217,20 +224,28 @@ def _table_seeds() -> Iterator[bytes]:
     yield "\ufeffé,y\n007,a\n-1e5,b\nNA,\n".encode()
 
 
-class _Loopless(Gateway):
-    """A gateway that answers in the order of asking, once it is told to."""
+class _Loopless(Dispatcher):
+    """A dispatcher that answers in the order of asking, once it is told to."""
 
     def __init__(self) -> None:
-        super().__init__(_app().wsgi_app, None, Limits(LIMIT))
-        self._asked: list[tuple[Request, Client]] = []
+        super().__init__(cast(Front, _app().wsgi_app), Admission(Limits(LIMIT)))
+        self._asked: list[tuple[Request, Answers, Reservation]] = []
 
-    def ask(self, request: Request, client: Client) -> None:
-        self._asked.append((request, client))
+    def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
+        self._asked.append((request, client, memory))
 
     def answer_all(self) -> None:
         while self._asked:
-            request, client = self._asked.pop(0)
-            client.answered(request, self._answer(request))
+            request, client, _ = self._asked.pop(0)
+            client.answered(request, self._reply_to(request))
+
+    def _reply_to(self, request: Request) -> Reply:
+        """As a WSGI server would have it, predictions included."""
+        if request.refusal is not None:
+            return self._front.refuse(request.environ, request.refusal)
+        head: list[tuple[str, list[Header]]] = []
+        body = b"".join(self._front(request.environ, lambda status, headers: head.append((status, headers))))
+        return Reply(int(head[0][0][:3]), body, head[0][1])
 
 
 class _Wire:
@@ -256,6 +271,9 @@ class _Wire:
     def is_closing(self) -> bool:
         return self.closed
 
+    def get_extra_info(self, name: str) -> None:
+        """It came from nowhere."""
+
     def get_write_buffer_size(self) -> int:
         return 0
 
@@ -263,28 +281,28 @@ class _Wire:
 def _connection(data: bytes) -> None:
     """Any bytes on a connection, at once, once more, and in pieces: answers that are whole, and the same each time."""
     size, said = (data[0] + 1, data[1:]) if data else (1, b"")
-    gateway = _Loopless()
-    once, again = _said(gateway, [said]), _said(gateway, [said])
+    dispatcher = _Loopless()
+    once, again = _said(dispatcher, [said]), _said(dispatcher, [said])
     assert once == again, (once, again)
-    pieces = _said(gateway, [said[start : start + size] for start in range(0, len(said), size)])
+    pieces = _said(dispatcher, [said[start : start + size] for start in range(0, len(said), size)])
     # Only what is too long may be told so earlier.
     if not {413, 431} & {*once, *pieces}:
         assert once == pieces, (once, pieces)
 
 
-def _said(gateway: _Loopless, pieces: list[bytes]) -> list[int]:
+def _said(dispatcher: _Loopless, pieces: list[bytes]) -> list[int]:
     """The status of each answer."""
-    connection, wire = Connection(gateway), _Wire()
+    connection, wire = Connection(dispatcher), _Wire()
     connection.connection_made(wire)  # type: ignore[arg-type]
     for piece in pieces:
         connection.data_received(piece)
-        gateway.answer_all()
+        dispatcher.answer_all()
     if not wire.closed:
         connection.eof_received()
-        gateway.answer_all()
+        dispatcher.answer_all()
     connection.connection_lost(None)
-    assert not gateway.connections
-    assert gateway.held == 0
+    assert not dispatcher.admission.connections
+    assert dispatcher.admission.held == 0
     return list(_statuses(wire.said))
 
 
@@ -307,7 +325,7 @@ def _statuses(said: bytes) -> Iterator[int]:
 
 def _connection_seeds() -> Iterator[bytes]:
     body = json.dumps({"instance": GENTOO}).encode()
-    post = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    post = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     whole = post + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
     chunks = b"%x;a=b\r\n%s\r\n0\r\nX-A: b\r\n\r\n" % (len(body), body)
     for request in (
@@ -315,16 +333,67 @@ def _connection_seeds() -> Iterator[bytes]:
         post + b"Transfer-Encoding: chunked\r\n\r\n" + chunks,
         post + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\n{}" + whole,
         post + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
-        b"GET /v2/health/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\nHEAD /ping HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\nCONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET http://a/%ff?b#c HTTP/1.1\r\nHost: x\r\nX_A: b\r\n\r\n" + whole[:-9],
+        b"GET /v2/health/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\nHEAD /ping HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\nCONNECT x:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET http://a/%ff?b#c HTTP/1.1\r\nHost: localhost\r\nX_A: b\r\n\r\n" + whole[:-9],
     ):
         yield bytes([6]) + request
         yield bytes([200]) + request
 
 
+def _crowd(data: bytes) -> None:
+    """Any bytes on several connections at once, in pieces: each is answered as if it had come alone."""
+    dice = random.Random(data[:2])
+    said = [part[:LONGEST_SAID] for part in data[2:].split(BETWEEN)][:MOST_CONNECTIONS]
+    together = asyncio.run(_answered(said, dice))
+    for one, statuses in zip(said, together, strict=True):
+        (alone,) = asyncio.run(_answered([one], dice))
+        assert alone == statuses, (one, alone, statuses)
+
+
+async def _answered(said: list[bytes], dice: random.Random) -> list[list[int]]:
+    """The statuses on each connection of one real dispatcher, whose connections speak in turn, a piece at a time."""
+    dispatcher = Dispatcher(cast(Front, _app().wsgi_app), Admission(Limits(LIMIT)))
+    wires = [_Wire() for _ in said]
+    connections = [Connection(dispatcher) for _ in said]
+    for connection, wire in zip(connections, wires, strict=True):
+        connection.connection_made(wire)  # type: ignore[arg-type]
+    left = [(connection, wire, memoryview(one)) for connection, wire, one in zip(connections, wires, said, strict=True)]
+    while left:
+        connection, wire, one = left.pop(dice.randrange(len(left)))
+        size = dice.choice((1, 7, 50, 400))
+        if one and not wire.closed:
+            connection.data_received(bytes(one[:size]))
+            left.append((connection, wire, one[size:]))
+        elif not wire.closed:
+            connection.eof_received()
+        if dice.random() < 0.5:
+            await asyncio.sleep(0)
+    await _at_rest(connections)
+    for connection in connections:
+        connection.connection_lost(None)
+    assert not dispatcher.admission.connections
+    assert (dispatcher.admission.held, dispatcher.admission.short, dispatcher.admission.threaded) == (0, 0, 0)
+    dispatcher._threads.shutdown()
+    return [list(_statuses(wire.said)) for wire in wires]
+
+
+async def _at_rest(connections: list[Connection]) -> None:
+    """Once every request that came whole is answered."""
+    async with asyncio.timeout(10):
+        while any(connection._busy for connection in connections):
+            await asyncio.sleep(0)
+
+
+def _crowd_seeds() -> Iterator[bytes]:
+    said = [seed[1:] for seed in _connection_seeds()]
+    for shift in range(0, len(said), 2):
+        yield b"ab" + BETWEEN.join((said[shift:] + said)[:MOST_CONNECTIONS])
+
+
 TARGETS = {
     "connection": Target(_connection, _connection_seeds, head=1),
+    "crowd": Target(_crowd, _crowd_seeds, head=2),
     "body": Target(_body, _body_seeds, head=1),
     "open_inference": Target(_open_inference, _open_inference_seeds, head=2),
     "invocations": Target(_invocations, _invocations_seeds, head=1),

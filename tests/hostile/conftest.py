@@ -127,7 +127,7 @@ class Hostile(NamedTuple):
 def post(body: bytes = b"", *headers: bytes, path: bytes = b"/predict", length: bytes | None = None) -> bytes:
     """A POST, with the right Content-Length unless another, or none (b""), is given."""
     length = str(len(body)).encode() if length is None else length
-    lines = [b"POST " + path + b" HTTP/1.1", b"Host: x", b"Content-Type: application/json", *headers]
+    lines = [b"POST " + path + b" HTTP/1.1", b"Host: localhost", b"Content-Type: application/json", *headers]
     if length:
         lines.append(b"Content-Length: " + length)
     return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -47,7 +47,7 @@ BROKEN = {
     "chunks that are mostly extensions": Case(chunked(b"1;a=%s\r\na\r\n" % (b"b" * 4000) * 300), 413, "body_too_large"),
     "chunked and identity": Case(chunked(b"0\r\n\r\n", b"Transfer-Encoding: identity"), 400, "bad_request"),
     "identity and chunked": Case(
-        post(b"", b"Transfer-Encoding: identity", CHUNKED, length=b"") + b"0\r\n\r\n", 400, "bad_request"
+        post(b"", b"Transfer-Encoding: identity", CHUNKED, length=b"") + b"0\r\n\r\n", 501, "not_implemented"
     ),
     "chunked twice": Case(chunked(b"0\r\n\r\n", CHUNKED), 400, "bad_request"),
     "the same length twice": Case(post(GOLDEN, b"Content-Length: %d" % len(GOLDEN)), 400, "bad_request"),
@@ -57,15 +57,16 @@ BROKEN = {
     "hexadecimal length": Case(post(GOLDEN, length=b"0x3"), 400, "bad_request"),
     "list of lengths": Case(post(GOLDEN, length=b"3, 3"), 400, "bad_request"),
     "length of a million digits": Case(post(GOLDEN, length=b"9" * 40), 400, "bad_request"),
-    "unknown coding": Case(post(GOLDEN, b"Transfer-Encoding: xchunked", length=b""), 400, "bad_request"),
-    "gzip coding": Case(post(GOLDEN, b"Transfer-Encoding: gzip", length=b""), 400, "bad_request"),
-    "identity coding": Case(post(GOLDEN, b"Transfer-Encoding: identity", length=b""), 400, "bad_request"),
+    "unknown coding": Case(post(GOLDEN, b"Transfer-Encoding: xchunked", length=b""), 501, "not_implemented"),
+    "gzip coding": Case(post(GOLDEN, b"Transfer-Encoding: gzip", length=b""), 501, "not_implemented"),
+    "identity coding": Case(post(GOLDEN, b"Transfer-Encoding: identity", length=b""), 501, "not_implemented"),
     "chunked in HTTP/1.0": Case(chunked(b"0\r\n\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"), 400, "bad_request"),
     "short body": Case(post(GOLDEN, length=str(len(GOLDEN) + 9).encode()), 400, "malformed_json", end=True),
     "short long body": Case(post(GOLDEN, length=str(LIMIT).encode()), 400, "malformed_json", end=True),
     "enormous length": Case(post(GOLDEN, length=b"99999999999"), 413, "body_too_large"),
     "one byte over the limit": Case(post(b" " * (LIMIT + 1)), 413, "body_too_large"),
-    "no Host": Case(post(GOLDEN).replace(b"Host: x\r\n", b""), 400, "bad_request"),
+    "no Host": Case(post(GOLDEN).replace(b"Host: localhost\r\n", b""), 400, "bad_request"),
+    "a Host that is none": Case(post(GOLDEN).replace(b"Host: localhost", b"Host: a b/@:x"), 400, "bad_request"),
     "two Hosts": Case(post(GOLDEN, b"Host: y"), 400, "bad_request"),
     "long path": Case(post(GOLDEN, path=b"/" + b"a" * 9000), 414, "uri_too_long"),
     "long query": Case(post(GOLDEN, path=b"/predict?" + b"a" * 9000), 414, "uri_too_long"),
@@ -78,24 +79,20 @@ BROKEN = {
     "folded header": Case(post(GOLDEN, b"X-A: a\r\n b"), 400, "bad_request"),
     "space before a colon": Case(post(GOLDEN, b"X-A : a"), 400, "bad_request"),
     "space in the path": Case(post(GOLDEN, path=b"/pre dict"), 400, "bad_request"),
-    "bytes beyond UTF-8 in the path": Case(b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    "bytes beyond UTF-8 in the path": Case(b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "bad_request"),
     "HTTP/0.9": Case(b"GET /\r\n\r\n", 400, "bad_request"),
-    "HTTP/9.9": Case(b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    "HTTP/9.9": Case(b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", 505, "http_version"),
     "TLS": Case(bytes.fromhex("16030100a1010000"), 400, "bad_request"),
-    "HTTP/2": Case(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9), 400, "bad_request"),
-    "a tunnel": Case(b"CONNECT example.org:80 HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
-    "a method that is none": Case(b"FOO /predict HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    "HTTP/2": Case(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9), 505, "http_version"),
+    "a tunnel": Case(b"CONNECT example.org:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "bad_request"),
+    "a method that is none": Case(b"FOO /predict HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, "not_implemented"),
     "a bare line feed": Case(post(GOLDEN).replace(b"\r\n", b"\n"), 400, "bad_request"),
     "another expectation": Case(post(GOLDEN, b"Expect: miracles"), 417, "expectation_failed"),
-    "an expectation in HTTP/1.0": Case(
-        post(GOLDEN, b"Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0"), 417, "expectation_failed"
-    ),
     "garbage": Case(b"\x00\x01\x02\xff\r\n\r\n", 400, "bad_request"),
 }
 TAKEN = {
     "a body of the limit": Case(post(GOLDEN.ljust(LIMIT)), 200),
     "absolute form": Case(post(GOLDEN, path=b"http://user:pw@elsewhere:99999/predict"), 200),
-    "a Host that is none": Case(post(GOLDEN).replace(b"Host: x", b"Host: a b/@:x"), 200),
     "underscores, which are passed over": Case(post(GOLDEN, b"Content_Type: text/plain", b"Transfer_Encoding: x"), 200),
     "bytes in a header": Case(post(GOLDEN, b"X-A: \xff\xfe"), 200),
     "Expect: 100-continue": Case(post(GOLDEN, b"Expect: 100-continue"), 200),
@@ -110,15 +107,18 @@ TAKEN = {
         chunked(b"%x\r\n%s\r\n0\r\nContent-Type: text/plain\r\n\r\n" % (len(GOLDEN), GOLDEN)), 200
     ),
     "another protocol": Case(post(GOLDEN, b"Connection: Upgrade", b"Upgrade: h2c"), 200),
+    "an expectation in HTTP/1.0, which means nothing": Case(
+        post(GOLDEN, b"Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0"), 200
+    ),
     "blank lines before": Case(b"\r\n\r\n" + post(GOLDEN), 200),
-    "HTTP/1.0": Case(post(GOLDEN).replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: x\r\n", b""), 200),
+    "HTTP/1.0": Case(post(GOLDEN).replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: localhost\r\n", b""), 200),
     "two types": Case(post(GOLDEN, b"Content-Type: text/plain"), 415, "unsupported_media"),
     "a slash more": Case(post(GOLDEN, path=b"/predict/"), 404, "not_found"),
     "a slash before": Case(post(GOLDEN, path=b"//predict"), 200),
     "NUL in the path": Case(post(GOLDEN, path=b"/predict%00"), 404, "not_found"),
     "broken escapes": Case(post(GOLDEN, path=b"/%zz%ff"), 404, "not_found"),
     "dots": Case(post(GOLDEN, path=b"/v1/models/../../etc/passwd"), 404, "not_found"),
-    "a star": Case(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
+    "a star": Case(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "not_found"),
 }
 
 
@@ -166,7 +166,7 @@ def test_a_head_in_pieces_is_a_head(hostile: Hostile) -> None:
 def test_short_requests_do_not_overtake_long_ones(hostile: Hostile) -> None:
     """What is answered by a thread, and what need not be, come in the order in which they were asked."""
     long = json.dumps({"instances": [GENTOO] * 200}).encode()
-    lists = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
+    lists = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
     answers, _ = hostile.ask((post(long) + post(GOLDEN) + lists + post(b"{}")) * 5)
 
     assert [next(iter(answer.document)) for answer in answers] == ["model", "model", "models", "error"] * 5
@@ -175,7 +175,7 @@ def test_short_requests_do_not_overtake_long_ones(hostile: Hostile) -> None:
 
 def test_who_says_no_more_is_still_answered(hostile: Hostile) -> None:
     """A client may end its side of the connection once it has asked."""
-    for request in (post(GOLDEN), b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"):
+    for request in (post(GOLDEN), b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"):
         (answer,), closed = hostile.ask(request, end=True)
 
         assert (answer.status, closed) == (200, True)
@@ -210,7 +210,7 @@ def test_a_connection_serves_many_requests(hostile: Hostile) -> None:
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "TRACE", "PATCH"])
 def test_other_methods_are_refused_in_json(hostile: Hostile, method: str) -> None:
     """With the methods that the route takes."""
-    (answer,), _ = hostile.ask(f"{method} /predict HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    (answer,), _ = hostile.ask(f"{method} /predict HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
     assert (answer.status, answer.document["code"]) == (405, "method_not_allowed")
     assert set(answer.headers["allow"].split(", ")) == {"POST", "OPTIONS"}
@@ -220,9 +220,9 @@ def test_heads_are_asked_for(hostile: Hostile) -> None:
     """HEAD has the headers of GET and no body, OPTIONS the methods."""
     connection = hostile.connect()
     with connection.socket:
-        connection.send(b"HEAD /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        connection.send(b"HEAD /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         said = b"".join(iter(lambda: connection.socket.recv(1 << 16), b""))
-    (options,), _ = hostile.ask(b"OPTIONS /predict HTTP/1.1\r\nHost: x\r\n\r\n")
+    (options,), _ = hostile.ask(b"OPTIONS /predict HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
     assert said.startswith(b"HTTP/1.1 200")
     assert said.endswith(b"\r\n\r\n")

@@ -51,5 +51,5 @@ def test_what_cannot_be_done_in_time_is_refused(tmp_path: Path) -> None:
 
 
 def metrics(service: Hostile) -> str:
-    (answer,), _ = service.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    (answer,), _ = service.ask(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     return answer.body.decode()

@@ -20,7 +20,8 @@ from flask.testing import FlaskClient
 from models.card import ModelCard
 from models.repository import ModelRepository
 from service.app import create_app
-from service.registry import Registry
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
 
 PUBLISHED = Path(__file__).parent / "published"
 NUMBERS = Path(__file__).parent / "numbers"
@@ -64,7 +65,7 @@ def registry(repository: ModelRepository) -> Registry:
 
 @pytest.fixture
 def client(registry: Registry) -> FlaskClient:
-    return create_app(registry, LIMIT).test_client()
+    return create_app(registry, Bounds(LIMIT)).test_client()
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def numeric_client() -> FlaskClient:
     """A service of a model without categories."""
     registry = Registry(ModelRepository(NUMBERS))
     registry.refresh()
-    return create_app(registry, LIMIT).test_client()
+    return create_app(registry, Bounds(LIMIT)).test_client()
 
 
 @pytest.fixture

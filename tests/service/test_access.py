@@ -11,7 +11,8 @@ from service import access
 from service.access import Access, read_keys
 from service.app import create_app
 from service.errors import InvalidSetting
-from service.registry import Registry
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
 from service.telemetry import logs
 from tests.service.conftest import LIMIT
 
@@ -30,7 +31,7 @@ def keys(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def locked(registry: Registry, keys: Path) -> FlaskClient:
-    return create_app(registry, LIMIT, access_log=True, access=Access(keys)).test_client()
+    return create_app(registry, Bounds(LIMIT), access_log=True, access=Access(keys)).test_client()
 
 
 @pytest.fixture
@@ -95,10 +96,10 @@ def test_a_key_opens_what_it_is_for(locked: FlaskClient) -> None:
 
 def test_every_route_but_health_and_pages_needs_a_key(registry: Registry, locked: FlaskClient) -> None:
     """Each rule of Flask's map, by each of its methods; a new one needs a key until someone says otherwise."""
-    rules = create_app(registry, LIMIT).url_map.iter_rules()
+    rules = create_app(registry, Bounds(LIMIT)).url_map.iter_rules()
     opened = set()
     for rule in rules:
-        path = rule.rule.replace("<name:model>", "penguins").replace("<name:version>", "1")
+        path = rule.rule.replace("<parameter:model>", "penguins").replace("<parameter:version>", "1")
         for method in rule.methods or ():
             if locked.open(path, method=method).status_code != 401:
                 opened.add(rule.rule)
@@ -168,7 +169,7 @@ def test_a_broken_file_leaves_the_last_keys(
 @pytest.mark.usefixtures("looks_at_once")
 def test_a_worker_that_starts_on_a_broken_file_lets_nobody_in(registry: Registry, tmp_path: Path) -> None:
     """Until the file is whole; health is told all the same."""
-    client = create_app(registry, LIMIT, access=Access(tmp_path / "keys")).test_client()
+    client = create_app(registry, Bounds(LIMIT), access=Access(tmp_path / "keys")).test_client()
     assert (status(client, "/v1/models", PREDICTS), client.get("/v2/health/ready").status_code) == (401, 200)
 
     (tmp_path / "keys").write_text(TABLE)

@@ -12,10 +12,11 @@ from models.card import ModelCard
 from models.drift import CategoricalBins, DriftBaseline, NumericBins, psi
 from models.repository import ModelRepository
 from service.app import create_app
-from service.registry import Registry
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
 from service.telemetry.bins import RowBins
+from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import ENOUGH_ROWS, FEWEST_ROWS, MOST_ROWS, REGIONS, Drift, Watch
-from service.telemetry.metrics import Board, Metrics
 from tests.service.conftest import PUBLISHED
 from tests.service.test_metrics import samples, value
 
@@ -189,7 +190,7 @@ def test_metrics_tell_it_by_model_version_and_feature(
     publish(drift=BASELINE)
     registry = Registry(repository)
     registry.refresh()
-    client = create_app(registry, 1 << 20).test_client()
+    client = create_app(registry, Bounds(1 << 20)).test_client()
     for _ in range(FEWEST_ROWS // 20):
         client.post("/predict", json={"instances": [record] * 20})
         client.post("/v1/models/penguins/versions/2:predict", json={"instance": record})

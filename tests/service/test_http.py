@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from service.predictor import Predictor
+from service.prediction.predictor import Predictor
 
 LIMIT = 4096  # as tests/service/conftest.py sets it
 

@@ -12,9 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.app import create_app
 from service.errors import CODES
-from service.registry import Registry
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
+from service.telemetry.board import ROUTES, Board, Metrics
 from service.telemetry.logs import JsonLines
-from service.telemetry.metrics import ROUTES, Board, Metrics
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -107,7 +108,7 @@ def test_a_request_can_be_a_line_in_the_log(
 ) -> None:
     """With its name, route, time, and the model and version that answered; a client cannot forge a second line."""
     caplog.set_level(logging.INFO)
-    client = create_app(registry, 4096, access_log=True).test_client()
+    client = create_app(registry, Bounds(4096), access_log=True).test_client()
     trace = "0af7651916cd43dd8448eb211c80319c"
     client.post("/predict", json={"instance": record}, headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
     client.get("/a%0A{}", headers={"X-Request-Id": "mine"})

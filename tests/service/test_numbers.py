@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.repository import ModelRepository
+from service.document import decode
 from service.errors import MalformedBody
-from service.wire.document import decode
-from service.wire.numbers import read_numbers
-from service.wire.rows import RowReader, Rows
-from service.wire.rules import BrokenRules
+from service.rows.numbers import read_numbers
+from service.rows.reader import RowReader, Rows
+from service.rows.rules import BrokenRules
 from tests.service.conftest import NUMBERS
 
 READER = RowReader(ModelRepository(NUMBERS).card("plain", 1))

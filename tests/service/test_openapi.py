@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 from service.app import create_app
 from service.errors import REFUSALS
 from service.openapi.security import secured
-from service.registry import Registry
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
 from tests.service.conftest import LIMIT
 
 
@@ -23,12 +24,12 @@ def document(client: FlaskClient) -> dict[str, Any]:
 
 def test_every_route_is_described_and_no_other(registry: Registry, document: dict[str, Any]) -> None:
     """Each rule of Flask's map, with the model that is loaded in the place of its name."""
-    app: Flask = create_app(registry, LIMIT)
+    app: Flask = create_app(registry, Bounds(LIMIT))
     routed = {
-        (rule.rule.replace("<name:model>", "penguins").replace("<name:version>", "1"), method.lower())
+        (rule.rule.replace("<parameter:model>", "penguins").replace("<parameter:version>", "1"), method.lower())
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.endpoint != "static"
+        if rule.endpoint not in ("static", "server_slash")
     }
     described = {(path, method) for path, methods in document["paths"].items() for method in methods}
 
@@ -94,7 +95,7 @@ def test_without_a_default_model_its_routes_are_not_described(registry: Registry
     """They would answer 404."""
     publish(name="birds")
     registry.refresh()
-    document = create_app(registry, LIMIT).test_client().get("/openapi.json").json
+    document = create_app(registry, Bounds(LIMIT)).test_client().get("/openapi.json").json
 
     assert document is not None
     assert "/predict" not in document["paths"]

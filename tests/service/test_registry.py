@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 from models.repository import ModelRepository
 from service.app import create_app
 from service.errors import ModelNotFound, NoDefaultModel, NotReady
-from service.registry import Registry
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
 
 
 def test_a_new_version_replaces_the_old_one(registry: Registry, publish: Callable[..., int]) -> None:
@@ -82,7 +83,7 @@ def test_before_the_first_model_the_service_waits(tmp_path: Path, repository: Mo
     """A repository that is not there yet, then empty, then filled: no restart in between."""
     root = tmp_path / "later"
     registry = Registry(ModelRepository(root))
-    client = create_app(registry, 1024).test_client()
+    client = create_app(registry, Bounds(1024)).test_client()
     for exists in (False, True):
         if exists:
             root.mkdir()

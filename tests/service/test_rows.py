@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from models.card import ModelCard
 from models.repository import ModelRepository
-from service.wire.rows import RowReader
-from service.wire.rules import BrokenRules
+from service.rows.reader import RowReader
+from service.rows.rules import BrokenRules
 from tests.service.conftest import GENTOO, PUBLISHED
 
 CARD: ModelCard = ModelRepository(PUBLISHED).card("penguins", 1)

@@ -18,8 +18,8 @@ from tests.end_to_end.conftest import ROOT
 PATIENCE_S = 15.0
 SCRIPT = """
 import os, signal, socket, sys, threading, time
-from service import supervisor
-from service.supervisor import Supervisor
+from service.processes import supervisor
+from service.processes.supervisor import Supervisor
 
 supervisor.LOOK_SECONDS, supervisor.HUNG_LOOKS, supervisor.RESTART_SECONDS = 0.05, 10, 0.1
 

@@ -10,27 +10,27 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from service.app import create_app
-from service.front import Front
-from service.gateway import TOGETHER, Gateway
-from service.predictor import Predictor
-from service.registry import Registry
+from service.app import Front, create_app
+from service.http.dispatch import TOGETHER, Dispatcher
+from service.prediction.prediction import Bounds
+from service.prediction.predictor import Predictor
+from service.registry.registry import Registry
 from service.reply import Reply
-from service.wire.rows import Tensors, row_count
-from service.wire.wording import Probabilities
+from service.routes.table import prediction
+from service.rows.tensors import Probabilities, Tensors, row_count
 from tests.hostile.conftest import post
 from tests.service.conftest import LIMIT
-from tests.service.test_front import Requests
-from tests.service.test_gateway import ask, gateway, serve
+from tests.service.drawn import Requests
+from tests.service.test_dispatch import ask, dispatcher, serve
 
-PREDICTOR = "service.predictor.Predictor.predict"
+PREDICTOR = "service.prediction.predictor.Predictor.predict"
 
 
 @pytest.fixture
 def app(registry: Registry, publish: Callable[..., int]) -> Flask:
     publish()
     registry.refresh()
-    return create_app(registry, LIMIT)
+    return create_app(registry, Bounds(LIMIT))
 
 
 @pytest.fixture
@@ -62,9 +62,13 @@ def environ(path: str, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
 
 def predicted(front: Front, environs: list[dict[str, Any]]) -> list[Reply]:
     """What those requests among some are answered together that ask for predictions."""
-    predictions = [asked for one in environs if (asked := front.prediction(one)) is not None]
-    front.predict(predictions)
-    return [one.reply for one in predictions]
+    predictions = []
+    for one in environs:
+        if (match := prediction(one["REQUEST_METHOD"], one["PATH_INFO"])) and match.route.wire:
+            route, model, version = match
+            predictions.append(front.predictions.begin(one, match.route.wire, route.metric, model, version))
+    front.predictions.answer(predictions)
+    return [one.reply for one in predictions if one.reply is not None]
 
 
 def test_good_and_bad_are_answered_as_if_alone(app: Flask, record: dict[str, Any], runs: list[int]) -> None:
@@ -124,7 +128,7 @@ def test_clients_of_one_moment_share_a_run(app: Flask, record: dict[str, Any], r
     masses = np.linspace(2700, 6300, 3 * TOGETHER).tolist()
     requests = [post(json.dumps({"instance": record | {"body_mass_g": mass}}).encode()) for mass in masses]
 
-    async def clients(_: Gateway, port: int) -> None:
+    async def clients(_: Dispatcher, port: int) -> None:
         alone = [(await ask(port, request))[2] for request in requests]
         before = len(runs)
         connections = [await asyncio.open_connection("127.0.0.1", port) for _ in requests]
@@ -140,4 +144,4 @@ def test_clients_of_one_moment_share_a_run(app: Flask, record: dict[str, Any], r
         assert len(runs) - before < len(requests) / 2
         assert max(runs) <= TOGETHER
 
-    serve(gateway(app.wsgi_app), clients)
+    serve(dispatcher(app.wsgi_app), clients)

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from service.wire.wording import Wording
+from service.prediction.wording import Wording
 
 CLASSES = ["<=50K", 'a "quoted", one', "100 %b", "🐧", "tab\t", "-1"]
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from service.document import JSON, encode
 from service.errors import InvalidTensor
-from service.predictor import Predictor
-from service.wire.document import JSON, encode
+from service.prediction.predictor import Predictor
+from service.prediction.protocol import Allowance, Answer, Question, WireFormat
+from service.rows.tensors import Probabilities, Tensors
 from service.wire.open_inference.envelope import HEADER_LENGTH, Envelope, EnvelopeReader, Wish
 from service.wire.open_inference.inputs import raw_input, read_inputs
-from service.wire.protocol import Answer, Question, WireFormat
-from service.wire.rows import Tensors
-from service.wire.wording import Probabilities
 
 OCTETS = "application/octet-stream"
 OUTPUTS = ("label", "probabilities")
@@ -94,7 +93,7 @@ class InferenceReader:
     def __init__(self) -> None:
         self._envelopes = EnvelopeReader()
 
-    def __call__(self, predictor: Predictor, body: bytes, environ: Mapping[str, Any]) -> Question:
+    def __call__(self, predictor: Predictor, body: bytes, environ: Mapping[str, Any], allowance: Allowance) -> Question:
         """Read a request.
 
         :raises MalformedBody: what should be JSON is not.
@@ -125,6 +124,4 @@ def _check(wishes: list[Wish]) -> None:
             raise InvalidTensor("only the output 'probabilities' can be asked for as a classification")
 
 
-def inference() -> WireFormat:
-    """The wire format of the inference routes."""
-    return WireFormat("infer", frozenset({JSON, OCTETS}), InferenceReader())
+INFERENCE = WireFormat(frozenset({JSON, OCTETS}), InferenceReader())

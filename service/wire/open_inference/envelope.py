@@ -7,8 +7,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
+from service.document import decode
 from service.errors import InvalidTensor
-from service.wire.document import decode
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 LONGEST_KEPT = 4096

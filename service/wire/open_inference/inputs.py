@@ -6,9 +6,9 @@ import numpy as np
 
 from models.features import Feature
 from service.errors import InvalidTensor
+from service.rows.tensors import Tensors
 from service.wire.open_inference.casts import TEXT, numeric, texts
 from service.wire.open_inference.envelope import Tensor
-from service.wire.rows import Tensors
 
 # The model's inputs, and the feature of each column.
 Inputs = Mapping[str, Sequence[Feature]]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from models import __version__
-from service.predictor import Predictor
+from service.prediction.predictor import Predictor
 from service.wire.open_inference.casts import TEXT
 
 SERVER = {

@@ -52,7 +52,12 @@ class Faulty(NamedTuple):
             body = json.dumps({"inputs": [tensor]}).encode()
         else:
             body = json.dumps({"instances": rows}).encode()
-        head = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+        head = [
+            f"POST {path} HTTP/1.1",
+            "Host: localhost",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+        ]
         head += [f"X-Request-Id: {request_id}", "Connection: close", "", ""]
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall("\r\n".join(head).encode() + body)

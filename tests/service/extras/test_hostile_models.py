@@ -14,10 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 from models.operators import OPERATORS
 from models.repository import ModelRepository
 from service.errors import RefusedModel
-from service.lifecycle.structure import check_structure
-from service.lifecycle.trial import Trial
-from service.lifecycle.wire_format import BYTES, FIXED32, FIXED64, MODEL, VARINT, Message
-from service.registry import Registry
+from service.model_file.protobuf import BYTES, FIXED32, FIXED64, MODEL, VARINT, Message
+from service.model_file.structure import check_structure
+from service.registry.registry import Registry
+from service.registry.trial import Trial
 from tests.service.conftest import NUMBERS, PUBLISHED
 
 MEGABYTE = 1 << 20
@@ -311,7 +311,7 @@ def test_a_model_that_takes_its_time_is_stopped(
     tried: Registry, publish: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the processor time that a trial has; the next version is tried in a new process."""
-    monkeypatch.setattr("service.lifecycle.trial.PATIENCE_SECONDS", 120)
+    monkeypatch.setattr("service.registry.trial.PATIENCE_SECONDS", 120)
     publish(onnx=slow())
     publish()
     tried.refresh()

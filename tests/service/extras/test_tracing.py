@@ -6,8 +6,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from models.repository import ModelRepository
 from service.app import create_app
-from service.predictor import Predictor
-from service.registry import Registry
+from service.prediction.prediction import Bounds
+from service.prediction.predictor import Predictor
+from service.registry.registry import Registry
 from service.telemetry.tracing import spans
 from tests.service.conftest import GENTOO, PUBLISHED
 
@@ -19,7 +20,7 @@ def test_each_request_is_a_span_of_its_clients_trace(monkeypatch: pytest.MonkeyP
     exporter = InMemorySpanExporter()
     registry = Registry(ModelRepository(PUBLISHED))
     registry.refresh()
-    client = create_app(registry, 4096, trace=spans(SimpleSpanProcessor(exporter))).test_client()
+    client = create_app(registry, Bounds(4096), trace=spans(SimpleSpanProcessor(exporter))).test_client()
     client.post("/predict", json={"instance": GENTOO}, headers={"traceparent": f"00-{TRACE}-{SPAN}-01"})
     client.get("/nowhere")
 

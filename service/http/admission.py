@@ -1,0 +1,180 @@
+"""Admission control: every limit of a worker in one object.
+
+Memory is counted in one budget, over all requests in flight, as what a request takes and not as what it weighs: the
+announced length of a body from its head on, chunks as they come, what a compressed body inflates to, and the rows and
+the answer that are made of it. What finds no room is refused with 503 before it is paid for.
+"""
+
+import threading
+from typing import Any, NamedTuple, Protocol
+
+from service.access import Access
+from service.errors import BodyTooLarge, NotReady, Overloaded
+from service.http.head import CHUNKED, content_length
+from service.routes.table import HEALTH, READINESS, scope_of
+
+# A body of at most so many bytes, and not compressed, takes no part of the budget: it has a reserve of its own.
+SHORT_BODY = 16 << 10
+# The budget, in longest bodies: what one request of the longest body may take, whatever is in it, and more.
+BUDGET = 12
+# The reserve of short bodies, in longest bodies: long ones do not crowd them out.
+RESERVE = 4
+# Neither is less than this, however short the longest body may be.
+LEAST_MEMORY = 16 << 20
+# How many requests may wait for a thread.
+QUEUE = 64
+# An idle connection costs a few kilobytes.
+CONNECTIONS = 8192
+
+BUSY = "the service has more to do than it can; ask again in a while"
+
+
+class Limits(NamedTuple):
+    """What a request may take: bytes of body, seconds to send it, seconds to wait for its turn; the seconds that a
+    connection may be silent; and the names that may stand in Host, where not every name may.
+    """
+
+    body_bytes: int = 16 << 20
+    body_seconds: float = 30.0
+    deadline_seconds: float = 1.0
+    idle_seconds: float = 75.0
+    hosts: frozenset[str] | None = None
+
+    @property
+    def budget(self) -> int:
+        """Bytes of memory for all requests in flight, but for short bodies."""
+        return max(BUDGET * self.body_bytes, LEAST_MEMORY)
+
+    @property
+    def reserve(self) -> int:
+        """Bytes of memory for short bodies."""
+        return max(RESERVE * self.body_bytes, LEAST_MEMORY)
+
+
+class Client(Protocol):
+    """A connection, as the limits know it."""
+
+    due: float
+
+    def expire(self, now: float) -> None: ...
+
+    def close_if_idle(self) -> None: ...
+
+
+class Admission:
+    """The limits of one worker, and how much of each is taken. But for memory, for the event loop alone."""
+
+    def __init__(self, limits: Limits, access: Access | None = None) -> None:
+        self.limits = limits
+        self.connections: set[Client] = set()
+        # The service is stopping; the event loop has more to do than it can.
+        self.draining = self.late = False
+        # Requests that are with a thread or wait for one, and how long the next would have to wait.
+        self.threaded = 0
+        self.wait_seconds = 0.0
+        # Bytes of the budget that are taken, and of the reserve, which the event loop alone counts.
+        self.held = self.short = 0
+        self._access = access
+        self._lock = threading.Lock()
+
+    def enter(self, connection: Client) -> None:
+        """Take in a connection.
+
+        :raises Overloaded: there are too many.
+        """
+        self.connections.add(connection)
+        if len(self.connections) > CONNECTIONS:
+            raise Overloaded("the service has more connections than it can serve; connect again in a while")
+
+    def admit(self, environ: dict[str, Any], memory: "Reservation") -> None:
+        """Refuse what need not be read to be refused, and reserve memory for what will be.
+
+        :raises ServiceError: it will not be answered otherwise.
+        """
+        length, path = content_length(environ), environ["PATH_INFO"]
+        if self.draining and path in READINESS:
+            raise NotReady("the service is stopping")
+        if length > self.limits.body_bytes:
+            raise BodyTooLarge(f"the body has {length} bytes; the limit is {self.limits.body_bytes}")
+        if length > SHORT_BODY or CHUNKED in environ:
+            # The key of a short body is checked before its answer; a long one is not worth reading without.
+            if self._access is not None and (scope := scope_of(path)):
+                self._access.check(environ, scope)
+            if self.crowded:
+                raise Overloaded(BUSY)
+        if self.late and path not in HEALTH:
+            raise Overloaded(BUSY)
+        memory.begin(length)
+
+    @property
+    def keyed(self) -> bool:
+        """Whether API keys are asked for."""
+        return self._access is not None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a request for a thread would wait longer than it may."""
+        return self.threaded >= QUEUE or self.wait_seconds > self.limits.deadline_seconds
+
+    def take(self, more: int) -> None:
+        """Count bytes of memory.
+
+        :raises Overloaded: together with all others in flight that is too much.
+        """
+        with self._lock:
+            if self.held + more > self.limits.budget:
+                raise Overloaded(BUSY)
+            self.held += more
+
+    def give(self, less: int) -> None:
+        """Count bytes no more."""
+        with self._lock:
+            self.held -= less
+
+
+class Reservation:
+    """The memory of one connection and of its request in flight. The request may take more from a thread."""
+
+    __slots__ = ("_admission", "_short", "held")
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._short = self.held = 0
+
+    def begin(self, body_bytes: int) -> None:
+        """Count a body; it raises what `take` raises."""
+        if body_bytes > SHORT_BODY:
+            self.take(body_bytes)
+            return
+        admission = self._admission
+        if admission.short + body_bytes > admission.limits.reserve:
+            raise Overloaded(BUSY)
+        admission.short += body_bytes
+        self._short = body_bytes
+
+    def end(self) -> None:
+        """Count nothing any more."""
+        self._admission.short -= self._short
+        self._short = 0
+        if self.held:
+            self.resize(0)
+
+    def take(self, more: int) -> None:
+        """Count bytes more.
+
+        :raises BodyTooLarge: no budget would have room for them.
+        :raises Overloaded: this budget has none at the moment.
+        """
+        held, budget = self.held + more, self._admission.limits.budget
+        if held > budget:
+            raise BodyTooLarge(f"to read and answer this takes more than {budget >> 20} MB; send fewer rows at once")
+        self._admission.take(more)
+        self.held = held
+
+    def resize(self, held: int, must: bool = False) -> None:
+        """Count so many bytes from now on; it raises what `take` raises, unless they are there anyway and `must`."""
+        if held > self.held and not must:
+            self.take(held - self.held)
+        elif held > self.held or held < self.held:
+            self._admission.give(self.held - held)
+            self.held = held

@@ -1,0 +1,321 @@
+"""One connection of HTTP/1.1 (RFC 9112): bytes become requests, one after the other, and replies go out in their order.
+
+A request is read once the one before it was answered: what a client sends ahead waits as bytes, and soon in its own
+socket, so that however many requests one read holds, others have their turn between them.
+"""
+
+import asyncio
+import logging
+import re
+from io import BytesIO
+from math import inf
+from typing import Any, Protocol, cast
+
+from service.access import hide_key
+from service.errors import (
+    BodyTimeout,
+    HeadTooLarge,
+    InvalidRequest,
+    MalformedBody,
+    NotReady,
+    Overloaded,
+    ServiceError,
+)
+from service.http.admission import Admission, Reservation
+from service.http.chunks import Chunks
+from service.http.head import BASE, CHUNKED, LONGEST_HEAD, content_length, read_head
+from service.http.heads import Heads, Request
+from service.reply import CLOSE, STATUS_LINES, Reply
+
+log = logging.getLogger(__name__)
+
+# So much of what a client sends ahead is taken in before no more is read.
+AHEAD = 64 << 10
+# What a connection costs anyway; more than that of a head that is not whole is counted.
+FREE = 2 << 10
+# A refused body of at most so many bytes is passed over, so that the client need not connect again.
+PASSED_OVER = 256 << 10
+# A client may still be sending what is not read any more, and look for its answer only then: so long it may.
+LINGER_SECONDS = 2.0
+CRLF = "\r\n"
+END = b"\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# A line that ends without a carriage return, or a first byte that begins no method.
+_NO_HEAD = re.compile(rb"(?<!\r)\n|\A[^A-Za-z\r]")
+
+
+class Dispatch(Protocol):
+    """What answers requests, as a connection knows it."""
+
+    admission: Admission
+    heads: Heads
+    now: float
+    date: str
+
+    def ask(self, request: Request, client: "Connection", memory: Reservation) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """What a client sends, and what it gets."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+        self._admission = dispatch.admission
+        # When this connection ends, unless something happens on it.
+        self.due = dispatch.now + self._admission.limits.idle_seconds
+        self._address = ""
+        # What was received and is not read yet, and where in it no head ends; what of it, and of an answer that the
+        # client is slow to read, is counted.
+        self._buffer = bytearray()
+        self._searched = self._unsent = 0
+        self._own = Reservation(self._admission)
+        # Of the request that is being read or answered: its environment, whether another may follow it, how long its
+        # body is and how much of that has come, the body or its chunks, why it will be refused, and its memory.
+        self._environ: dict[str, Any] | None = None
+        self._keep_alive = False
+        self._length = self._come = 0
+        self._body = bytearray()
+        self._chunks: Chunks | None = None
+        self._refusal: ServiceError | None = None
+        self._memory = Reservation(self._admission)
+        # A request is being answered; the client does not read; it sends no more; no more is read of it; reading is
+        # paused.
+        self._busy = self._choked = self._half_closed = self._ended = self._paused = False
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._address = peer[0] if isinstance(peer, tuple) else ""
+        try:
+            self._admission.enter(self)
+        except ServiceError as refusal:
+            self._refuse(refusal)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._ended = True
+        self._admission.connections.discard(self)
+        self._buffer.clear()
+        self._own.resize(0)
+        # What a thread still works at is counted until it is done.
+        if not self._busy:
+            self._memory.end()
+
+    def data_received(self, data: bytes) -> None:
+        if self._ended:
+            return
+        at_rest = not (self._buffer or self._environ or self._busy or self._choked)
+        if at_rest and self._recall(data):
+            return
+        self._buffer += data
+        self._advance(data if at_rest else b"")
+
+    def eof_received(self) -> bool:
+        self._half_closed = True
+        self._advance()
+        return self._busy
+
+    def pause_writing(self) -> None:
+        self._choked = True
+        self._unsent = self._transport.get_write_buffer_size()
+        self._account()
+
+    def resume_writing(self) -> None:
+        self._choked, self._unsent = False, 0
+        self._advance()
+
+    # What dispatch and admission call.
+
+    def answered(self, request: Request, reply: Reply) -> None:
+        """Send the reply to the request that was asked last, and read the next."""
+        self._busy = False
+        self._memory.end()
+        if self._transport.is_closing():
+            return
+        self._send(request, reply)
+        if self._environ is not None:
+            self._forget()
+        if self._buffer or self._paused:
+            self._advance()
+
+    def expire(self, now: float) -> None:
+        """Its time is up, unless its client is still reading."""
+        before, unsent = self._unsent, self._transport.get_write_buffer_size()
+        if 0 < unsent < before:
+            self._unsent, self.due = unsent, now + self._admission.limits.idle_seconds
+        elif unsent or self._ended:
+            self._transport.abort()
+        elif self._environ is not None:
+            seconds = self._admission.limits.body_seconds
+            self._refuse(BodyTimeout(f"the body did not come within {seconds:g} seconds"))
+        else:
+            self._transport.close()
+
+    def close_if_idle(self) -> None:
+        """End it, unless a request is on its way."""
+        if not (self._buffer or self._environ or self._busy):
+            self._transport.close()
+
+    # From bytes to a request.
+
+    def _recall(self, data: bytes) -> bool:
+        """Ask at once what is known from before; whether it is, and nothing speaks against it."""
+        if self._admission.late or self._admission.draining:
+            return False
+        request = self._dispatch.heads.recall(data)
+        if request is None:
+            return False
+        try:
+            self._memory.begin(request.body_bytes)
+        except ServiceError:
+            return False
+        request.environ["REMOTE_ADDR"] = self._address
+        self._ask(request)
+        return True
+
+    def _advance(self, data: bytes = b"") -> None:
+        """Read on, as far as one request; `data` is what has just come, where it may be the whole of it."""
+        try:
+            while self._buffer and not (self._busy or self._choked or self._ended):
+                if (self._environ is None and not self._read_head()) or not self._read_body():
+                    break
+                self._complete(data)
+            if self._half_closed and self._environ is not None and not self._busy:
+                raise MalformedBody(f"the body ended after {self._come} bytes, before it was whole")
+            if self._half_closed and not (self._busy or self._choked or self._ended):
+                self._end(unread=False)
+            self._account()
+        except ServiceError as refusal:
+            self._refuse(refusal)
+        except Exception:
+            log.exception("connection failed")
+            self._transport.abort()
+
+    def _read_head(self) -> bool:
+        """Read a head, once it is whole.
+
+        :raises ServiceError: it breaks the standard, is too long, or its request is not let in.
+        """
+        buffer = self._buffer
+        while buffer.startswith(b"\r\n"):
+            del buffer[:2]
+        end = buffer.find(END, max(self._searched - len(END), 0), LONGEST_HEAD + len(END))
+        # However it comes, at once or in pieces, the same is refused for the same reason.
+        if _NO_HEAD.search(buffer, max(self._searched - 1, 0), len(buffer) if end < 0 else end):
+            raise InvalidRequest("this is not HTTP/1.1: a request begins with METHOD TARGET HTTP/1.1, in ASCII")
+        if end < 0:
+            if len(buffer) > LONGEST_HEAD:
+                raise HeadTooLarge(f"a request's head must have at most {LONGEST_HEAD} bytes")
+            self._searched = len(buffer)
+            return False
+        head, self._environ = bytes(buffer[:end]), BASE | {"REMOTE_ADDR": self._address}
+        del buffer[: end + len(END)]
+        self._keep_alive = read_head(head, self._environ, self._admission.limits.hosts)
+        hide_key(self._environ)
+        self._begin_body(self._environ)
+        return True
+
+    def _begin_body(self, environ: dict[str, Any]) -> None:
+        length, chunked, expected = content_length(environ), CHUNKED in environ, "HTTP_EXPECT" in environ
+        try:
+            self._admission.admit(environ, self._memory)
+        except (NotReady, Overloaded) as refusal:
+            if length > PASSED_OVER or chunked or expected:
+                raise
+            self._refusal = refusal
+        if chunked:
+            self._chunks = Chunks(self._admission.limits.body_bytes)
+        self._length = length
+        self.due = self._dispatch.now + self._admission.limits.body_seconds
+        if expected and (length or chunked) and not self._buffer:
+            self._transport.write(CONTINUE)
+
+    def _read_body(self) -> bool:
+        """Read what there is of a body; whether it is whole.
+
+        :raises ServiceError: it breaks the standard, is too long, or there is no memory for it.
+        """
+        if self._chunks is not None:
+            whole = self._chunks.read(self._buffer)
+            self._come = len(self._chunks.body)
+            self._memory.resize(self._come)
+            return whole
+        missing = self._length - self._come
+        if missing:
+            if self._refusal is None:
+                self._body += memoryview(self._buffer)[:missing]
+            self._come += min(missing, len(self._buffer))
+            del self._buffer[:missing]
+        return self._come == self._length
+
+    def _complete(self, data: bytes) -> None:
+        """Ask the request that was read."""
+        environ = self._environ
+        assert environ is not None
+        body = bytes(self._body if self._chunks is None else self._chunks.body)
+        request = Request(environ, len(body), self._keep_alive, self._refusal)
+        if data and self._refusal is None:
+            self._dispatch.heads.learn(data, request)
+        environ["wsgi.input"] = BytesIO(body)
+        self._body, self._chunks = bytearray(), None
+        self._ask(request)
+
+    def _ask(self, request: Request) -> None:
+        self._busy, self.due = True, inf
+        self._dispatch.ask(request, self, self._memory)
+
+    def _account(self) -> None:
+        """Count what waits here, and read no more than there is room for.
+
+        :raises Overloaded: there is no room for what has come.
+        """
+        waits = len(self._buffer)
+        self._own.resize((waits if waits > FREE else 0) + self._unsent, must=self._busy or self._choked)
+        paused = self._choked or (self._busy and waits > AHEAD)
+        if paused != self._paused and not self._transport.is_closing():
+            self._paused = paused
+            (self._transport.pause_reading if paused else self._transport.resume_reading)()
+
+    # From a reply to bytes.
+
+    def _send(self, request: Request, reply: Reply) -> None:
+        headers, environ = reply.headers, request.environ
+        keep_alive = request.keep_alive and not (
+            (self._half_closed and not self._buffer) or self._admission.draining or CLOSE in headers
+        )
+        lines = [self._dispatch.date, *map(": ".join, headers)]
+        if not keep_alive and CLOSE not in headers:
+            lines.append("Connection: close")
+        elif keep_alive and environ["SERVER_PROTOCOL"] == "HTTP/1.0":
+            lines.append("Connection: keep-alive")
+        start = f"HTTP/1.1 {STATUS_LINES[reply.status]}\r\n{CRLF.join(lines)}\r\n\r\n".encode("latin-1")
+        self.due = self._dispatch.now + self._admission.limits.idle_seconds
+        self._transport.write(start if environ["REQUEST_METHOD"] == "HEAD" else start + reply.body)
+        if not keep_alive:
+            self._end(unread=request.refusal is not None)
+
+    def _refuse(self, refusal: ServiceError) -> None:
+        """Answer what is not read to its end; nothing can follow it."""
+        if not (self._ended or self._busy):
+            self._ended = True
+            self._buffer.clear()
+            self._ask(Request(self._environ or BASE | {"REMOTE_ADDR": self._address}, 0, False, refusal))
+
+    def _end(self, unread: bool) -> None:
+        """End the connection once all is sent; at once, a client that is still sending would lose its answer."""
+        self._ended = True
+        self._buffer.clear()
+        if unread and not self._half_closed:
+            self._transport.write_eof()
+            self.due = self._dispatch.now + LINGER_SECONDS
+        else:
+            self._transport.close()
+
+    def _forget(self) -> None:
+        """Make room for the next request."""
+        self._environ, self._chunks, self._refusal = None, None, None
+        self._length = self._come = self._searched = 0
+        self._body = bytearray()

@@ -1,0 +1,223 @@
+"""Dispatch: which requests the event loop answers in its turn, which ones a thread, and when.
+
+Each worker has one event loop. It reads requests whole before any of our own code sees them, so a client that sends
+slowly, or not at all, holds some memory and no thread. Requests that cost little are answered in the loop itself, where
+nothing waits for a lock: all predictions that have arrived since it last looked in one run (dynamic batching), up to an
+amount of work that keeps the loop's other clients waiting for no longer than a blink. What may take longer goes to a
+few threads. A request that would wait for its turn longer than a deadline is refused at once.
+"""
+
+import asyncio
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
+from time import monotonic
+from typing import NamedTuple, Protocol
+
+from service.app import Front
+from service.errors import Overloaded
+from service.http.admission import BUSY, SHORT_BODY, Admission, Client, Reservation
+from service.http.heads import Heads, Request
+from service.prediction.prediction import Prediction
+from service.reply import Header, Reply, failure
+from service.routes.table import HEALTH, prediction
+
+# Threads for what takes longer. More would only wait for each other, and let the loop wait.
+THREADS = 2
+# How long a thread may keep the others waiting, the loop above all; Python's own default is ten times that.
+SWITCH_SECONDS = 0.0005
+# So many requests are answered in one turn of the loop, before others have theirs.
+TOGETHER = 32
+# And so much work: bytes of bodies times features and classes, since a byte may be a cell, and a row an answer.
+SHORT_WORK = 1 << 20
+TICK_SECONDS = 0.05
+# Connections are looked through each so many ticks.
+SWEEP_TICKS = 5
+# The weight of the newest request in the running mean of the seconds that a thread needs.
+NEWEST = 0.2
+
+log = logging.getLogger(__name__)
+
+
+class Answers(Client, Protocol):
+    """A connection, as dispatch knows it."""
+
+    def answered(self, request: Request, reply: Reply) -> None:
+        """Send the reply."""
+
+
+class Asked(NamedTuple):
+    """A request that waits for its turn, and what it may cost; of one for predictions also how far it has come."""
+
+    client: Answers
+    request: Request
+    prediction: Prediction | None
+    work: int
+
+
+class Dispatcher:
+    """Answers the requests of one worker. To be used in the event loop alone."""
+
+    def __init__(self, front: Front, admission: Admission) -> None:
+        self.admission = admission
+        self.heads = Heads(secret=admission.keyed)
+        # The time, as of the last tick, and as a header says it.
+        self.now = monotonic()
+        self.date = _date()
+        self._front = front
+        # Requests for the next turn of the loop, and whether one is being taken.
+        self._waiting: deque[Asked] = deque()
+        self._turning = False
+        self._threads = ThreadPoolExecutor(THREADS)
+        # The mean of what requests have taken in a thread of late.
+        self._seconds = 0.0
+
+    def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
+        """Answer a request, in this turn or in a thread."""
+        environ, one, work = request.environ, None, 0
+        path = environ["PATH_INFO"]
+        if request.refusal is None and path not in HEALTH:
+            method, size = environ["REQUEST_METHOD"], request.body_bytes
+            match = prediction(method, path)
+            if match is not None:
+                route, model, version = match
+                assert route.wire is not None
+                one = self._front.predictions.begin(environ, route.wire, route.metric, model, version, memory)
+                work = size * one.width
+            # A body that is compressed may be anything; what is not asked with POST is a page, a card or the metrics.
+            if method != "POST" or size > SHORT_BODY or work > SHORT_WORK or "HTTP_CONTENT_ENCODING" in environ:
+                if not self.admission.crowded:
+                    self._hand_over(Asked(client, request, one, work))
+                    return
+                one, work, request = None, 0, request._replace(refusal=Overloaded(BUSY))
+        asked = Asked(client, request, one, work)
+        if path in HEALTH:
+            self._waiting.appendleft(asked)
+        else:
+            self._waiting.append(asked)
+        if len(self._waiting) == 1 and not self._turning:
+            # Where there is one connection, nothing else can have arrived.
+            if len(self.admission.connections) == 1:
+                self._take_turn()
+            else:
+                asyncio.get_running_loop().call_soon(self._take_turn)
+
+    async def watch(self, beat: Callable[[], None]) -> None:
+        """Tell with each tick that the loop is alive, see by how much it is late, and cut what comes too slowly."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        late, ticks = False, 0
+        admission = self.admission
+        while True:
+            beat()
+            due = monotonic() + TICK_SECONDS
+            await asyncio.sleep(TICK_SECONDS)
+            self.now, self.date = monotonic(), _date()
+            lag = self.now - due
+            self._front.predictions.observer.note(len(admission.connections), admission.threaded, lag)
+            # Once alone tells nothing: the whole process may have slept.
+            before, late = late, lag > admission.limits.deadline_seconds
+            admission.late = before and late
+            ticks += 1
+            if ticks % SWEEP_TICKS == 0:
+                # What is due was reckoned from the tick before.
+                for connection in [each for each in admission.connections if self.now > each.due + TICK_SECONDS]:
+                    connection.expire(self.now)
+
+    async def close(self, seconds: float) -> None:
+        """End all connections, those with a request on its way after its answer, or after so many seconds."""
+        self.admission.draining = True
+        until = monotonic() + seconds
+        for connection in list(self.admission.connections):
+            connection.close_if_idle()
+        while self.admission.connections and monotonic() < until:
+            await asyncio.sleep(TICK_SECONDS)
+        self._front.predictions.observer.note(0, 0, 0.0)
+
+    def _take_turn(self) -> None:
+        """Answer requests that are there, up to an amount of work."""
+        self._turning = True
+        turn: list[Asked] = []
+        work = 0
+        while self._waiting and len(turn) < TOGETHER and (not turn or work + self._waiting[0].work <= SHORT_WORK):
+            turn.append(self._waiting.popleft())
+            work += turn[-1].work
+        try:
+            self._predict([one.prediction for one in turn if one.prediction is not None])
+            for asked in turn:
+                self._send(asked, self._reply(asked))
+        finally:
+            self._turning = False
+            # A request that was asked meanwhile has the next turn, after the loop has looked at all connections.
+            if self._waiting:
+                asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _predict(self, predictions: Sequence[Prediction]) -> None:
+        """Answer predictions; a defect is their answer, and not the end of the turn."""
+        try:
+            self._front.predictions.answer(predictions)
+        except Exception as error:
+            for one in predictions:
+                one.reply = one.reply or failure(error, one.request_id)
+
+    def _reply(self, asked: Asked) -> Reply:
+        if asked.prediction is None:
+            return self._answer(asked.request)
+        assert asked.prediction.reply is not None
+        return asked.prediction.reply
+
+    def _send(self, asked: Asked, reply: Reply) -> None:
+        """Send a reply. What goes wrong on one connection is no other's business."""
+        try:
+            asked.client.answered(asked.request, reply)
+        except Exception:
+            log.exception("a reply could not be sent")
+
+    def _hand_over(self, asked: Asked) -> None:
+        """Let a thread answer."""
+        admission = self.admission
+        admission.threaded += 1
+        admission.wait_seconds = self._seconds * admission.threaded / THREADS
+
+        def leave(answer: "asyncio.Future[tuple[Reply, float]]") -> None:
+            reply, seconds = answer.result()
+            self._seconds += NEWEST * (seconds - self._seconds)
+            admission.threaded -= 1
+            admission.wait_seconds = self._seconds * admission.threaded / THREADS
+            self._send(asked, reply)
+
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, self._answer_in_time, asked, monotonic())
+        answer.add_done_callback(leave)
+
+    def _answer_in_time(self, asked: Asked, since: float) -> tuple[Reply, float]:
+        """The reply to a request, and the seconds that it took."""
+        began = monotonic()
+        one, request = asked.prediction, asked.request
+        if began - since > self.admission.limits.deadline_seconds:
+            return self._answer(request._replace(refusal=Overloaded(BUSY))), self._seconds
+        if one is None:
+            return self._answer(request), monotonic() - began
+        self._predict([one])
+        return self._reply(asked), monotonic() - began
+
+    def _answer(self, request: Request) -> Reply:
+        """The reply of Flask, or of a refusal."""
+        environ = request.environ
+        head: list[tuple[str, list[Header]]] = []
+        try:
+            if request.refusal is not None:
+                return self._front.refuse(environ, request.refusal)
+            content = self._front.flask(environ, lambda status, headers, failed=None: head.append((status, headers)))
+            body = b"".join(content)
+            if close := getattr(content, "close", None):
+                close()
+        except Exception as error:
+            return failure(error, "-")
+        status, headers = head[0]
+        return Reply(int(status[:3]), body, headers)
+
+
+def _date() -> str:
+    return f"Date: {formatdate(usegmt=True)}"

@@ -1,1 +1,0 @@
-"""The life of a version in a service: tried, loaded, chosen, compared, followed."""

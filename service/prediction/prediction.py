@@ -1,0 +1,210 @@
+"""The way of every request for predictions, from a POST to its reply: authenticate → find → read → infer → answer.
+
+Requests that arrive together go the way side by side, and their rows through the network in one run (dynamic batching):
+that takes little longer than one of them alone, and no request waits for others to arrive.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from service.access import Access
+from service.errors import ServiceError
+from service.prediction.body import read_body
+from service.prediction.choice import Choice, Models
+from service.prediction.predictor import Predictor
+from service.prediction.protocol import Allowance, Memory, Question, WireFormat
+from service.prediction.shadowing import Shadowing
+from service.reply import Reply, failure, refusal, success
+from service.rows.tensors import Probabilities, Tensors, row_count
+from service.telemetry.drift import Drift
+from service.telemetry.observer import TRACE, Observer, trace_headers
+
+# At which of the moments of a prediction a stage begins; it ends at the next. Between them, the request waits: for its
+# turn after `find`, for those that arrived with it after `parse`.
+STAGES = {"find": 0, "read": 2, "parse": 3, "infer": 5, "drift": 6, "encode": 8}
+TIMING = "HTTP_X_SERVER_TIMING"
+REQUEST_KEY = "HTTP_X_REQUEST_KEY"
+
+
+class Unbounded:
+    """The memory of a request where nothing limits it: in somebody else's server."""
+
+    def take(self, more: int) -> None:
+        """Count nothing."""
+
+
+UNBOUNDED = Unbounded()
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one request may come to."""
+
+    body_bytes: int = 16 << 20
+    rows: int = 100_000
+    answer_bytes: int = 32 << 20
+
+
+@dataclass(slots=True)
+class Prediction:
+    """A request for predictions on its way: its WSGI environment, its name, the format it is in, where its memory is
+    counted, and its work; then which version it asks for, what was read of it, and the moments when; and, once there is
+    one, its reply.
+    """
+
+    environ: dict[str, Any]
+    wire: WireFormat
+    metric: str
+    request_id: str
+    memory: Memory
+    moments: tuple[float, ...]
+    # Features and classes of the model: what a byte of the body may cost; 0 where the reply is there already.
+    width: int = 0
+    choice: Choice = field(init=False)
+    predictor: Predictor = field(init=False)
+    question: Question = field(init=False)
+    reply: Reply | None = None
+
+
+class Predictions:
+    """Answers requests for predictions from the loaded models."""
+
+    def __init__(
+        self,
+        models: Models,
+        observer: Observer,
+        drift: Drift,
+        shadowing: Shadowing,
+        bounds: Bounds,
+        access: Access | None,
+    ) -> None:
+        self.observer = observer
+        self._models = models
+        self._drift = drift
+        self._shadowing = shadowing
+        self._bounds = bounds
+        self._access = access
+
+    def begin(
+        self,
+        environ: dict[str, Any],
+        wire: WireFormat,
+        metric: str,
+        model: str | None = None,
+        version: str | None = None,
+        memory: Memory = UNBOUNDED,
+    ) -> Prediction:
+        """Authenticate a request and find the version that it asks for, before its body is read; it never raises."""
+        request_id, began = self.observer.begin(environ)
+        prediction = Prediction(environ, wire, metric, request_id, memory, (began,))
+        try:
+            if self._access is not None:
+                self._access.check(environ)
+            prediction.choice = choice = self._models.choice(model, version)
+            prediction.width = choice.predictor.width
+            prediction.moments = began, perf_counter()
+        except Exception as error:
+            prediction.reply = _broken(error, request_id)
+        return prediction
+
+    def answer(self, predictions: Sequence[Prediction]) -> None:
+        """Give requests that arrived together their replies, each as if it had come alone; it never raises."""
+        waiting = [one for one in predictions if one.reply is None and self._read(one)]
+        while waiting:
+            predictor = waiting[0].predictor
+            self._infer(predictor, [one for one in waiting if one.predictor is predictor])
+            waiting = [one for one in waiting if one.predictor is not predictor]
+        for one in predictions:
+            assert one.reply is not None
+            if TRACE in one.environ:
+                one.reply.headers += trace_headers(one.environ)
+            self.observer.end(one.environ, one.metric, one.reply, (one.request_id, one.moments[0]))
+
+    def _read(self, one: Prediction) -> bool:
+        """Read what is asked, or refuse it."""
+        environ, choice = one.environ, one.choice
+        began = perf_counter()
+        try:
+            body = read_body(environ, self._bounds.body_bytes, one.wire.media, one.memory)
+            one.predictor = choice.predictor if choice.canary is None else choice.by_key(_key(environ, body))
+            read = perf_counter()
+            allowance = Allowance(self._bounds.rows, self._bounds.answer_bytes, one.memory)
+            one.question = one.wire.read(one.predictor, body, environ, allowance)
+        except Exception as error:
+            one.reply = _broken(error, one.request_id)
+            return False
+        one.moments += began, read, perf_counter()
+        return True
+
+    def _infer(self, predictor: Predictor, group: Sequence[Prediction]) -> None:
+        """Answer requests to one predictor. Where their rows have no answer together, each gets its own."""
+        began = perf_counter()
+        parts = [one.question.tensors for one in group]
+        try:
+            tensors = parts[0] if len(parts) == 1 else _stacked(parts)
+            probabilities = predictor.predict(tensors)
+        except Exception as error:
+            if len(group) == 1:
+                group[0].reply = _broken(error, group[0].request_id)
+            else:
+                for one in group:
+                    self._infer(predictor, [one])
+            return
+        inferred = perf_counter()
+        self._count(predictor, tensors, probabilities)
+        moments = began, inferred, perf_counter()
+        start = 0
+        for one, part in zip(group, parts, strict=True):
+            end = start + row_count(part)
+            one.moments += moments
+            self._reply(one, probabilities[start:end])
+            start = end
+
+    def _count(self, predictor: Predictor, tensors: Tensors, probabilities: Probabilities) -> None:
+        """Count rows for drift. What goes wrong with counting costs no answer."""
+        if predictor.watch is None:
+            return
+        try:
+            self._drift.count(predictor.watch, tensors, probabilities)
+        except Exception as error:
+            self._drift.fail(predictor.watch, error)
+
+    def _reply(self, one: Prediction, probabilities: Probabilities) -> None:
+        predictor = one.predictor
+        began = perf_counter()
+        try:
+            answer = one.question.answer(probabilities)
+        except Exception as error:
+            one.reply = _broken(error, one.request_id)
+            return
+        encoded = perf_counter()
+        one.reply = reply = success(answer.body, one.request_id, answer.content_type, answer.headers)
+        reply.rows, reply.model = len(probabilities), (predictor.card.name, predictor.version)
+        if one.choice.shadow is not None:
+            self._shadowing.ask(one.choice.shadow, one.question.tensors, probabilities)
+        if TIMING in one.environ:
+            reply.headers.append(("Server-Timing", _timing((*one.moments, began, encoded))))
+
+
+def _stacked(parts: Sequence[Tensors]) -> Tensors:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _broken(error: Exception, request_id: str) -> Reply:
+    return refusal(error, request_id) if isinstance(error, ServiceError) else failure(error, request_id)
+
+
+def _key(environ: dict[str, Any], body: bytes) -> bytes:
+    """What a request is known by: the key that the client gives it, else all that it asks."""
+    given: str = environ.get(REQUEST_KEY, "")
+    return given.encode(errors="backslashreplace") or body
+
+
+def _timing(moments: Sequence[float]) -> str:
+    """Milliseconds, as the Server-Timing header words them."""
+    spans = {stage: 1000 * (moments[begin + 1] - moments[begin]) for stage, begin in STAGES.items()}
+    return ", ".join(f"{stage};dur={milliseconds:.4f}" for stage, milliseconds in spans.items())

@@ -1,0 +1,54 @@
+"""What the use case and the rooms around it know of each other: formats, questions, answers, and what they may take."""
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from service.document import JSON
+from service.prediction.predictor import Predictor
+from service.rows.tensors import Probabilities, Tensors
+
+
+class Answer(NamedTuple):
+    """The body of a 200, its type, and headers of its own."""
+
+    body: bytes
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Question(Protocol):
+    """A request that was read and checked."""
+
+    @property
+    def tensors(self) -> Tensors: ...
+
+    def answer(self, probabilities: Probabilities) -> Answer:
+        """The answer, `probabilities` being (n, classes) for the n rows of `tensors`."""
+
+
+class Memory(Protocol):
+    """What one request may take of the memory that all requests in flight share."""
+
+    def take(self, more: int) -> None:
+        """Count `more` bytes.
+
+        :raises Overloaded: together with all others in flight that is too much.
+        :raises BodyTooLarge: for one request alone that is too much.
+        """
+
+
+class Allowance(NamedTuple):
+    """What a request may come to: rows, bytes of the answer, and memory while it is read and answered."""
+
+    rows: int
+    answer_bytes: int
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class WireFormat:
+    """One way to ask. `media` are the content types that it reads."""
+
+    media: Set[str]
+    read: Callable[[Predictor, bytes, dict[str, Any], Allowance], Question]

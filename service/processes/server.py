@@ -1,0 +1,78 @@
+"""The HTTP server: what is checked and opened once, before any worker starts."""
+
+import logging
+import logging.config
+import os
+import resource
+import socket
+from collections.abc import Callable
+from importlib.util import find_spec
+from ipaddress import ip_address
+
+from service.access import read_keys
+from service.errors import InvalidSetting
+from service.processes.supervisor import Supervisor
+from service.settings import Settings, available_cores
+from service.telemetry import logs
+
+# What a worker has on top of its drain, to end.
+PATIENCE_SECONDS = 12
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Listen until SIGTERM or SIGINT; a worker that dies or hangs is replaced.
+
+    :raises InvalidSetting: a setting needs what is not there.
+    :raises OSError: the address cannot be listened on, or no worker can be started.
+    """
+    logging.config.dictConfig(logs.configuration(settings.log_level))
+    if settings.tracing and find_spec("opentelemetry") is None:
+        raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
+    if settings.api_keys_file:
+        read_keys(settings.api_keys_file)
+    _allow_connections()
+    workers = settings.workers or available_cores()
+    sockets = _listen(settings.host, settings.port, workers)
+    log.info("serving", extra={"address": f"http://{settings.host}:{settings.port}/", "workers": workers})
+    if not settings.api_keys_file and not ip_address(sockets[0].getsockname()[0]).is_loopback:
+        log.warning("whoever reaches this address is answered: EVENKEEL_API_KEYS_FILE would ask for API keys")
+    board = os.memfd_create("evenkeel-metrics")
+
+    def work(listening: socket.socket, beat: Callable[[], None], lifeline: int) -> None:
+        # Not before the fork: libraries that start threads do not survive one.
+        from service.processes.worker import work
+        from service.telemetry.board import Board
+
+        # Twice the slots: while a worker is being replaced, two hold one.
+        work(settings, listening, Board(board, 2 * workers), beat, lifeline)
+
+    Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS).run()
+
+
+def _listen(host: str, port: int, count: int) -> list[socket.socket]:
+    """Sockets that share an address, among which the kernel spreads connections; nobody else listens there."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # One that shares would share with anybody.
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+        return [_socket(family, address) for _ in range(count)]
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
+
+
+def _socket(family: int, address: object) -> socket.socket:
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listening.bind(address)  # type: ignore[arg-type]
+    return listening
+
+
+def _allow_connections() -> None:
+    """Let a process have as many connections open as the system lets it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
