@@ -4,6 +4,7 @@ A column of texts is held as its different texts and, for every row, which of th
 out once, however often it stands there, and a table takes less memory than its numbers would.
 """
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ Flags = npt.NDArray[np.bool_]
 # Bytes that are parsed at a time; more where there are many columns, each of which has a cost of its own a block.
 _BLOCK, _BLOCK_OF_COLUMN = 1 << 20, 1 << 13
 _LARGEST_BLOCK = 2**31 - 1
-_TRIES = 8
 
 
 class Unparsed(Exception):
@@ -191,53 +191,49 @@ def text_column(texts: Sequence[str]) -> TextCells:
     return TextCells.of(pa.chunked_array([pa.array(texts, pa.string())]), declared=False)
 
 
-def parse_csv(data: bytes, start: int, stop: int, columns: int, delimiter: str) -> list[TextCells]:
+class _WholeLineBreaks(io.RawIOBase):
+    """The bytes of a CSV file from one place to another, of which no read ends between CR and LF.
+
+    pyarrow takes an LF at the beginning of a block for the rest of the line break before it, within quotes too, and
+    loses it (apache/arrow#51368).
+    """
+
+    def __init__(self, data: bytes, start: int, stop: int) -> None:
+        self._data, self._place, self._stop = data, start, stop
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._stop if size < 0 else min(self._stop, self._place + size)
+        if self._data[end - 1 : end + 1] == b"\r\n" and end < self._stop:
+            end -= 1
+        part = self._data[self._place : end]
+        self._place += len(part)
+        return part
+
+
+def parse_csv(data: bytes, start: int, stop: int, columns: int, delimiter: str, block: int = 0) -> list[TextCells]:
     """The columns of CSV in UTF-8, whose rows stand from byte `start` to `stop`.
 
-    :raises Unparsed: a row has more or fewer cells, or a cell is no UTF-8.
+    :raises Unparsed: a row has more or fewer cells.
     """
-    body = pa.py_buffer(data).slice(start, stop - start)
-    quoted = b'"' in data
-    block = max(_BLOCK, _BLOCK_OF_COLUMN * columns)
-    while True:
-        if quoted:
-            block = _unbroken(data, start, block)
-        try:
-            parsed = _parse(body, columns, delimiter, block, quoted)
-        except pa.ArrowInvalid as error:
-            if "straddling" not in str(error) or block >= len(body):
-                raise Unparsed(str(error).splitlines()[0]) from None
-            block = min(len(body) + 1, _LARGEST_BLOCK)
-        else:
-            break
-    # One after the other, so that a column is not there twice for long.
-    return [TextCells.of(parsed.pop(), declared=False) for _ in range(columns)][::-1]
-
-
-def _parse(body: pa.Buffer, columns: int, delimiter: str, block: int, quoted: bool) -> list[pa.ChunkedArray]:
+    block = block or max(_BLOCK, _BLOCK_OF_COLUMN * columns)
     names = [str(position) for position in range(columns)]
     texts = dict.fromkeys(names, pa.dictionary(pa.int32(), pa.string()))
-    parsed: list[pa.ChunkedArray] = arrow_csv.read_csv(
-        pa.BufferReader(body),
-        read_options=arrow_csv.ReadOptions(block_size=block, column_names=names),
-        parse_options=arrow_csv.ParseOptions(newlines_in_values=quoted, delimiter=delimiter),
-        convert_options=arrow_csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
-    ).columns
-    return parsed
-
-
-def _unbroken(data: bytes, start: int, block: int) -> int:
-    """A size of blocks at whose borders no CRLF within quotes is cut in two: pyarrow would lose its LF."""
-    for size in range(block, block + _TRIES):
-        quotes, last = 0, start
-        for border in range(start + size, len(data), size):
-            if data[border] == 10 and data[border - 1] == 13:
-                quotes, last = quotes + data.count(b'"', last, border), border
-                if quotes % 2:
-                    break
-        else:
-            return size
-    return min(len(data) + 1, _LARGEST_BLOCK)
+    try:
+        parsed: list[pa.ChunkedArray] = arrow_csv.read_csv(
+            pa.PythonFile(_WholeLineBreaks(data, start, stop), mode="r"),
+            read_options=arrow_csv.ReadOptions(block_size=block, column_names=names),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=b'"' in data, delimiter=delimiter),
+            convert_options=arrow_csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
+        ).columns
+    except pa.ArrowInvalid as error:
+        if "straddling" in str(error) and block < len(data):
+            return parse_csv(data, start, stop, columns, delimiter, min(len(data) + 1, _LARGEST_BLOCK))
+        raise Unparsed(str(error).splitlines()[0]) from None
+    # One after the other, so that a column is not there twice for long.
+    return [TextCells.of(parsed.pop(), declared=False) for _ in range(columns)][::-1]
 
 
 class ParquetFile(NamedTuple):

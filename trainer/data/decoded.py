@@ -23,6 +23,7 @@ from trainer.data.layout import line_of, ragged_row, read_layout
 from trainer.data.schema import FileSchema
 from trainer.data.wording import note, refusal
 from trainer.data.workbook import read_sheet
+from trainer.errors import TableChanged
 
 # What pandas calls its index where it writes one into a CSV file, and what it calls it when it reads that again.
 INDEX = "Unnamed: 0"
@@ -91,11 +92,16 @@ def _read_csv(contents: Contents, given: FileSchema) -> Decoded:
     if not len(cells[0].codes):
         raise refusal("no_rows", path=path, head="a header")
     columns, empty = _named(path, dict(enumerate(layout.names)), cells)
-    encoding, kept = contents.encoding, None if contents.again else data  # A pipe cannot be read again.
+    # A pipe cannot be read again.
+    encoding, digest, kept = contents.encoding, contents.sha256, None if contents.again else data
 
     def line(row: int) -> str:
-        text = read_contents(path, encoding).data if kept is None else kept
-        return f"line {line_of(text, layout, row)}"
+        if kept is not None:
+            return f"line {line_of(kept, layout, row)}"
+        same = read_contents(path, encoding)
+        if same.sha256 != digest:
+            raise TableChanged(f"{path} was written to while it was read; try again when it is whole")
+        return f"line {line_of(same.data, layout, row)}"
 
     notes = [note("total", f"'{layout.total[1]}' in line {layout.total[0]}")] if layout.total else []
     if layout.rivals:
