@@ -1,11 +1,12 @@
 """Features: the named input columns of a model, and the type of the rows that they imply."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, field_serializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_serializer
 
-from models.cells import Reading, days_of, iso_date, moment
+from models.cells import BLANKS, Reading, days_of, iso_date, moment
 
 # The largest 64-bit float that rounds to a finite 32-bit one.
 FLOAT32_MAX = 3.4028235677973362e38
@@ -62,23 +63,31 @@ class CategoricalFeature(_Feature):
 Feature = Annotated[NumericFeature | DateFeature | CategoricalFeature, Field(discriminator="kind")]
 
 
-def read_cell(text: str, feature: Feature) -> Value:
-    """What a client would send for the text of a table's cell: a number, a text, an ISO date, or None.
+def cell_reader(feature: Feature) -> Callable[[str], Value]:
+    """What turns the text of a table's cell into what a client would send: a number, a text, an ISO date, or None.
 
-    :raises ValueError: the text is none of what the feature may be; the words end a sentence that begins with it.
+    It raises ValueError where the text is none of what the feature may be, in words that end a sentence about it.
     """
     reading = feature.reading
-    if reading.is_missing(text) and not (feature.kind == "categorical" and text in feature.categories):
-        return None
-    match feature.kind:
-        case "categorical":
-            return reading.category(text)
-        case "date":
-            return iso_date(days_of(reading.moment(text)))
-    number = reading.number(text)
-    if abs(number) > FLOAT32_MAX:
-        raise ValueError("does not fit in a 32-bit float")
-    return number
+    missing = frozenset({"", *reading.missing}.difference(feature.categories if feature.kind == "categorical" else ()))
+
+    def read_number(text: str) -> Value:
+        stripped = text.strip(BLANKS)
+        if stripped in missing:
+            return None
+        number = reading.number(stripped)
+        if abs(number) > FLOAT32_MAX:
+            raise ValueError("does not fit in a 32-bit float")
+        return number
+
+    def read_date(text: str) -> Value:
+        stripped = text.strip(BLANKS)
+        return None if stripped in missing else iso_date(days_of(reading.moment(stripped)))
+
+    def read_text(text: str) -> Value:
+        return None if text.strip(BLANKS) in missing else reading.category(text)
+
+    return {"numeric": read_number, "date": read_date, "categorical": read_text}[feature.kind]
 
 
 def row_type(features: Sequence[Feature]) -> Any:
@@ -91,7 +100,16 @@ def row_type(features: Sequence[Feature]) -> Any:
 def _value_type(feature: Feature) -> Any:
     kinds: dict[str, Any] = {"numeric": Number, "categorical": str, "date": Annotated[str, AfterValidator(_checked)]}
     value: Any = Annotated[kinds[feature.kind], Strict()]
+    if feature.reading.boolean:
+        value = Annotated[value, BeforeValidator(partial(_of_boolean, feature))]
     return value | None if feature.nullable else value
+
+
+def _of_boolean(feature: Feature, value: Any) -> Any:
+    """What a column of booleans holds for true or false; any other value as it is."""
+    if not isinstance(value, bool) or feature.reading.boolean is None:
+        return value
+    return float(value) if feature.kind == "numeric" else feature.reading.boolean[value]
 
 
 def _checked(text: str) -> str:

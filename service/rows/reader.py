@@ -59,7 +59,7 @@ class RowReader:
         """Several rows straight from JSON, where it holds nothing but numbers by position; None where it holds anything
         else, or where a row may break the card.
         """
-        if self._numeric is None or self._texts is not None:
+        if self._numeric is None or self._numeric.dates or self._texts is not None:
             return None
         numbers = read_numbers(body, len(self._rules.features))
         warnings: Warnings = {}

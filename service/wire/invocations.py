@@ -2,19 +2,22 @@
 
 import csv
 import io
-import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
-from models.features import Feature
+from models.features import Feature, Value, cell_reader
 from service.document import JSON, decode
 from service.errors import InvalidRecord, MalformedBody
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Question, WireFormat
-from service.rows.rules import BrokenRules
+from service.rows.rules import LONGEST_ECHO, BrokenRules
 from service.wire.instances import Instances, read_rows, refuse
 
 CSV = "text/csv"
+CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE | re.ASCII)
+DELIMITERS = (",", ";", "\t", "|")
 LAYOUTS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 # The names of the columns, where rows are lists that do not stand in card order, and the rows.
 Table = tuple[list[Any] | None, list[Any]]
@@ -27,8 +30,10 @@ def read(predictor: Predictor, body: bytes, environ: dict[str, Any], allowance: 
     :raises MalformedBody: the body is not JSON, or no CSV in UTF-8.
     :raises InvalidRecord: it has another shape, or a row breaks the card.
     """
-    if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == CSV:
-        table = _csv_table(body, predictor.card.features)
+    content_type, _, parameters = environ.get("CONTENT_TYPE", "").partition(";")
+    if content_type.strip().lower() == CSV:
+        charset = CHARSET.search(parameters)
+        table = _csv_table(body, charset[1] if charset else "utf-8", predictor.card.features)
     else:
         table = _json_table(body)
     columns, rows = table
@@ -64,35 +69,55 @@ def _json_table(body: bytes) -> Table:
     return None, table
 
 
-def _csv_table(body: bytes, features: Sequence[Feature]) -> Table:
-    """The header, and the rows below it: an empty cell is a missing value, a number is one in Python's notation."""
+def _csv_table(body: bytes, charset: str, features: Sequence[Feature]) -> Table:
+    """The header and the rows below it, each cell read as training read its column; other columns are passed over.
+
+    The delimiter is the one by which the header names most features.
+    """
+    by_name = {feature.name: feature for feature in features}
     try:
-        header, *lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-    except (UnicodeDecodeError, csv.Error):
-        raise MalformedBody("the body is no CSV in UTF-8") from None
+        text = body.decode(charset).removeprefix("\ufeff")
+        delimiter = max(DELIMITERS, key=lambda one: sum(name in by_name for name in _header(text, one)))
+        header, *lines = _lines(text, delimiter)
+    except (UnicodeDecodeError, LookupError, csv.Error):
+        raise MalformedBody(f"the body is no CSV in {charset.upper()[:LONGEST_ECHO]}") from None
     except ValueError:
         raise MalformedBody("the body has no header; its first line must name the features") from None
-    numeric = {feature.name for feature in features if feature.kind == "numeric"}
-    readers = [_number if name in numeric else _text for name in header]
+    columns = [(position, _reader(by_name[name])) for position, name in enumerate(header) if name in by_name]
     rows = []
     for number, line in enumerate(lines):
         if len(line) != len(header):
             raise MalformedBody(f"row {number} of the CSV has {len(line)} cells; its header has {len(header)}")
-        rows.append([reader(cell) for reader, cell in zip(readers, line, strict=True)])
-    return header, rows
+        rows.append([read(line[position]) for position, read in columns])
+    return [header[position] for position, _ in columns], rows
 
 
-def _number(cell: str) -> float | str | None:
-    """A number; what is none, or not a finite one, stays a text, which the card then refuses by its place."""
+def _header(text: str, delimiter: str) -> list[str]:
     try:
-        number = float(cell) if "_" not in cell else math.nan
-    except ValueError:
-        number = math.nan
-    return number if math.isfinite(number) else cell or None
+        return next(_lines(text, delimiter), [])
+    except csv.Error:
+        return []
 
 
-def _text(cell: str) -> str | None:
-    return cell or None
+def _lines(text: str, delimiter: str) -> Iterator[list[str]]:
+    """The header, its names without the blanks around them, and the lines that are not blank."""
+    lines = filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    for header in islice(lines, 1):
+        yield [name.strip() for name in header]
+    yield from lines
+
+
+def _reader(feature: Feature) -> Callable[[str], Value]:
+    """Reads a cell; what is none of the feature's values stays a text, which the card then refuses by its place."""
+    read = cell_reader(feature)
+
+    def read_or_keep(cell: str) -> Value:
+        try:
+            return read(cell)
+        except ValueError:
+            return cell
+
+    return read_or_keep
 
 
 def _in_card_order(predictor: Predictor, columns: list[Any], rows: list[Any]) -> list[Any]:

@@ -46,7 +46,7 @@ def raw_input(body: bytes, inputs: Inputs) -> Tensor:
 
 
 def _cast(tensor: Tensor, features: Sequence[Feature]) -> np.typing.NDArray[np.float32] | np.typing.NDArray[np.object_]:
-    return numeric(tensor, features) if features[0].kind == "numeric" else texts(tensor, features)
+    return texts(tensor, features) if features[0].kind == "categorical" else numeric(tensor, features)
 
 
 def _stack(
