@@ -21,6 +21,7 @@ OTHER_FILES = {
     b"%PDF": ("a PDF document", "save the table in it as CSV"),
     b"SQLite format 3\0": ("an SQLite database", "write a query's answer as CSV: sqlite3 -header -csv"),
     b"ARROW1": ("an Arrow or Feather file", "write it as Parquet"),
+    b"PK\x03\x04": ("a ZIP archive", "unpack it, and name the table in it"),
     b"BZh": ("a bzip2 file", "unpack it with bunzip2"),
     b"\xfd7zXZ\0": ("an xz file", "unpack it with unxz"),
     b"<!DOCTYPE": ("a web page", "save the table in it as CSV"),
@@ -29,6 +30,8 @@ OTHER_FILES = {
     b"\x80\x04\x95": ("a Python pickle", "write it as Parquet: frame.to_parquet"),
 }
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+# What is in those of them that are ZIP archives.
+SHEETS = (b"xl/workbook", b"opendocument.spreadsheet")
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -59,7 +62,7 @@ def read_contents(path: Path, encoding: str | None = None) -> Contents:
     digest = hashlib.sha256(raw).hexdigest()
     if data.startswith(b"PAR1"):
         return Contents(path, digest, "parquet", data, "", again)
-    if data.startswith(WORKBOOKS):
+    if data.startswith(WORKBOOKS) and (data[:2] != b"PK" or any(part in data for part in SHEETS)):
         return Contents(path, digest, "workbook", data, "", again)
     if path.suffix == ".parquet":
         raise refusal("no_parquet", path=path)
