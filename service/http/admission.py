@@ -6,10 +6,11 @@ the answer that are made of it. What finds no room is refused with 503 before it
 """
 
 import threading
+from collections import deque
 from typing import Any, NamedTuple, Protocol
 
 from service.access import Access
-from service.errors import BodyTooLarge, NotReady, Overloaded
+from service.errors import BodyTooLarge, NotReady, Overloaded, ServiceError
 from service.http.head import CHUNKED, content_length
 from service.routes.table import HEALTH, READINESS, scope_of
 
@@ -23,6 +24,9 @@ RESERVE = 4
 LEAST_MEMORY = 16 << 20
 # How many requests may wait for a thread.
 QUEUE = 64
+# How many of those that wait unread are refused at once. Many clients come again as soon as they are refused, and each
+# refusal costs some of the time that answers need.
+REFUSALS = 4
 # An idle connection costs a few kilobytes.
 CONNECTIONS = 8192
 
@@ -60,6 +64,9 @@ class Client(Protocol):
 
     def close_if_idle(self) -> None: ...
 
+    def proceed(self, refusal: ServiceError | None) -> None:
+        """Read the body that has waited, or refuse it."""
+
 
 class Admission:
     """The limits of one worker, and how much of each is taken. But for memory, for the event loop alone."""
@@ -67,6 +74,8 @@ class Admission:
     def __init__(self, limits: Limits, access: Access | None = None) -> None:
         self.limits = limits
         self.connections: set[Client] = set()
+        # Connections whose head has come, and whose body waits unread until there is room for it; and since when.
+        self.deferred: deque[tuple[float, Client]] = deque()
         # The service is stopping; the event loop has more to do than it can.
         self.draining = self.late = False
         # Requests that are with a thread or wait for one, and how long the next would have to wait.
@@ -115,6 +124,24 @@ class Admission:
     def crowded(self) -> bool:
         """Whether a request for a thread would wait longer than it may."""
         return self.threaded >= QUEUE or self.wait_seconds > self.limits.deadline_seconds
+
+    def let_in(self) -> None:
+        """Let in those that wait unread, the first first, as far as there is room."""
+        for _ in range(len(self.deferred)):
+            if self.crowded or self.late:
+                return
+            # It may find no memory, and then waits again.
+            self.deferred.popleft()[1].proceed(None)
+
+    def turn_away(self, now: float) -> None:
+        """Let in those that there is room for; of the others refuse some, in their order, and all that have waited for as
+        long as they may. To be called at each tick.
+        """
+        self.let_in()
+        refused, overdue = 0, now - self.limits.deadline_seconds
+        while self.deferred and (refused < REFUSALS or self.deferred[0][0] < overdue):
+            self.deferred.popleft()[1].proceed(Overloaded(BUSY))
+            refused += 1
 
     def take(self, more: int) -> None:
         """Count bytes of memory.

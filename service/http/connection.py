@@ -21,7 +21,7 @@ from service.errors import (
     Overloaded,
     ServiceError,
 )
-from service.http.admission import Admission, Reservation
+from service.http.admission import SHORT_BODY, Admission, Reservation
 from service.http.chunks import Chunks
 from service.http.head import BASE, CHUNKED, LONGEST_HEAD, content_length, read_head
 from service.http.heads import Heads, Request
@@ -80,9 +80,9 @@ class Connection(asyncio.Protocol):
         self._chunks: Chunks | None = None
         self._refusal: ServiceError | None = None
         self._memory = Reservation(self._admission)
-        # A request is being answered; the client does not read; it sends no more; no more is read of it; reading is
-        # paused.
-        self._busy = self._choked = self._half_closed = self._ended = self._paused = False
+        # A request is being answered; its body waits for room; the client does not read; it sends no more; no more is
+        # read of it; reading is paused.
+        self._busy = self._deferred = self._choked = self._half_closed = self._ended = self._paused = False
 
     # What the event loop calls.
 
@@ -107,7 +107,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._ended:
             return
-        at_rest = not (self._buffer or self._environ or self._busy or self._choked)
+        at_rest = not (self._buffer or self._environ or self._busy or self._choked or self._deferred)
         if at_rest and self._recall(data):
             return
         self._buffer += data
@@ -154,6 +154,21 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
+    def proceed(self, refusal: ServiceError | None) -> None:
+        """Read the body that has waited, or refuse it."""
+        self._deferred = False
+        if self._ended or self._environ is None:
+            return
+        try:
+            if refusal is None:
+                self._begin_body(self._environ)
+            else:
+                self.due = self._dispatch.now + self._admission.limits.body_seconds
+                self._pass_over(refusal)
+        except ServiceError as refused:
+            self._refuse(refused)
+        self._advance()
+
     def close_if_idle(self) -> None:
         """End it, unless a request is on its way."""
         if not (self._buffer or self._environ or self._busy):
@@ -179,13 +194,13 @@ class Connection(asyncio.Protocol):
     def _advance(self, data: bytes = b"") -> None:
         """Read on, as far as one request; `data` is what has just come, where it may be the whole of it."""
         try:
-            while self._buffer and not (self._busy or self._choked or self._ended):
+            while self._buffer and not (self._busy or self._deferred or self._choked or self._ended):
                 if (self._environ is None and not self._read_head()) or not self._read_body():
                     break
                 self._complete(data)
-            if self._half_closed and self._environ is not None and not self._busy:
+            if self._half_closed and self._environ is not None and not (self._busy or self._deferred):
                 raise MalformedBody(f"the body ended after {self._come} bytes, before it was whole")
-            if self._half_closed and not (self._busy or self._choked or self._ended):
+            if self._half_closed and not (self._busy or self._deferred or self._choked or self._ended):
                 self._end(unread=False)
             self._account()
         except ServiceError as refusal:
@@ -195,7 +210,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _read_head(self) -> bool:
-        """Read a head, once it is whole.
+        """Read a head, once it is whole; whether its body is to be read now.
 
         :raises ServiceError: it breaks the standard, is too long, or its request is not let in.
         """
@@ -216,22 +231,37 @@ class Connection(asyncio.Protocol):
         self._keep_alive = read_head(head, self._environ, self._admission.limits.hosts)
         hide_key(self._environ)
         self._begin_body(self._environ)
-        return True
+        return not self._deferred
 
     def _begin_body(self, environ: dict[str, Any]) -> None:
-        length, chunked, expected = content_length(environ), CHUNKED in environ, "HTTP_EXPECT" in environ
+        """Let the request in, make its body wait, or refuse it.
+
+        :raises ServiceError: it is refused, and its body will not be read.
+        """
+        self._length = content_length(environ)
+        if CHUNKED in environ:
+            self._chunks = Chunks(self._admission.limits.body_bytes)
         try:
             self._admission.admit(environ, self._memory)
-        except (NotReady, Overloaded) as refusal:
-            if length > PASSED_OVER or chunked or expected:
-                raise
-            self._refusal = refusal
-        if chunked:
-            self._chunks = Chunks(self._admission.limits.body_bytes)
-        self._length = length
+        except Overloaded as refusal:
+            if self._length <= SHORT_BODY and self._chunks is None:
+                self._pass_over(refusal)
+            else:
+                self._deferred, self.due = True, inf
+                self._admission.deferred.append((self._dispatch.now, self))
+                return
+        except NotReady as refusal:
+            self._pass_over(refusal)
         self.due = self._dispatch.now + self._admission.limits.body_seconds
-        if expected and (length or chunked) and not self._buffer:
+        if "HTTP_EXPECT" in environ and (self._length or self._chunks) and not self._buffer:
             self._transport.write(CONTINUE)
+
+    def _pass_over(self, refusal: ServiceError) -> None:
+        """Refuse a request once its body was passed over, if it is worth that; else at once."""
+        assert self._environ is not None
+        if self._length > PASSED_OVER or self._chunks is not None or "HTTP_EXPECT" in self._environ:
+            raise refusal
+        self._refusal = refusal
 
     def _read_body(self) -> bool:
         """Read what there is of a body; whether it is whole.
@@ -274,7 +304,7 @@ class Connection(asyncio.Protocol):
         """
         waits = len(self._buffer)
         self._own.resize((waits if waits > FREE else 0) + self._unsent, must=self._busy or self._choked)
-        paused = self._choked or (self._busy and waits > AHEAD)
+        paused = self._choked or self._deferred or (self._busy and waits > AHEAD)
         if paused != self._paused and not self._transport.is_closing():
             self._paused = paused
             (self._transport.pause_reading if paused else self._transport.resume_reading)()

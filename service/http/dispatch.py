@@ -120,6 +120,7 @@ class Dispatcher:
             # Once alone tells nothing: the whole process may have slept.
             before, late = late, lag > admission.limits.deadline_seconds
             admission.late = before and late
+            admission.turn_away(self.now)
             ticks += 1
             if ticks % SWEEP_TICKS == 0:
                 # What is due was reckoned from the tick before.
@@ -187,6 +188,7 @@ class Dispatcher:
             admission.threaded -= 1
             admission.wait_seconds = self._seconds * admission.threaded / THREADS
             self._send(asked, reply)
+            admission.let_in()
 
         answer = asyncio.get_running_loop().run_in_executor(self._threads, self._answer_in_time, asked, monotonic())
         answer.add_done_callback(leave)

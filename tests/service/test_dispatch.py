@@ -10,18 +10,21 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
 
 from service.access import Access
 from service.app import create_app
-from service.http.admission import Admission, Limits
+from service.errors import ServiceError
+from service.http.admission import QUEUE, REFUSALS, Admission, Client, Limits
 from service.http.connection import Connection
 from service.http.dispatch import TICK_SECONDS, Dispatcher
+from service.http.heads import Request
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
+from service.reply import Reply
 from tests.hostile.conftest import post
 from tests.service.conftest import LIMIT
 
@@ -116,6 +119,45 @@ def test_a_worker_that_drains_says_so(app: Flask) -> None:
     serve(dispatcher(app.wsgi_app, Limits()), clients)
 
 
+def test_a_known_head_is_told_that_the_worker_drains(app: Flask) -> None:
+    """Heads that were read before are let in by the same rules; those of a probe with a body of nothing, too."""
+    probe = b"GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+
+    async def clients(dispatcher: Dispatcher, port: int) -> None:
+        assert (await ask(port, probe))[0] == 200
+        assert dispatcher.heads.recall(probe) is not None
+        dispatcher.admission.draining = True
+        assert (await ask(port, probe))[0] == 503
+
+    serve(dispatcher(app.wsgi_app, Limits()), clients)
+
+
+def test_a_reply_that_cannot_be_sent_is_one_clients_own(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others of the same turn have theirs."""
+    answered = Connection.answered
+
+    def fail_once(self: Connection, request: Request, reply: Reply) -> None:
+        if "HTTP_X_FAIL" in request.environ:
+            self._transport.abort()
+            raise RuntimeError
+        answered(self, request, reply)
+
+    monkeypatch.setattr(Connection, "answered", fail_once)
+
+    async def clients(_: Dispatcher, port: int) -> None:
+        requests = [post(b"{}", *[b"X-Fail: 1"] * (number == 3)) for number in range(10)]
+        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in requests]
+        for (_reader, writer), request in zip(connections, requests, strict=True):
+            writer.write(request)
+        lines = [await reader.readline() for reader, _ in connections]
+        for _reader, writer in connections:
+            writer.close()
+
+        assert [line[9:12] for line in lines] == [b"422"] * 3 + [b""] + [b"422"] * 6
+
+    serve(dispatcher(app.wsgi_app), clients)
+
+
 def test_too_many_connections_are_told(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before they ask; those that are there are served, and there is room again once they leave."""
     monkeypatch.setattr("service.http.admission.CONNECTIONS", 2)
@@ -150,6 +192,56 @@ def test_without_a_key_no_long_body_is_read(app: Flask, tmp_path: Path) -> None:
             assert (status, headers["connection"]) == (401, "close")
 
     serve(dispatcher(app.wsgi_app, Limits(), Access(keys)), clients)
+
+
+def test_a_long_body_waits_unread_for_its_turn(app: Flask) -> None:
+    """Until there is room, if that is soon; else it is refused, and the client need not connect again."""
+    long = post(b" " * (1 << 17) + b"{}")
+
+    async def clients(dispatcher: Dispatcher, port: int) -> None:
+        admission = dispatcher.admission
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def status() -> int:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
+            return int(head.split()[1])
+
+        try:
+            admission.threaded += QUEUE
+            writer.write(long)
+            assert await status() == 503
+            writer.write(long)
+            while not admission.deferred:
+                await asyncio.sleep(0)
+            # What the loop had read already; what comes behind it stays with the client.
+            assert admission.held <= len(long)
+            admission.threaded -= QUEUE
+            admission.let_in()
+            # It is read, and longer than the application's own limit.
+            assert await status() == 413
+        finally:
+            writer.close()
+
+    serve(dispatcher(app.wsgi_app, Limits()), clients)
+
+
+def test_no_client_waits_unread_for_longer_than_it_may() -> None:
+    """However many wait: of those in time some are refused at each tick, of the others all."""
+    admission, refused = Admission(Limits(deadline_seconds=1.0)), []
+
+    class Waiting:
+        due = 0.0
+
+        def proceed(self, refusal: ServiceError | None) -> None:
+            refused.append(refusal)
+
+    admission.threaded = QUEUE
+    admission.deferred.extend((0.0, cast(Client, Waiting())) for _ in range(8000))
+    admission.turn_away(0.05)
+    assert len(refused) == REFUSALS
+    admission.turn_away(1.05)
+    assert len(refused) == 8000
 
 
 def test_the_metrics_tell_the_crowd(app: Flask) -> None:

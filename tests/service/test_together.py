@@ -108,6 +108,28 @@ def test_one_that_fails_spoils_no_other(app: Flask, record: dict[str, Any], monk
     assert [reply.status for reply in predicted(front, environs)] == [200, 500, 200]
 
 
+def test_counting_costs_no_answer(
+    app: Flask,
+    record: dict[str, Any],
+    runs: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What goes wrong with counting for drift is said once; the rows go through the network once, and are answered."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("service.telemetry.drift.Drift.count", fail)
+    body = json.dumps({"instance": record}).encode()
+    for _ in range(2):
+        environs = [environ("/predict", body, {"Content-Type": "application/json"}) for _ in range(5)]
+        assert [reply.status for reply in predicted(cast(Front, app.wsgi_app), environs)] == [200] * 5
+
+    assert runs == [5, 5]
+    assert [entry.getMessage() for entry in caplog.records if entry.exc_info] == ["rows not counted for drift"]
+
+
 def test_an_answer_for_other_rows_is_none(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that answers with fewer rows than it was asked for gives nobody another one's answer."""
     (predictor,) = registry.predictors
