@@ -1,16 +1,18 @@
 """Files as programs write them: what they are is found out, said in one line, and overruled by a flag or a schema."""
 
 import io
+import json
 import sys
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tests.trainer.tables import PLAIN
 from trainer.command_line import main
@@ -151,11 +153,10 @@ def test_spellings_of_a_class_can_be_merged(table: Write) -> None:
 
 def test_a_parquet_file_of_pandas_has_no_index_and_dates(tmp_path: Path) -> None:
     """What the file declares is taken: an index is none of its columns, and instants are dates."""
-    frame = pd.DataFrame(
-        {" x ": [1.5, 2.5], "day": pd.to_datetime(["2024-01-31 12:00", "2024-02-01 00:00"]), "y": ["a", "b"]}
-    )
-    frame.index = [5, 9]
-    frame.to_parquet(tmp_path / "frame.parquet")
+    days = pa.array([datetime(2024, 1, 31, 12), datetime(2024, 2, 1)], pa.timestamp("ns"))  # noqa: DTZ001
+    frame = pa.table({" x ": [1.5, 2.5], "day": days, "y": ["a", "b"], "__index_level_0__": [5, 9]})
+    declared = {"pandas": json.dumps({"index_columns": ["__index_level_0__"]})}
+    parquet.write_table(frame.replace_schema_metadata(declared), tmp_path / "frame.parquet")
     read = read_table(tmp_path / "frame.parquet", "y")
 
     assert records(read) == [{"x": 1.5, "day": "2024-01-31T12:00:00"}, {"x": 2.5, "day": "2024-02-01"}]
