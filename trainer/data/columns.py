@@ -7,7 +7,7 @@ out once, however often it stands there, and a table takes less memory than its 
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
-from models.cells import BLANKS, DAY, THOUSANDS, Reading, days_of, number_pattern
+from models.cells import BLANKS, DAY, THOUSANDS, Order, Reading, days_of, number_pattern
 
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -25,6 +25,7 @@ Flags = npt.NDArray[np.bool_]
 # Bytes that are parsed at a time; more where there are many columns, each of which has a cost of its own a block.
 _BLOCK, _BLOCK_OF_COLUMN = 1 << 20, 1 << 13
 _LARGEST_BLOCK = 2**31 - 1
+_ROWS_AT_ONCE = 1 << 16
 
 
 class Unparsed(Exception):
@@ -81,6 +82,7 @@ class TextCells:
     texts: pa.StringArray
     codes: npt.NDArray[np.unsignedinteger[Any]]
     declared: bool
+    _days: dict[Order, Numbers] = field(default_factory=dict, repr=False)  # As found once.
 
     @classmethod
     def of(cls, cells: pa.ChunkedArray, *, declared: bool) -> "TextCells":
@@ -111,8 +113,8 @@ class TextCells:
     def spread(self, meaning: npt.NDArray[Any], nothing: np.generic, into: npt.NDArray[Any]) -> None:
         """Write into each of n rows what its text means, and `nothing` where nothing is there."""
         meaning = np.append(meaning, nothing)
-        for row in range(0, len(into), _BLOCK_OF_COLUMN):
-            part = slice(row, row + _BLOCK_OF_COLUMN)
+        for row in range(0, len(into), _ROWS_AT_ONCE):
+            part = slice(row, row + _ROWS_AT_ONCE)
             into[part] = meaning[self.codes[part]]
 
     def missing(self, markers: Sequence[str]) -> Flags:
@@ -152,8 +154,9 @@ class TextCells:
 
     def days(self, which: Flags, reading: Reading) -> Numbers:
         """Days since 1970-01-01 of the date that each text spells, as `numbers` says it."""
-        texts = pc.if_else(pa.array(which), self.texts, None).to_pylist()
-        return _each(texts, lambda text: days_of(reading.moment(text)))
+        if reading.date not in self._days:
+            self._days[reading.date] = _each(self.texts.to_pylist(), lambda text: days_of(reading.moment(text)))
+        return np.where(which, self._days[reading.date], np.nan)
 
 
 def _each(texts: Sequence[str | None], read: Any) -> Numbers:
@@ -219,13 +222,14 @@ def parse_csv(data: bytes, start: int, stop: int, columns: int, delimiter: str, 
     :raises Unparsed: a row has more or fewer cells.
     """
     block = block or max(_BLOCK, _BLOCK_OF_COLUMN * columns)
+    body, quoted = pa.py_buffer(data).slice(start, stop - start), b'"' in data
     names = [str(position) for position in range(columns)]
     texts = dict.fromkeys(names, pa.dictionary(pa.int32(), pa.string()))
     try:
         parsed: list[pa.ChunkedArray] = arrow_csv.read_csv(
-            pa.PythonFile(_WholeLineBreaks(data, start, stop), mode="r"),
+            pa.PythonFile(_WholeLineBreaks(data, start, stop), mode="r") if quoted else pa.BufferReader(body),
             read_options=arrow_csv.ReadOptions(block_size=block, column_names=names),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=b'"' in data, delimiter=delimiter),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=quoted, delimiter=delimiter),
             convert_options=arrow_csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
         ).columns
     except pa.ArrowInvalid as error:

@@ -152,4 +152,4 @@ def _is_utf8_elsewhere(data: bytes) -> bool:
     """Whether most of what is not ASCII is UTF-8 all the same; in Windows-1252 it is so by rare chance."""
     text = data.decode("utf-8", "replace")
     wrong = text.count("\ufffd")
-    return sum(not one.isascii() for one in text) - wrong > wrong
+    return len(text) - len(text.encode("ascii", "ignore")) - wrong > wrong

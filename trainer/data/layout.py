@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -57,7 +58,7 @@ def read_layout(path: Path, data: bytes, delimiter: Delimiter | None, *, keep_to
     _check_quotes(path, data, delimiter)
     total = None if keep_total else _total(data, delimiter, read)
     stop, found = total or (len(data), None)
-    if not data[read:stop].strip():
+    if not re.compile(rb"\S").search(data, read, stop):
         raise refusal("no_rows", path=path, head="a header")
     return Layout(delimiter, names, reader.line_num + 1, read, stop, rivals, found)
 
