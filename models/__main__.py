@@ -15,11 +15,15 @@ EXIT_CODES = {InvalidName: USAGE, UnknownModel: DATA, CorruptModel: DATA, OSErro
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    return run("models", lambda: _run(arguments), EXIT_CODES)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     options = _command_line().parse_args(arguments)
     repository = (
         ModelRepository(options.repository) if options.repository else ModelRepository.from_environment(os.environ)
     )
-    return run("models", lambda: options.command(repository, options), EXIT_CODES)
+    options.command(repository, options)
 
 
 def _command_line() -> CommandLine:

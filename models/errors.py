@@ -4,6 +4,7 @@ ModelError
 ├── InvalidName      a model name or version that breaks the grammar
 ├── UnknownModel     no such model, or no such version of it
 └── CorruptModel     files that contradict the card, or a card that cannot be read
+    └── UnreadableModel  files that the system would not read, which says nothing of what is in them
 """
 
 
@@ -21,3 +22,7 @@ class UnknownModel(ModelError):
 
 class CorruptModel(ModelError):
     """The files of a version contradict its card, or the card cannot be read."""
+
+
+class UnreadableModel(CorruptModel):
+    """The system would not read a file, for a reason that may pass: it says nothing of what is in the file."""

@@ -1,5 +1,6 @@
 """Files as the repository keeps them: read without surprise, and written so that a crash leaves the old or the new."""
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -10,11 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from models.errors import CorruptModel
+from models.errors import CorruptModel, UnreadableModel
 
 LARGEST_FILE, LARGEST_TEXT = 1 << 30, 1 << 25
 # What a writer that died leaves behind begins so.
 STAGING = ".staging-"
+# What says that a file is not there, or not to be read, until somebody changes its folder. All else may pass.
+LASTING = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV),
+}
 DIFFERS = "differs from what was published; publish the model again"
 
 
@@ -26,12 +32,13 @@ def read(path: Path, where: str, *, exact: int | None = None, most: int = LARGES
     """Read a regular file that has no other name; `where` words it in a refusal.
 
     :raises CorruptModel: it is missing, something else than a file, too large, or not `exact` bytes long.
+    :raises UnreadableModel: the system would not read it for now, which tells nothing of the file.
     """
     # Not following links and not blocking keeps a planted link or FIFO from reaching further than the repository.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise CorruptModel(f"{where} cannot be read: {error.strerror}") from None
+        raise _unread(where, error) from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > most:
@@ -43,10 +50,15 @@ def read(path: Path, where: str, *, exact: int | None = None, most: int = LARGES
         with open(descriptor, "rb", closefd=False) as file:
             return file.read()
     except OSError as error:
-        raise CorruptModel(f"{where} cannot be read: {error.strerror}") from None
+        raise _unread(where, error) from None
     finally:
         with suppress(OSError):
             os.close(descriptor)
+
+
+def _unread(where: str, error: OSError) -> CorruptModel:
+    kind = CorruptModel if error.errno in LASTING else UnreadableModel
+    return kind(f"{where} cannot be read: {error.strerror}")
 
 
 def write(path: Path, data: bytes) -> None:

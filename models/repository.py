@@ -53,7 +53,7 @@ class ModelRepository:
         return cls(Path(environment.get("EVENKEEL_REPOSITORY") or DEFAULT_ROOT))
 
     def names(self) -> list[str]:
-        """The models with at least one version, or with a folder that keeps its versions to itself; sorted.
+        """The models with at least one version, or with a folder that cannot be listed; sorted.
 
         :raises OSError: the root cannot be read; a missing root is not an empty one.
         """
@@ -178,17 +178,18 @@ class ModelRepository:
             raise
         return version
 
-    def change_serving(self, name: str, change: Callable[[Serving], Serving]) -> Serving:
+    def change_serving(self, name: str, change: Callable[[Serving], Serving], asked_for: int | None = None) -> Serving:
         """Replace serving.json by what `change` makes of it; publishers and other changes wait.
 
-        :raises UnknownModel: there is no such model.
-        :raises CorruptModel: serving.json cannot be read, or a version that it would name is not intact.
+        :param asked_for: a version that must be intact even if serving.json names it already.
+        :raises UnknownModel: there is no such model, or no such version of it.
+        :raises CorruptModel: serving.json cannot be read, or a version that is new in it is not intact.
         :raises OSError: the disk refused; the sentence says whether nothing has changed, or what did may be lost.
         """
         with self._changing(name) as folder:
             before = self.serving(name)
             after = change(before)
-            for version in set(after.named) - set(before.named):
+            for version in {*after.named} - ({*before.named} - {asked_for}):
                 self.read(name, version)
             with disk.saying(UNCHANGED, folder):
                 disk.replace(folder / SERVING, after.to_json().encode())
@@ -228,7 +229,7 @@ class ModelRepository:
     def _is(self, name: str) -> bool:
         try:
             return bool(self.versions(name))
-        except PermissionError:
+        except OSError:
             return True
 
     def _folder(self, name: str) -> Path:

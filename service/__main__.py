@@ -10,7 +10,7 @@ from models.terminal import DATA, IO, USAGE, CommandLine, run
 from service.access import KEY, KEY_RULE
 from service.client import score
 from service.errors import InvalidSetting, RefusedTable
-from service.settings import Settings
+from service.settings import Settings, unknown_variables
 
 API_KEY = "EVENKEEL_API_KEY"
 
@@ -29,7 +29,7 @@ def _serve() -> None:
     # Only whoever serves needs the server and its libraries.
     from service.processes.server import serve
 
-    serve(Settings.from_environment(os.environ))
+    serve(Settings.from_environment(os.environ), unknown_variables(os.environ))
 
 
 def _predict(options: argparse.Namespace) -> None:

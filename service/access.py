@@ -1,16 +1,18 @@
 """Access by API key: a file says which keys there are and what each is for; it is read anew when it changes.
 
-A line of the file is a scope and a key, `predict KEY`, `metrics KEY` or `predict,metrics KEY`; # begins a comment. Of
-its keys only the SHA-256 digests are kept. They are looked up by digest: whoever can time that learns nothing of a key.
+A line of the file is a scope and a key, `predict KEY`, `metrics KEY` or `predict,metrics KEY`; # begins a comment, by
+which the log names the key. Of its keys only the SHA-256 digests are kept. They are looked up by digest: whoever can
+time that learns nothing of a key.
 """
 
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.errors import InvalidSetting, MissingKey, WrongScope
 
@@ -20,14 +22,29 @@ PREDICT, METRICS = "predict", "metrics"
 SCOPES = frozenset({PREDICT, METRICS})
 # What RFC 6750 lets a bearer token consist of; 32 hexadecimal digits are 128 bits.
 KEY = re.compile(r"[A-Za-z0-9._~+/=-]{32,256}", re.ASCII)
+KEY_BYTES = re.compile(KEY.pattern.encode(), re.ASCII)
 KEY_RULE = "32 to 256 letters, digits and -._~+/="
+BOM = b"\xef\xbb\xbf"
+LINE = re.compile(rb"(?P<words>[^\r\n#]*)(?:#(?P<comment>[^\r\n]*))?(?:\r\n|\r|\n|\Z)")
+WORD = re.compile(rb"\S+")
 LOOK_SECONDS = 1.0
 
 # Where a WSGI environment has the digest of the request's API key, in the place of the key.
 DIGEST = "evenkeel.key"
 
-# The scopes of each key, by its digest.
-Keys = Mapping[bytes, frozenset[str]]
+# So much of a comment names a key, or of the digest of one that has none.
+LONGEST_NAME, NAME_DIGITS = 64, 12
+
+
+class Key(NamedTuple):
+    """What a key is for, and what the log calls it."""
+
+    scopes: frozenset[str]
+    name: str
+
+
+# Keys by their digests.
+Keys = Mapping[bytes, Key]
 # What tells one state of a file from another.
 State = tuple[int, int, int]
 
@@ -52,10 +69,10 @@ class Access:
             raise MissingKey("this needs an API key: send it as Authorization: Bearer KEY, or as X-API-Key")
         if monotonic() >= self._due:
             self._look()
-        scopes = self._keys.get(digest)
-        if scopes is None:
+        key = self._keys.get(digest)
+        if key is None:
             raise MissingKey("the API key is none that this service knows")
-        if scope not in scopes:
+        if scope not in key.scopes:
             raise WrongScope(f"the API key is not for this: it needs one with the scope {scope}")
 
     def allows(self, environ: Mapping[str, Any]) -> bool:
@@ -65,6 +82,14 @@ class Access:
         except (MissingKey, WrongScope):
             return False
         return True
+
+    def name(self, environ: Mapping[str, Any]) -> str | None:
+        """What the log calls the key of a request: its comment, else a part of its digest; None where it has no key."""
+        digest = environ.get(DIGEST) or _digest_of(environ)
+        if digest is None:
+            return None
+        key = self._keys.get(digest)
+        return key.name if key is not None else _short(digest)
 
     def _look(self) -> None:
         """Read the file if it has changed; one that cannot be read leaves the keys as they are, and is logged once."""
@@ -81,28 +106,44 @@ class Access:
 
 
 def read_keys(path: Path) -> Keys:
-    """Read a file of keys.
+    """Read a file of keys. No key is left in memory: what is read is looked at in its place, and wiped.
 
     :raises InvalidSetting: a line breaks the format, or no line has a key; the sentence shows nothing of the file.
     :raises OSError: the file cannot be read.
     """
-    keys: dict[bytes, frozenset[str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
-        words = line.partition("#")[0].split()
+    with path.open("rb", buffering=0) as file:
+        text = bytearray(os.fstat(file.fileno()).st_size)
+        try:
+            # One that grows meanwhile is read anew soon.
+            file.readinto(text)
+            keys = _parse(text)
+        finally:
+            text[:] = bytes(len(text))
+    if not keys:
+        raise InvalidSetting("EVENKEEL_API_KEYS_FILE has no key: a line is a scope, a space and a key")
+    return keys
+
+
+def _parse(text: bytearray) -> dict[bytes, Key]:
+    keys: dict[bytes, Key] = {}
+    start = len(BOM) if text.startswith(BOM) else 0
+    for number, line in enumerate(LINE.finditer(text, start), start=1):
+        words = [word.span() for word in WORD.finditer(text, *line.span("words"))]
         if not words:
             continue
         place = f"EVENKEEL_API_KEYS_FILE: line {number}"
         if len(words) != 2:
             raise InvalidSetting(f"{place} should be a scope, a space and a key")
-        scopes = frozenset(words[0].split(","))
+        scopes = frozenset(text[slice(*words[0])].decode(errors="replace").split(","))
         if not scopes <= SCOPES:
             raise InvalidSetting(f"{place} should begin with predict, metrics or predict,metrics")
-        if not KEY.fullmatch(words[1]):
+        if not KEY_BYTES.fullmatch(text, *words[1]):
             raise InvalidSetting(f"{place} should end with a key of {KEY_RULE}")
-        digest = _digest(words[1])
-        keys[digest] = keys.get(digest, frozenset()) | scopes
-    if not keys:
-        raise InvalidSetting("EVENKEEL_API_KEYS_FILE has no key: a line is a scope, a space and a key")
+        with memoryview(text) as view, view[slice(*words[1])] as key:
+            digest = hashlib.sha256(key).digest()
+        comment = (line["comment"] or b"").decode(errors="replace").strip()[:LONGEST_NAME]
+        before = keys.get(digest, Key(frozenset(), comment or _short(digest)))
+        keys[digest] = Key(before.scopes | scopes, before.name)
     return keys
 
 
@@ -131,6 +172,10 @@ def _digest_of(environ: Mapping[str, Any]) -> bytes | None:
         scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         key = token.strip() if scheme.lower() == "bearer" else None
     return _digest(key) if key else None
+
+
+def _short(digest: bytes) -> str:
+    return f"sha256:{digest.hex()[:NAME_DIGITS]}"
 
 
 def _digest(key: str) -> bytes:

@@ -81,7 +81,7 @@ def create_app(
     metrics = Metrics(board or Board.create(slots=1), drift_seconds)
     if board is not None:
         metrics.drift.follow()
-    observer = Observer(metrics, access_log, trace)
+    observer = Observer(metrics, access_log, trace, access.name if access is not None else None)
     shadowing = Shadowing(metrics.count_shadow)
     predictions = Predictions(registry, observer, metrics.drift, shadowing, bounds, access)
     app = Flask(__name__)

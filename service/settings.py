@@ -1,7 +1,8 @@
 """The service's settings: one frozen object, read from EVENKEEL_* variables at the edge."""
 
-import os
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -11,6 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.repository import DEFAULT_ROOT, NAME
 from service.errors import InvalidSetting
 
+PREFIX = "EVENKEEL_"
+# What others read: the trainer, the client of the service, the compose file, the tests.
+ELSEWHERE = frozenset({"API_KEY", "DATA", "POSTGRESQL_IMAGE", "SEARCH", "STORAGE", "STUDY_PASSWORD", "TABLES"})
+# What Kubernetes sets in a pod beside a service that is called evenkeel, or whose name begins with it.
+SERVICE_LINK = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+# So much of a wrong name or value is shown.
+LONGEST = 64
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -27,7 +35,7 @@ class Settings(BaseModel):
         "", description="names, with commas, that are taken as Host where only those of this machine would be"
     )
     workers: int | None = Field(
-        None, ge=1, le=256, description="worker processes; without it, one a core the service may use"
+        None, ge=1, le=256, description="worker processes; without it, as many as there are cores and memory for"
     )
     default_model: Annotated[str, Field(pattern=f"^{NAME.pattern}$")] | None = Field(
         None, description="the model that /predict asks; needed only where several are served"
@@ -51,6 +59,9 @@ class Settings(BaseModel):
     deadline_seconds: float = Field(
         1.0, gt=0, le=3600, description="how long a request may wait for its turn, in seconds"
     )
+    run_seconds: float = Field(
+        5.0, gt=0, le=3600, description="how long a model may take for the rows of a request, in seconds"
+    )
     drain_seconds: float = Field(
         2.0, ge=0, le=3600, description="how long after SIGTERM requests are still let in, in seconds"
     )
@@ -72,15 +83,20 @@ class Settings(BaseModel):
 
         :raises InvalidSetting: a value is outside its range; the sentence names the variable, the rule and the value.
         """
-        variables = {setting: f"EVENKEEL_{setting.upper()}" for setting in cls.model_fields}
-        given = {setting: value for setting, variable in variables.items() if (value := environment.get(variable))}
+        given = {setting: value for setting in cls.model_fields if (value := environment.get(variable(setting)))}
+        for setting, value in given.items():
+            if value.startswith("tcp://"):
+                raise InvalidSetting(
+                    f"{variable(setting)} is {value[:LONGEST]!r}, as Kubernetes sets it in every pod beside a service "
+                    f"that is called like it: set {variable(setting)} in the pod, or enableServiceLinks: false"
+                )
         try:
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            variable = variables[str(first["loc"][0])]
             rule = first["msg"].removeprefix("Input ")
-            raise InvalidSetting(f"{variable} {rule}, not {str(first['input'])[:64]!r}") from None
+            name = variable(str(first["loc"][0]))
+            raise InvalidSetting(f"{name} {rule}, not {str(first['input'])[:LONGEST]!r}") from None
 
     @property
     def allowed_hosts(self) -> frozenset[str] | None:
@@ -90,7 +106,8 @@ class Settings(BaseModel):
         lead here (DNS rebinding), from a client of this machine.
         """
         named = frozenset(host.strip().lower() for host in self.allow_hosts.split(",") if host.strip())
-        return LOCAL_HOSTS | named if self._loopback and self.api_keys_file is None else None
+        own = f"[{self.host}]" if ":" in self.host else self.host.lower()
+        return LOCAL_HOSTS | {own} | named if self._loopback and self.api_keys_file is None else None
 
     @property
     def _loopback(self) -> bool:
@@ -100,27 +117,20 @@ class Settings(BaseModel):
             return self.host == "localhost"
 
 
-def available_cores() -> int:
-    """How many cores this process may use, by its affinity and the quota of its control group (v2 or v1)."""
-    cores = len(os.sched_getaffinity(0))
-    for quota, period in (_quota_v2(), _quota_v1()):
-        if quota > 0 and period > 0:
-            cores = min(cores, max(1, quota // period))
-    return cores
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each EVENKEEL_* variable that nothing reads, with the name that was probably meant."""
+    known = {setting.upper() for setting in Settings.model_fields} | ELSEWHERE
+    sentences = []
+    for given in sorted(environment):
+        name = given.removeprefix(PREFIX)
+        if name == given or name in known or SERVICE_LINK.fullmatch(name):
+            continue
+        nearest = get_close_matches(name, sorted(known), 1)
+        way = f"{PREFIX}{nearest[0]} may be meant" if nearest else "python -m service --help lists the settings"
+        sentences.append(f"{given[:LONGEST]} is set, and nothing reads it; {way}")
+    return sentences
 
 
-def _quota_v2() -> tuple[int, int]:
-    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
-    return (int(quota), int(period)) if quota.isdigit() and period.isdigit() else (0, 0)
-
-
-def _quota_v1() -> tuple[int, int]:
-    texts = [_read(f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us") for name in ("quota", "period")]
-    return (int(texts[0]), int(texts[1])) if all(text.isdigit() for text in texts) else (0, 0)
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""
+def variable(setting: str) -> str:
+    """The name of the variable that a setting is read from."""
+    return PREFIX + setting.upper()

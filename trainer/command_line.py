@@ -4,22 +4,26 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.terminal import CommandLine, run
+from models.terminal import CommandLine, noting, run
 from trainer import job, progress
 from trainer.config import TrainingConfig
 from trainer.data.inspection import with_findings
 from trainer.data.schema import file_schema, to_toml, write_schema
 from trainer.data.table import read_table
 from trainer.errors import EXIT_CODES
+from trainer.files import text_of
 from trainer.flags import add_name_and_repository, add_table, add_table_and_settings, given_settings, repository_of
 from trainer.search.commands import add_babysit, add_search
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    return run("trainer", lambda: _run(arguments), EXIT_CODES)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     options = _parser().parse_args(arguments)
-    stopped = "interrupted; nothing was published"
-    return run("trainer", lambda: options.command(options), EXIT_CODES, interrupted=stopped)
+    options.command(options)
 
 
 def _parser() -> CommandLine:
@@ -69,7 +73,8 @@ def _fit(options: argparse.Namespace) -> None:
         return
     with progress.watching(config.epochs) as watch:
         outcome = job.run(config, repository, watch, resume=options.resume)
-    progress.show(outcome, repository)
+    with noting(outcome.fact):
+        progress.show(outcome, repository)
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -80,7 +85,7 @@ def _inspect(options: argparse.Namespace) -> None:
     schema = with_findings(table.schema, table.examples)
     progress.show_schema(path.name, table, schema)
     output = options.output or Path(f"{path.name.split('.')[0]}.schema.toml")
-    write_schema(output, to_toml(schema, path.name), force=options.force)
+    write_schema(output, to_toml(schema, text_of(path)), force=options.force)
     print(f"Written to {output}; change what is wrong in it, and train with --schema {output}")
 
 

@@ -27,6 +27,7 @@ from trainer.data.encoder import describe_features
 from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.drift import drift_baseline
+from trainer.files import text_of
 from trainer.nn import statistics
 from trainer.training.fit import Score
 
@@ -82,9 +83,9 @@ def _provenance(config: TrainingConfig, table: Table) -> Provenance:
         evenkeel=__version__,
         python=platform.python_version(),
         libraries=libraries(),
-        table=config.table.name,
+        table=text_of(config.table),
         table_sha256=table.sha256,
-        test_table=config.test_table.name if config.test_table else None,
+        test_table=text_of(config.test_table) if config.test_table else None,
         test_table_sha256=table.test_sha256,
         target=config.target,
         table_schema=table.schema.decisions(),

@@ -7,7 +7,8 @@ import numpy as np
 
 from models import __version__
 from models.card import Calibration, ModelCard
-from models.repository import ModelRepository
+from models.repository import NOTHING, ModelRepository
+from models.terminal import noting
 from trainer.bag import Bag, Fit, Start, Watch, build_member, generator, members_for, train_bag, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
@@ -22,6 +23,7 @@ from trainer.export.graph import to_onnx
 from trainer.training.calibration import hold_against
 from trainer.training.checkpoint import FileCheckpoint
 from trainer.training.fit import Score, fit, score_of
+from trainer.training.interrupts import held_back
 from trainer.training.range_test import RangeTest, find_learning_rate
 
 
@@ -35,6 +37,11 @@ class Outcome:
     bag: Bag
     calibration: Calibration
     difference: float
+
+    @property
+    def fact(self) -> str:
+        """What is done, in words."""
+        return f"version {self.version} of {self.card.name} is published"
 
     @property
     def classifier(self) -> Classifier:
@@ -109,18 +116,21 @@ def run(
         for number in range(len(start.split.folds))
     ]
     try:
-        bag = train_bag(config, start, watch, checkpoints.__getitem__, train)
-        calibration = hold_against(bag.classifier, table.examples.take(start.split.test))
-        card = annotate(describe(config, table, start, bag, calibration, _scores(start, bag)))
-        model = to_onnx(bag.classifier, mirror(card))
-        difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1))
-        version = repository.publish(card, {"model.onnx": model})
+        with noting(NOTHING, KeyboardInterrupt):
+            bag = train_bag(config, start, watch, checkpoints.__getitem__, train)
+            calibration = hold_against(bag.classifier, table.examples.take(start.split.test))
+            card = annotate(describe(config, table, start, bag, calibration, _scores(start, bag)))
+            model = to_onnx(bag.classifier, mirror(card))
+            difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1))
     except DamagedCheckpoint:
         raise
     except TrainerError:
         _remove(checkpoints)
         raise
-    _remove(checkpoints)
+    with held_back() as ctrl_c:
+        version = repository.publish(card, {"model.onnx": model})
+        _remove(checkpoints)
+        ctrl_c.drop()  # It came too late to stop anything.
     return Outcome(card, version, table.schema, bag, calibration, difference)
 
 

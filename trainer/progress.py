@@ -139,7 +139,7 @@ def _calibration(fitted: Calibration) -> str:
 
 def show(outcome: Outcome, repository: ModelRepository) -> None:
     """Print the closing summary on stdout."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     card, members = outcome.card, outcome.bag.members
     frozen = max(card.frozen_statistics, key=lambda one: one.largest_shift)
     facts = Table.grid(padding=(0, 2))
@@ -170,22 +170,24 @@ def show(outcome: Outcome, repository: ModelRepository) -> None:
     for sentence in filter(None, sentences):
         print(f"trainer: warning: {sentence}", file=sys.stderr)
     where = repository.root / card.name / str(outcome.version)
-    console.print(f"[bold]{card.name}[/bold], version {outcome.version}, trained on {card.provenance.table}\n")
+    trained = f", version {outcome.version}, trained on {card.provenance.table}\n"
+    console.print(Text.assemble((card.name, "bold"), trained))
     console.print(*(Padding(part, (0, 0, 1, 2), expand=False) for part in (facts, scores)))
-    console.print(f"Published in {where}\nServe it with: {_serving_command(repository)}", markup=False)
+    console.print(f"Published in {where}\nServe it with: {_serving_command(repository)}")
 
 
 def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:
     """Print on stdout how a table is read, column by column, and what is remarkable about it."""
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+    width = None if sys.stdout.isatty() else 120
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width)
     examples = table.examples
     counts = np.bincount(examples.labels, minlength=len(examples.classes))
     classes = [f"{examples.classes[label]} {counts[label]}" for label in np.argsort(-counts, kind="stable")]
     left_out = f"; {table.rows_without_target} more have no target" if table.rows_without_target else ""
-    console.print(f"{_brief_name(name)}: {len(examples)} rows{left_out}", markup=False)
-    console.print(f"{_brief_name(schema.target)}, the target: {_some(classes, SHOWN)}\n", markup=False)
+    console.print(f"{_brief_name(name)}: {len(examples)} rows{left_out}")
+    console.print(f"{_brief_name(schema.target)}, the target: {_some(classes, SHOWN)}\n")
     if schema.read_as:
-        console.print(f"read as: {printable(schema.read_as, 200)}\n", markup=False)
+        console.print(f"read as: {printable(schema.read_as, 200)}\n")
     columns = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("column", "kind", "different", "missing", "values"):
         number = heading in ("different", "missing")
@@ -194,7 +196,7 @@ def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:
         columns.add_row(*map(Text, cells))
     console.print(Padding(columns, (0, 0, 1, 2), expand=False))
     for sentence in _notes(schema):
-        console.print(f"  {sentence}", markup=False)
+        console.print(f"  {sentence}")
 
 
 def _column_lines(schema: Schema) -> Iterator[tuple[str, ...]]:

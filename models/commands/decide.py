@@ -10,11 +10,12 @@ from models.commands.look import roles
 from models.errors import UnknownModel
 from models.repository import ModelRepository
 from models.serving import Canary, Serving
+from models.terminal import noting
 
 
 def promote(repository: ModelRepository, options: argparse.Namespace) -> None:
     """Pin a version; or none, so that the newest serves."""
-    _change(repository, options.name, lambda chosen: chosen.promoted(options.version))
+    _change(repository, options.name, lambda chosen: chosen.promoted(options.version), options.version)
 
 
 def rollback(repository: ModelRepository, options: argparse.Namespace) -> None:
@@ -40,7 +41,7 @@ def canary(repository: ModelRepository, options: argparse.Namespace) -> None:
         canary = Canary(version=options.version, share=options.share)
         return chosen.model_copy(update={"version": serving, "canary": canary})
 
-    _change(repository, options.name, share)
+    _change(repository, options.name, share, options.version)
 
 
 def shadow(repository: ModelRepository, options: argparse.Namespace) -> None:
@@ -51,7 +52,7 @@ def shadow(repository: ModelRepository, options: argparse.Namespace) -> None:
             _other_than(repository, options)
         return chosen.model_copy(update={"shadow": options.version})
 
-    _change(repository, options.name, ask)
+    _change(repository, options.name, ask, options.version)
 
 
 def _other_than(repository: ModelRepository, options: argparse.Namespace) -> int:
@@ -65,14 +66,18 @@ def _other_than(repository: ModelRepository, options: argparse.Namespace) -> int
 def prune(repository: ModelRepository, options: argparse.Namespace) -> None:
     """Remove old versions that nothing needs."""
     removed, kept = repository.prune(options.name, options.keep)
-    print(f"{options.name}: {_words(removed)} removed; {_words(kept)} kept")
+    said = f"{options.name}: {_words(removed)} removed; {_words(kept)} kept"
+    with noting(said):
+        print(said)
 
 
 def _words(versions: list[int]) -> str:
     return ", ".join(map(str, versions)) if versions else "nothing"
 
 
-def _change(repository: ModelRepository, name: str, change: Callable[[Serving], Serving]) -> None:
+def _change(
+    repository: ModelRepository, name: str, change: Callable[[Serving], Serving], asked_for: int | None = None
+) -> None:
     """Make a change, and say in a sentence what serves now."""
     said = ""
 
@@ -84,5 +89,7 @@ def _change(repository: ModelRepository, name: str, change: Callable[[Serving], 
         said = "; ".join(f"version {version} is {role}" for version, role in now.items())
         return after
 
-    chosen = repository.change_serving(name, worded)
-    print(f"{name}: {said}{'' if chosen.version else ', and a newer one will be once it is published'}")
+    chosen = repository.change_serving(name, worded, asked_for)
+    said = f"{name}: {said}{'' if chosen.version else ', and a newer one will be once it is published'}"
+    with noting(said):
+        print(said)

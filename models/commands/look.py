@@ -1,29 +1,58 @@
 """Looking into the repository: `list`, `show` and `verify`."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from models.card import ModelCard
 from models.cells import iso_date
 from models.errors import CorruptModel, ModelError, UnknownModel
 from models.repository import ModelRepository
 from models.serving import Serving
+from models.terminal import print_json
 
 
 def list_models(repository: ModelRepository, _: argparse.Namespace) -> None:
+    """Print a line a version.
+
+    :raises OSError: the folder of a model cannot be read; the versions of all others are printed.
+    """
     names = _names(repository)
     if not names:
         print(f"No models in {repository.root} yet; `python -m trainer fit` publishes one.")
         return
     rows = [("MODEL", "VERSION", "CREATED", "CLASSES", "TEST ACCURACY", "")]
+    unreadable = Unreadable()
     for name in names:
-        does = _roles(repository, name)
-        rows += [
-            (name, str(version), *_columns(repository, name, version), does.get(version, ""))
-            for version in repository.versions(name)
-        ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        with unreadable.passed_over():
+            does = _roles(repository, name)
+            rows += [
+                (name, str(version), *_columns(repository, name, version), does.get(version, ""))
+                for version in repository.versions(name)
+            ]
+    if len(rows) > 1:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    unreadable.refuse()
+
+
+class Unreadable:
+    """The models whose folders cannot be read: passed over, and named in the end."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    @contextmanager
+    def passed_over(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.sentences.append(f"{error.filename}: {error.strerror}")
+
+    def refuse(self) -> None:
+        if self.sentences:
+            raise OSError("; ".join(self.sentences))
 
 
 def _roles(repository: ModelRepository, name: str) -> dict[int, str]:
@@ -48,7 +77,7 @@ def roles(chosen: Serving, version: int) -> dict[int, str]:
 def _columns(repository: ModelRepository, name: str, version: int) -> tuple[str, str, str]:
     try:
         card = repository.card(name, version)
-    except CorruptModel:
+    except ModelError:
         return "corrupt", "-", "-"
     accuracy = f"{card.metrics['test'].accuracy:.4f}" if "test" in card.metrics else "-"
     return f"{card.provenance.created:%Y-%m-%d %H:%M}", str(len(card.classes)), accuracy
@@ -57,8 +86,11 @@ def _columns(repository: ModelRepository, name: str, version: int) -> tuple[str,
 def show(repository: ModelRepository, options: argparse.Namespace) -> None:
     version = options.version or repository.serving_version(options.name)
     card = repository.card(options.name, version)
+    if options.json:
+        print_json(card.to_json(), end="")
+        return
     role = _roles(repository, options.name).get(version)
-    print(card.to_json() if options.json else _summary(card, version, role), end="")
+    print(_summary(card, version, role), end="")
 
 
 def _summary(card: ModelCard, version: int, role: str | None) -> str:
@@ -97,21 +129,28 @@ def _names(repository: ModelRepository) -> list[str]:
 
 
 def verify(repository: ModelRepository, options: argparse.Namespace) -> None:
-    versions = [
-        (name, version)
-        for name in ([options.name] if options.name else _names(repository))
-        for version in ([options.version] if options.version else repository.versions(name))
-    ]
-    if options.name and not versions:
-        raise UnknownModel(f"the repository {repository.root} holds no model '{options.name}'")
-    corrupt = 0
-    for name, version in versions:
-        try:
-            repository.read(name, version)
-        except CorruptModel as error:
-            corrupt += 1
-            print(f"{name} {version}: CORRUPT, {error}")
-        else:
-            print(f"{name} {version}: intact")
+    """Print for each version whether it is intact.
+
+    :raises CorruptModel: one is not.
+    :raises OSError: the folder of a model cannot be read; the versions of all others are checked.
+    """
+    names = [options.name] if options.name else _names(repository)
+    checked = corrupt = 0
+    unreadable = Unreadable()
+    for name in names:
+        with unreadable.passed_over():
+            for version in [options.version] if options.version else repository.versions(name):
+                checked += 1
+                try:
+                    repository.read(name, version)
+                except CorruptModel as error:
+                    corrupt += 1
+                    print(f"{name} {version}: CORRUPT, {error}")
+                else:
+                    print(f"{name} {version}: intact")
     if corrupt:
-        raise CorruptModel(f"{corrupt} of {len(versions)} versions are corrupt; a service refuses them")
+        counted = f"{corrupt} of {checked} versions are corrupt; a service refuses them"
+        raise CorruptModel("; ".join([counted, *unreadable.sentences]))
+    unreadable.refuse()
+    if options.name and not checked:
+        raise UnknownModel(f"the repository {repository.root} holds no model '{options.name}'")

@@ -11,21 +11,16 @@ from typing import Any, NamedTuple, Protocol
 
 from service.access import Access
 from service.errors import BodyTooLarge, NotReady, Overloaded, ServiceError
+from service.http.budget import BUDGET, LEAST_MEMORY, RESERVE
 from service.http.head import CHUNKED, content_length
 from service.routes.table import HEALTH, READINESS, scope_of
 
 # A body of at most so many bytes, and not compressed, takes no part of the budget: it has a reserve of its own.
 SHORT_BODY = 16 << 10
-# The budget, in longest bodies: what one request of the longest body may take, whatever is in it, and more.
-BUDGET = 12
-# The reserve of short bodies, in longest bodies: long ones do not crowd them out.
-RESERVE = 4
-# Neither is less than this, however short the longest body may be.
-LEAST_MEMORY = 16 << 20
 # How many requests may wait for a thread.
 QUEUE = 64
-# How many of those that wait unread are refused at once. Many clients come again as soon as they are refused, and each
-# refusal costs some of the time that answers need.
+# How many of those that wait unread in vain are refused at a tick. Many clients come again as soon as they are refused,
+# and each refusal costs some of the time that answers need.
 REFUSALS = 4
 # An idle connection costs a few kilobytes.
 CONNECTIONS = 8192
@@ -76,11 +71,11 @@ class Admission:
         self.connections: set[Client] = set()
         # Connections whose head has come, and whose body waits unread until there is room for it; and since when.
         self.deferred: deque[tuple[float, Client]] = deque()
-        # The service is stopping; the event loop has more to do than it can.
-        self.draining = self.late = False
-        # Requests that are with a thread or wait for one, and how long the next would have to wait.
+        # Every answer ends its connection; the service is stopping besides; the event loop has more to do than it can.
+        self.closing = self.draining = self.late = False
+        # Requests that are with a thread or wait for one, and the seconds in which one of them is done.
         self.threaded = 0
-        self.wait_seconds = 0.0
+        self.seconds_each = 0.0
         # Bytes of the budget that are taken, and of the reserve, which the event loop alone counts.
         self.held = self.short = 0
         self._access = access
@@ -115,6 +110,10 @@ class Admission:
             raise Overloaded(BUSY)
         memory.begin(length)
 
+    def drain(self) -> None:
+        """Let every answer end its connection, and readiness say that the service is stopping."""
+        self.closing = self.draining = True
+
     @property
     def keyed(self) -> bool:
         """Whether API keys are asked for."""
@@ -123,7 +122,7 @@ class Admission:
     @property
     def crowded(self) -> bool:
         """Whether a request for a thread would wait longer than it may."""
-        return self.threaded >= QUEUE or self.wait_seconds > self.limits.deadline_seconds
+        return self.threaded >= QUEUE or self.threaded * self.seconds_each > self.limits.deadline_seconds
 
     def let_in(self) -> None:
         """Let in those that wait unread, the first first, as far as there is room."""
@@ -134,14 +133,16 @@ class Admission:
             self.deferred.popleft()[1].proceed(None)
 
     def turn_away(self, now: float) -> None:
-        """Let in those that there is room for; of the others refuse some, in their order, and all that have waited for as
-        long as they may. To be called at each tick.
+        """Let in those that there is room for. Of the others refuse all that have waited for as long as they may, and
+        some of the last, where more wait than can be let in in time. To be called at each tick.
         """
         self.let_in()
-        refused, overdue = 0, now - self.limits.deadline_seconds
-        while self.deferred and (refused < REFUSALS or self.deferred[0][0] < overdue):
+        deadline = self.limits.deadline_seconds
+        while self.deferred and self.deferred[0][0] < now - deadline:
             self.deferred.popleft()[1].proceed(Overloaded(BUSY))
-            refused += 1
+        surplus = len(self.deferred) - deadline / max(self.seconds_each, deadline / QUEUE)
+        for _ in range(min(REFUSALS, int(surplus))):
+            self.deferred.pop()[1].proceed(Overloaded(BUSY))
 
     def take(self, more: int) -> None:
         """Count bytes of memory.

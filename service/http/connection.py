@@ -314,7 +314,7 @@ class Connection(asyncio.Protocol):
     def _send(self, request: Request, reply: Reply) -> None:
         headers, environ = reply.headers, request.environ
         keep_alive = request.keep_alive and not (
-            (self._half_closed and not self._buffer) or self._admission.draining or CLOSE in headers
+            (self._half_closed and not self._buffer) or self._admission.closing or CLOSE in headers
         )
         lines = [self._dispatch.date, *map(": ".join, headers)]
         if not keep_alive and CLOSE not in headers:

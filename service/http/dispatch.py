@@ -72,8 +72,6 @@ class Dispatcher:
         self._waiting: deque[Asked] = deque()
         self._turning = False
         self._threads = ThreadPoolExecutor(THREADS)
-        # The mean of what requests have taken in a thread of late.
-        self._seconds = 0.0
 
     def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
         """Answer a request, in this turn or in a thread."""
@@ -129,7 +127,7 @@ class Dispatcher:
 
     async def close(self, seconds: float) -> None:
         """End all connections, those with a request on its way after its answer, or after so many seconds."""
-        self.admission.draining = True
+        self.admission.closing = True
         until = monotonic() + seconds
         for connection in list(self.admission.connections):
             connection.close_if_idle()
@@ -180,13 +178,11 @@ class Dispatcher:
         """Let a thread answer."""
         admission = self.admission
         admission.threaded += 1
-        admission.wait_seconds = self._seconds * admission.threaded / THREADS
 
         def leave(answer: "asyncio.Future[tuple[Reply, float]]") -> None:
             reply, seconds = answer.result()
-            self._seconds += NEWEST * (seconds - self._seconds)
             admission.threaded -= 1
-            admission.wait_seconds = self._seconds * admission.threaded / THREADS
+            admission.seconds_each += NEWEST * (seconds / THREADS - admission.seconds_each)
             self._send(asked, reply)
             admission.let_in()
 
@@ -198,7 +194,7 @@ class Dispatcher:
         began = monotonic()
         one, request = asked.prediction, asked.request
         if began - since > self.admission.limits.deadline_seconds:
-            return self._answer(request._replace(refusal=Overloaded(BUSY))), self._seconds
+            return self._answer(request._replace(refusal=Overloaded(BUSY))), self.admission.seconds_each * THREADS
         if one is None:
             return self._answer(request), monotonic() - began
         self._predict([one])

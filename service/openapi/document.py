@@ -11,7 +11,7 @@ from service.openapi.schemas import Schema
 from service.prediction.predictor import Predictor
 from service.registry.registry import Registry
 from service.routes.table import path_of
-from service.telemetry.board import CONTENT_TYPE
+from service.telemetry.exposition import CONTENT_TYPE
 from service.wire.open_inference.answers import OCTETS
 
 OBJECT: Schema = {"type": "object"}

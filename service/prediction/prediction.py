@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from service.access import Access
-from service.errors import ServiceError
+from service.errors import RunTimeout, ServiceError
 from service.prediction.body import read_body
 from service.prediction.choice import Choice, Models
-from service.prediction.predictor import Predictor
+from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.prediction.protocol import Allowance, Memory, Question, WireFormat
 from service.prediction.shadowing import Shadowing
 from service.reply import Reply, failure, refusal, success
@@ -42,11 +42,12 @@ UNBOUNDED = Unbounded()
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one request may come to."""
+    """What one request may come to: bytes of its body, rows, bytes of the answer, and seconds of the model's run."""
 
     body_bytes: int = 16 << 20
     rows: int = 100_000
     answer_bytes: int = 32 << 20
+    run_seconds: float = RUN_SECONDS
 
 
 @dataclass(slots=True)
@@ -146,10 +147,12 @@ class Predictions:
         parts = [one.question.tensors for one in group]
         try:
             tensors = parts[0] if len(parts) == 1 else _stacked(parts)
-            probabilities = predictor.predict(tensors)
+            probabilities = predictor.predict(tensors, self._bounds.run_seconds)
         except Exception as error:
-            if len(group) == 1:
-                group[0].reply = _broken(error, group[0].request_id)
+            # What took too long together is not tried again one by one: that would take as long for each.
+            if len(group) == 1 or isinstance(error, RunTimeout):
+                for one in group:
+                    one.reply = _broken(error, one.request_id)
             else:
                 for one in group:
                     self._infer(predictor, [one])

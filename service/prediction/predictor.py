@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +11,12 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
+from models.card import ModelCard
 from models.features import Feature
 from models.repository import PublishedModel
 from service.document import encode
-from service.errors import InvalidAnswer, RefusedModel
+from service.errors import InvalidAnswer, RefusedModel, RunTimeout
+from service.prediction.watchdog import WATCHDOG
 from service.prediction.wording import Wording
 from service.rows.reader import RowReader
 from service.rows.rules import BrokenRules
@@ -21,6 +24,14 @@ from service.rows.tensors import Probabilities, Tensors, row_count
 from service.telemetry.drift import Watch
 
 TOLERANCE = 1e-5
+RUN_SECONDS = 5.0
+# Rows go through the network in slices, so that what it holds between two layers does not grow with the request: of at
+# most so many rows, and of fewer where so many numbers would be held.
+MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 64, 1 << 21
+# Of the sum of a row's probabilities: rounding to 32 bits, of a thousand classes.
+SUM_TOLERANCE = 1e-3
+# Between a row alone and the same among others.
+COMPANY_TOLERANCE = 1e-6
 
 
 class Predictor:
@@ -35,25 +46,52 @@ class Predictor:
         self.version = model.version
         self.label = encode({"name": model.card.name, "version": model.version})
         self.wording = Wording(model.card.classes)
-        self.rows = RowReader(model.card)
+        self.rows = RowReader(model.card.features)
         self.watch = Watch(model.card, model.version) if model.card.drift else None
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
         # What a byte of a request may cost: it may be a cell, and a row an answer.
         self.width = len(model.card.features) + len(model.card.classes)
         self.inputs = {name: features for name, features in inputs.items() if features}
         self._session = _session(model)
-        # Without them onnxruntime makes some for every run, which takes a row a thirteenth of its time.
-        self._options = onnxruntime.RunOptions()
+        self._slice = max(FEWEST_ROWS, min(MOST_ROWS, MOST_NUMBERS // _breadth(model.card)))
+        # Those that no run uses at the moment: to make some for every run takes a row a thirteenth of its time.
+        self._options: list[onnxruntime.RunOptions] = []
         self._check_signature()
         self._check_golden_rows()
 
-    def predict(self, tensors: Tensors) -> Probabilities:
+    def predict(self, tensors: Tensors, seconds: float = RUN_SECONDS) -> Probabilities:
         """Softmax probabilities (n, classes), in the order of `card.classes`.
 
         :raises InvalidAnswer: a probability is not a finite number, or there are not as many answers as rows.
+        :raises RunTimeout: it takes longer than `seconds`.
         """
-        probabilities: Probabilities = self._session.run(["probabilities"], tensors, self._options)[0]
-        if len(probabilities) != row_count(tensors):
+        try:
+            options = self._options.pop()
+        except IndexError:
+            options = onnxruntime.RunOptions()
+        WATCHDOG.watch(options, seconds)
+        try:
+            rows, most = row_count(tensors), self._slice
+            if rows <= most:
+                return self._infer(tensors, rows, options)
+            probabilities = np.empty((rows, len(self.card.classes)), np.float32)
+            for start in range(0, rows, most):
+                part = {name: tensor[start : start + most] for name, tensor in tensors.items()}
+                probabilities[start : start + most] = self._infer(part, min(most, rows - start), options)
+            return probabilities
+        except Exception:
+            if options.terminate:
+                raise RunTimeout(f"the model took longer than {seconds:g} seconds; send fewer rows at once") from None
+            raise
+        finally:
+            WATCHDOG.leave(options)
+            # Those of a run that was ended would end every other.
+            if not options.terminate:
+                self._options.append(options)
+
+    def _infer(self, tensors: Tensors, rows: int, options: onnxruntime.RunOptions) -> Probabilities:
+        probabilities: Probabilities = self._session.run(["probabilities"], tensors, options)[0]
+        if len(probabilities) != rows:
             raise InvalidAnswer("the model answered with more rows or fewer than it was asked for")
         # In bytes this takes a third of the time of `.all()`, which for a row alone counts.
         if b"\0" in np.isfinite(probabilities).tobytes():
@@ -61,25 +99,61 @@ class Predictor:
         return probabilities
 
     def _check_signature(self) -> None:
-        found = {value.name: (value.type, value.shape[-1]) for value in self._session.get_inputs()}
+        found = {value.name: (value.type, len(value.shape), value.shape[-1:]) for value in self._session.get_inputs()}
         types = {"numeric": "tensor(float)", "categorical": "tensor(string)"}
-        if found != {name: (types[name], len(features)) for name, features in self.inputs.items()}:
+        if found != {name: (types[name], 2, [len(features)]) for name, features in self.inputs.items()}:
             raise RefusedModel("the inputs of model.onnx are not the features of its card")
-        outputs = {value.name: value.shape[-1] for value in self._session.get_outputs()}
-        if outputs.get("probabilities") != len(self.card.classes):
+        outputs = {value.name: (value.type, value.shape) for value in self._session.get_outputs()}
+        kind, shape = outputs.get("probabilities", ("", []))
+        if kind != "tensor(float)" or shape[-1:] != [len(self.card.classes)]:
             raise RefusedModel("the outputs of model.onnx are not the classes of its card")
+        if len(shape) != 2:
+            raise RefusedModel(
+                f"the probabilities of model.onnx have {len(shape)} dimensions; they must have two, rows and classes"
+            )
 
     def _check_golden_rows(self) -> None:
+        """Each row must come out as published, as probabilities, and the same to the last bit in any company."""
         if not self.card.golden:
             raise RefusedModel("the card holds no golden row to check the model with")
         expected = np.array([row.probabilities for row in self.card.golden], np.float32)
-        try:
-            answers = self.predict(self.rows.read([row.instance for row in self.card.golden]).tensors)
-        except (InvalidAnswer, BrokenRules) as error:
-            raise RefusedModel(f"a golden row cannot be answered: {error}") from None
-        difference = np.abs(answers - expected).max()
+        instances = [row.instance for row in self.card.golden]
+        together = self._golden_answers(instances)
+        if together.shape != expected.shape:
+            raise RefusedModel(f"the golden rows are answered in the shape {together.shape}, not {expected.shape}")
+        if together.min() < -TOLERANCE or together.max() > 1 + TOLERANCE:
+            raise RefusedModel(
+                f"a golden row is answered with {together.min():.3g} to {together.max():.3g}, which are no "
+                "probabilities: the model must end with a softmax"
+            )
+        sums = together.sum(axis=1, dtype=np.float64)
+        if np.abs(sums - 1).max() > SUM_TOLERANCE:
+            furthest = sums[np.abs(sums - 1).argmax()]
+            raise RefusedModel(f"the probabilities of a golden row sum to {furthest:.4g}, not to 1")
+        difference = np.abs(together - expected).max()
         if not difference <= TOLERANCE:
             raise RefusedModel(f"a golden row comes out {difference:.2g} away from what was published")
+        alone = np.concatenate([self._golden_answers([instance]) for instance in instances])
+        # Files of early versions may differ in the last digits.
+        if np.abs(alone - together).max() > COMPANY_TOLERANCE:
+            raise RefusedModel(
+                "a golden row alone is answered otherwise than among others: an answer must not depend on the batch"
+            )
+
+    def _golden_answers(self, instances: Sequence[Any]) -> Probabilities:
+        try:
+            return self.predict(self.rows.read(instances).tensors)
+        except (InvalidAnswer, BrokenRules) as error:
+            raise RefusedModel(f"a golden row cannot be answered: {error}") from None
+        except Exception as error:  # onnxruntime's own errors share no base class below Exception.
+            raise RefusedModel(f"a golden row cannot be answered: {_first_line(error)}") from None
+
+
+def _breadth(card: ModelCard) -> int:
+    """How many numbers the network may hold of a row at once, as far as its card tells."""
+    categories = sum(len(feature.categories) for feature in card.categorical)
+    units = (len(layer.running.mean) for each in card.frozen_statistics for layer in each.layers)
+    return len(card.features) + categories + sum(units) + len(card.classes)
 
 
 def _session(model: PublishedModel) -> onnxruntime.InferenceSession:
@@ -91,4 +165,9 @@ def _session(model: PublishedModel) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(model.onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors share no base class below Exception.
-        raise RefusedModel(f"onnxruntime cannot load it: {str(error).splitlines()[0][:200]}") from None
+        raise RefusedModel(f"onnxruntime cannot load it: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:200]

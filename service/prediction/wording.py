@@ -3,21 +3,30 @@
 Building the same from dictionaries takes twice the time, and the answer to a thousand rows is mostly this.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from service.document import encode
 from service.errors import Detail
 from service.rows.tensors import Probabilities
 
+# A 32-bit float in the fewest digits that tell it from every other has no more characters, and a comma.
+LONGEST_NUMBER = 16
+# So many numbers are worded at once, so that their texts do not all take memory at the same time.
+MOST_NUMBERS = 1 << 15
+
 
 class Wording:
-    """The predictions of a model with these classes."""
+    """The predictions of a model with these classes, of at most `longest` bytes each, warnings left out; a label alone
+    takes `longest_label` at most.
+    """
 
     def __init__(self, classes: Sequence[str]) -> None:
         labels = [encode(label) for label in classes]
         by_class = b",".join(label.replace(b"%", b"%%") + b":%b" for label in labels)
         self._beginnings = [b'{"label":%b,"probability":' % label for label in labels]
         self._end = b',"probabilities":{' + by_class + b"}}"
+        self.longest_label = max(map(len, labels))
+        self.longest = max(map(len, self._beginnings)) + len(self._end) + LONGEST_NUMBER * (len(labels) + 1)
 
     def predictions(self, probabilities: Probabilities, warnings: Mapping[int, Sequence[Detail]]) -> list[bytes]:
         """Each row's label, that label's probability and every class's, and warnings where there are any.
@@ -32,3 +41,11 @@ class Wording:
         for index, concerns in warnings.items():
             words[index] = words[index][:-1] + b',"warnings":' + encode(concerns) + b"}"
         return words
+
+    def joined(self, probabilities: Probabilities, warnings: Mapping[int, Sequence[Detail]]) -> Iterator[bytes]:
+        """The same with commas between, in a few parts."""
+        step = max(1, MOST_NUMBERS // len(self._beginnings))
+        for start in range(0, len(probabilities), step):
+            part = probabilities[start : start + step]
+            concerns = {index - start: some for index, some in warnings.items() if start <= index < start + step}
+            yield b",".join(self.predictions(part, concerns))

@@ -1,18 +1,19 @@
 """The HTTP server: what is checked and opened once, before any worker starts."""
 
 import logging
-import logging.config
 import os
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from ipaddress import ip_address
 
 from service.access import read_keys
 from service.errors import InvalidSetting
+from service.processes.capacity import capacity, explain
+from service.processes.preload import preload
 from service.processes.supervisor import Supervisor
-from service.settings import Settings, available_cores
+from service.settings import Settings
 from service.telemetry import logs
 
 # What a worker has on top of its drain, to end.
@@ -21,34 +22,41 @@ PATIENCE_SECONDS = 12
 log = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> None:
-    """Listen until SIGTERM or SIGINT; a worker that dies or hangs is replaced.
+def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
+    """Listen until SIGTERM or SIGINT; a worker that dies or hangs is replaced. `warnings` are logged at the start.
 
     :raises InvalidSetting: a setting needs what is not there.
     :raises OSError: the address cannot be listened on, or no worker can be started.
     """
-    logging.config.dictConfig(logs.configuration(settings.log_level))
+    preload()
+    from service.telemetry.board import Board, Metrics  # It loads numpy, which has to be set up.
+
     if settings.tracing and find_spec("opentelemetry") is None:
         raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
     if settings.api_keys_file:
         read_keys(settings.api_keys_file)
     _allow_connections()
-    workers = settings.workers or available_cores()
+    found = capacity(settings.max_body_bytes)
+    workers = settings.workers or found.workers
     sockets = _listen(settings.host, settings.port, workers)
-    log.info("serving", extra={"address": f"http://{settings.host}:{settings.port}/", "workers": workers})
+    # A slot for each, for one that takes another's place, and for the supervisor.
+    metrics = Metrics(Board.create(slots=workers + 2))
+    logs.configure(settings.log_level, logs.AtOnce(metrics.count_dropped_lines))
+    for warning in warnings:
+        log.warning(warning)
+    explain(found, workers)
+    log.info("serving", extra={"address": f"http://{_authority(settings.host, settings.port)}/", "workers": workers})
     if not settings.api_keys_file and not ip_address(sockets[0].getsockname()[0]).is_loopback:
         log.warning("whoever reaches this address is answered: EVENKEEL_API_KEYS_FILE would ask for API keys")
-    board = os.memfd_create("evenkeel-metrics")
+    coordination = os.memfd_create("evenkeel-coordination")
 
-    def work(listening: socket.socket, beat: Callable[[], None], lifeline: int) -> None:
+    def work(listening: socket.socket, seat: int, beat: Callable[[], None], lifeline: int) -> None:
         # Not before the fork: libraries that start threads do not survive one.
         from service.processes.worker import work
-        from service.telemetry.board import Board
 
-        # Twice the slots: while a worker is being replaced, two hold one.
-        work(settings, listening, Board(board, 2 * workers), beat, lifeline)
+        work(settings, listening, metrics.board.seat(seat), coordination, beat, lifeline)
 
-    Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS).run()
+    Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics).run()
 
 
 def _listen(host: str, port: int, count: int) -> list[socket.socket]:
@@ -61,7 +69,12 @@ def _listen(host: str, port: int, count: int) -> list[socket.socket]:
             probe.bind(address)
         return [_socket(family, address) for _ in range(count)]
     except OSError as error:
-        raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
+        raise OSError(error.errno, error.strerror, _authority(host, port)) from None
+
+
+def _authority(host: str, port: int) -> str:
+    """Where the service listens, as it stands in a URL (RFC 3986): an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _socket(family: int, address: object) -> socket.socket:

@@ -20,11 +20,14 @@ from service.http.admission import Admission, Limits
 from service.http.connection import Connection
 from service.http.dispatch import Dispatcher
 from service.prediction.prediction import Bounds
+from service.processes.supervisor import RETIRE
+from service.registry.coordination import Coordination
 from service.registry.following import follow
 from service.registry.registry import Registry
 from service.registry.trial import Trial
 from service.settings import Settings
-from service.telemetry.board import Board
+from service.telemetry import logs
+from service.telemetry.board import Board, Metrics
 from service.telemetry.observer import Trace
 
 # How many connections may wait for a worker that is busy, or is being replaced.
@@ -33,31 +36,60 @@ BACKLOG = 2048
 GRACE_SECONDS = 10
 # Of mallopt(3); and from how many bytes on a block is the system's own.
 M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 1 << 20
+# How long the last lines of the log wait for their reader.
+LAST_LINES_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
-def work(settings: Settings, listening: socket.socket, board: Board, beat: Callable[[], None], lifeline: int) -> None:
-    """Serve on a socket until SIGTERM, SIGINT, or the end of `lifeline`, calling `beat` many times a second."""
+def work(
+    settings: Settings,
+    listening: socket.socket,
+    board: Board,
+    coordination: int,
+    beat: Callable[[], None],
+    lifeline: int,
+) -> None:
+    """Serve on a socket until SIGTERM, SIGINT, RETIRE or the end of `lifeline`, calling `beat` many times a second."""
     _give_back()
-    dispatcher = build(settings, board)
-    # What was built until now stays; the garbage collector need not look through it while a request waits.
-    gc.freeze()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(dispatcher, settings.drain_seconds, listening, beat, lifeline))
+    lines = logs.FromThread(Metrics(board).count_dropped_lines)
+    logs.configure(settings.log_level, lines)
+    try:
+        registry = load(settings, Coordination(coordination))
+        registry.join()
+        dispatcher = build(settings, board, registry)
+
+        def tick() -> None:
+            beat()
+            board.note({"workers_ready": registry.ready and not dispatcher.admission.draining})
+
+        # What was built until now stays; the garbage collector need not look through it while a request waits.
+        gc.freeze()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(
+                _serve(dispatcher, settings.drain_seconds, listening, tick, partial(_end_alone, lines), lifeline)
+            )
+    finally:
+        board.note({"workers_ready": 0})
+        lines.finish(LAST_LINES_SECONDS)
 
 
-def build(settings: Settings, board: Board) -> Dispatcher:
-    """The application of a process, with models of its own: sessions do not survive a fork."""
+def load(settings: Settings, coordination: Coordination) -> Registry:
+    """The models of a process, its own: sessions do not survive a fork. What serves is there, the rest follows."""
     repository = ModelRepository(settings.repository)
-    trial = Trial(repository.root, settings.trial_megabytes)
+    trial = Trial(repository.root, settings.trial_megabytes, coordination)
     registry = Registry(repository, settings.default_model, settings.versions, trial)
-    registry.refresh()
+    registry.refresh(hurried=True)
     follow(registry, repository, settings.poll_seconds)
+    return registry
+
+
+def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
+    """The application of a process."""
     trace = _spans() if settings.tracing else None
     access = Access(settings.api_keys_file) if settings.api_keys_file else None
     drift_seconds = 3600 * settings.drift_hours
-    bounds = Bounds(settings.max_body_bytes, settings.max_rows, settings.max_answer_bytes)
+    bounds = Bounds(settings.max_body_bytes, settings.max_rows, settings.max_answer_bytes, settings.run_seconds)
     app = create_app(registry, bounds, board, settings.access_log, trace, access, drift_seconds)
     limits = Limits(
         settings.max_body_bytes,
@@ -70,21 +102,33 @@ def build(settings: Settings, board: Board) -> Dispatcher:
 
 
 async def _serve(
-    dispatcher: Dispatcher, drain_seconds: float, listening: socket.socket, beat: Callable[[], None], lifeline: int
+    dispatcher: Dispatcher,
+    drain_seconds: float,
+    listening: socket.socket,
+    tick: Callable[[], None],
+    orphaned: Callable[[], None],
+    lifeline: int,
 ) -> None:
-    """Answer until told to stop: say for some seconds that this will end, then listen no more, then end."""
+    """Answer until told to stop: say for some seconds that this will end, then listen no more, then end. A worker that
+    has a successor listens no more at once, and says to nobody that the service is not ready.
+    """
     loop = asyncio.get_running_loop()
-    told, at_once = asyncio.Event(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, told.set)
-    loop.add_signal_handler(signal.SIGINT, at_once.set)
-    loop.add_reader(lifeline, _orphaned)
+    retired, told, at_once = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    for number, event in ((RETIRE, retired), (signal.SIGTERM, told), (signal.SIGINT, at_once)):
+        loop.add_signal_handler(number, event.set)
+    loop.add_reader(lifeline, orphaned)
     server = await loop.create_server(partial(Connection, dispatcher), sock=listening, backlog=BACKLOG)
-    ticking = asyncio.create_task(dispatcher.watch(beat))
-    waiting = [asyncio.create_task(event.wait()) for event in (told, at_once)]
+    ticking = asyncio.create_task(dispatcher.watch(tick))
+    waiting = [asyncio.create_task(event.wait()) for event in (at_once, told, retired)]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    if not at_once.is_set():
-        dispatcher.admission.draining = True
-        await asyncio.wait(waiting[1:], timeout=drain_seconds)
+    if told.is_set() and not at_once.is_set():
+        dispatcher.admission.drain()
+        await asyncio.wait(waiting[:1], timeout=drain_seconds)
+    elif retired.is_set() and not at_once.is_set():
+        server.close()
+        dispatcher.admission.closing = True
+        # Whoever has to stop now is no longer waited for.
+        await asyncio.wait(waiting[:2], timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED)
     server.close()
     ticking.cancel()
     await dispatcher.close(GRACE_SECONDS)
@@ -103,9 +147,10 @@ def _give_back() -> None:
         mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
-def _orphaned() -> None:
+def _end_alone(lines: logs.FromThread) -> None:
     """Nobody would stop or replace this process any more."""
     log.error("the server's main process is gone; this worker ends too")
+    lines.finish(LAST_LINES_SECONDS)
     os._exit(1)
 
 

@@ -15,12 +15,24 @@ def _registry(registry: Registry) -> Iterator[str]:
     names = [predictor.card.name for predictor in registry.serving]
     yield from _head("repository_readable", "gauge", "Whether the repository could be read at the last look.")
     yield f"evenkeel_repository_readable {registry.readable:d}"
+    yield from _head(
+        "repository_last_look_seconds", "gauge", "When the last look at the repository has ended, Unix time."
+    )
+    yield f"evenkeel_repository_last_look_seconds {registry.looked_at:.3f}"
+    yield from _head(
+        "trials_total", "counter", "Trials of versions in all workers, by how they ended; failed ones are retried."
+    )
+    for result, trials in registry.coordination.counts.items():
+        yield f'evenkeel_trials_total{{result="{result}"}} {trials}'
     yield from _head("model_followed", "gauge", "Whether a model and its serving.json could be read at the last look.")
     for name in names:
         yield f'evenkeel_model_followed{{model="{name}"}} {registry.followed(name):d}'
     yield from _head("versions_refused", "gauge", "Versions that were refused, as they are now.")
     for name in registry.names:
         yield f'evenkeel_versions_refused{{model="{name}"}} {len(registry.refused(name))}'
+    yield from _head("versions_failed", "gauge", "Versions that failed for a passing reason, and will be tried again.")
+    for name in registry.names:
+        yield f'evenkeel_versions_failed{{model="{name}"}} {len(registry.failed(name))}'
     yield from _head("model_share", "gauge", "Share of the requests without a version that a version answers.")
     for name in names:
         choice = registry.choice(name)

@@ -6,13 +6,11 @@ that knows inotify.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from errno import EMFILE, ENFILE, ENOMEM, ENOSPC, ENOSYS
-from functools import partial
+from errno import EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, ENOSYS, ENOTDIR
 from pathlib import Path
-from time import sleep
-from typing import Any
+from time import monotonic, sleep
 
 from inotify_simple import INotify, flags
 
@@ -26,21 +24,35 @@ CHANGES = (
 )
 # What one command changes comes as several events.
 GATHER_SECONDS = 0.01
+# Where the kernel has no room for events, or no events at all.
+NO_ROOM = (ENOSPC, EMFILE, ENFILE, ENOMEM, ENOSYS)
+# After a round that failed, the next begins no sooner.
+FAILED_SECONDS = 1.0
 
 
 class Changes:
     """Waits for changes in folders, as long as the kernel lets it; else for the time to pass."""
 
     def __init__(self) -> None:
+        self._unwatched: set[Path] = set()
         self._events: INotify | None = None
-        self._events = self._limited(INotify)
+        try:
+            self._events = INotify()
+        except OSError as error:
+            self._only_poll(error)
 
     def watch(self, folders: Iterable[Path]) -> None:
-        """Wait for changes in these folders too. Those that are gone, or watched already, cost nothing."""
+        """Wait for changes in these folders too. Those that are gone, or watched already, cost nothing; one that the
+        system will not watch is named once, and looked at as often as all are.
+        """
         for folder in folders:
-            if self._events is not None:
-                with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                    self._limited(partial(self._events.add_watch, folder, CHANGES))
+            if self._events is None:
+                return
+            try:
+                self._events.add_watch(folder, CHANGES)
+                self._unwatched.discard(folder)
+            except OSError as error:
+                self._not_watched(folder, error)
 
     def wait(self, seconds: float) -> None:
         """Until something changes, or the time is over."""
@@ -56,16 +68,16 @@ class Changes:
             self._events.close()
             self._events = None
 
-    def _limited(self, call: Callable[[], Any]) -> Any:
-        """Do what the kernel may have no room for; there are no events any more then."""
-        try:
-            return call()
-        except OSError as error:
-            if error.errno not in (ENOSPC, EMFILE, ENFILE, ENOMEM, ENOSYS):
-                raise
-            log.warning("no file events, the repository is only polled", extra={"reason": error.strerror})
-            self.close()
-            return None
+    def _not_watched(self, folder: Path, error: OSError) -> None:
+        if error.errno in NO_ROOM:
+            self._only_poll(error)
+        elif error.errno not in (ENOENT, ENOTDIR) and folder not in self._unwatched:
+            self._unwatched.add(folder)
+            log.warning("folder not watched", extra={"folder": str(folder), "reason": error.strerror})
+
+    def _only_poll(self, error: OSError) -> None:
+        log.warning("no file events, the repository is only polled", extra={"reason": error.strerror})
+        self.close()
 
 
 def follow(registry: Registry, repository: ModelRepository, poll_seconds: float) -> None:
@@ -74,13 +86,15 @@ def follow(registry: Registry, repository: ModelRepository, poll_seconds: float)
     def look() -> None:
         changes = Changes()
         while True:
-            # What changes between the two is not missed: it is watched by then.
-            changes.watch(_folders(registry, repository))
+            # The thread must outlive whatever a broken repository throws at it, wherever in the round that is.
             try:
+                # What changes between the two is not missed: it is watched by then.
+                changes.watch(_folders(registry, repository))
                 registry.refresh()
-            except Exception:  # The thread must outlive whatever a broken repository throws at it.
+                changes.wait(max(0.0, min(poll_seconds, registry.due - monotonic())))
+            except Exception:
                 log.exception("repository check failed")
-            changes.wait(poll_seconds)
+                sleep(min(poll_seconds, FAILED_SECONDS))
 
     threading.Thread(target=look, name="repository", daemon=True).start()
 

@@ -2,10 +2,10 @@
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import islice
-from time import monotonic
+from time import monotonic, sleep, time
 
 from models.errors import ModelError
 from models.repository import ModelRepository
@@ -13,8 +13,9 @@ from models.serving import Serving
 from service.errors import ModelNotFound, NoDefaultModel, NotReady
 from service.prediction.choice import Choice
 from service.prediction.predictor import Predictor
+from service.registry.coordination import Coordination
 from service.registry.loader import Loader
-from service.registry.served import Served, alike, serving
+from service.registry.served import Served, alike, preferred, serving
 from service.registry.trial import Trial
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 VERSIONS = 4
 # How long a request may go on with a version that was unloaded meanwhile, and not be the one that frees it.
 RETIREMENT_SECONDS = 30.0
+# How long a worker waits for its models while others serve, and how often it looks whether they are there.
+JOIN_SECONDS, JOIN_LOOK_SECONDS = 10.0, 0.02
 
 
 class Registry:
@@ -37,20 +40,38 @@ class Registry:
         most_versions: int = VERSIONS,
         trial: Trial | None = None,
     ) -> None:
+        """A `trial` is shared with the other workers of the service; without one this process is alone."""
         self._repository = repository
         self._default = default_model
         self._most_versions = most_versions
         self._loader = Loader(repository, trial)
+        self.coordination = trial.coordination if trial else Coordination.create()
         self._models: dict[str, Served] = {}
         self._chosen: dict[str, Serving] = {}
-        # Why a model cannot be followed, or under None the repository as a whole; each was logged once.
+        # Why a model cannot be followed, or under None the repository as a whole, each logged once; and at this look.
         self._lost: dict[str | None, str] = {}
+        self._lost_now: dict[str | None, str] = {}
         self._unlike: set[tuple[str, int, int]] = set()
         self._retired: deque[tuple[float, Predictor]] = deque()
+        self._looked_at = 0.0
+        self._default_missing = False
 
     @property
     def ready(self) -> bool:
-        return bool(self._models)
+        """Whether the service is ready, the same in all workers: what serves of each published model is loaded, or
+        cannot be. What is published later takes readiness from nobody.
+        """
+        return self.coordination.ready
+
+    @property
+    def looked_at(self) -> float:
+        """When the last look at the repository has ended, in seconds of Unix time; 0 before the first."""
+        return self._looked_at
+
+    @property
+    def due(self) -> float:
+        """When to look again even if nothing changes, by the monotonic clock: something has failed for the moment."""
+        return self._loader.due
 
     @property
     def readable(self) -> bool:
@@ -68,7 +89,7 @@ class Registry:
         return [served.default.predictor for _, served in sorted(self._models.items())]
 
     def lifecycle(self, name: str) -> list[dict[str, str | int | float]]:
-        """Every version of a model that is loaded or refused, the highest first, and what it is there for."""
+        """Every version of a model that is loaded, refused or tried again, the highest first, and what for."""
         served = self._models[name]
         found: list[dict[str, str | int | float]] = []
         for predictor in served.versions.values():
@@ -76,14 +97,13 @@ class Registry:
             found.append({"version": predictor.version, "state": role})
             if role == "canary":
                 found[-1]["share"] = served.default.share
-        found += [
-            {"version": version, "state": "refused", "reason": why} for version, why in self.refused(name).items()
-        ]
+        for state, reasons in (("refused", self.refused(name)), ("failed", self.failed(name))):
+            found += [{"version": version, "state": state, "reason": why} for version, why in reasons.items()]
         return sorted(found, key=lambda one: int(one["version"]), reverse=True)
 
     @property
     def names(self) -> Sequence[str]:
-        """The models of which a version is loaded or refused."""
+        """The models of which a version is loaded, refused or tried again."""
         return sorted({*self._models, *self._loader.names})
 
     def followed(self, name: str) -> bool:
@@ -93,6 +113,10 @@ class Registry:
     def refused(self, name: str) -> Mapping[int, str]:
         """The versions of a model that were refused as they are now, with the reasons, the highest first."""
         return self._loader.refused(name)
+
+    def failed(self, name: str) -> Mapping[int, str]:
+        """The versions of a model that will be tried again, with what was in their way, the highest first."""
+        return self._loader.failed(name)
 
     def versions(self, name: str) -> list[int]:
         """The loaded versions of a model, the newest first."""
@@ -121,25 +145,49 @@ class Registry:
         """Find a loaded version; it raises what `choice` raises."""
         return self.choice(name, version).predictor
 
-    def refresh(self) -> None:
-        """Follow the repository. What of it cannot be read, or is gone, changes nothing."""
+    def refresh(self, hurried: bool = False) -> None:
+        """Follow the repository; `hurried` by trying nothing but what serves. What of it cannot be read, or is gone,
+        changes nothing.
+        """
         while self._retired and self._retired[0][0] < monotonic():
             self._retired.popleft()
+        self._lost_now = {}
         try:
-            names = self._repository.names()
+            self._follow_all(self._repository.names(), hurried)
         except OSError as error:
-            self._cannot_follow(None, error.strerror or str(error))
-            return
+            self._cannot_follow(None, f"{self._repository.root}: {error.strerror or error}")
+        else:
+            self._lost = {name: reason for name, reason in self._lost.items() if name in self._lost_now}
+        self._looked_at = time()
+
+    def join(self) -> None:
+        """Wait until this worker may let in requests: it can answer them, or no other can either. After a while it may
+        anyway, for some wait at its socket, and it can tell them at least.
+        """
+        until = monotonic() + JOIN_SECONDS
+        while not self.coordination.serving:
+            if not self.coordination.others_serve:
+                self.coordination.wait()
+                return
+            if monotonic() > until:
+                log.error("this worker cannot load what the others serve; it answers 503 until it can")
+                return
+            sleep(JOIN_LOOK_SECONDS)
+
+    def _follow_all(self, names: list[str], hurried: bool) -> None:
         self._lost.pop(None, None)
         for gone in self._models.keys() - set(names):
             self._cannot_follow(gone, "the repository holds no version of it any more")
-        # What needs no loading takes effect before anything is loaded.
+        self._look_for_default(names)
+        # What needs no loading takes effect before anything is loaded, and what serves is loaded before the others.
         for name in names:
             self._choose(name)
         with self._loader.session():
+            settled = [self._guarded(self._settle, name) for name in names]
+            if self._models and all(settled):
+                self.coordination.serve()
             for name in names:
-                with suppress(OSError):  # Told above, where it lasts.
-                    self._follow(name)
+                self._guarded(partial(self._follow, only_known=hurried), name)
 
     def _default_name(self) -> str:
         if self._default is not None:
@@ -149,6 +197,16 @@ class Registry:
             raise NoDefaultModel(f"several models are served ({names}): name one in /v1/models/{{model}}:predict")
         return next(iter(self._models))
 
+    def _look_for_default(self, names: Sequence[str]) -> None:
+        """Say once that the default model is not there."""
+        missing = self._default is not None and self._default not in names
+        if missing and not self._default_missing:
+            log.warning(
+                "the default model is not published: /predict answers 404 until it is",
+                extra={"model": self._default, "published": ", ".join(names) or "nothing"},
+            )
+        self._default_missing = missing
+
     def _choose(self, name: str) -> None:
         """Read what somebody has chosen for a model. A choice that cannot be read leaves the last one."""
         try:
@@ -156,32 +214,55 @@ class Registry:
         except (ModelError, OSError) as error:
             self._cannot_follow(name, str(error) if isinstance(error, ModelError) else str(error.strerror))
             return
-        self._lost.pop(name, None)
         if chosen != self._chosen.get(name, Serving()):
             self._chosen[name] = chosen
             if name in self._models:
                 self._serve(name, self._models[name].versions, meanwhile=True)
 
-    def _follow(self, name: str) -> None:
-        """Hold the versions that are named and the newest good ones, each ready as soon as it is loaded."""
+    def _guarded(self, what: Callable[[str], bool], name: str) -> bool:
+        """Do something for a model. One whose folder cannot be listed is told, skipped, and waited for by nobody."""
+        try:
+            return what(name)
+        except OSError as error:
+            self._cannot_follow(name, error.strerror or str(error))
+            return True
+
+    def _settle(self, name: str) -> bool:
+        """Load what serves of a model, a canary too; whether no other version is expected to do so soon."""
         published = self._repository.versions(name)
         self._loader.forget(name, published)
-        chosen = self._chosen.get(name, Serving())
-        good = {version for version in chosen.named if version in published and self._load(name, version)}
-        pin = chosen.version
-        if pin is not None and pin not in good:
-            # Somebody wanted nothing newer to serve.
-            good |= set(islice((one for one in reversed(published) if one < pin and self._load(name, one)), 1))
-        good |= set(islice((one for one in reversed(published) if self._load(name, one)), self._most_versions))
+        _, missing = self._find_serving(name, published)
+        canary = self._chosen.get(name, Serving()).canary
+        if canary is not None and canary.version in published and not self._load(name, canary.version):
+            missing.add(canary.version)
+        return not any(self._loader.awaited(name, version) for version in missing)
+
+    def _follow(self, name: str, only_known: bool) -> bool:
+        """Hold what serves of a model, the versions that are named, and the newest good ones."""
+        published, chosen = self._repository.versions(name), self._chosen.get(name, Serving())
+        good, _ = self._find_serving(name, published)
+        good |= {one for one in chosen.named if one in published and self._load(name, one, only_known)}
+        newest = (one for one in reversed(published) if self._load(name, one, only_known))
+        good |= set(islice(newest, self._most_versions))
         if good:
             needed = {str(version) for version in (*good, *chosen.named)}
             self._serve(name, {one: loaded for one, loaded in self._models[name].versions.items() if one in needed})
+        return True
 
-    def _load(self, name: str, version: int) -> bool:
+    def _find_serving(self, name: str, published: list[int]) -> tuple[set[int], set[int]]:
+        """The version that serves, where one can be loaded, and those that would serve in its place but cannot be."""
+        missing: set[int] = set()
+        for version in preferred(published, self._chosen.get(name, Serving())):
+            if self._load(name, version):
+                return {version}, missing
+            missing.add(version)
+        return set(), missing
+
+    def _load(self, name: str, version: int, only_known: bool = False) -> bool:
         """Hold a version if it can be held."""
         versions = self._models[name].versions if name in self._models else {}
         before = versions.get(str(version))
-        predictor = self._loader.load(name, version, before)
+        predictor = self._loader.load(name, version, before, only_known)
         if predictor is not None and predictor is not before:
             self._serve(name, {**versions, str(version): predictor}, meanwhile=True)
         return predictor is not None
@@ -227,6 +308,9 @@ class Registry:
 
     def _cannot_follow(self, name: str | None, reason: str) -> None:
         """Say once that the repository, or a model in it, cannot be followed for the time being."""
+        if name in self._lost_now:
+            return
+        self._lost_now[name] = reason
         if self._lost.get(name) != reason:
             self._lost[name] = reason
             log.error("repository not followed", extra={"model": name, "reason": reason})

@@ -1,6 +1,6 @@
 """What one model serves: its loaded versions, and which of them answers a request."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,20 +36,28 @@ class Served:
         return roles.get(id(predictor)) or ("shadow" if predictor is self.default.shadow else "loaded")
 
 
-def serving(loaded: Mapping[str, Predictor], chosen: Serving, before: Predictor | None) -> Predictor:
-    """Who serves, of at least one that is loaded: the pinned version; the newest where none is pinned.
+def preferred(versions: Iterable[int], chosen: Serving) -> list[int]:
+    """Versions in the order in which they are wanted to serve: the pinned one, else the newest.
 
-    Where the pinned one is not loaded, `before` stays, whoever served until now. Without it the highest below the pin
-    serves: a pin says that newer ones should not.
+    Behind the pin comes what is below it, the highest first: a pin says that newer ones should not serve. Those, from
+    the lowest on, are for where nothing else is there.
     """
-    ascending = sorted(loaded.values(), key=lambda predictor: predictor.version)
-    if chosen.version is None:
-        return ascending[-1]
-    if str(chosen.version) in loaded:
-        return loaded[str(chosen.version)]
-    if before is not None and loaded.get(str(before.version)) is before:
+    descending, pin = sorted(versions, reverse=True), chosen.version
+    if pin is None:
+        return descending
+    return [one for one in descending if one <= pin] + [one for one in reversed(descending) if one > pin]
+
+
+def serving(loaded: Mapping[str, Predictor], chosen: Serving, before: Predictor | None) -> Predictor:
+    """Who serves, of at least one that is loaded. Where the pinned one is not loaded, `before` stays, whoever served
+    until now.
+    """
+    first = preferred(map(int, loaded), chosen)[0]
+    kept = before is not None and loaded.get(str(before.version)) is before
+    if kept and chosen.version not in (None, first):
+        assert before is not None
         return before
-    return next((one for one in reversed(ascending) if one.version < chosen.version), ascending[0])
+    return loaded[str(first)]
 
 
 def alike(one: Predictor, other: Predictor) -> bool:

@@ -7,7 +7,8 @@ from service.registry.exposition import exposition
 from service.registry.registry import Registry
 from service.reply import success
 from service.routes import Views, answer, request_id, send
-from service.telemetry.board import CONTENT_TYPE, Metrics
+from service.telemetry.board import Metrics
+from service.telemetry.exposition import CONTENT_TYPE, metrics_text
 
 
 def observation(registry: Registry, metrics: Metrics) -> Views:
@@ -18,13 +19,13 @@ def observation(registry: Registry, metrics: Metrics) -> Views:
 
     def ready() -> Response:
         if not registry.ready:
-            raise NotReady("no model is loaded yet; the service will be ready once one is published")
+            raise NotReady("not every model that was published is loaded yet, or none is published")
         return answer({"live": True, "ready": True})
 
     def show_metrics() -> Response:
         loaded = [(predictor.card.name, predictor.version) for predictor in registry.predictors]
         watches = [predictor.watch for predictor in registry.predictors if predictor.watch]
-        text = metrics.exposition(loaded, watches) + exposition(registry, metrics.shadowed())
+        text = metrics_text(metrics, loaded, watches) + exposition(registry, metrics.shadowed())
         return send(success(text.encode(), request_id(), CONTENT_TYPE))
 
     return {"live": live, "ready": ready, "ping": ready, "metrics": show_metrics}

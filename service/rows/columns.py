@@ -5,7 +5,8 @@ A value that its column may not have raises one of `BROKEN`, without a word: fin
 
 import struct
 from collections.abc import Sequence
-from operator import contains
+from itertools import islice
+from sys import getsizeof
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,13 @@ from models.cells import days_of, iso_date, moment
 from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature
 from service.errors import Detail
 from service.rows.rules import echo
+from service.rows.warnings import MOST_WARNINGS, Warnings
 
 BROKEN = (TypeError, OverflowError, struct.error)
 NAN = float("nan")
 LARGEST = float(np.finfo(np.float32).max)
 
 Row = Sequence[Any]
-# By the position of a row.
-Warnings = dict[int, list[Detail]]
 
 
 class NumericColumns:
@@ -62,9 +62,10 @@ class NumericColumns:
         if np.maximum(np.minimum(numbers, self._high), self._low).tobytes() != numbers.tobytes():
             if np.isinf(numbers).any():
                 raise OverflowError
-            for position in np.flatnonzero((numbers < self._low) | (numbers > self._high)).tolist():
+            far = np.flatnonzero((numbers < self._low) | (numbers > self._high))
+            for position in far[: MOST_WARNINGS + 1].tolist():
                 row, column = divmod(position, len(self._features))
-                warnings.setdefault(row, []).append(_far(self._features[column]))
+                warnings.add(row, _far(self._features[column]))
         return numbers
 
     def _numbers(self, row: Row, index: int, warnings: Warnings) -> list[Any]:
@@ -72,8 +73,8 @@ class NumericColumns:
         numbers = []
         for value, feature in zip(row, self._features, strict=True):
             if value is None and feature.nullable:
-                if not feature.seen_missing:
-                    warnings.setdefault(index, []).append(_unseen_gap(feature, "the middle of its values"))
+                if not _knows_gaps(feature):
+                    warnings.add(index, _unseen_gap(feature, "the middle of its values"))
                 numbers.append(NAN)
             else:
                 numbers.append(_days(value) if feature.kind == "date" else value)
@@ -85,33 +86,53 @@ class TextColumns:
 
     def __init__(self, features: Sequence[CategoricalFeature]) -> None:
         self._features = features
-        # Where training has not seen a missing value, one is answered with a warning.
-        self._known: list[frozenset[str | None]] = [
-            frozenset(feature.categories)
-            | (frozenset() if feature.nullable and not feature.seen_missing else {"", *[None] * feature.nullable})
+        # A known text becomes the one that is kept here: it takes no memory for each row that has it.
+        self._known: list[dict[Any, str]] = [
+            {text: text for text in feature.categories}
+            | ({"": ""} | ({None: ""} if feature.nullable else {}) if _knows_gaps(feature) else {})
             for feature in features
         ]
 
     def tensor(self, rows: Sequence[Row], warnings: Warnings) -> npt.NDArray[np.object_]:
         """The tensor."""
-        if not all(all(map(contains, self._known, row)) for row in rows):
-            for index, row in enumerate(rows):
-                if unseen := self._unseen(row):
-                    warnings.setdefault(index, []).extend(unseen)
-        return np.array([[text or "" for text in row] for row in rows], object)
+        known = self._known
+        try:
+            return np.array([[texts[text] for texts, text in zip(known, row, strict=True)] for row in rows], object)
+        except KeyError:
+            return self._with_unseen(rows, warnings)
 
-    def _unseen(self, row: Row) -> list[Detail]:
-        unseen: list[Detail] = []
-        for feature, known, text in zip(self._features, self._known, row, strict=True):
-            if text not in known:
-                if not text and feature.nullable and text in ("", None):
-                    unseen.append(_unseen_gap(feature, "none of the known categories"))
-                    continue
-                if not isinstance(text, str):
-                    raise TypeError
-                message = f"training has not seen {echo(text)}; it counts as none of the known categories"
-                unseen.append({"feature": feature.name, "code": "unseen_category", "message": message})
-        return unseen
+    def unshared(self, tensor: npt.NDArray[np.object_]) -> int:
+        """How many bytes the texts of a tensor take that training has not seen, each for itself."""
+        columns = zip(self._known, tensor.T, strict=True)
+        return sum(getsizeof(text) for known, column in columns for text in column.tolist() if text not in known)
+
+    def _with_unseen(self, rows: Sequence[Row], warnings: Warnings) -> npt.NDArray[np.object_]:
+        tensor = np.empty((len(rows), len(self._features)), object)
+        unseen: list[tuple[int, int]] = []
+        for column, (feature, known) in enumerate(zip(self._features, self._known, strict=True)):
+            given = [row[column] for row in rows]
+            odd = set(given).difference(known)
+            if not all(isinstance(text, str) or (text is None and feature.nullable) for text in odd):
+                raise TypeError
+            tensor[:, column] = [known.get(text, text) or "" for text in given]
+            if odd:
+                found = ((row, column) for row, text in enumerate(given) if text in odd)
+                unseen += islice(found, MOST_WARNINGS + 1)
+        for row, column in sorted(unseen)[: MOST_WARNINGS + 1]:
+            warnings.add(row, _unseen(self._features[column], tensor[row, column]))
+        return tensor
+
+
+def _knows_gaps(feature: Feature) -> bool:
+    """Whether a missing value needs no warning; where it may not be at all, it is refused."""
+    return feature.seen_missing or not feature.nullable
+
+
+def _unseen(feature: CategoricalFeature, text: str) -> Detail:
+    if not text:
+        return _unseen_gap(feature, "none of the known categories")
+    message = f"training has not seen {echo(text)}; it counts as none of the known categories"
+    return {"feature": feature.name, "code": "unseen_category", "message": message}
 
 
 def _days(value: object) -> float:

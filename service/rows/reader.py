@@ -6,19 +6,24 @@ not, are made swift and go that way after all. So what is answered never depends
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from models.card import ModelCard
+import numpy as np
+
+from models.features import Feature
 from service.errors import Detail
-from service.rows.columns import BROKEN, NumericColumns, Row, TextColumns, Warnings
+from service.rows.columns import BROKEN, NumericColumns, Row, TextColumns
 from service.rows.numbers import read_numbers
 from service.rows.rules import LONGEST_ECHO, MOST_DETAILS, BrokenRules, Rules
 from service.rows.tensors import Tensors
+from service.rows.warnings import Warnings
 
 # None where a row already is what would be picked.
 Picker = Callable[[Any], Row] | None
+# Told how many rows there are by now, and how many bytes more they take; it raises where that is too much.
+Grow = Callable[[int, int], None]
 
 
 class Rows(NamedTuple):
@@ -28,21 +33,32 @@ class Rows(NamedTuple):
     warnings: Warnings
 
 
+class Chunk(NamedTuple):
+    """Some of many rows: how to read them, whether one may be a boolean; and, where they stand in the card's order, the
+    JSON array of them.
+    """
+
+    rows: Callable[[], Sequence[Any]]
+    may_hold_booleans: bool = True
+    text: bytes = b""
+
+
 class RowReader:
     """Reads the rows of one model. A row is a record, values by feature name, or a list of values in card order."""
 
-    def __init__(self, card: ModelCard) -> None:
-        self._rules = Rules(card.features)
-        self._numeric = NumericColumns(card.numeric) if card.numeric else None
-        self._texts = TextColumns(card.categorical) if card.categorical else None
-        numeric, categorical = ([feature.name for feature in part] for part in (card.numeric, card.categorical))
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self._rules = Rules(features)
+        numeric = [feature for feature in features if feature.kind != "categorical"]
+        categorical = [feature for feature in features if feature.kind == "categorical"]
+        self._numeric = NumericColumns(numeric) if numeric else None
+        self._texts = TextColumns(categorical) if categorical else None
+        by_name = [_picker([feature.name for feature in part]) for part in (numeric, categorical)]
         positions = self._rules.positions
-        by_name = (_picker(numeric), _picker(categorical))
         by_position = (
-            _picker([positions[name] for name in numeric]) if categorical else None,
-            _picker([positions[name] for name in categorical]),
+            _picker([positions[feature.name] for feature in numeric]) if categorical else None,
+            _picker([positions[feature.name] for feature in categorical]),
         )
-        self._pickers: dict[type, tuple[Picker, Picker]] = {dict: by_name, list: by_position, tuple: by_position}
+        self._pickers: dict[type, Sequence[Picker]] = {dict: by_name, list: by_position, tuple: by_position}
 
     def read(self, rows: Sequence[Any], may_hold_booleans: bool = True) -> Rows:
         """Check rows, at least one; `may_hold_booleans` is False where the caller knows that none of them is a boolean.
@@ -51,22 +67,56 @@ class RowReader:
         """
         swift = self._read_swiftly(rows, may_hold_booleans)
         if swift is None:
-            swift = self._read_swiftly(self._rules.check(self._in_card_order(rows)), may_hold_booleans=False)
+            swift = self._read_swiftly(self._check(rows), may_hold_booleans=False)
             assert swift is not None
         return swift
 
-    def read_numbers(self, body: bytes) -> Rows | None:
+    def read_numbers(self, text: bytes, named: bool = True) -> Rows | None:
         """Several rows straight from JSON, where it holds nothing but numbers by position; None where it holds anything
-        else, or where a row may break the card.
+        else, or where a row may break the card. It is {"instances": rows}, or the rows alone where it is not `named`.
         """
         if self._numeric is None or self._numeric.dates or self._texts is not None:
             return None
-        numbers = read_numbers(body, len(self._rules.features))
-        warnings: Warnings = {}
+        numbers = read_numbers(text, len(self._rules.features), named)
+        warnings = Warnings()
         try:
             return None if numbers is None else Rows({"numeric": self._numeric.cast(numbers, warnings)}, warnings)
         except OverflowError:
             return None
+
+    def read_chunks(self, chunks: Iterable[Chunk], grow: Grow) -> Rows | None:
+        """Check many rows, some at a time; None where there are none.
+
+        :raises BrokenRules: a row breaks the card; all are looked at, or as many as it takes to find enough that do.
+        """
+        parts: list[Tensors] = []
+        warnings = Warnings()
+        details: list[Detail] = []
+        count = start = 0
+        for chunk in chunks:
+            part = self.read_numbers(chunk.text, named=False) if chunk.text else None
+            rows = chunk.rows() if part is None else ()
+            length = len(rows) if part is None else len(part.tensors["numeric"])
+            if not length:
+                continue
+            grow(start + length, 0)
+            try:
+                part = part or self.read(rows, chunk.may_hold_booleans)
+                if not details:
+                    grow(start + length, self._bytes(part.tensors))
+                    parts.append(part.tensors)
+                    warnings.join(part.warnings, start)
+            except BrokenRules as broken:
+                details += [{**detail, "instance": start + int(detail["instance"])} for detail in broken.details]
+                count += broken.count
+                if len(details) >= MOST_DETAILS:
+                    raise BrokenRules(details, count, more=True) from None
+            start += length
+        if details:
+            raise BrokenRules(details, count)
+        if not parts:
+            return None
+        return Rows({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, warnings)
 
     def column_positions(self, names: Sequence[Any]) -> list[int]:
         """Where each feature stands in a table with these column names.
@@ -74,14 +124,17 @@ class RowReader:
         :raises BrokenRules: a feature is missing, or a column is none.
         """
         texts = [str(name) for name in names]
-        details, count = self._rules.misnamed(texts)
-        for name in [text for text, times in Counter(texts).items() if times > 1]:
-            count += 1
-            details.append(
-                {"feature": name[:LONGEST_ECHO], "rule": "unique", "message": "stands twice among the columns"}
-            )
-        if details:
-            raise BrokenRules(details[:MOST_DETAILS], count)
+        twice: list[Detail] = [
+            {"feature": name[:LONGEST_ECHO], "rule": "unique", "message": "stands twice among the columns"}
+            for name, times in Counter(texts).items()
+            if times > 1
+        ]
+        try:
+            self._rules.check_names(texts)
+        except BrokenRules as broken:
+            raise BrokenRules(broken.details + twice, broken.count + len(twice)) from None
+        if twice:
+            raise BrokenRules(twice, len(twice))
         where = {name: position for position, name in enumerate(texts)}
         return [where[feature.name] for feature in self._rules.features]
 
@@ -95,7 +148,7 @@ class RowReader:
                 return None
         numbers_of, texts_of = self._pickers[kind]
         tensors: Tensors = {}
-        warnings: Warnings = {}
+        warnings = Warnings()
         try:
             if self._numeric is not None:
                 numbers = _picked(numbers_of, rows)
@@ -106,30 +159,40 @@ class RowReader:
             return None
         return Rows(tensors, warnings)
 
-    def _in_card_order(self, rows: Sequence[Any]) -> list[Any]:
+    def _check(self, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Rows in card order, each value of its feature's type; enough broken ones are found without the others."""
         details: list[Detail] = []
         count = 0
-        ordered = []
+        checked = []
         for index, row in enumerate(rows):
-            wrong, more = self._misshapen(row)
-            count += more
-            details += [{"instance": index, **detail} for detail in wrong[: MOST_DETAILS - len(details)]]
-            if not count:
-                ordered.append([row[name] for name in self._rules.positions] if isinstance(row, dict) else row)
+            try:
+                checked.append(self._rules.check(self._in_card_order(row)))
+            except BrokenRules as broken:
+                count += broken.count
+                details += [{"instance": index, **detail} for detail in broken.details]
+                if len(details) >= MOST_DETAILS:
+                    raise BrokenRules(details, count, more=index + 1 < len(rows)) from None
         if details:
             raise BrokenRules(details, count)
-        return ordered
+        return checked
 
-    def _misshapen(self, row: Any) -> tuple[list[Detail], int]:
+    def _in_card_order(self, row: Any) -> Sequence[Any]:
         if isinstance(row, dict):
-            return self._rules.misnamed(list(row))
+            self._rules.check_names(list(row))
+            return [row[name] for name in self._rules.positions]
         message = "must be a record {feature: value} or a list of values"
         if isinstance(row, list | tuple):
             width = len(self._rules.features)
             if len(row) == width:
-                return [], 0
+                return row
             message = f"must have {width} values, one for each feature in the model's order; it has {len(row)}"
-        return [{"rule": "shape", "message": message}], 1
+        raise BrokenRules([{"rule": "shape", "message": message}], 1)
+
+    def _bytes(self, tensors: Tensors) -> int:
+        """What tensors take, and what they take again while they are joined."""
+        texts = tensors.get("categorical")
+        unshared = 0 if self._texts is None or texts is None else self._texts.unshared(texts)
+        return unshared + 2 * sum(tensor.nbytes for tensor in tensors.values())
 
 
 def _picked(picker: Picker, rows: Sequence[Any]) -> Sequence[Row]:

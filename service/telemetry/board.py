@@ -1,28 +1,30 @@
-"""Metrics in the Prometheus text format, right across workers.
+"""The board: what the processes of the service count, in memory that they have in common.
 
-The workers share a board of 64-bit floats in memory: each writes into a slot of its own, and whoever is asked adds the
-slots up. A slot is held by a file lock, which the kernel drops when its worker dies; the next worker takes the slot
-over and counts on from there, so that no sum ever falls. All labels come from fixed sets, so the board never grows.
+Each process writes into a slot of its own, and whoever is asked adds the slots up. The supervisor has the first slot,
+and tells each worker which one is its: none is ever that of two living processes. A worker that takes over the slot of
+a dead one counts on from there, so that no sum ever falls. All labels come from fixed sets, so the board never grows.
 What drift counts stands in the same slots, and is bounded likewise.
 """
 
-import fcntl
 import mmap
 import os
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, product
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
-from models import __version__
 from service.errors import CODES
 from service.telemetry import drift
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 ROUTES = ("predict", "invocations", "infer", "metadata", "health", "page", "metrics", "other")
 # Seconds. The first are about what a row alone takes, the last what a worker in trouble takes.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-
+# Seconds. How late an event loop is tells of single requests that hold it; a timer alone is late by a millisecond.
+LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+# Why a worker ended: somebody else's signal, an exit code of its own, the supervisor that saw it hang, and SIGHUP, by
+# which it was replaced or, the last one, should have replaced another.
+CAUSES = ("signal", "code", "hang", "renewal", "failed_renewal")
 # What is counted of shadows, with its explanation.
 SHADOW_COUNTS = {
     "requests": "Requests that a shadow has answered too.",
@@ -33,160 +35,138 @@ SHADOW_COUNTS = {
     "dropped": "Requests that a shadow was too slow for, or that were too long to keep.",
     "failed": "Requests that a shadow could not answer.",
 }
+# What there is at the moment, in all processes; all but the first two are of a worker.
+GAUGES = ("process", "workers", "workers_ready", "connections", "requests_waiting")
 
-# What is there at the moment, in all workers.
-GAUGES = {
-    "connections": "Connections that are open.",
-    "requests_waiting": "Requests that are with a thread, or wait for one; short ones need none.",
-}
 
-_REQUESTS = {labels: cell for cell, labels in enumerate(product(ROUTES, CODES))}
-_ROWS = {route: len(_REQUESTS) + cell for cell, route in enumerate(ROUTES)}
-# Of each route: a cell for each bucket, one for what is slower than the last, and one for the sum.
-_SECONDS = {route: len(_REQUESTS) + len(_ROWS) + cell * (len(BUCKETS) + 2) for cell, route in enumerate(ROUTES)}
-_SHADOW = {
-    what: len(_REQUESTS) + len(_ROWS) + len(_SECONDS) * (len(BUCKETS) + 2) + cell
-    for cell, what in enumerate(SHADOW_COUNTS)
-}
-_GAUGES = {what: max(_SHADOW.values()) + 1 + cell for cell, what in enumerate(GAUGES)}
-_CELLS = max(_GAUGES.values()) + 1
+class _Layout:
+    """Which cell of a slot has what."""
+
+    def __init__(self) -> None:
+        self.cells = 0
+        self.requests = {labels: self._take() for labels in product(ROUTES, CODES)}
+        self.rows = {route: self._take() for route in ROUTES}
+        # The first cell of each: one for each bucket, one for what is slower than the last, and one for the sum.
+        self.seconds = {route: self._take(len(BUCKETS) + 2) for route in ROUTES}
+        self.lag = self._take(len(LAG_BUCKETS) + 2)
+        self.shadow = {what: self._take() for what in SHADOW_COUNTS}
+        self.exits = {cause: self._take() for cause in CAUSES}
+        self.lines_dropped = self._take()
+        self.gauges = {what: self._take() for what in GAUGES}
+
+    def _take(self, cells: int = 1) -> int:
+        self.cells += cells
+        return self.cells - cells
+
+
+LAYOUT = _Layout()
 # Behind these, drift counts.
-_SLOT_CELLS = _CELLS + drift.SLOT_BYTES // 8
+_SLOT_CELLS = LAYOUT.cells + drift.SLOT_BYTES // 8
 _SLOT_BYTES = 8 * _SLOT_CELLS
 
 
+@dataclass(frozen=True)
 class Board:
-    """The slots of all workers, all zero at first, in a file in memory that the workers have in common."""
+    """The slots of all processes, all zero at first, in memory that they share; `mine` is the number of the own one."""
 
-    def __init__(self, descriptor: int, slots: int) -> None:
-        self._descriptor = descriptor
-        self._slots = slots
-        # The first makes it as long as the others need it.
-        os.ftruncate(descriptor, slots * _SLOT_BYTES)
-        self._cells = memoryview(mmap.mmap(descriptor, 0)).cast("d")
+    cells: "memoryview[float]"
+    count: int
+    mine: int = 0
 
     @classmethod
     def create(cls, slots: int = 1) -> "Board":
-        """A new one."""
-        return cls(os.memfd_create("evenkeel-metrics"), slots)
+        """A new one, for this process and those that are forked from it."""
+        return cls(memoryview(mmap.mmap(-1, slots * _SLOT_BYTES)).cast("d"), slots)
+
+    def seat(self, seat: int) -> "Board":
+        """The board of the worker that has this seat."""
+        return replace(self, mine=1 + seat)
+
+    @property
+    def slot(self) -> "memoryview[float]":
+        """The own slot."""
+        return self._slot(self.mine)
 
     @property
     def slots(self) -> "list[memoryview[float]]":
         """All slots."""
-        return [self._slot(slot) for slot in range(self._slots)]
+        return [self._slot(slot) for slot in range(self.count)]
 
-    def claim(self) -> "memoryview[float]":
-        """A slot that no living process holds. It counts on from where the last holder left it.
-
-        :raises OSError: every slot is held.
-        """
-        for slot in range(self._slots):
-            try:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _SLOT_BYTES, slot * _SLOT_BYTES)
-            except OSError:
-                continue
-            return self._slot(slot)
-        raise OSError("the metrics have no slot left for this worker")
+    @property
+    def processes(self) -> list[int]:
+        """The processes that live, the supervisor first."""
+        return [int(process) for process in self.cells[LAYOUT.gauges["process"] :: _SLOT_CELLS] if process]
 
     def sums(self) -> list[float]:
-        """Each cell of the metrics, summed over the slots."""
-        return [sum(self._cells[cell::_SLOT_CELLS]) for cell in range(_CELLS)]
+        """Each cell, summed over the slots."""
+        return [sum(self.cells[cell::_SLOT_CELLS]) for cell in range(LAYOUT.cells)]
+
+    def note(self, amounts: Mapping[str, int]) -> None:
+        """What this process has at the moment, of each gauge."""
+        for what, amount in amounts.items():
+            self.slot[LAYOUT.gauges[what]] = amount
+
+    def clear(self) -> None:
+        """Nothing is left of what the process that had this slot had at the moment; what it counted stays."""
+        self.note(dict.fromkeys(GAUGES, 0))
 
     def _slot(self, slot: int) -> "memoryview[float]":
-        return self._cells[slot * _SLOT_CELLS : (slot + 1) * _SLOT_CELLS]
+        return self.cells[slot * _SLOT_CELLS : (slot + 1) * _SLOT_CELLS]
 
 
 class Metrics:
-    """What this worker counts, and what all workers have counted."""
+    """What this process counts, and what all processes have counted."""
 
     def __init__(self, board: Board, drift_seconds: float = drift.WINDOW_SECONDS) -> None:
-        self._board = board
-        slot = board.claim()
-        self._cells = slot[:_CELLS]
-        self.note(dict.fromkeys(GAUGES, 0))
-        mine, *everyone = (each[_CELLS:].cast("B") for each in (slot, *board.slots))
+        self.board = board
+        self._cells = board.slot[: LAYOUT.cells]
+        board.note({"process": os.getpid()})
+        mine, *everyone = (each[LAYOUT.cells :].cast("B") for each in (board.slot, *board.slots))
         self.drift = drift.Drift(mine, everyone, drift_seconds)
+        # Requests are counted by the event loop and by threads.
         self._lock = threading.Lock()
 
     def count(self, route: str, code: str, rows: int, seconds: float) -> None:
         """A request was answered."""
-        cells, histogram = self._cells, _SECONDS[route]
         with self._lock:
-            cells[_REQUESTS[route, code]] += 1
-            cells[_ROWS[route]] += rows
-            cells[histogram + bisect_left(BUCKETS, seconds)] += 1
-            cells[histogram + len(BUCKETS) + 1] += seconds
+            self._cells[LAYOUT.requests[route, code]] += 1
+            self._cells[LAYOUT.rows[route]] += rows
+            self._observe(LAYOUT.seconds[route], BUCKETS, seconds)
 
-    def note(self, amounts: Mapping[str, int]) -> None:
-        """What this worker has at the moment, of each gauge."""
-        for what, amount in amounts.items():
-            self._cells[_GAUGES[what]] = amount
+    def count_lag(self, seconds: float) -> None:
+        """By so much the event loop is late."""
+        with self._lock:
+            self._observe(LAYOUT.lag, LAG_BUCKETS, max(seconds, 0.0))
 
     def count_shadow(self, amounts: Mapping[str, float]) -> None:
         """A shadow was asked, or was not."""
         with self._lock:
             for what, amount in amounts.items():
-                self._cells[_SHADOW[what]] += amount
+                self._cells[LAYOUT.shadow[what]] += amount
+
+    def count_exit(self, cause: str) -> None:
+        """A worker ended."""
+        with self._lock:
+            self._cells[LAYOUT.exits[cause]] += 1
+
+    def count_dropped_lines(self, lines: int) -> None:
+        """Lines of the log were dropped."""
+        with self._lock:
+            self._cells[LAYOUT.lines_dropped] += lines
+
+    def note(self, amounts: Mapping[str, int]) -> None:
+        """What this process has at the moment, of each gauge."""
+        self.board.note(amounts)
+
+    def vacate(self, seat: int) -> None:
+        """Nobody has this seat any more."""
+        self.board.seat(seat).clear()
 
     def shadowed(self) -> dict[str, float]:
         """What the shadows of all workers have come to."""
-        sums = self._board.sums()
-        return {what: sums[cell] for what, cell in _SHADOW.items()}
+        sums = self.board.sums()
+        return {what: sums[cell] for what, cell in LAYOUT.shadow.items()}
 
-    def exposition(self, loaded: Sequence[tuple[str, int]], watches: Sequence[drift.Watch] = ()) -> str:
-        """The text for Prometheus; `loaded` are the models and versions that this worker holds, and `watches` those of
-        them whose drift is known.
-        """
-        lines = chain(_lines(self._board.sums(), loaded), _drift_lines(self.drift.spreads(watches)))
-        return "\n".join(lines) + "\n"
-
-
-def _lines(sums: list[float], loaded: Sequence[tuple[str, int]]) -> Iterator[str]:
-    yield from _head("requests_total", "counter", "Requests answered, by route and by the code word of the answer.")
-    for (route, code), cell in _REQUESTS.items():
-        # Every route has its ok from the start; a refusal appears once it has happened.
-        if code == "ok" or sums[cell]:
-            yield f'evenkeel_requests_total{{route="{route}",code="{code}"}} {sums[cell]:.0f}'
-    yield from _head("rows_total", "counter", "Rows predicted.")
-    for route in ("predict", "invocations", "infer"):
-        yield f'evenkeel_rows_total{{route="{route}"}} {sums[_ROWS[route]]:.0f}'
-    yield from _head("request_seconds", "histogram", "Time from the first look at a request to its answer.")
-    for route, start in _SECONDS.items():
-        count = 0.0
-        for bucket, le in enumerate((*BUCKETS, "+Inf")):
-            count += sums[start + bucket]
-            yield f'evenkeel_request_seconds_bucket{{route="{route}",le="{le}"}} {count:.0f}'
-        yield f'evenkeel_request_seconds_sum{{route="{route}"}} {sums[start + len(BUCKETS) + 1]!r}'
-        yield f'evenkeel_request_seconds_count{{route="{route}"}} {count:.0f}'
-    for what, sentence in GAUGES.items():
-        yield from _head(what, "gauge", sentence)
-        yield f"evenkeel_{what} {sums[_GAUGES[what]]:.0f}"
-    yield from _head("model_loaded", "gauge", "Models and versions that the answering worker holds.")
-    for model, version in loaded:
-        yield f'evenkeel_model_loaded{{model="{model}",version="{version}"}} 1'
-    yield from _head("build_info", "gauge", "The version of Evenkeel.")
-    yield f'evenkeel_build_info{{version="{__version__}"}} 1'
-
-
-def _drift_lines(spreads: Sequence[drift.Spread]) -> Iterator[str]:
-    labels = [f'model="{spread.model}",version="{spread.version}"' for spread in spreads]
-    yield from _head("drift_rows_total", "counter", "Rows that were held against the training rows.")
-    for label, spread in zip(labels, spreads, strict=True):
-        yield f"evenkeel_drift_rows_total{{{label}}} {spread.rows:.0f}"
-    yield from _head("drift_psi", "gauge", "Population stability index of a feature's late rows against training's.")
-    for label, spread in zip(labels, spreads, strict=True):
-        for feature, psi in spread.features.items():
-            yield f'evenkeel_drift_psi{{{label},feature="{_escaped(feature)}"}} {psi:.6g}'
-    yield from _head("prediction_drift_psi", "gauge", "The same of the predicted classes.")
-    for label, spread in zip(labels, spreads, strict=True):
-        if spread.predictions is not None:
-            yield f"evenkeel_prediction_drift_psi{{{label}}} {spread.predictions:.6g}"
-
-
-def _escaped(text: str) -> str:
-    """A label's value: a feature is called whatever its column was."""
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _head(name: str, kind: str, sentence: str) -> tuple[str, str]:
-    return f"# HELP evenkeel_{name} {sentence}", f"# TYPE evenkeel_{name} {kind}"
+    def _observe(self, histogram: int, buckets: Sequence[float], seconds: float) -> None:
+        self._cells[histogram + bisect_left(buckets, seconds)] += 1
+        self._cells[histogram + len(buckets) + 1] += seconds

@@ -125,8 +125,11 @@ class Drift:
                 noted, self._noted, self._rows = self._noted, {}, 0
             for watch, answers in noted.items():
                 numbers, texts, probabilities = zip(*answers, strict=True)
-                counts = watch.bins.count(numbers, chain.from_iterable(texts), probabilities)
-                self._add(watch, counts, sum(map(len, probabilities)))
+                try:
+                    counts = watch.bins.count(numbers, chain.from_iterable(texts), probabilities)
+                    self._add(watch, counts, sum(map(len, probabilities)))
+                except Exception as error:  # One version's rows keep no other's from being counted.
+                    self.fail(watch, error)
 
     def spreads(self, watches: Sequence[Watch]) -> list[Spread]:
         """What all workers have counted, in this window of time and the one before it."""
@@ -139,7 +142,10 @@ class Drift:
         def fold() -> None:
             pause = threading.Event()
             while not pause.wait(FOLD_SECONDS):
-                self.fold()
+                try:
+                    self.fold()
+                except Exception:  # The thread must not end: nobody would notice.
+                    log.exception("drift not counted")
 
         threading.Thread(target=fold, name="drift", daemon=True).start()
 

@@ -20,13 +20,19 @@ LONGEST_PATH = 200
 
 # Called after each request: with its route, its traceparent, the fields of its event and its seconds.
 Trace = Callable[[str, str | None, Mapping[str, Any], float], None]
+# What the log calls the API key of a request, by its environment.
+KeyName = Callable[[Mapping[str, Any]], str | None]
 
 
 class Observer:
     """Names and observes the requests of one worker."""
 
-    def __init__(self, metrics: Metrics, access_log: bool, trace: Trace | None) -> None:
+    def __init__(
+        self, metrics: Metrics, access_log: bool, trace: Trace | None, key_name: KeyName | None = None
+    ) -> None:
+        """`key_name` tells what the log calls the API key of a request."""
         self._metrics = metrics
+        self._key_name = key_name
         self._access_log = access_log
         self._trace = trace
         # Unique by the worker's own random part; counting up is cheaper than drawing anew.
@@ -45,6 +51,7 @@ class Observer:
         event loop is late.
         """
         self._metrics.note({"connections": connections, "requests_waiting": waiting})
+        self._metrics.count_lag(lag)
 
     def end(self, environ: Mapping[str, Any], route: str, reply: Reply, began: tuple[str, float]) -> None:
         """The request was answered."""
@@ -53,6 +60,8 @@ class Observer:
         self._metrics.count(route, reply.code, reply.rows, seconds)
         if self._access_log or self._trace:
             event = _event(environ, route, reply, request_id, seconds)
+            if self._key_name is not None and (name := self._key_name(environ)):
+                event["key"] = name
             if self._access_log:
                 log.info("request", extra=event)
             if self._trace:
@@ -67,6 +76,7 @@ def trace_headers(environ: Mapping[str, Any]) -> tuple[Header, ...]:
 
 def _event(environ: Mapping[str, Any], route: str, reply: Reply, request_id: str, seconds: float) -> dict[str, Any]:
     event: dict[str, Any] = {
+        "client": environ.get("REMOTE_ADDR", ""),
         "method": environ["REQUEST_METHOD"],
         "path": environ["PATH_INFO"][:LONGEST_PATH],
         "route": route,

@@ -19,6 +19,7 @@ from service.telemetry.observer import Trace
 
 # OpenTelemetry's own names of what it knows.
 NAMES = {
+    "client": "client.address",
     "method": "http.request.method",
     "path": "url.path",
     "route": "http.route",

@@ -1,15 +1,17 @@
 """Predictions for people: one instance or several, by feature name or by position; probabilities by class name."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from service.document import JSON, decode
+from service.document import JSON, LongArray, decode
 from service.errors import Detail, InvalidRecord
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Answer, Question, WireFormat
-from service.rows.reader import Rows
+from service.rows.reader import Chunk, RowReader, Rows
 from service.rows.rules import BrokenRules
-from service.rows.tensors import Probabilities, Tensors
+from service.rows.tensors import Probabilities, Tensors, row_count
+from service.wire.capacity import Capacity
 
 SHAPE = 'must be {"instance": row} or {"instances": [row, …]}, a row being {feature: value} or [value, …], nothing else'
 
@@ -27,10 +29,14 @@ class Instances:
         return self.rows.tensors
 
     def answer(self, probabilities: Probabilities) -> Answer:
-        predictions = self.predictor.wording.predictions(probabilities, self.rows.warnings)
-        if self.several:
-            return Answer(b'{"model":%b,"predictions":[%b]}' % (self.predictor.label, b",".join(predictions)))
-        return Answer(b'{"model":%b,"prediction":%b}' % (self.predictor.label, predictions[0]))
+        wording, warnings = self.predictor.wording, self.rows.warnings
+        if not self.several:
+            (prediction,) = wording.predictions(probabilities, warnings)
+            return Answer(b'{"model":%b,"prediction":%b}' % (self.predictor.label, prediction))
+        parts = list(wording.joined(probabilities, warnings))
+        parts[0] = b'{"model":%b,"predictions":[%b' % (self.predictor.label, parts[0])
+        parts[-1] += b"]}"
+        return Answer(parts[0] if len(parts) == 1 else b",".join(parts))
 
 
 def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowance) -> Question:
@@ -38,33 +44,73 @@ def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowa
 
     :raises MalformedBody: the body is not JSON.
     :raises InvalidRecord: it has another shape, or an instance breaks the card.
+    :raises TooManyRows: it has more rows, or its answer would have more bytes, than it may.
+    :raises BodyTooLarge: a row or a text in it is too long, or it takes more memory than a request may.
     """
-    numbers = predictor.rows.read_numbers(body)
+    capacity = capacity_for(predictor, body, allowance)
+    numbers = None if capacity.long else predictor.rows.read_numbers(body)
     if numbers is not None:
+        capacity.grow(row_count(numbers.tensors))
         return Instances(predictor, numbers, several=True)
     document = decode(body)
     if not isinstance(document, dict) or len(document) != 1:
         raise misshapen()
     ((key, value),) = document.items()
     if key == "instance":
-        return Instances(predictor, read_rows(predictor, [value], body, several=False), several=False)
-    if key == "instances" and isinstance(value, list) and value:
-        return Instances(predictor, read_rows(predictor, value, body), several=True)
+        return Instances(predictor, read_rows(predictor, [value], body, capacity, several=False), several=False)
+    if key == "instances" and isinstance(value, list | LongArray) and value:
+        return Instances(predictor, read_rows(predictor, value, body, capacity), several=True)
     raise misshapen()
 
 
-def read_rows(predictor: Predictor, rows: list[Any], body: bytes, several: bool = True) -> Rows:
+def capacity_for(predictor: Predictor, body: bytes, allowance: Allowance) -> Capacity:
+    """What a request for predictions may come to."""
+    return Capacity(allowance, body, len(predictor.card.classes), predictor.wording.longest)
+
+
+def read_rows(
+    predictor: Predictor, rows: list[Any] | LongArray, body: bytes, capacity: Capacity, several: bool = True
+) -> Rows:
     """Check rows that were read from `body`.
 
     :raises InvalidRecord: a row breaks the card; the sentence names the instance, the feature and the rule.
     """
-    # Searching the text is quicker than looking at each value, and a body without the words holds no boolean; a letter
-    # that few names and numbers hold is found missing in a tenth of the time of a word.
-    may_hold_booleans = (b"u" in body and b"true" in body) or (b"f" in body and b"false" in body)
+    if isinstance(rows, LongArray):
+        return read_chunks(predictor.rows, long_rows(rows), capacity)
+    capacity.grow(len(rows))
     try:
-        return predictor.rows.read(rows, may_hold_booleans)
+        return predictor.rows.read(rows, may_hold_booleans(body))
     except BrokenRules as broken:
         raise refuse(broken, several) from None
+
+
+def read_chunks(reader: RowReader, chunks: Iterable[Chunk], capacity: Capacity) -> Rows:
+    """Check many rows, some at a time; there must be one.
+
+    :raises InvalidRecord: a row breaks the card; the sentence names the instance, the feature and the rule.
+    """
+    try:
+        rows = reader.read_chunks(chunks, capacity.grow)
+    except BrokenRules as broken:
+        raise refuse(broken, several=True) from None
+    if rows is None:
+        raise shapeless("the table must have at least one row")
+    return rows
+
+
+def long_rows(rows: LongArray) -> Iterator[Chunk]:
+    """The rows of a long array, a piece at a time."""
+    for piece in rows:
+        yield Chunk(piece.elements, may_hold_booleans(piece.text), piece.text)
+
+
+def may_hold_booleans(text: bytes) -> bool:
+    """Whether JSON may hold a boolean; what is no text may.
+
+    Searching the text is quicker than looking at each value, and one without the words holds no boolean; a letter that
+    few names and numbers hold is found missing in a tenth of the time of a word.
+    """
+    return not text or (b"u" in text and b"true" in text) or (b"f" in text and b"false" in text)
 
 
 def refuse(broken: BrokenRules, several: bool) -> InvalidRecord:
@@ -75,11 +121,18 @@ def refuse(broken: BrokenRules, several: bool) -> InvalidRecord:
     place += ", " * bool(place and "feature" in first)
     place += f"feature '{first['feature']}'" if "feature" in first else ""
     more = f"; and {broken.count - 1} more" if broken.count > 1 else ""
-    return InvalidRecord(f"{place or 'the instance'} {first['message']}{more}", details)
+    return InvalidRecord(
+        f"{place or 'the instance'} {first['message']}{'; and more' if broken.more else more}", details
+    )
+
+
+def shapeless(sentence: str) -> InvalidRecord:
+    """The refusal of a document that is JSON and no request."""
+    return InvalidRecord(sentence, [{"rule": "shape", "message": sentence}])
 
 
 def misshapen() -> InvalidRecord:
-    """The refusal of a document that is JSON and no request."""
+    """The refusal of a document that asks for no predictions."""
     return InvalidRecord(f"the request {SHAPE}", [{"rule": "shape", "message": SHAPE}])
 
 

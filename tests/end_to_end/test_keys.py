@@ -2,16 +2,18 @@
 
 import http.client
 import json
+import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.end_to_end.conftest import PATIENCE_S, ROOT, Service
+from tests.end_to_end.test_stopping import workers
 from tests.service.conftest import GENTOO, PUBLISHED
 
 FIRST, SECOND = "first-" * 6, "second-" * 6
@@ -72,6 +74,58 @@ def test_keys_are_asked_for_and_rotated(
     assert '"status": 401' in output
     assert "API keys read" in output
     assert not any(key[:12] in output for key in (FIRST, SECOND))
+
+
+def test_no_key_is_kept_in_memory(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """Of many keys that were sent, in either header, once and often, none is found in a worker's memory or in the
+    supervisor's, but for what lies in a buffer that was freed and is not yet used again.
+    """
+    asked = [f"key-{secrets.token_urlsafe(40)}" for _ in range(60)]
+    last = f"last-{secrets.token_urlsafe(40)}"
+    (tmp_path / "keys").write_text("".join(f"predict {key}\n" for key in (*asked, last)))
+    service = serve(PUBLISHED, EVENKEEL_API_KEYS_FILE=str(tmp_path / "keys"), EVENKEEL_ACCESS_LOG="true")
+    service.wait()
+    (worker,) = workers(service)
+    for key, other in ((key, last) for key in asked):
+        for sent, times in ((key, 3), (f"{key}x", 1), (other, 3)):
+            send_all_ways(service, sent, times)
+
+    processes = (service.process.pid, int(worker))
+    found = {process: [key for key in asked if key.encode() in memory] for process, memory in read_memory(processes)}
+    assert len(found[service.process.pid]) == 0
+    assert len(found[int(worker)]) <= 5
+
+
+def send_all_ways(service: Service, key: str, times: int) -> None:
+    """To Flask and past it, so that heads are known and so that they are not."""
+    connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=5)
+    for header in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
+        for number in range(times):
+            headers = header | {"Content-Type": "application/json"} | ({"X-Request-Id": f"n{number}"} if number else {})
+            for method, path, body in (
+                ("POST", "/predict", json.dumps({"instance": GENTOO})),
+                ("POST", "/predict", "{"),
+                ("GET", "/v1/models", None),
+                ("GET", "/metrics", None),
+            ):
+                connection.request(method, path, body, headers)
+                with connection.getresponse() as answer:
+                    answer.read()
+    connection.close()
+
+
+def read_memory(processes: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """All that each process has in memory of its own."""
+    for process in processes:
+        parts = []
+        with Path(f"/proc/{process}/maps").open() as maps, Path(f"/proc/{process}/mem").open("rb", 0) as memory:
+            for line in maps:
+                place, rights, _, _, inode, *_ = line.split()
+                start, end = (int(address, 16) for address in place.split("-"))
+                if rights.startswith("rw") and inode == "0":
+                    memory.seek(start)
+                    parts.append(memory.read(end - start))
+        yield process, b"".join(parts)
 
 
 def test_a_client_without_a_key_gets_to_read_so(serve: Callable[..., Service], tmp_path: Path) -> None:

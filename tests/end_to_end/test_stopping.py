@@ -158,5 +158,55 @@ def test_new_workers_take_over_under_load(serve: Callable[..., Service]) -> None
     assert client.statuses.count(200) >= 0.99 * len(client.statuses)
 
 
+class Kept(threading.Thread):
+    """Asks for predictions and readiness in turn over one connection, which only the service ends; until told."""
+
+    def __init__(self, port: int, pause: float) -> None:
+        super().__init__()
+        self.port, self.pause = port, pause
+        self.answers: list[tuple[int, str | None]] = []
+        self.broken: list[OSError | http.client.HTTPException] = []
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        while not self.over.wait(self.pause):
+            try:
+                for method, path in (("POST", "/predict"), ("GET", "/v2/health/ready")):
+                    body = BODY if method == "POST" else None
+                    connection.request(method, path, body, {"Content-Type": "application/json"})
+                    with connection.getresponse() as answer:
+                        answer.read()
+                        self.answers.append((answer.status, answer.headers["Connection"]))
+            except (OSError, http.client.HTTPException) as error:
+                self.broken.append(error)
+                connection.close()
+        connection.close()
+
+
+def test_a_renewal_cuts_no_connection(serve: Callable[..., Service]) -> None:
+    """SIGHUP: kept-alive clients are told with an answer that the connection ends, and that the service is ready."""
+    service = serve(PUBLISHED, EVENKEEL_WORKERS="2", EVENKEEL_DRAIN_SECONDS="2")
+    service.wait()
+    clients = [Kept(port_of(service), pause) for pause in (0.0, 0.001, 0.05, 0.3) for _ in range(2)]
+    for client in clients:
+        client.start()
+    try:
+        before = workers(service)
+        service.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 3 * PATIENCE_S
+        while workers(service) & before or len(workers(service)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        for client in clients:
+            client.over.set()
+            client.join()
+
+    assert [error for client in clients for error in client.broken] == []
+    assert {status for client in clients for status, _ in client.answers} == {200}
+    assert all("close" in {connection for _, connection in client.answers} for client in clients)
+
+
 def workers(service: Service) -> set[str]:
     return set(Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split())

@@ -215,6 +215,6 @@ def test_every_line_of_the_log_is_one_event(hostile: Hostile) -> None:
     hostile.ask(b'GET /%0a{"event":"forged"} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
     events = [json.loads(line) for line in hostile.log.read_text().splitlines()]
 
-    assert {event["event"] for event in events} <= {"serving", "model loaded", "model served", "request"}
+    assert {event["event"] for event in events} <= {"workers", "serving", "model loaded", "model served", "request"}
     assert not any("traceback" in event for event in events)
     assert max(len(json.dumps(event)) for event in events) < 1000

@@ -82,3 +82,26 @@ def test_wrong_usage_leaves_with_64(root: str, arguments: list[str]) -> None:
     """EX_USAGE, as the trainer and the service do."""
     with pytest.raises(SystemExit, match="64"):
         main(["--repository", root, *arguments])
+
+
+def test_a_model_that_cannot_be_read_is_named_and_the_others_are_listed(
+    root: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that leads to itself, and a file in the place of a version; 74, for the list is not whole."""
+    loop = Path(root) / "loop"
+    loop.symlink_to(loop)
+    (Path(root) / "tides/3").touch()
+    sentence = f"models: {loop}: Too many levels of symbolic links\n"
+
+    assert main(["--repository", root, "list"]) == 74
+    captured = capsys.readouterr()
+    assert [line.split()[:3] for line in captured.out.splitlines()[1:]] == [
+        ["tides", "1", "2026-11-21"],
+        ["tides", "2", "2026-11-21"],
+        ["tides", "3", "corrupt"],
+    ]
+    assert captured.err == sentence
+
+    (Path(root) / "tides/3").unlink()
+    assert main(["--repository", root, "verify"]) == 74
+    assert capsys.readouterr() == ("tides 1: intact\ntides 2: intact\n", sentence)

@@ -249,3 +249,20 @@ def test_deciding_takes_turns_with_publishing_and_with_others(repository: ModelR
     assert repository.versions("tides") == [1, 2, 3, 4, 5, 6]
     assert repository.serving("tides").version in {1, 2, 3, 4}
     assert not list((repository.root / "tides").glob(".staging-*"))
+
+
+def test_a_damaged_version_is_refused_although_it_is_named_already(
+    run: Run, repository: ModelRepository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pinned, canary or shadow: what somebody asks for must be intact, and what nobody asks for may be put right."""
+    assert run("canary", "tides", "3") == run("shadow", "tides", "2") == 0
+    for version in (2, 3, 4):
+        damage(repository, version)
+    before = chosen(repository)
+    capsys.readouterr()
+
+    for command in (("promote", "tides", "4"), ("canary", "tides", "3"), ("shadow", "tides", "2")):
+        assert run(*command) == 65
+        assert f"model.onnx of tides version {command[-1]} differs from what was published" in capsys.readouterr().err
+        assert chosen(repository) == before
+    assert run("shadow", "tides", "--off") == run("canary", "tides", "--off") == run("promote", "tides", "1") == 0

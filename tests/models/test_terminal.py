@@ -1,5 +1,7 @@
 """Programs whose reader goes away, over real pipes."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,3 +57,65 @@ sys.exit(run("writer", lambda: os.write(writer, b"x"), {OSError: 74}))
     process = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert (process.returncode, process.stderr) == (74, "writer: Broken pipe\n")
+
+
+def shell(redirected: str, *arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Run `python -m models` as a shell would: its exit code, and what it said on stdout and stderr."""
+    process = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirected}', "sh", sys.executable, "-m", "models", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "", **(environment or {})},
+        capture_output=True,
+        encoding=(environment or {}).get("PYTHONIOENCODING", "utf-8"),
+        check=False,
+    )
+    return process.returncode, process.stdout, process.stderr
+
+
+LOST = "models: the output could not be written: No space left on device"
+
+
+def test_output_on_a_full_disk_is_one_sentence(repository: ModelRepository, card: ModelCard) -> None:
+    """Exit code 74; a decision that was made is told, and stands."""
+    for _ in range(2):
+        repository.publish(card, {"model.onnx": b"model"})
+    root = ("--repository", str(repository.root))
+
+    for command in (("list",), ("show", "tides"), ("verify",)):
+        assert shell(">/dev/full", *root, *command) == (74, "", f"{LOST}\n")
+    assert shell(">/dev/full", "--help") == (74, "", f"{LOST}\n")
+    decided = f"{LOST}; tides: version 1 is serving (pinned)\n"
+    assert shell(">/dev/full", *root, "promote", "tides", "1") == (74, "", decided)
+    assert repository.serving_version("tides") == 1
+    repository.change_serving("tides", lambda serving: serving.promoted(None))
+    assert shell(">/dev/full", *root, "prune", "tides", "--keep", "1") == (
+        74,
+        "",
+        f"{LOST}; tides: 1 removed; 2 kept\n",
+    )
+
+
+def test_a_refusal_keeps_its_exit_code_where_nothing_can_be_said(repository: ModelRepository, card: ModelCard) -> None:
+    """Neither on stderr nor on stdout; of a closed one nobody expects anything."""
+    repository.publish(card, {"model.onnx": b"model"})
+    root = ("--repository", str(repository.root))
+
+    assert shell("2>/dev/full", *root, "show", "waves") == (65, "", "")
+    (repository.root / "tides/1/model.onnx").write_bytes(b"other")
+    assert shell(">/dev/full", *root, "verify")[0] == 65
+    assert shell(">&-", *root, "list") == (0, "", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_what_an_encoding_lacks_is_spelled_out(repository: ModelRepository, card: ModelCard, encoding: str) -> None:
+    """As Python spells it for people, as JSON does for programs."""
+    classes = ("<=50K", "naïve 🐧")
+    repository.publish(card.model_copy(update={"classes": classes}), {"model.onnx": b"model"})
+    root, environment = ("--repository", str(repository.root)), {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"}
+    code, shown, said = shell("", *root, "show", "tides", environment=environment)
+
+    assert (code, said) == (0, "")
+    assert ("🐧" if encoding == "utf-8" else "\\U0001f427") in shown
+    code, document, said = shell("", *root, "show", "tides", "--json", environment=environment)
+    assert (code, said) == (0, "")
+    assert tuple(json.loads(document)["classes"]) == classes

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import logging
 import os
 from collections.abc import Callable
@@ -207,7 +209,30 @@ def test_other_editors_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_bytes(b"\xef\xbb\xbf# caf\xe9\r\npredict\t" + PREDICTS.encode() + b"\r\nmetrics " + PREDICTS.encode())
 
-    assert list(read_keys(path).values()) == [{"predict", "metrics"}]
+    assert [key.scopes for key in read_keys(path).values()] == [{"predict", "metrics"}]
+
+
+def test_a_line_in_the_log_names_client_and_key(
+    locked: FlaskClient, record: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the comment in the file of keys, else by the beginning of its digest, also where nobody knows the key."""
+    caplog.set_level(logging.INFO)
+    unnamed = "sha256:" + hashlib.sha256(MEASURES.encode()).hexdigest()[:12]
+    unknown = "sha256:" + hashlib.sha256(NOBODYS.encode()).hexdigest()[:12]
+    sent: tuple[dict[str, str], ...] = (
+        {"X-API-Key": PREDICTS},
+        {"Authorization": f"Bearer {MEASURES}"},
+        {"X-API-Key": NOBODYS},
+        {},
+    )
+    for headers in sent:
+        locked.post("/predict", json={"instance": record}, headers=headers, environ_base={"REMOTE_ADDR": "::ffff:1"})
+        locked.get("/v1/models", headers=headers, environ_base={"REMOTE_ADDR": "10.0.0.7"})
+    lines = [json.loads(logs.JsonLines().format(entry)) for entry in caplog.records if entry.msg == "request"]
+
+    assert [line.get("key") for line in lines[::2]] == ["the shop", unnamed, unknown, None]
+    assert [line.get("key") for line in lines[1::2]] == ["the shop", unnamed, unknown, None]
+    assert [line["client"] for line in lines] == ["::ffff:1", "10.0.0.7"] * 4
 
 
 def test_the_description_says_how_keys_are_sent(locked: FlaskClient, client: FlaskClient) -> None:

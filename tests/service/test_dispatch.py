@@ -17,8 +17,8 @@ from flask import Flask
 
 from service.access import Access
 from service.app import create_app
-from service.errors import ServiceError
-from service.http.admission import QUEUE, REFUSALS, Admission, Client, Limits
+from service.errors import Overloaded, ServiceError
+from service.http.admission import QUEUE, Admission, Client, Limits
 from service.http.connection import Connection
 from service.http.dispatch import TICK_SECONDS, Dispatcher
 from service.http.heads import Request
@@ -112,7 +112,7 @@ def test_a_worker_that_drains_says_so(app: Flask) -> None:
 
         assert await statuses() == [200, 200, 200]
         assert "connection" not in (await ask(port, get("/ping")))[1]
-        dispatcher.admission.draining = True
+        dispatcher.admission.drain()
         assert await statuses() == [503, 503, 200]
         assert (await ask(port, get("/v2/health/live")))[1]["connection"] == "close"
 
@@ -227,21 +227,29 @@ def test_a_long_body_waits_unread_for_its_turn(app: Flask) -> None:
 
 
 def test_no_client_waits_unread_for_longer_than_it_may() -> None:
-    """However many wait: of those in time some are refused at each tick, of the others all."""
-    admission, refused = Admission(Limits(deadline_seconds=1.0)), []
+    """Those whose time is up are refused and, a few at a tick, the last of those whose turn would not come in time."""
+    admission = Admission(Limits(deadline_seconds=1.0))
+    refused: list[int] = []
 
     class Waiting:
         due = 0.0
 
+        def __init__(self, number: int) -> None:
+            self.number = number
+
         def proceed(self, refusal: ServiceError | None) -> None:
-            refused.append(refusal)
+            assert isinstance(refusal, Overloaded)
+            refused.append(self.number)
 
     admission.threaded = QUEUE
-    admission.deferred.extend((0.0, cast(Client, Waiting())) for _ in range(8000))
-    admission.turn_away(0.05)
-    assert len(refused) == REFUSALS
-    admission.turn_away(1.05)
-    assert len(refused) == 8000
+    admission.seconds_each = 0.1
+    admission.deferred.extend((float(number >= 3), cast(Client, Waiting(number))) for number in range(15))
+    admission.turn_away(1.5)
+    assert refused == [0, 1, 2, 14, 13]
+    admission.turn_away(1.6)
+    assert refused == [0, 1, 2, 14, 13]
+    admission.turn_away(2.5)
+    assert len(refused) == 15
 
 
 def test_the_metrics_tell_the_crowd(app: Flask) -> None:

@@ -1,8 +1,8 @@
 """Drift counting over the published model, which gets a baseline here."""
 
-import multiprocessing
-import os
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from service.registry.registry import Registry
 from service.telemetry.bins import RowBins
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import ENOUGH_ROWS, FEWEST_ROWS, MOST_ROWS, REGIONS, Drift, Watch
+from service.telemetry.exposition import metrics_text
 from tests.service.conftest import PUBLISHED
-from tests.service.test_metrics import samples, value
+from tests.service.test_metrics import in_a_fork, samples, value
 
 BASELINE = DriftBaseline(
     rows=1000,
@@ -159,24 +160,19 @@ def test_a_version_has_counts_of_its_own_in_bounded_memory(drift: Drift, clock: 
     assert [spread.rows for spread in drift.spreads(watches)] == [0, *[2] * REGIONS]
 
 
-def _count(path: str, requests: int) -> None:
-    drift = Metrics(Board(os.open(path, os.O_RDWR), slots=2)).drift
-    for _ in range(requests):
-        drift.count(Watch(card(), 1), *rows(3))
-    drift.fold()
-
-
 def test_workers_are_added_up_also_those_that_died() -> None:
     """Whoever is asked tells the sums of all."""
-    board = Board.create(slots=2)
+    board = Board.create(slots=3)
     mine = Metrics(board).drift
-    for requests in (4, 6):
-        worker = multiprocessing.get_context("spawn").Process(
-            target=_count, args=(f"/proc/{os.getpid()}/fd/{board._descriptor}", requests)
-        )
-        worker.start()
-        worker.join()
-        assert worker.exitcode == 0
+
+    def count(seat: int, requests: int) -> None:
+        drift = Metrics(board.seat(seat)).drift
+        for _ in range(requests):
+            drift.count(Watch(card(), 1), *rows(3))
+        drift.fold()
+
+    for seat, requests in ((0, 4), (0, 5), (1, 1)):
+        in_a_fork(partial(count, seat, requests))
     mine.count(Watch(card(), 1), *rows(3))
 
     assert mine.spreads([Watch(card(), 1)])[0].rows == 3 * 11
@@ -218,6 +214,36 @@ def test_a_feature_may_be_called_anything() -> None:
     watch = Watch(ModelCard.model_validate(card().model_dump() | changed), 1)
     for _ in range(FEWEST_ROWS):
         metrics.drift.count(watch, *rows(1))
-    read = samples(metrics.exposition([], [watch]))
+    read = samples(metrics_text(metrics, [], [watch]))
 
     assert value(read, "drift_psi", model="penguins", version="1", feature=name) > 0
+
+
+def test_no_error_ends_the_counting(
+    drift: Drift, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What one version's rows meet costs no other version its counts, and no error costs the thread that folds them."""
+    bad, good = Watch(card(), 1), Watch(card(), 2)
+    monkeypatch.setattr(bad.bins, "count", lambda *_: 1 / 0)
+    monkeypatch.setattr("service.telemetry.drift.FOLD_SECONDS", 0.01)
+    fold, errors = drift.fold, iter([MemoryError()])
+
+    def fails() -> None:
+        for error in errors:
+            raise error
+        fold()
+
+    monkeypatch.setattr(drift, "fold", fails)
+    drift.count(bad, *rows(3))
+    drift.count(good, *rows(5))
+    drift.follow()
+    deadline = time.monotonic() + 20
+    while drift._noted:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.05)
+
+    monkeypatch.setattr(drift, "fold", fold)
+    assert [spread.rows for spread in drift.spreads([bad, good])] == [0, 5]
+    told = [entry.getMessage() for entry in caplog.records]
+    assert told == ["drift not counted", "rows not counted for drift"]

@@ -33,7 +33,7 @@ def card(repository: ModelRepository) -> ModelCard:
 def read(card: ModelCard, **values: Any) -> tuple[list[float], str, list[tuple[str, str]]]:
     """The numeric tensor, the text and the warnings of one row with these values; by name and by position alike."""
     row = ROW | values
-    rows, listed = RowReader(card).read([row]), RowReader(card).read([list(row.values())])
+    rows, listed = RowReader(card.features).read([row]), RowReader(card.features).read([list(row.values())])
     assert rows.tensors["numeric"].tobytes() == listed.tensors["numeric"].tobytes()
     warnings = [(str(one["feature"]), str(one["code"])) for one in rows.warnings.get(0, [])]
     return rows.tensors["numeric"][0].tolist(), rows.tensors["categorical"][0, 0], warnings
@@ -86,7 +86,7 @@ def test_what_is_no_such_value_is_refused(card: ModelCard, values: dict[str, Any
 
 def test_a_date_far_from_training_is_answered_with_a_warning(card: ModelCard) -> None:
     """Which names the dates that training has seen."""
-    (warning,) = RowReader(card).read([ROW | {"day": "2124-01-31"}]).warnings[0]
+    (warning,) = RowReader(card.features).read([ROW | {"day": "2124-01-31"}]).warnings[0]
 
     assert "training has seen 2022-01-08 to 2024-10-04" in str(warning["message"])
 

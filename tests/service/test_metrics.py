@@ -2,8 +2,11 @@
 
 import json
 import logging
-import multiprocessing
 import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +17,8 @@ from service.app import create_app
 from service.errors import CODES
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
-from service.telemetry.board import ROUTES, Board, Metrics
+from service.telemetry.board import CAUSES, ROUTES, Board, Metrics
+from service.telemetry.exposition import metrics_text
 from service.telemetry.logs import JsonLines
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -61,7 +65,7 @@ def test_buckets_hold_what_is_as_fast_or_faster() -> None:
     metrics = Metrics(Board.create(slots=1))
     for seconds in (0.00005, 0.0001, 0.0002, 3.0):
         metrics.count("predict", "ok", 1, seconds)
-    read = samples(metrics.exposition([]))
+    read = samples(metrics_text(metrics, []))
 
     for le, count in (("0.0001", 2), ("0.00025", 3), ("2.5", 3), ("+Inf", 4)):
         assert value(read, "request_seconds_bucket", route="predict", le=le) == count
@@ -79,28 +83,117 @@ def test_labels_come_from_fixed_sets(client: FlaskClient) -> None:
         assert found.get("model", "penguins") == "penguins"
 
 
-def _count(path: str, times: int) -> None:
-    metrics = Metrics(Board(os.open(path, os.O_RDWR), slots=2))
-    for _ in range(times):
-        metrics.count("predict", "ok", 2, 0.001)
-
-
 def test_workers_are_added_up_also_those_that_died() -> None:
-    """Whoever is asked tells the sums of all; a worker that takes over a slot counts on from there."""
-    board = Board.create(slots=2)
-    mine = Metrics(board)
-    mine.count("predict", "ok", 1, 0.001)
-    for times in (5, 7):  # One after the other: the second finds the first one's slot free.
-        worker = multiprocessing.get_context("spawn").Process(
-            target=_count, args=(f"/proc/{os.getpid()}/fd/{board._descriptor}", times)
-        )
-        worker.start()
-        worker.join()
-        assert worker.exitcode == 0
-    read = samples(mine.exposition([]))
+    """Whoever is asked tells the sums of all; a worker that takes over a seat counts on from there."""
+    board = Board.create(slots=3)
+    metrics = Metrics(board)
+
+    def count(seat: int, times: int) -> None:
+        worker = Metrics(board.seat(seat))
+        for _ in range(times):
+            worker.count("predict", "ok", 2, 0.001)
+
+    for seat, times in ((0, 5), (0, 7), (1, 1)):
+        in_a_fork(partial(count, seat, times))
+    read = samples(metrics_text(metrics, []))
 
     assert value(read, "requests_total", route="predict", code="ok") == 13
-    assert value(read, "rows_total", route="predict") == 25
+    assert value(read, "rows_total", route="predict") == 26
+
+
+class Slow:
+    """Cells between whose reading and writing another thread has its turn."""
+
+    def __init__(self, cells: "memoryview[float]") -> None:
+        self._cells = cells
+
+    def __getitem__(self, cell: int) -> float:
+        amount = self._cells[cell]
+        time.sleep(0.0001)
+        return amount
+
+    def __setitem__(self, cell: int, amount: float) -> None:
+        self._cells[cell] = amount
+
+
+def test_threads_count_one_after_the_other() -> None:
+    """The event loop and the threads of a worker share its slot, and lose nothing to each other."""
+    metrics = Metrics(Board.create())
+    metrics._cells = Slow(metrics._cells)  # type: ignore[assignment]
+
+    def count() -> None:
+        for _ in range(10):
+            metrics.count("infer", "ok", 2, 0.001)
+            metrics.count_shadow({"rows": 1})
+            metrics.count_lag(0.001)
+            metrics.count_dropped_lines(1)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    read = samples(metrics_text(metrics, []))
+
+    assert value(read, "rows_total", route="infer") == 80
+    assert value(read, "request_seconds_count", route="infer") == 40
+    assert value(read, "loop_lag_seconds_count") == 40
+    assert value(read, "log_lines_dropped_total") == 40
+    assert metrics.shadowed()["rows"] == 40
+
+
+def test_what_a_dead_worker_had_is_nothing_any_more() -> None:
+    """Its connections are gone once its seat is vacant, whoever has that next, and if nobody has; its counts stay."""
+    board = Board.create(slots=3)
+    supervisor = Metrics(board)
+
+    def die() -> None:
+        worker = Metrics(board.seat(1))
+        worker.note({"connections": 37, "workers_ready": 1})
+        worker.count("predict", "ok", 1, 0.001)
+
+    in_a_fork(die)
+    assert value(samples(metrics_text(supervisor, [])), "connections") == 37
+    supervisor.vacate(1)
+    read = samples(metrics_text(supervisor, []))
+
+    assert (value(read, "connections"), value(read, "workers_ready")) == (0, 0)
+    assert value(read, "requests_total", route="predict", code="ok") == 1
+    assert board.processes == [os.getpid()]
+
+
+def test_exits_lag_and_lost_lines_are_counted() -> None:
+    """Each cause from the start, so that its first time is a rise."""
+    metrics = Metrics(Board.create())
+    assert value(samples(metrics_text(metrics, [])), "worker_exits_total", cause="hang") == 0
+    for cause in CAUSES:
+        metrics.count_exit(cause)
+    metrics.count_exit("hang")
+    metrics.count_dropped_lines(5)
+    for lag in (-0.001, 0.0005, 0.03, 9.0):
+        metrics.count_lag(lag)
+    read = samples(metrics_text(metrics, []))
+
+    assert {cause: value(read, "worker_exits_total", cause=cause) for cause in CAUSES} == dict.fromkeys(CAUSES, 1) | {
+        "hang": 2
+    }
+    assert value(read, "log_lines_dropped_total") == 5
+    assert [value(read, "loop_lag_seconds_bucket", le=le) for le in ("0.001", "0.025", "0.05", "2.5", "+Inf")] == [
+        2, 2, 3, 3, 4,
+    ]  # fmt: skip
+    assert value(read, "loop_lag_seconds_sum") == pytest.approx(9.0305)
+
+
+def in_a_fork(do: Callable[[], object]) -> None:
+    """Do something in a process that shares the board, and ends."""
+    process = os.fork()
+    if process == 0:
+        try:
+            do()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(process, 0) == (process, 0)
 
 
 def test_a_request_can_be_a_line_in_the_log(

@@ -15,7 +15,7 @@ from service.rows.reader import RowReader, Rows
 from service.rows.rules import BrokenRules
 from tests.service.conftest import NUMBERS
 
-READER = RowReader(ModelRepository(NUMBERS).card("plain", 1))
+READER = RowReader(ModelRepository(NUMBERS).card("plain", 1).features)
 
 NUMBER = st.one_of(
     st.integers(-(2**66), 2**66).map(str),

@@ -1,4 +1,6 @@
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,18 +8,20 @@ from pathlib import Path
 import pytest
 
 from service.errors import REFUSALS, InvalidSetting, ServiceError
-from service.settings import Settings, available_cores
+from service.settings import ELSEWHERE, Settings, unknown_variables, variable
+from tests.conftest import find_free_port
+from tests.end_to_end.conftest import running
+from tests.service.conftest import PUBLISHED
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_defaults_serve_this_machine_only() -> None:
-    """On loopback, from models/store, a worker a core."""
+    """On loopback, from models/store, as many workers as there is room for."""
     settings = Settings.from_environment({})
 
     assert (settings.host, settings.port, settings.repository) == ("127.0.0.1", 8080, Path("models/store"))
     assert settings.workers is None
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:
@@ -42,6 +46,52 @@ def test_a_wrong_setting_is_named(variable: str, value: str) -> None:
     """Variable, rule and value."""
     with pytest.raises(InvalidSetting, match=f"^{variable} .*'{value}'"):
         Settings.from_environment({variable: value})
+
+
+def test_a_kubernetes_service_link_is_explained() -> None:
+    """A service that is called evenkeel gives every pod beside it an EVENKEEL_PORT of its own."""
+    with pytest.raises(
+        InvalidSetting, match=r"^EVENKEEL_PORT is 'tcp://10.0.0.1:80', as Kubernetes .* enableServiceLinks"
+    ):
+        Settings.from_environment({"EVENKEEL_PORT": "tcp://10.0.0.1:80"})
+
+
+def test_a_variable_that_nothing_reads_is_named() -> None:
+    """With the one that may be meant; those of other programs of ours and of Kubernetes are none of them."""
+    links = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_80_TCP", "PORT_80_TCP_ADDR", "API_SERVICE_HOST")
+    quiet = {variable(name) for name in (*Settings.model_fields, *links, *ELSEWHERE)} | {"PATH", "evenkeel_worker"}
+    assert unknown_variables(dict.fromkeys(quiet, "1")) == []
+
+    assert unknown_variables(dict.fromkeys(("EVENKEEL_WORKER", "EVENKEEL_MAX_BODY", "EVENKEEL_ZZZ"), "1")) == [
+        "EVENKEEL_MAX_BODY is set, and nothing reads it; EVENKEEL_MAX_BODY_BYTES may be meant",
+        "EVENKEEL_WORKER is set, and nothing reads it; EVENKEEL_WORKERS may be meant",
+        "EVENKEEL_ZZZ is set, and nothing reads it; python -m service --help lists the settings",
+    ]
+
+
+def test_every_variable_of_ours_is_known() -> None:
+    """Whatever program, page or file of the repository speaks of it."""
+    files = [
+        path
+        for folder in ("models", "trainer", "service", "docs", "benchmarks", "scripts")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".md", ".sh", "") and path.is_file()
+    ]
+    files += [ROOT / name for name in ("docker-compose.yml", "Dockerfile", "README.md")]
+    found = {name for path in files for name in re.findall(r"EVENKEEL_[A-Z_]*[A-Z]\b", path.read_text())}
+
+    assert len(found) > 20
+    assert unknown_variables(dict.fromkeys(found, "1")) == []
+
+
+def test_a_misspelt_variable_is_told_at_the_start(tmp_path: Path) -> None:
+    """In the log of the service, which starts all the same."""
+    port = find_free_port()
+    with (tmp_path / "log").open("wb") as stderr, running(PUBLISHED, port, stderr, EVENKEEL_ACESS_LOG="1") as service:
+        service.wait()
+
+    warnings = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if '"warning"' in line]
+    assert any("EVENKEEL_ACCESS_LOG may be meant" in one["event"] for one in warnings)
 
 
 def test_a_wrong_setting_stops_the_start() -> None:

@@ -39,9 +39,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     alone = Predictor.predict
 
-    def predict(self: Predictor, tensors: Tensors) -> Probabilities:
+    def predict(self: Predictor, tensors: Tensors, seconds: float) -> Probabilities:
         counts.append(row_count(tensors))
-        return alone(self, tensors)
+        return alone(self, tensors, seconds)
 
     monkeypatch.setattr(PREDICTOR, predict)
     return counts
@@ -96,10 +96,10 @@ def test_one_that_fails_spoils_no_other(app: Flask, record: dict[str, Any], monk
     front = cast(Front, app.wsgi_app)
     healthy = Predictor.predict
 
-    def predict(self: Predictor, tensors: Tensors) -> Probabilities:
+    def predict(self: Predictor, tensors: Tensors, seconds: float) -> Probabilities:
         if (tensors["numeric"] == 6000).any():
             raise MemoryError
-        return healthy(self, tensors)
+        return healthy(self, tensors, seconds)
 
     monkeypatch.setattr(PREDICTOR, predict)
     bodies = [json.dumps({"instance": record | {"body_mass_g": mass}}).encode() for mass in (5000, 6000, 4000)]

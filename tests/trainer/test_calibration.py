@@ -1,12 +1,15 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models.repository import ModelRepository
+from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx
-from trainer.job import Outcome
+from trainer.job import Outcome, run
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import softmax
@@ -142,3 +145,27 @@ def test_the_card_tells_what_the_temperature_did(outcome: Outcome) -> None:
     assert calibration.temperature == outcome.classifier.calibrator.temperature
     assert calibration.after.log_loss == pytest.approx(outcome.card.metrics["test"].log_loss)
     assert calibration.before != calibration.after
+
+
+def test_weights_count_in_what_is_reported() -> None:
+    """Weight 3 is the row three times, in every figure."""
+    rng = np.random.default_rng(3)
+    probabilities, labels = softmax(rng.normal(size=(40, 3))), rng.integers(3, size=40)
+    counts = rng.integers(1, 5, 40)
+    weighted = reliability(probabilities, labels, counts.astype(np.float32))
+    repeated = reliability(np.repeat(probabilities, counts, axis=0), np.repeat(labels, counts))
+
+    assert weighted.model_dump() == pytest.approx(repeated.model_dump())
+
+
+def test_the_cards_calibration_and_its_metrics_are_of_the_same_rows(penguins: Path, tmp_path: Path) -> None:
+    """With weights as well: the log-loss after calibration is that of the test rows."""
+    config = TrainingConfig.of(
+        table=penguins, target="species", name="m", weight="body_mass_g", epochs=2, members=1, compiled=False
+    )
+    lines = penguins.read_text().splitlines()
+    (tmp_path / "t.csv").write_text("\n".join(line for line in lines if ",NA," not in line and ",," not in line))
+    card = run(config.model_copy(update={"table": tmp_path / "t.csv"}), ModelRepository(tmp_path / "store")).card
+
+    assert card.calibration is not None
+    assert card.calibration.after.log_loss == pytest.approx(card.metrics["test"].log_loss, rel=1e-6)

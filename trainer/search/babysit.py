@@ -7,17 +7,16 @@ one takes the run up from the checkpoint with the new setting.
 import json
 import tomllib
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models.card import ModelCard
-from trainer.errors import InvalidSetting
+from trainer.errors import DamagedCheckpoint, InvalidSetting
+from trainer.files import remove_files, replace_file
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.network import Network
-from trainer.search.files import replace_file
 from trainer.training.fit import Checkpoint, Encoded, Epoch, History, StopTraining, fit
 
 # What may change without another network or another memory of the optimizer.
@@ -48,22 +47,25 @@ class Control:
         self.path = folder / "control.toml"
         self._log = folder / "changes.json"
         self._report = report
-        self._text = ""
+        self._seen = b""
         self.changes: dict[int, dict[str, Any]] = {}
         self.stop = False
 
     def begin(self, settings: Hyperparameters) -> None:
         """Write the file as a run starts."""
         lines = [HEAD, *(_line(knob, getattr(settings, knob)) for knob in KNOBS)]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._log.unlink(missing_ok=True)
-        self._text = "\n".join(lines) + "\n"
-        replace_file(self.path, self._text)
+        text = "\n".join(lines) + "\n"
+        replace_file(self.path, text)
+        self._seen = text.encode()
 
     def take_up(self, settings: Hyperparameters) -> Hyperparameters:
         """Remember what was changed before the run was stopped, and return the settings that it had then."""
         if self._log.exists():
-            self.changes = {int(epoch): change for epoch, change in json.loads(self._log.read_text()).items()}
+            try:
+                self.changes = {int(epoch): change for epoch, change in json.loads(self._log.read_bytes()).items()}
+            except (ValueError, AttributeError):
+                raise DamagedCheckpoint(f"{self._log} is damaged; remove it to go on without its changes") from None
         for epoch in sorted(self.changes):
             settings = type(settings).of(**{**settings.model_dump(), **self.changes[epoch]})
         return settings
@@ -71,14 +73,17 @@ class Control:
     def settings(self, settings: Hyperparameters, epoch: int) -> Hyperparameters:
         """The settings of the next epochs, as the file has them; where it makes no sense, those that were."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            seen = self.path.read_bytes()
         except FileNotFoundError:
             return settings
-        if text == self._text:
+        except OSError as error:
+            self._report(f"{self.path}: {error.strerror}; nothing was changed")
             return settings
-        self._text = text
+        if seen == self._seen:
+            return settings
+        self._seen = seen
         try:
-            changed = self._changed(settings, tomllib.loads(text))
+            changed = self._changed(settings, tomllib.loads(seen.decode()))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidSetting) as error:
             self._report(f"{self.path}: {error}; nothing was changed")
             return settings
@@ -111,11 +116,7 @@ class Control:
 
     def remove(self) -> None:
         """Leave nothing behind."""
-        self.path.unlink(missing_ok=True)
-        self._log.unlink(missing_ok=True)
-        for folder in (self.path.parent, self.path.parent.parent):
-            with suppress(OSError):
-                folder.rmdir()  # Only where nobody else has anything.
+        remove_files(self.path, self._log)
 
 
 class Babysitter:

@@ -3,11 +3,13 @@
 import argparse
 import os
 import re
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.repository import ModelRepository
+from models.repository import NOTHING, ModelRepository
+from models.terminal import noting
 from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, MissingExtra
 from trainer.flags import add_name_and_repository, add_table_and_settings, given_settings, repository_of
@@ -107,24 +109,25 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
     with open_search(request) as search:
         folder = request.place.folder
         try:
-            with screen.searching(search.plan) as watch:
+            with noting(NOTHING, KeyboardInterrupt), screen.searching(search.plan) as watch:
                 run_workers(search, watch)
         finally:
             if trials := search.finished():
                 leaderboard.write_csv(folder / LEADERBOARD, search.plan, trials)
                 report.write(folder / REPORT, search.config, search.plan, trials, importances(search.plan.box, trials))
         outcome = finish.publish(search, repository, seeds, screen.refitting) if seeds and trials else None
-        shares = importances(search.plan.box, trials)
-        if options.json:
-            document = leaderboard.document(request.place.name, search.plan, trials, shares)
-            screen.show_json({**document, "version": search.study.published.get("version")})
-            return
-        screen.show_leaderboard(search.plan, trials, shares)
-        if outcome:
-            progress.show(outcome, repository)
-        elif version := search.study.published.get("version"):
-            print(f"Published already, version {version}")
-        screen.show_files(folder, (LEADERBOARD, REPORT))
+        with noting(outcome.fact) if outcome else nullcontext():
+            shares = importances(search.plan.box, trials)
+            if options.json:
+                document = leaderboard.document(request.place.name, search.plan, trials, shares)
+                screen.show_json({**document, "version": search.study.published.get("version")})
+                return
+            screen.show_leaderboard(search.plan, trials, shares)
+            if outcome:
+                progress.show(outcome, repository)
+            elif version := search.study.published.get("version"):
+                print(f"Published already, version {version}")
+            screen.show_files(folder, (LEADERBOARD, REPORT))
 
 
 def _retest(options: argparse.Namespace, request: "Request", seeds: int) -> None:
@@ -151,8 +154,9 @@ def _babysit(options: argparse.Namespace) -> None:
         control = Control(repository.root / ".babysit" / config.name, curve.report)
         babysitter = Babysitter(control, curve.begin)
         outcome = job.run(config, repository, curve, resume=True, train=babysitter, annotate=control.annotate)
-    control.remove()
-    progress.show(outcome, repository)
+    with noting(outcome.fact):
+        control.remove()
+        progress.show(outcome, repository)
 
 
 def _request(options: argparse.Namespace, repository: ModelRepository) -> "Request":

@@ -9,6 +9,7 @@ from typing import Any
 from models.card import ModelCard, SearchSummary
 from models.errors import CorruptModel
 from models.repository import ModelRepository
+from models.terminal import noting
 from trainer.bag import Watch, unwatched
 from trainer.config import TrainingConfig
 from trainer.errors import Diverged
@@ -59,7 +60,8 @@ def publish(
             return card.model_copy(update={"search": summary})
 
         outcome = run(chosen, repository, watch(seeds), resume=True, annotate=annotate)
-        search.study.note_published(outcome.version, len(trials))
+        with noting(outcome.fact):
+            search.study.note_published(outcome.version, len(trials))
         return outcome
 
 

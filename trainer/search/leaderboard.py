@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import TrainingConfig
+from trainer.files import replace_file
 from trainer.search import space
-from trainer.search.files import replace_file
 from trainer.search.plan import Plan, Trial, Trials, ranked
 
 FACTS = (

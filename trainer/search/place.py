@@ -1,12 +1,11 @@
 """Where a study is kept: a folder, and for several machines the database that its records and claims are in."""
 
-import errno
 import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,27 +51,31 @@ class Place:
     def folder_of_rows(self) -> Iterator[Path]:
         """A folder for encoded rows, gone afterwards; those of processes that were killed go too."""
         for left in self.folder.glob(f"{ROWS}*"):
-            if not _is_held(left):
-                shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=ROWS, dir=self.folder, ignore_cleanup_errors=True) as path:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            try:
-                yield Path(path)
-            finally:
-                os.close(descriptor)
+            _remove_unless_held(left)
+        path, lock = self._make_rows()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
+
+    def _make_rows(self) -> tuple[Path, int]:
+        """A new folder, and the descriptor that holds its lock."""
+        while True:
+            path = Path(tempfile.mkdtemp(prefix=ROWS, dir=self.folder))
+            with suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if path.exists():
+                    return path, descriptor
+                os.close(descriptor)  # Another process took it for a stray before it was locked.
 
 
-def _is_held(folder: Path) -> bool:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in (errno.EAGAIN, errno.EACCES)
-    else:
-        return False
-    finally:
-        os.close(descriptor)
+def _remove_unless_held(folder: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(descriptor)

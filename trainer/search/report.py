@@ -5,9 +5,9 @@ from html import escape
 from pathlib import Path
 
 from trainer.config import TrainingConfig
+from trainer.files import replace_file, text_of
 from trainer.search import charts, leaderboard
 from trainer.search.charts import Ranks
-from trainer.search.files import replace_file
 from trainer.search.plan import Plan, Trial, Trials
 
 SHOWN = 25
@@ -55,7 +55,7 @@ def write(path: Path, config: TrainingConfig, plan: Plan, trials: Trials, import
 def page(config: TrainingConfig, plan: Plan, trials: Trials, importances: Mapping[str, float]) -> str:
     """The report as text."""
     ranks = Ranks(trials)
-    title = f"{config.name}: a search on {config.table.name}"
+    title = f"{config.name}: a search on {text_of(config.table)}"
     if not ranks.order:
         return _document(title, ["<p class=lead>No trial has come to a result yet.</p>"])
     stages = [plan.box_of(first, trials) for first in leaderboard.stage_starts(plan, trials)]

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from models.terminal import print_json
 from trainer.bag import Watch as WatchEpoch
 from trainer.search.crew import Watch
 from trainer.search.plan import Plan, Trial, Trials, ranked
@@ -145,7 +146,7 @@ def show_files(folder: Path, names: tuple[str, ...]) -> None:
 
 def show_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on stdout."""
-    print(json.dumps(document, ensure_ascii=False))
+    print_json(json.dumps(document, ensure_ascii=False))
 
 
 def show_verdict(verdict: Verdict) -> None:

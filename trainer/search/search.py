@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import TrainingConfig
-from trainer.errors import InvalidSpace, OtherStudy, UnknownStudy
+from trainer.errors import InvalidSpace, InvalidTable, OtherStudy, UnknownStudy
 from trainer.search import server, space
 from trainer.search.claims import FOUNDING, Claims, holding
 from trainer.search.place import Place
@@ -63,6 +63,8 @@ def open_search(request: Request) -> Iterator[Search]:
     trials = _trials(request, box)
     if request.place.address:
         server.check_address(request.place.address)
+    if config.table.is_fifo():
+        raise InvalidTable(f"{config.table} is a pipe, and a search reads its table twice; save it in a file first")
     table = Table.read(config)
     plan = Plan(box, config.seed, request.stage or usual_stage(trials), config.epochs, request.sampler)
     plan = replace(plan, first=_defaults(config, plan))

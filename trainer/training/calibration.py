@@ -100,25 +100,31 @@ def _some(part: Encoded, most: int) -> Encoded:
 
 
 def hold_against(classifier: Classifier, test: Examples) -> Calibration:
-    """Measure a classifier on test rows, without its calibrator and with it."""
+    """Measure a classifier on test rows, each counting by its weight, without its calibrator and with it."""
     fitted = classifier.calibrator
     idle = replace(classifier, calibrator=Calibrator.idle(len(classifier.classes)))
-    before, after = (reliability(each.predict(test.rows), test.labels) for each in (idle, classifier))
+    before, after = (reliability(each.predict(test.rows), test.labels, test.weights) for each in (idle, classifier))
     bias = tuple(map(shortest_decimal, fitted.bias))
     return Calibration(temperature=fitted.temperature, bias=bias, before=before, after=after)
 
 
-def reliability(probabilities: Array, labels: Labels) -> Reliability:
-    """Measure probabilities (n, classes) against labels (n,)."""
+def reliability(probabilities: Array, labels: Labels, weights: Array | None = None) -> Reliability:
+    """Measure probabilities (n, classes) against labels (n,); `weights` (n,) say how much each row counts."""
     truth = np.eye(probabilities.shape[1])[labels]
-    brier = float(((probabilities - truth) ** 2).sum(axis=1).mean())
+    brier = float(np.average(((probabilities - truth) ** 2).sum(axis=1), weights=weights))
     right = probabilities.argmax(axis=1) == labels
-    error = calibration_error(probabilities.max(axis=1), right)
-    return Reliability(log_loss=cross_entropy(probabilities, labels), brier=brier, ece=error)
+    error = calibration_error(probabilities.max(axis=1), right, weights)
+    return Reliability(log_loss=cross_entropy(probabilities, labels, weights), brier=brier, ece=error)
 
 
-def calibration_error(confidence: Array, right: npt.NDArray[np.bool_], bins: int = 15) -> float:
-    """Expected calibration error: the mean distance, over bins of equal width, of confidence and accuracy."""
+def calibration_error(
+    confidence: Array, right: npt.NDArray[np.bool_], weights: Array | None = None, bins: int = 15
+) -> float:
+    """Expected calibration error: the mean distance, over bins of equal width, of confidence and accuracy.
+
+    Each row counts by its weight.
+    """
+    counts = np.ones(len(right)) if weights is None else weights.astype(np.float64)
     places = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gaps = np.bincount(places, confidence - right, minlength=bins)
-    return float(np.abs(gaps).sum() / len(right))
+    gaps = np.bincount(places, (confidence - right) * counts, minlength=bins)
+    return float(np.abs(gaps).sum() / counts.sum())

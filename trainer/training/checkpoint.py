@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainer.errors import DamagedCheckpoint
+from trainer.files import remove_files, replacing
 from trainer.nn.network import State
 from trainer.training.fit import Best, Epoch, Score, Snapshot
 from trainer.training.interrupts import held_back
@@ -47,25 +46,15 @@ class FileCheckpoint:
 
     def save(self, snapshot: Snapshot) -> None:
         """Replace the last snapshot. A Ctrl-C waits until that is done."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        staging = self.path.with_suffix(f".{os.getpid()}")
         try:
-            with held_back(), staging.open("wb") as file:
+            with replacing(self.path) as file, held_back():
                 np.savez(file, **_pack(snapshot))
-            staging.replace(self.path)
         except OSError as error:
-            staging.unlink(missing_ok=True)
             raise OSError(error.errno, error.strerror, str(self.path)) from None
-        except BaseException:
-            staging.unlink(missing_ok=True)
-            raise
 
     def remove(self) -> None:
-        """Leave nothing behind."""
-        self.path.unlink(missing_ok=True)
-        for folder in (self.path.parent, self.path.parent.parent):
-            with suppress(OSError):
-                folder.rmdir()  # Only where nobody else has anything.
+        """Leave nothing behind, as far as the disk lets one: what stays is no harm to another run."""
+        remove_files(self.path)
 
 
 def _pack(snapshot: Snapshot) -> dict[str, Any]:

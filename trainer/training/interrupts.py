@@ -16,6 +16,10 @@ class CtrlC:
     def hold(self, number: int, frame: FrameType | None) -> None:
         self._held = True
 
+    def drop(self) -> None:
+        """Forget what was held back: what it should have stopped is over."""
+        self._held = False
+
     def let_through(self) -> None:
         """Raise what was held back, if anything was."""
         if self._held:

@@ -1,22 +1,20 @@
 """Inference as a wire format: a request's question, and its answer in JSON, in binary, or as the likeliest classes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-
-import numpy as np
 
 from service.document import JSON, encode
 from service.errors import InvalidTensor
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Answer, Question, WireFormat
 from service.rows.tensors import Probabilities, Tensors
+from service.wire.capacity import Capacity
 from service.wire.open_inference.envelope import HEADER_LENGTH, Envelope, EnvelopeReader, Wish
 from service.wire.open_inference.inputs import raw_input, read_inputs
+from service.wire.open_inference.outputs import OUTPUTS, described, longest_row, slices, values
 
 OCTETS = "application/octet-stream"
-OUTPUTS = ("label", "probabilities")
 # The wishes of a request without any, by whether it asks for binary outputs.
 EVERYTHING = {binary: [Wish(name, binary, 0) for name in OUTPUTS] for binary in (False, True)}
 
@@ -31,60 +29,44 @@ class Inference:
     wishes: list[Wish]
 
     def answer(self, probabilities: Probabilities) -> Answer:
-        outputs, raw = [], []
-        for wish in self.wishes:
-            output, data = _output(wish, self.predictor.card.classes, probabilities)
-            outputs.append(output)
-            raw.append(data)
         card = self.predictor.card
+        classes, parts = card.classes, slices(probabilities)
         head: dict[str, Any] = {"model_name": card.name, "model_version": str(self.predictor.version)}
         if self.id is not None:
             head["id"] = self.id
-        head["outputs"] = outputs
-        body = encode(head)
-        if not any(raw):
-            return Answer(body)
-        return Answer(b"".join((body, *raw)), OCTETS, ((HEADER_LENGTH, str(len(body))),))
+        head["outputs"] = outputs = []
+        raw: list[bytes] = []
+        for wish in self.wishes:
+            output = described(wish, classes, len(probabilities))
+            outputs.append(output)
+            if wish.binary:
+                data = [values(wish, classes, part) for part in parts]
+                output["parameters"] = {"binary_data_size": sum(map(len, data))}
+                raw += data
+            elif len(parts) == 1:
+                output["data"] = values(wish, classes, probabilities)
+        texts = [encode(head)] if len(parts) == 1 else _in_parts(head, self.wishes, classes, parts)
+        if not raw:
+            return Answer(texts[0] if len(texts) == 1 else b"".join(texts))
+        return Answer(b"".join((*texts, *raw)), OCTETS, ((HEADER_LENGTH, str(sum(map(len, texts)))),))
 
 
-def _output(wish: Wish, classes: tuple[str, ...], probabilities: Probabilities) -> tuple[dict[str, Any], bytes]:
-    """An output and its raw bytes; one of the two holds the data."""
-    values: Any
-    if wish.classes:
-        datatype, values = "BYTES", _likeliest(probabilities, classes, wish.classes)
-        shape = [len(probabilities), len(values) // len(probabilities)]
-        if wish.binary:
-            values = _lengths_and_texts(values)
-    elif wish.name == "label":
-        texts = _of_classes(classes) if wish.binary else classes
-        datatype, values = "BYTES", list(map(texts.__getitem__, probabilities.argmax(axis=1).tolist()))
-        shape = [len(probabilities)]
-    else:
-        datatype, values, shape = "FP32", probabilities.ravel(), list(probabilities.shape)
-    if not wish.binary:
-        return {"name": wish.name, "datatype": datatype, "shape": shape, "data": values}, b""
-    raw = values.tobytes() if datatype == "FP32" else b"".join(values)
-    size = {"binary_data_size": len(raw)}
-    return {"name": wish.name, "datatype": datatype, "shape": shape, "parameters": size}, raw
-
-
-def _likeliest(probabilities: Probabilities, classes: tuple[str, ...], most: int) -> list[str]:
-    """The classification extension: for each row the likeliest classes as "value:index:label"."""
-    # A stable sort of the negatives: of equal ones the first class comes first.
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :most]
-    return [
-        f"{row[index]:f}:{index}:{classes[index]}"
-        for row, indices in zip(probabilities, order, strict=True)
-        for index in indices
-    ]
-
-
-def _lengths_and_texts(texts: Iterable[str]) -> list[bytes]:
-    return [len(data).to_bytes(4, "little") + data for data in map(str.encode, texts)]
-
-
-# As every answer with labels needs them.
-_of_classes = lru_cache(64)(_lengths_and_texts)
+def _in_parts(
+    head: dict[str, Any], wishes: list[Wish], classes: tuple[str, ...], parts: list[Probabilities]
+) -> list[bytes]:
+    """The JSON of an answer whose data is long: it is worded a few rows at a time."""
+    outputs = head.pop("outputs")
+    texts, before = [encode(head)[:-1]], b',"outputs":['
+    for wish, output in zip(wishes, outputs, strict=True):
+        texts.append(before + encode(output)[:-1])
+        if not wish.binary:
+            before = b',"data":['
+            for part in parts:
+                texts += before, encode(values(wish, classes, part))[1:-1]
+                before = b","
+            texts.append(b"]")
+        before = b"},"
+    return [*texts, b"}]}"]
 
 
 class InferenceReader:
@@ -98,6 +80,8 @@ class InferenceReader:
 
         :raises MalformedBody: what should be JSON is not.
         :raises InvalidTensor: it breaks the protocol or the model's signature.
+        :raises TooManyRows: it has more rows, or its answer would have more bytes, than it may.
+        :raises BodyTooLarge: a text in it is too long, or it takes more memory than a request may.
         """
         header = environ.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH")
         length = None if header is None else _length(header)
@@ -106,8 +90,12 @@ class InferenceReader:
         else:
             envelope = self._envelopes.read(body, length)
         _check(envelope.wishes)
-        tensors = read_inputs(envelope.tensors, predictor.inputs)
-        return Inference(predictor, tensors, envelope.id, envelope.wishes or EVERYTHING[envelope.binary])
+        wishes = envelope.wishes or EVERYTHING[envelope.binary]
+        classes, label = len(predictor.card.classes), predictor.wording.longest_label
+        longest = sum([longest_row(wish, classes, label) for wish in wishes])
+        capacity = Capacity(allowance, body, classes, longest)
+        tensors = read_inputs(envelope.tensors, predictor.inputs, capacity)
+        return Inference(predictor, tensors, envelope.id, wishes)
 
 
 def _length(header: str) -> int:

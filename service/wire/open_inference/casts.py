@@ -5,16 +5,19 @@ holds exactly. `null` is NaN is a missing number; `null` and the empty text are 
 """
 
 import struct
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from math import prod
+from sys import getsizeof
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from models.features import FLOAT32_MAX, Feature
+from service.document import LongArray, LongObject
 from service.errors import InvalidTensor
+from service.wire.capacity import Capacity
 from service.wire.open_inference.envelope import Tensor
 
 DType = np.dtype[Any]
@@ -26,6 +29,8 @@ INTEGERS: dict[str, DType] = {
 NUMBERS: dict[str, DType] = FLOATS | INTEGERS | {"BOOL": np.dtype("?")}
 TEXT = "BYTES"
 FIT = "must fit in a 32-bit float"
+# So many elements are cast at once.
+MOST_ELEMENTS = 1 << 17
 
 
 class _BadElement(Exception):
@@ -37,20 +42,27 @@ class _BadElement(Exception):
         self.rule = rule
 
 
-def numeric(tensor: Tensor, features: Sequence[Feature]) -> npt.NDArray[np.float32]:
+def numeric(tensor: Tensor, features: Sequence[Feature], capacity: Capacity) -> npt.NDArray[np.float32]:
     """The float32 (n, features) of a tensor with a column for each feature.
 
     :raises InvalidTensor: its datatype, shape, length or an element is not what the features may have.
     """
     if tensor.datatype not in NUMBERS:
         raise InvalidTensor(f"input '{tensor.name}' must have one of the datatypes {', '.join(NUMBERS)}")
-    rows = _rows(tensor, len(features))
+    rows = _rows(tensor, len(features), capacity)
     try:
-        if isinstance(tensor.data, bytes):
-            numbers = _as_float32(_from_bytes(tensor, NUMBERS[tensor.datatype]))
+        if isinstance(tensor.data, bytes | memoryview):
+            numbers = _from_bytes(tensor, NUMBERS[tensor.datatype], capacity)
+        elif isinstance(tensor.data, LongArray):
+            numbers = _joined(tensor, capacity)
         else:
-            numbers = _from_json(_flat(tensor), tensor.datatype)
+            values = _flat(tensor, tensor.data)
+            _check_length(tensor, len(values))
+            numbers = _from_json(values, tensor.datatype)
         array = numbers.reshape(rows, len(features))
+        if capacity.long:
+            # Once more for what they may be joined to.
+            capacity.grow(rows, 2 * array.nbytes)
         # In bytes this takes a third of the time of `.all()`, which for a row alone counts.
         if b"\0" in np.isfinite(array).tobytes():
             _check_gaps(array, features)
@@ -59,47 +71,118 @@ def numeric(tensor: Tensor, features: Sequence[Feature]) -> npt.NDArray[np.float
     return array
 
 
-def texts(tensor: Tensor, features: Sequence[Feature]) -> npt.NDArray[np.object_]:
+def texts(tensor: Tensor, features: Sequence[Feature], capacity: Capacity) -> npt.NDArray[np.object_]:
     """The texts (n, features) of a tensor with a column for each feature.
 
     :raises InvalidTensor: its datatype, shape, length or an element is not what the features may have.
     """
     if tensor.datatype != TEXT:
         raise InvalidTensor(f"input '{tensor.name}' must have datatype {TEXT}")
-    rows = _rows(tensor, len(features))
+    rows = _rows(tensor, len(features), capacity)
     try:
-        values = _split_texts(tensor) if isinstance(tensor.data, bytes) else _flat(tensor)
-        for position, value in enumerate(values):
-            if value is None and not features[position % len(features)].nullable:
-                raise _BadElement(position, "must not be null")
-            if not isinstance(value, str | None):
-                raise _BadElement(position, "must be a text")
+        if capacity.long:
+            array = _shared(tensor, features, capacity)
+        else:
+            values = [value for some in _elements(tensor) for value in some]
+            _check_texts(values, features, 0)
+            array = np.array([value or "" for value in values], object)
     except _BadElement as bad:
         raise _refusal(tensor, features, bad) from None
-    return np.array([value or "" for value in values], object).reshape(rows, len(features))
+    _check_length(tensor, len(array))
+    return array.reshape(rows, len(features))
 
 
-def _rows(tensor: Tensor, width: int) -> int:
+def _rows(tensor: Tensor, width: int, capacity: Capacity) -> int:
     shape = list(tensor.shape)
     if width == 1 and len(shape) == 1:
         shape.append(1)
     if len(shape) != 2 or shape[0] < 1 or shape[1] != width:
         raise InvalidTensor(f"input '{tensor.name}' must have shape [N, {width}] with N at least 1")
+    if isinstance(tensor.data, list) and prod(shape) > len(tensor.data) * width:
+        # There cannot be so many, which is worth more words than that there may not.
+        _check_length(tensor, len(_flat(tensor, tensor.data)))
+    capacity.grow(shape[0])
     return shape[0]
 
 
-def _flat(tensor: Tensor) -> list[Any]:
+def _flat(tensor: Tensor, values: list[Any]) -> list[Any]:
     """Elements in row-major order, from a flat or a nested list."""
-    values = tensor.data
-    assert isinstance(values, list)
+    return _flattened(tensor, values)[0]
+
+
+def _flattened(tensor: Tensor, values: list[Any]) -> tuple[list[Any], list[int]]:
+    """The same, and how long the lists are at each level below the first."""
+    inner: list[int] = []
     while values and isinstance(values[0], list):
         lengths = {len(part) if isinstance(part, list) else -1 for part in values}
         if len(lengths) > 1:
             raise InvalidTensor(f"input '{tensor.name}' is ragged: its lists differ in length")
+        inner += lengths
         values = list(chain.from_iterable(values))
-    if len(values) != prod(tensor.shape):
-        raise InvalidTensor(f"input '{tensor.name}' has {len(values)} elements; its shape says {prod(tensor.shape)}")
-    return values
+    return values, inner
+
+
+def _pieces(tensor: Tensor, data: LongArray) -> Iterator[list[Any]]:
+    """The elements of a long array, some at a time."""
+    count, before = 0, None
+    for piece in data:
+        values, inner = _flattened(tensor, piece.elements())
+        if any(isinstance(value, LongArray | LongObject) for value in values[:1]):
+            raise InvalidTensor(f"input '{tensor.name}' holds a list that is too long for a row")
+        if inner != (inner if before is None else before):
+            raise InvalidTensor(f"input '{tensor.name}' is ragged: its lists differ in length")
+        count, before = count + len(values), inner
+        if count > prod(tensor.shape):
+            raise InvalidTensor(f"input '{tensor.name}' has more elements than its shape says: {prod(tensor.shape)}")
+        yield values
+
+
+def _joined(tensor: Tensor, capacity: Capacity) -> npt.NDArray[np.float32]:
+    """The numbers of a long array."""
+    assert isinstance(tensor.data, LongArray)
+    parts: list[npt.NDArray[np.float32]] = []
+    count = 0
+    for values in _pieces(tensor, tensor.data):
+        try:
+            parts.append(_from_json(values, tensor.datatype))
+        except _BadElement as bad:
+            raise _BadElement(count + bad.position, bad.rule) from None
+        count += len(values)
+        capacity.grow(1, parts[-1].nbytes)
+    _check_length(tensor, count)
+    return np.concatenate(parts)
+
+
+def _shared(tensor: Tensor, features: Sequence[Feature], capacity: Capacity) -> npt.NDArray[np.object_]:
+    """The texts of a long request; those that training knows take no memory for each element."""
+    known: dict[Any, str] = {None: ""}
+    for feature in features:
+        if feature.kind == "categorical":
+            known |= {text: text for text in feature.categories}
+    parts: list[npt.NDArray[np.object_]] = []
+    count = 0
+    for values in _elements(tensor):
+        _check_texts(values, features, count)
+        parts.append(np.array(list(map(known.get, values, values)), object))
+        count += len(values)
+        unshared = sum(getsizeof(value) for value in values if value not in known)
+        # Once more for each whole that they are joined to.
+        capacity.grow(1, 3 * parts[-1].nbytes + unshared)
+    return np.concatenate(parts) if parts else np.empty(0, object)
+
+
+def _check_texts(values: Sequence[Any], features: Sequence[Feature], start: int) -> None:
+    width = len(features)
+    for position, value in enumerate(values, start):
+        if value is None and not features[position % width].nullable:
+            raise _BadElement(position, "must not be null")
+        if not isinstance(value, str | None):
+            raise _BadElement(position, "must be a text")
+
+
+def _check_length(tensor: Tensor, count: int) -> None:
+    if count != prod(tensor.shape):
+        raise InvalidTensor(f"input '{tensor.name}' has {count} elements; its shape says {prod(tensor.shape)}")
 
 
 def _from_json(values: list[Any], datatype: str) -> npt.NDArray[np.float32]:
@@ -130,51 +213,74 @@ def _integers(values: list[Any], datatype: str) -> npt.NDArray[Any]:
     return np.array(values, dtype)
 
 
-def _from_bytes(tensor: Tensor, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _from_bytes(tensor: Tensor, dtype: DType, capacity: Capacity) -> npt.NDArray[np.float32]:
+    data = tensor.data
+    assert isinstance(data, bytes | memoryview)
     size = prod(tensor.shape) * dtype.itemsize
-    if len(tensor.data) != size:
-        raise InvalidTensor(f"input '{tensor.name}' has {len(tensor.data)} bytes; its shape and datatype say {size}")
-    assert isinstance(tensor.data, bytes)
-    return np.frombuffer(tensor.data, dtype)
+    if len(data) != size:
+        raise InvalidTensor(f"input '{tensor.name}' has {len(data)} bytes; its shape and datatype say {size}")
+    numbers = np.frombuffer(data, dtype)
+    if dtype == np.float32:
+        return numbers
+    if len(numbers) <= MOST_ELEMENTS:
+        return _as_float32(numbers)
+    capacity.grow(1, 4 * len(numbers))
+    cast = np.empty(len(numbers), np.float32)
+    for start in range(0, len(numbers), MOST_ELEMENTS):
+        some = slice(start, start + MOST_ELEMENTS)
+        try:
+            cast[some] = _as_float32(numbers[some])
+        except _BadElement as bad:
+            raise _BadElement(start + bad.position, bad.rule) from None
+    return cast
 
 
 def _as_float32(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    if array.dtype == np.float32:
-        return array
     with np.errstate(over="ignore"):
         cast = array.astype(np.float32)
-    if array.dtype.kind in "iu":
-        for position in np.flatnonzero(np.abs(cast) >= 1 << 24).tolist():
-            if int(cast[position]) != int(array[position]):
-                raise _BadElement(position, "must be an integer that a 32-bit float holds exactly")
+    if array.dtype.kind in "iu" and array.itemsize > 2:
+        # The first float beyond the integers of this type is a power of two, so it is exact.
+        beyond = cast >= np.float32(2.0) ** (8 * array.itemsize - (array.dtype.kind == "i"))
+        lossy = beyond | (np.where(beyond, np.float32(0), cast).astype(array.dtype) != array)
+        if lossy.any():
+            raise _BadElement(int(lossy.argmax()), "must be an integer that a 32-bit float holds exactly")
     return cast
 
 
 def _check_gaps(array: npt.NDArray[np.float32], features: Sequence[Feature]) -> None:
     never_missing = np.array([not feature.nullable for feature in features])
-    for position in np.flatnonzero(np.isinf(array) | (np.isnan(array) & never_missing)).tolist()[:1]:
+    bad = np.isinf(array) | (np.isnan(array) & never_missing)
+    if bad.any():
+        position = int(bad.argmax())
         raise _BadElement(position, FIT if np.isinf(array.flat[position]) else "must not be null")
 
 
-def _split_texts(tensor: Tensor) -> list[str]:
-    """BYTES: each element is its length in four bytes and then itself, in UTF-8."""
+def _elements(tensor: Tensor) -> Iterator[Sequence[Any]]:
+    """The elements of a tensor of texts, some at a time."""
     data = tensor.data
-    assert isinstance(data, bytes)
-    values: list[str] = []
-    at = 0
+    if isinstance(data, LongArray):
+        yield from _pieces(tensor, data)
+    elif isinstance(data, list):
+        yield _flat(tensor, data)
+    else:
+        values = _decoded(data)
+        while some := list(islice(values, MOST_ELEMENTS)):
+            yield some
+
+
+def _decoded(data: bytes | memoryview) -> Iterator[str]:
+    """BYTES: each element is its length in four bytes and then itself, in UTF-8."""
+    at = count = 0
     while at < len(data):
-        length = int.from_bytes(data[at : at + 4], "little")
-        text = data[at + 4 : at + 4 + length]
-        at += 4 + length
+        start = at + 4
+        at = start + int.from_bytes(data[at:start], "little")
         if at > len(data):
-            raise _BadElement(len(values), "ends after its tensor")
+            raise _BadElement(count, "ends after its tensor")
         try:
-            values.append(text.decode())
+            yield str(data[start:at], "utf-8")
         except UnicodeDecodeError:
-            raise _BadElement(len(values), "must be UTF-8") from None
-    if len(values) != prod(tensor.shape):
-        raise InvalidTensor(f"input '{tensor.name}' has {len(values)} elements; its shape says {prod(tensor.shape)}")
-    return values
+            raise _BadElement(count, "must be UTF-8") from None
+        count += 1
 
 
 def _refusal(tensor: Tensor, features: Sequence[Feature], bad: _BadElement) -> InvalidTensor:

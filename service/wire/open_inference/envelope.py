@@ -1,13 +1,13 @@
 """The envelope of an inference request: names, shapes, datatypes and wishes, and where the data lies."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from service.document import decode
+from service.document import LongArray, LongObject, decode, drain
 from service.errors import InvalidTensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -20,7 +20,7 @@ class Tensor(NamedTuple):
     name: str
     datatype: str
     shape: Sequence[int]
-    data: list[Any] | bytes
+    data: list[Any] | LongArray | bytes | memoryview
 
 
 class Wish(NamedTuple):
@@ -32,10 +32,13 @@ class Wish(NamedTuple):
 
 
 class Envelope(NamedTuple):
-    """A whole request; without wishes every output is sent, in binary where `binary` is true."""
+    """A whole request; without wishes every output is sent, in binary where `binary` is true.
+
+    `tensors` are read one after the other, once: the request is well-formed where they came to their end.
+    """
 
     id: str | None
-    tensors: list[Tensor]
+    tensors: Iterable[Tensor]
     wishes: list[Wish]
     binary: bool
 
@@ -46,7 +49,7 @@ class _Announced(NamedTuple):
     name: str
     datatype: str
     shape: Sequence[int]
-    data: list[Any] | None
+    data: list[Any] | LongArray | None
     size: int
 
 
@@ -54,10 +57,13 @@ class _Header(NamedTuple):
     """The JSON of a request."""
 
     id: str | None
-    inputs: list[_Announced]
+    inputs: Iterable[_Announced]
     wishes: list[Wish]
     binary: bool
 
+
+# An input as any, where the inputs of a request are read by themselves.
+_ANY = {"name": "", "datatype": "", "shape": []}
 
 # Unknown keys are let through everywhere: clients send some of their own.
 _config = with_config(ConfigDict(strict=True))
@@ -88,7 +94,7 @@ class _InputRequired(TypedDict):
 @_config
 class _Input(_InputRequired, total=False):
     parameters: _InputParameters | None
-    data: list[Any]
+    data: Any
 
 
 class _OutputRequired(TypedDict):
@@ -115,7 +121,7 @@ class EnvelopeReader:
     """Reads envelopes."""
 
     def __init__(self) -> None:
-        self._request = TypeAdapter(_Request)
+        self._request, self._inputs = TypeAdapter(_Request), TypeAdapter(list[_Input])
         # A client sends the same few bytes of JSON before the raw tensors of every row.
         self._known_header = lru_cache(128)(self._header)
 
@@ -130,42 +136,77 @@ class EnvelopeReader:
         split = len(body) if header_length is None else header_length
         read = self._header if header_length is None or split > LONGEST_KEPT else self._known_header
         header = read(body[:split])
-        tensors, at = [], split
-        for name, datatype, shape, data, size in header.inputs:
-            tensors.append(Tensor(name, datatype, shape, _raw(body, at, size, name) if data is None else data))
-            at += size
-        if left := len(body) - at:
-            raise InvalidTensor(f"the body has {left} bytes more than its inputs")
-        return Envelope(header.id, tensors, header.wishes, header.binary)
+        return Envelope(header.id, _tensors(header.inputs, body, split), header.wishes, header.binary)
 
     def _header(self, text: bytes) -> _Header:
         document = decode(text)
-        try:
-            request = self._request.validate_python(document)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            place = ".".join(str(part)[:64] for part in first["loc"]) or "the request"
-            rule = first["msg"].removeprefix("Input ").removeprefix("Field ")
-            raise InvalidTensor(f"{place}: {rule}") from None
+        inputs: Iterable[_Announced] | None = None
+        if isinstance(document, dict) and isinstance(document.get("inputs"), LongArray):
+            inputs = self._long(document["inputs"])
+            document["inputs"] = [_ANY]
+        _drain_others(document, "inputs")
+        request = _validated(self._request, document)
+        if inputs is None:
+            inputs = [_announced(given, number) for number, given in enumerate(request["inputs"])]
         binary = (request.get("parameters") or {}).get("binary_data_output", False)
-        inputs = [_announced(given) for given in request["inputs"]]
         wishes = [_wish(asked, binary) for asked in request.get("outputs") or []]
         return _Header(request.get("id"), inputs, wishes, binary)
 
+    def _long(self, inputs: LongArray) -> Iterator[_Announced]:
+        """The inputs of a long request, each read only when the one before it was."""
+        number = 0
+        for piece in inputs:
+            elements = [each.whole() if isinstance(each, LongObject) else each for each in piece.elements()]
+            for given in _validated(self._inputs, elements, number):
+                _drain_others(given, "data")
+                yield _announced(given, number)
+                number += 1
 
-def _raw(body: bytes, at: int, size: int, name: str) -> bytes:
-    data = body[at : at + size]
+
+def _validated(kind: TypeAdapter[Any], document: Any, start: int | None = None) -> Any:
+    """What a document says. Of inputs that are read some at a time, `start` is the number of the first."""
+    try:
+        return kind.validate_python(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = list(first["loc"])
+        if start is not None:
+            place = ["inputs", start + int(place[0]), *place[1:]] if place else ["inputs"]
+        rule = first["msg"].removeprefix("Input ").removeprefix("Field ")
+        raise InvalidTensor(f"{'.'.join(str(part)[:64] for part in place) or 'the request'}: {rule}") from None
+
+
+def _drain_others(document: Any, key: str) -> None:
+    """Read to its end what is let through and never looked at."""
+    if isinstance(document, dict):
+        for other, value in document.items():
+            if other != key:
+                drain(value)
+
+
+def _tensors(inputs: Iterable[_Announced], body: bytes, at: int) -> Iterator[Tensor]:
+    for name, datatype, shape, data, size in inputs:
+        yield Tensor(name, datatype, shape, _raw(body, at, size, name) if data is None else data)
+        at += size
+    if left := len(body) - at:
+        raise InvalidTensor(f"the body has {left} bytes more than its inputs")
+
+
+def _raw(body: bytes, at: int, size: int, name: str) -> memoryview:
+    data = memoryview(body)[at : at + size]
     if len(data) < size:
         raise InvalidTensor(f"input '{name[:64]}' should have {size} bytes; the body ends after {len(data)} of them")
     return data
 
 
-def _announced(given: _Input) -> _Announced:
+def _announced(given: _Input, number: int) -> _Announced:
     name = given["name"]
-    size = (given.get("parameters") or {}).get("binary_data_size")
+    data, size = given.get("data"), (given.get("parameters") or {}).get("binary_data_size")
     if (size is None) == ("data" not in given):
         raise InvalidTensor(f"input '{name[:64]}' must have either data or the parameter binary_data_size")
-    return _Announced(name, given["datatype"], given["shape"], given.get("data"), size or 0)
+    if size is None and not isinstance(data, list | LongArray):
+        raise InvalidTensor(f"inputs.{number}.data: should be a valid list")
+    return _Announced(name, given["datatype"], given["shape"], data, size or 0)
 
 
 def _wish(asked: _Output, binary: bool) -> Wish:

@@ -1,12 +1,13 @@
 """Which tensors a model is asked with: whole ones, or a column for each feature; and the tensors that come of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from models.features import Feature
 from service.errors import InvalidTensor
 from service.rows.tensors import Tensors
+from service.wire.capacity import Capacity
 from service.wire.open_inference.casts import TEXT, numeric, texts
 from service.wire.open_inference.envelope import Tensor
 
@@ -14,23 +15,32 @@ from service.wire.open_inference.envelope import Tensor
 Inputs = Mapping[str, Sequence[Feature]]
 
 
-def read_inputs(given: Sequence[Tensor], inputs: Inputs) -> Tensors:
+def read_inputs(given: Iterable[Tensor], inputs: Inputs, capacity: Capacity) -> Tensors:
     """The model's tensors.
 
     :raises InvalidTensor: an input is missing, unknown or ill-shaped, or an element is not one its column may have.
     """
-    by_name = {tensor.name: tensor for tensor in given}
-    if len(by_name) == len(given) and by_name.keys() == inputs.keys():
-        tensors = {name: _cast(by_name[name], features) for name, features in inputs.items()}
-    elif len(by_name) == len(given) and by_name.keys() == {
-        feature.name for features in inputs.values() for feature in features
-    }:
-        tensors = {name: _stack(by_name, features) for name, features in inputs.items()}
-    else:
-        raise InvalidTensor(f"the inputs must be {' and '.join(inputs)}, each once, or each feature once, as a column")
-    if len(tensors) > 1 and len({len(tensor) for tensor in tensors.values()}) > 1:
-        raise InvalidTensor("the inputs must have the same number of rows")
-    return tensors
+    found: Tensors = {}
+    columns: Tensors = {}
+    features: dict[str, Feature] = {}
+    for tensor in given:
+        name, whole = tensor.name, inputs.get(tensor.name)
+        # A feature may have the name of an input.
+        if whole is None or (len(whole) > 1 and tensor.shape[1:] in ([], [1])):
+            features = features or {feature.name: feature for part in inputs.values() for feature in part}
+        if name in features and name not in columns:
+            columns[name] = _cast(tensor, [features[name]], capacity)
+        elif whole is not None and name not in found:
+            found[name] = _cast(tensor, whole, capacity)
+        else:
+            raise _misnamed(inputs)
+    if columns and not found and len(columns) == sum(map(len, inputs.values())):
+        found = {kind: _stack(columns, part) for kind, part in inputs.items()}
+    elif columns or found.keys() != inputs.keys():
+        raise _misnamed(inputs)
+    if len(found) > 1 and len({len(tensor) for tensor in found.values()}) > 1:
+        raise _uneven()
+    return found
 
 
 def raw_input(body: bytes, inputs: Inputs) -> Tensor:
@@ -45,17 +55,28 @@ def raw_input(body: bytes, inputs: Inputs) -> Tensor:
     return Tensor(name, datatype, [elements // len(features), len(features)], body)
 
 
-def _cast(tensor: Tensor, features: Sequence[Feature]) -> np.typing.NDArray[np.float32] | np.typing.NDArray[np.object_]:
-    return texts(tensor, features) if features[0].kind == "categorical" else numeric(tensor, features)
+def _misnamed(inputs: Inputs) -> InvalidTensor:
+    return InvalidTensor(f"the inputs must be {' and '.join(inputs)}, each once, or each feature once, as a column")
+
+
+def _uneven() -> InvalidTensor:
+    return InvalidTensor("the inputs must have the same number of rows")
+
+
+def _cast(
+    tensor: Tensor, features: Sequence[Feature], capacity: Capacity
+) -> np.typing.NDArray[np.float32] | np.typing.NDArray[np.object_]:
+    cast = texts if features[0].kind == "categorical" else numeric
+    return cast(tensor, features, capacity)
 
 
 def _stack(
-    by_name: dict[str, Tensor], features: Sequence[Feature]
+    columns: Tensors, features: Sequence[Feature]
 ) -> np.typing.NDArray[np.float32] | np.typing.NDArray[np.object_]:
-    columns = [_cast(by_name[feature.name], [feature]) for feature in features]
-    if len({len(column) for column in columns}) > 1:
-        raise InvalidTensor("the inputs must have the same number of rows")
-    return np.ascontiguousarray(np.hstack(columns))
+    parts = [columns.pop(feature.name) for feature in features]
+    if len({len(part) for part in parts}) > 1:
+        raise _uneven()
+    return np.ascontiguousarray(np.hstack(parts))
 
 
 def _count_texts(body: bytes) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ BAD: dict[str, list[Row]] = {
     "among good ones": [GOOD, [45.0, 1e9]],
 }
 SURE = (1.0, 0.0, 0.0)
+PATIENCE_S = 10.0
 
 
 class Answer(NamedTuple):
@@ -68,6 +70,17 @@ class Faulty(NamedTuple):
         assert int(headers["content-length"]) == len(content)
         return Answer(int(status.split()[1]), headers, json.loads(content, parse_constant=pytest.fail))
 
+    def events(self, request_id: str) -> list[dict[str, Any]]:
+        """What the log tells of a request, once it does: its lines are written by a thread."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            lines = [line for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            if (events := [event for event in map(json.loads, lines) if event.get("request_id") == request_id]) or (
+                time.monotonic() > until
+            ):
+                return events
+            time.sleep(0.01)
+
 
 def model() -> bytes:
     """No more than a product and a softmax."""
@@ -107,9 +120,7 @@ def test_an_answer_that_is_no_number_is_never_given(faulty: Faulty, path: str, r
     assert (refused.status, refused.headers["content-type"]) == (500, "application/json")
     assert refused.headers["x-request-id"] == refused.document["request_id"] == word
     assert refused.document["code"] == "invalid_answer"
-    events = [
-        event for event in map(json.loads, faulty.log.read_text().splitlines()) if event.get("request_id") == word
-    ]
+    events = faulty.events(word)
     assert [(event["event"], event["level"], event["code"]) for event in events] == [
         ("request failed", "error", "invalid_answer")
     ]

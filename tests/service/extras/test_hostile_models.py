@@ -52,8 +52,8 @@ def honest() -> list[onnx.NodeProto]:
     return [helper.make_node("MatMul", ["numeric", "weights"], ["logits"]), softmax("logits")]
 
 
-def softmax(name: str) -> onnx.NodeProto:
-    return helper.make_node("Softmax", [name], ["probabilities"], axis=1)
+def softmax(name: str, to: str = "probabilities") -> onnx.NodeProto:
+    return helper.make_node("Softmax", [name], [to], axis=1)
 
 
 WEIGHTS = constant("weights", np.ones((WIDTH, CLASSES), np.float32))
@@ -206,8 +206,8 @@ def doubled() -> bytes:
 
 HOSTILE: list[tuple[Callable[[], bytes], str]] = [
     (constant_of_shape, "the operator ConstantOfShape, which is not allowed"),
-    (outer_product, "did not survive|cannot load it|cannot be answered|takes more than"),
-    (gather_rows, "did not survive|cannot load it|cannot be answered|takes more than"),
+    (outer_product, "cannot load it|cannot be answered|takes more than"),
+    (gather_rows, "cannot load it|cannot be answered|takes more than"),
     (loop, "field 6 of AttributeProto|the operator Loop"),
     (subgraph_in_an_allowed_operator, "field 6 of AttributeProto"),
     (function, "field 25 of ModelProto"),
@@ -317,13 +317,13 @@ def test_a_model_that_takes_its_time_is_stopped(
     tried.refresh()
 
     assert tried.predictor().version == 3
-    assert "did not survive a trial" in tried.refused("penguins")[2]
+    assert "takes more than 3 s of processor" in tried.refused("penguins")[2]
 
 
-def slow() -> bytes:
+def slow(products: int = 400) -> bytes:
     """A minute of multiplications, in little memory: of the row, as constants would be multiplied once and all kept."""
     square = constant("square", np.eye(2000, dtype=np.float32))
-    names = ["shared", *(f"power{turn}" for turn in range(400))]
+    names = ["shared", *(f"power{turn}" for turn in range(products))]
     nodes = [
         helper.make_node("ReduceSum", ["numeric"], ["number"], keepdims=0),
         helper.make_node("Add", ["square", "number"], ["shared"]),

@@ -38,6 +38,23 @@ def test_a_larger_share_takes_more_keys_and_gives_none_back(
     assert len(before) == 500
 
 
+def test_another_canary_takes_other_keys(publish: Publish, decide: Decide, repository: ModelRepository) -> None:
+    """The same clients do not try out everything: of two canaries' tenths a hundredth is common, as chance has it."""
+    publish()
+    publish()
+    taken = {}
+    for version in (2, 3):
+        decide(version=1, canary=Canary(version=version, share=0.1))
+        fresh = Registry(repository)
+        fresh.refresh()
+        choice = fresh.choice()
+        taken[version] = {key for key in range(5000) if choice.by_key(str(key).encode()).version == version}
+
+    # Four standard deviations.
+    assert abs(len(taken[2] & taken[3]) - 50) < 4 * 50**0.5
+    assert min(map(len, taken.values())) > 400
+
+
 def test_a_request_key_decides_and_without_one_the_body(
     publish: Publish, decide: Decide, client: FlaskClient, record: dict[str, object]
 ) -> None:

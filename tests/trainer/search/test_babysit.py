@@ -12,6 +12,9 @@ import pytest
 
 from models.repository import ModelRepository
 from trainer.command_line import main
+from trainer.errors import DamagedCheckpoint
+from trainer.hyperparameters import Hyperparameters
+from trainer.search.babysit import Control
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 180.0
@@ -150,3 +153,30 @@ def test_one_model_at_a_time(penguins: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(["babysit", *flags, "--members", "3"]) == 64
     assert "--members should be 1, not 3" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
+
+
+def test_a_byte_that_is_no_text_changes_nothing(penguins: Path, tmp_path: Path) -> None:
+    """The sentence says so, the run goes on, and the file can be put right."""
+    path = tmp_path / ".babysit/penguins/control.toml"
+    with babysitting(penguins, tmp_path) as process:
+        wait_for(process, "epoch    5 ")
+        path.write_bytes(b"# caf\xe9\nlearning_rate = 0.1\n")
+        assert "can't decode byte 0xe9" in wait_for(process, "control.toml")
+        path.unlink()
+        path.mkdir()
+        assert "Is a directory; nothing was changed" in wait_for(process, "control.toml: Is")
+        path.rmdir()
+        path.write_text("stop = true\n")
+        output, said = process.communicate(timeout=PATIENCE_S)
+
+    assert process.returncode == 0, said
+    assert "Published in" in output
+    assert ModelRepository(tmp_path).card("penguins", 1).provenance.changes == {}
+
+
+def test_damaged_changes_are_refused(tmp_path: Path) -> None:
+    """What a power failure may leave; with the file's name and the way out."""
+    (tmp_path / "changes.json").write_bytes(b"\xff")
+
+    with pytest.raises(DamagedCheckpoint, match=r"changes\.json is damaged; remove it"):
+        Control(tmp_path, print).take_up(Hyperparameters())

@@ -199,3 +199,23 @@ def test_a_terminal_gets_a_progress_bar(penguins: Path, tmp_path: Path) -> None:
     assert "━" in shown.decode()
     assert re.search(r"12/12\S* +stage 2 of 2  best 0\.\d{4} by trial \d+  0:00 left", shown.decode())
     assert b"trial    " not in shown
+
+
+def test_a_pipe_is_refused_before_it_is_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The model that is published in the end is trained on the table once more."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    assert search(pipe, tmp_path / "store") == 65
+    assert f"{pipe} is a pipe, and a search reads its table twice" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_table_whose_name_is_no_text_is_searched(penguins: Path, tmp_path: Path) -> None:
+    """The report spells the byte out."""
+    table = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv"))
+    table.write_bytes(penguins.read_bytes())
+
+    assert search(table, tmp_path / "store", "--trials", "2", "--stage", "5", "--seeds", "1") == 0
+    assert "caf\\xe9.csv" in (tmp_path / "store/.searches/penguins/report.html").read_text()
+    assert ModelRepository(tmp_path / "store").card("penguins", 1).provenance.table == "caf\\xe9.csv"

@@ -22,14 +22,24 @@ from service.processes import supervisor
 from service.processes.supervisor import Supervisor
 
 supervisor.LOOK_SECONDS, supervisor.HUNG_LOOKS, supervisor.RESTART_SECONDS = 0.05, 10, 0.1
+supervisor.RENEWAL_SECONDS = 0.2
 
-def work(listening, beat, lifeline):
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    signal.signal(signal.SIGINT, lambda *_: sys.exit())
+class Record:
+    seat = None
+    def note(self, amounts): pass
+    def vacate(self, seat): self.seat = seat
+    def count_exit(self, cause):
+        print("of an occupied seat" if self.seat is None else cause, flush=True)
+        self.seat = None
+
+def work(listening, seat, beat, lifeline):
+    told = []
+    for number in (signal.SIGTERM, signal.SIGINT, supervisor.RETIRE):
+        signal.signal(number, lambda *_: told.append(1))
     {start}
     listening.listen(100)
     listening.settimeout(0.01)
-    while True:
+    while not told:
         beat()
         try:
             connection, _ = listening.accept()
@@ -44,7 +54,7 @@ def bound():
     listening.bind(("127.0.0.1", {port}))
     return listening
 
-Supervisor(work, [bound() for _ in range({workers})], patience={patience}).run()
+Supervisor(work, [bound() for _ in range({workers})], patience={patience}, record=Record()).run()
 """
 
 
@@ -69,6 +79,13 @@ class Supervised:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
+    def told(self) -> list[str]:
+        """Why workers have ended, once the supervisor has, which gets a moment to see the last of them."""
+        time.sleep(0.3)
+        self.process.terminate()
+        output, _ = self.process.communicate(timeout=PATIENCE_S)
+        return output.split()
+
     def answering(self) -> set[int]:
         """Who answers, of many times."""
         return {self.ask() for _ in range(30)}
@@ -78,7 +95,8 @@ class Supervised:
 def supervised(workers: int = 2, start: str = "", patience: float = 5) -> Iterator[Supervised]:
     port = find_free_port()
     script = SCRIPT.format(port=port, workers=workers, start=start, patience=patience)
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", script]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     service = Supervised(process, port)
     try:
         yield service
@@ -87,8 +105,9 @@ def supervised(workers: int = 2, start: str = "", patience: float = 5) -> Iterat
             if process.poll() is None:
                 process.send_signal(number)
                 with_end(process)
-        assert process.stderr is not None
-        process.stderr.close()
+        for output in (process.stdout, process.stderr):
+            assert output is not None
+            output.close()
 
 
 def with_end(process: subprocess.Popen[str]) -> None:
@@ -109,9 +128,13 @@ def ready(service: Supervised, workers: int = 2) -> set[int]:
     return service.children()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hung"])
-def test_a_worker_that_is_gone_is_replaced(number: signal.Signals) -> None:
-    """Whether it died or only stands still; the other one serves on."""
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [(signal.SIGKILL, "signal"), (signal.SIGSTOP, "hang"), (signal.SIGTERM, "code")],
+    ids=["killed", "hung", "ended"],
+)
+def test_a_worker_that_is_gone_is_replaced(number: signal.Signals, cause: str) -> None:
+    """Whether it died or only stands still, and the cause is counted; the other one serves on."""
     with supervised() as service:
         before = ready(service)
         lost, kept = sorted(before)
@@ -120,6 +143,7 @@ def test_a_worker_that_is_gone_is_replaced(number: signal.Signals) -> None:
 
         assert kept in ready(service)
         assert lost not in service.children()
+        assert service.told() == [cause]
 
 
 def test_who_waits_for_a_dead_worker_is_served_by_its_successor() -> None:
@@ -142,6 +166,80 @@ def test_all_are_renewed_without_a_connection_lost() -> None:
         service.until(lambda: not service.children() & before)
 
         assert len(service.children()) == 2
+        assert service.told() == ["renewal", "renewal"]
+
+
+def test_there_is_never_more_than_one_worker_too_many() -> None:
+    """However often all are to be renewed, and however long those that were take to end."""
+    with supervised(start="signal.signal(supervisor.RETIRE, lambda *_: (time.sleep(0.3), told.append(1)))") as service:
+        before = ready(service)
+        seen = []
+        for _ in range(5):
+            service.process.send_signal(signal.SIGHUP)
+            time.sleep(0.05)
+            seen.append(len(service.children()))
+        service.until(lambda: seen.append(len(service.children())) or not service.children() & before)  # type: ignore[func-returns-value]
+
+        assert max(seen) == 3
+
+
+def test_a_renewal_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
+    """Whose successor dies before it serves; until there is a better one, the old worker serves on."""
+    first, broken = tmp_path / "first", tmp_path / "broken"
+    start = f"time.sleep(0.05); open({str(broken)!r}).read() and (open({str(first)!r}, 'a').write('x'), sys.exit(7))"
+    broken.write_text("")
+    with supervised(start=start) as service:
+        before = ready(service)
+        broken.write_text("yes")
+        service.process.send_signal(signal.SIGHUP)
+        service.until(lambda: first.exists() and len(first.read_text()) >= 3)
+        assert ready(service) >= before
+        broken.write_text("")
+        service.until(lambda: not service.children() & before)
+
+        service.process.terminate()
+        output, errors = service.process.communicate(timeout=PATIENCE_S)
+        causes = output.split()
+        assert 3 <= causes.count("failed_renewal") <= 5
+        assert causes[-2:] == ["renewal", "renewal"]
+        assert "worker not renewed" in errors
+
+
+def test_a_successor_that_dies_is_replaced_while_its_predecessor_still_ends(tmp_path: Path) -> None:
+    """Who is about to end takes nobody's place."""
+    ending = tmp_path / "ending"
+    start = f"signal.signal(supervisor.RETIRE, lambda *_: (open({str(ending)!r}, 'w'), time.sleep(1), told.append(1)))"
+    with supervised(workers=1, start=start) as service:
+        (old,) = ready(service, 1)
+        service.process.send_signal(signal.SIGHUP)
+        service.until(ending.exists)
+        (successor,) = service.children() - {old}
+        os.kill(successor, signal.SIGKILL)
+        service.until(lambda: not service.children() & {old, successor})
+
+        assert len(ready(service, 1)) == 1
+        assert service.told() == ["signal", "renewal"]
+
+
+def test_a_worker_that_was_renewed_and_does_not_end_is_killed() -> None:
+    """Once its patience is over; the next is renewed then."""
+    with supervised(start="signal.signal(supervisor.RETIRE, signal.SIG_IGN)", patience=0.3) as service:
+        before = ready(service)
+        service.process.send_signal(signal.SIGHUP)
+        service.until(lambda: not service.children() & before)
+
+        assert service.told() == ["renewal", "renewal"]
+
+
+def test_a_closed_terminal_does_not_kill_the_workers() -> None:
+    """It sends SIGHUP to all processes; only the supervisor takes it for a renewal."""
+    with supervised() as service:
+        before = ready(service)
+        for worker in before:
+            os.kill(worker, signal.SIGHUP)
+        time.sleep(0.2)
+
+        assert ready(service) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,120 @@
+"""The metrics in the Prometheus text format."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from models import __version__
+from service.telemetry import drift
+from service.telemetry.board import BUCKETS, LAG_BUCKETS, LAYOUT, Metrics
+from service.telemetry.usage import Usage, usage
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+GAUGES = {
+    "workers": "Worker processes that live.",
+    "workers_ready": "Worker processes that hold a model and are not about to stop.",
+    "connections": "Connections that are open.",
+    "requests_waiting": "Requests that are with a thread, or wait for one; short ones need none.",
+}
+
+
+def metrics_text(metrics: Metrics, loaded: Sequence[tuple[str, int]], watches: Sequence[drift.Watch] = ()) -> str:
+    """The text for Prometheus; `loaded` are the models and versions that this worker holds, and `watches` those of
+    them whose drift is known.
+    """
+    sums = metrics.board.sums()
+    lines = chain(
+        _requests(sums),
+        _processes(sums, usage(metrics.board.processes)),
+        _loaded(loaded),
+        _drift(metrics.drift.spreads(watches)),
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _head(name: str, kind: str, sentence: str) -> tuple[str, str]:
+    """What stands above the samples of a metric."""
+    return f"# HELP {name} {sentence}", f"# TYPE {name} {kind}"
+
+
+def _requests(sums: Sequence[float]) -> Iterator[str]:
+    yield from _head("evenkeel_requests_total", "counter", "Requests answered, by route and by the answer's code word.")
+    for (route, code), cell in LAYOUT.requests.items():
+        # Every route has its ok from the start; a refusal appears once it has happened.
+        if code == "ok" or sums[cell]:
+            yield f'evenkeel_requests_total{{route="{route}",code="{code}"}} {sums[cell]:.0f}'
+    yield from _head("evenkeel_rows_total", "counter", "Rows predicted.")
+    for route in ("predict", "invocations", "infer"):
+        yield f'evenkeel_rows_total{{route="{route}"}} {sums[LAYOUT.rows[route]]:.0f}'
+    name = "evenkeel_request_seconds"
+    yield from _head(name, "histogram", "Time from the first look at a request to its answer.")
+    for route, start in LAYOUT.seconds.items():
+        yield from _histogram(name, f'route="{route}"', BUCKETS, sums[start:])
+
+
+def _processes(sums: Sequence[float], used: Usage) -> Iterator[str]:
+    for what, sentence in GAUGES.items():
+        yield from _head(f"evenkeel_{what}", "gauge", sentence)
+        yield f"evenkeel_{what} {sums[LAYOUT.gauges[what]]:.0f}"
+    yield from _head(
+        "evenkeel_worker_exits_total", "counter", "Worker processes that ended, but for the service's end."
+    )
+    for cause, cell in LAYOUT.exits.items():
+        yield f'evenkeel_worker_exits_total{{cause="{cause}"}} {sums[cell]:.0f}'
+    name = "evenkeel_loop_lag_seconds"
+    yield from _head(name, "histogram", "By how much an event loop is late, as each worker measures all the time.")
+    yield from _histogram(name, "", LAG_BUCKETS, sums[LAYOUT.lag :])
+    name = "evenkeel_log_lines_dropped_total"
+    yield from _head(name, "counter", "Lines of the log that nobody has read in time from stderr.")
+    yield f"{name} {sums[LAYOUT.lines_dropped]:.0f}"
+    for name, kind, sentence, amount in (
+        ("cpu_seconds_total", "counter", "Processor time of all processes of the service.", used.cpu_seconds),
+        ("resident_memory_bytes", "gauge", "Their memory; pages that they share count once.", used.memory_bytes),
+        ("open_fds", "gauge", "Their open file descriptors.", used.open_descriptors),
+        ("max_fds", "gauge", "How many of them they may have open.", used.most_descriptors),
+        ("start_time_seconds", "gauge", "When the service started, in seconds since 1970.", used.started),
+    ):
+        yield from _head(f"process_{name}", kind, sentence)
+        yield f"process_{name} {amount!r}"
+
+
+def _loaded(loaded: Sequence[tuple[str, int]]) -> Iterator[str]:
+    yield from _head("evenkeel_model_loaded", "gauge", "Models and versions that the answering worker holds.")
+    for model, version in loaded:
+        yield f'evenkeel_model_loaded{{model="{model}",version="{version}"}} 1'
+    yield from _head("evenkeel_build_info", "gauge", "The version of Evenkeel.")
+    yield f'evenkeel_build_info{{version="{__version__}"}} 1'
+
+
+def _drift(spreads: Sequence[drift.Spread]) -> Iterator[str]:
+    labels = [f'model="{spread.model}",version="{spread.version}"' for spread in spreads]
+    name = "evenkeel_drift_rows_total"
+    yield from _head(name, "counter", "Rows that were held against the training rows.")
+    for label, spread in zip(labels, spreads, strict=True):
+        yield f"{name}{{{label}}} {spread.rows:.0f}"
+    name = "evenkeel_drift_psi"
+    yield from _head(name, "gauge", "Population stability index of a feature's late rows against training's.")
+    for label, spread in zip(labels, spreads, strict=True):
+        for feature, psi in spread.features.items():
+            yield f'{name}{{{label},feature="{_escaped(feature)}"}} {psi:.6g}'
+    name = "evenkeel_prediction_drift_psi"
+    yield from _head(name, "gauge", "The same of the predicted classes.")
+    for label, spread in zip(labels, spreads, strict=True):
+        if spread.predictions is not None:
+            yield f"{name}{{{label}}} {spread.predictions:.6g}"
+
+
+def _histogram(name: str, label: str, buckets: Sequence[float], cells: Sequence[float]) -> Iterator[str]:
+    """`cells` are the counts of the buckets, that of what is beyond them, and the sum."""
+    count = 0.0
+    comma, labels = "," if label else "", f"{{{label}}}" if label else ""
+    for le, here in zip((*buckets, "+Inf"), cells, strict=False):
+        count += here
+        yield f'{name}_bucket{{{label}{comma}le="{le}"}} {count:.0f}'
+    yield f"{name}_sum{labels} {cells[len(buckets) + 1]!r}"
+    yield f"{name}_count{labels} {count:.0f}"
+
+
+def _escaped(text: str) -> str:
+    """A label's value: a feature is called whatever its column was."""
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
