@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.drift import DriftBaseline
+from models.evaluation import Evaluation
 from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, Record
 
 
@@ -131,7 +132,10 @@ class FileDigest(_Part):
 class ModelCard(_Part):
     """The description of one model. `classes` gives the order of every list of probabilities.
 
-    `frozen_statistics` has one entry a network: a bag has several. Cards from before there was one have no `drift`.
+    `frozen_statistics` has one entry a network: a bag has several. `evaluation` is what the test rows say, `warnings`
+    are what whoever uses the model should know, a sentence each. Of two classes `positive` is the one that is looked
+    for, and `threshold` the probability from which on a row is taken for it. Cards from before there was one have no
+    `drift` and no `evaluation`.
     """
 
     format: Literal[1] = 1
@@ -144,6 +148,10 @@ class ModelCard(_Part):
     calibration: Calibration | None = None
     search: SearchSummary | None = None
     drift: DriftBaseline | None = None
+    evaluation: Evaluation | None = None
+    warnings: tuple[str, ...] = ()
+    positive: str | None = None
+    threshold: float | None = Field(None, ge=0, le=1)
     golden: tuple[GoldenRow, ...]
     files: dict[str, FileDigest] = {}
 
@@ -166,6 +174,8 @@ class ModelCard(_Part):
             (feature.name, "categorical" if feature.kind == "categorical" else "numeric") for feature in self.features
         }:
             raise ValueError("the drift baseline has a feature that is none of the model's")
+        if self.positive is not None and self.positive not in self.classes:
+            raise ValueError("the positive class is none of the classes")
         return self
 
     @property

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,12 +140,14 @@ class ModelRepository:
         contents = {file: self._checked(folder, file, listed) for file, listed in files.items()}
         return PublishedModel(card, version, contents["model.onnx"], digest)
 
-    def publish(self, card: ModelCard, files: Mapping[str, bytes]) -> int:
+    def publish(self, card: ModelCard, files: Mapping[str, bytes], *, hold: bool = False) -> int:
         """Publish the next version of `card.name` and return its number.
 
-        The digests of `files`, and of the card itself, are added to the card. Publishers of one model take turns.
+        The digests of `files`, and of the card itself, are added to the card. Publishers of one model take turns. With
+        `hold` the version that serves is pinned first: there is no moment at which the new one serves.
 
         :raises InvalidName: the card's name breaks the grammar.
+        :raises ModelError: with `hold`, there is nothing that serves.
         :raises OSError: the disk refused; the sentence says whether nothing is visible, or a version that the disk did
             not confirm.
         """
@@ -156,10 +158,29 @@ class ModelRepository:
         with disk.exclusive(folder, NOTHING):
             with disk.saying(NOTHING, folder):
                 disk.remove_abandoned(folder)
-                version = self._put(folder, contents)
+                with self._held(folder) if hold else nullcontext():
+                    version = self._put(folder, contents)
             with disk.saying(f"version {version} is published, but may be lost in a power failure", folder):
                 disk.sync_folder(folder)
         return version
+
+    @contextmanager
+    def _held(self, folder: Path) -> Iterator[None]:
+        """Pin what serves; where what follows fails, nothing stays pinned that was not before."""
+        before = self.serving(folder.name)
+        if before.version is not None:
+            yield
+            return
+        path = folder / SERVING
+        was_there = path.exists()
+        disk.replace(path, before.model_copy(update={"version": self.highest_intact(folder.name)}).to_json().encode())
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                # A full disk lets a file be removed, and no canary or shadow needs one that was not there.
+                path.unlink() if not was_there else disk.replace(path, before.to_json().encode())
+            raise
 
     def _put(self, folder: Path, contents: Mapping[str, bytes]) -> int:
         staging = disk.staging_name(folder)

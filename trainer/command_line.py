@@ -13,6 +13,7 @@ from trainer.data.table import read_table
 from trainer.errors import EXIT_CODES
 from trainer.files import text_of
 from trainer.flags import add_name_and_repository, add_table, add_table_and_settings, given_settings, repository_of
+from trainer.promotion import check_promote
 from trainer.search.commands import add_babysit, add_search
 
 
@@ -33,13 +34,25 @@ def _parser() -> CommandLine:
         "fit",
         help="train on a table and publish the model",
         epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, "
-        "70 defect of the trainer, 74 cannot write, 75 the table was changing, 130 interrupted before the first epoch "
-        "was over.",
+        "70 defect of the trainer, 74 cannot write, 75 the table was changing, 79 no better than a baseline (with "
+        "--fail-below-baseline), 130 interrupted before the first epoch was over.",
     )
     fit.set_defaults(command=_fit)
     add_name_and_repository(fit)
     fit.add_argument("--once", action="store_true", help="do nothing if a model of this name is published already")
     fit.add_argument("--resume", action="store_true", help="take up the same run where it was killed, to the same end")
+    fit.add_argument(
+        "--promote",
+        metavar="always|if-better|never",
+        default="always",
+        help="whether the new version serves: always, unless another is pinned; if its log-loss on the test rows is "
+        "lower than that of the version that serves; or never by itself (default: always)",
+    )
+    fit.add_argument(
+        "--fail-below-baseline",
+        action="store_true",
+        help="publish nothing and leave with 79 if the model is no better than a baseline, beyond the noise",
+    )
     add_table_and_settings(fit)
     inspect = commands.add_parser(
         "inspect",
@@ -55,7 +68,7 @@ def _parser() -> CommandLine:
     lr_find = commands.add_parser(
         "lr-find",
         help="suggest a learning rate: a short run in which it climbs from 1e-6 to 10",
-        epilog="Nothing is published. Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table.",
+        epilog="Nothing is published. Exit codes: 0 done, 64 usage, 65 unfit table or no rate stands out, 66 no table.",
     )
     lr_find.set_defaults(command=_lr_find)
     add_table_and_settings(lr_find)
@@ -67,12 +80,20 @@ def _parser() -> CommandLine:
 def _fit(options: argparse.Namespace) -> None:
     repository = repository_of(options)
     config = TrainingConfig.of(**given_settings(options))
+    promote = check_promote(options.promote)
     published = repository.versions(config.name)
     if options.once and published:
         print(f"{config.name} is published already, version {published[-1]}; nothing to do")
         return
     with progress.watching(config.epochs) as watch:
-        outcome = job.run(config, repository, watch, resume=options.resume)
+        outcome = job.run(
+            config,
+            repository,
+            watch,
+            resume=options.resume,
+            promote=promote,
+            fail_below_baseline=options.fail_below_baseline,
+        )
     with noting(outcome.fact):
         progress.show(outcome, repository)
 

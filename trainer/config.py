@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from trainer.data.division import By
 from trainer.data.scaling import Kind
 from trainer.data.schema import FileSchema, file_schema
+from trainer.evaluation.threshold import Rule
 from trainer.hyperparameters import Hyperparameters
 
 # What says how the bytes of a table are read; the schema that is kept tells the outcome.
@@ -49,6 +50,25 @@ class TrainingConfig(Hyperparameters):
     restart: int = Field(0, ge=0, le=10_000, description="another run on the same split, with other first weights")
     validation: float = Field(0.2, gt=0, lt=1, description="share of the rows that chooses the epoch")
     test: float = Field(0.2, gt=0, lt=1, description="share of the rows that is looked at once, at the end")
+
+    positive: str | None = Field(None, description="of two classes, the one that is looked for")
+    threshold: str | None = Field(
+        None,
+        description="from which probability on a row is taken for it: f1, recall@precision=0.8, or cost=5:1 where a "
+        "missed one costs 5 and a false alarm 1",
+    )
+
+    @model_validator(mode="after")
+    def _threshold_is_a_rule(self) -> Self:
+        if self.threshold is None:
+            return self
+        if self.positive is None:
+            raise ValueError("--threshold needs --positive: say which of the two classes is looked for")
+        try:
+            Rule.parse(self.threshold)
+        except ValueError as error:
+            raise ValueError(f"--threshold {error}, not {self.threshold[:64]!r}") from None
+        return self
 
     @model_validator(mode="after")
     def _splits_in_one_way(self) -> Self:

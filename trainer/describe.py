@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,8 +28,10 @@ from trainer.data.encoder import describe_features
 from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.drift import drift_baseline
+from trainer.evaluation.verdict import Verdict
 from trainer.files import text_of
 from trainer.nn import statistics
+from trainer.training.calibration import warning
 from trainer.training.fit import Score
 
 GOLDEN_ROWS = 8
@@ -50,6 +53,7 @@ def describe(
     bag: Bag,
     calibration: Calibration,
     scores: Scores,
+    verdict: Verdict,
 ) -> ModelCard:
     """Write the card: everything but the digests of the files, which publishing adds."""
     return ModelCard(
@@ -61,8 +65,18 @@ def describe(
         frozen_statistics=tuple(_statistics(config, member) for member in bag.members),
         calibration=calibration,
         drift=drift_baseline(bag.classifier, start.examples, start.split.train),
+        evaluation=verdict.evaluation,
+        warnings=(*verdict.warnings, *_doubts(bag, calibration)),
+        positive=config.positive,
+        threshold=verdict.threshold,
         golden=_golden_rows(bag.classifier, start.examples.rows.take(start.split.test)),
     )
+
+
+def _doubts(bag: Bag, calibration: Calibration) -> Iterator[str]:
+    """What training itself is in doubt about."""
+    sentences = (*(member.frozen.disagreement for member in bag.members), warning(calibration.temperature))
+    return filter(None, sentences)
 
 
 def mirror(card: ModelCard) -> dict[str, str]:

@@ -7,6 +7,7 @@ TrainerError
 ├── TableChanged        the table was written to while it was read
 ├── InvalidSetting      a setting is outside its range
 ├── Diverged            the loss stopped being finite
+├── NoSuggestion        no learning rate stands out
 ├── DamagedCheckpoint   a checkpoint cannot be read
 ├── InvalidSpace        a space that cannot be searched
 ├── UnknownStudy        there is no study of this name
@@ -16,6 +17,7 @@ TrainerError
 ├── WorkerLost          the workers of a search die, one after the other
 ├── MissingExtra        a library that only this command needs is not installed
 ├── NoStatistics        a network that saw no batch was asked for its statistics
+├── BelowBaseline       a baseline does as well as the model, and that was not to be published
 └── ExportMismatch      the exported graph does not answer as the network does
 """
 
@@ -49,6 +51,10 @@ class InvalidSetting(TrainerError, ValueError):
 
 class Diverged(TrainerError):
     """The training loss stopped being a finite number."""
+
+
+class NoSuggestion(TrainerError):
+    """No learning rate stands out from the noise."""
 
 
 class DamagedCheckpoint(TrainerError):
@@ -87,6 +93,10 @@ class NoStatistics(TrainerError):
     """A batch-norm layer that has seen no batch has no statistics to freeze."""
 
 
+class BelowBaseline(TrainerError):
+    """A baseline does as well as the model, and such a model was not to be published."""
+
+
 class ExportMismatch(TrainerError):
     """The exported graph and the network disagree by more than the tolerance."""
 
@@ -94,6 +104,8 @@ class ExportMismatch(TrainerError):
 NO_INPUT = 66
 SOFTWARE = 70
 TRY_AGAIN = 75
+# Of our own: sysexits.h ends with 78.
+NOT_GOOD_ENOUGH = 79
 
 EXIT_CODES: dict[type[Exception], int] = {
     InvalidSetting: USAGE,
@@ -103,6 +115,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     Unreadable: NO_INPUT,
     TableChanged: TRY_AGAIN,
     Diverged: DATA,
+    NoSuggestion: DATA,
     DamagedCheckpoint: DATA,
     InvalidSpace: USAGE,
     UnknownStudy: USAGE,
@@ -111,6 +124,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     DamagedStudy: DATA,
     StorageUnreachable: IO,
     WorkerLost: SOFTWARE,
+    BelowBaseline: NOT_GOOD_ENOUGH,
     NoStatistics: SOFTWARE,
     ExportMismatch: SOFTWARE,
     OSError: IO,

@@ -9,6 +9,7 @@ from models import __version__
 from models.card import Calibration, ModelCard
 from models.repository import NOTHING, ModelRepository
 from models.terminal import noting
+from trainer import promotion
 from trainer.bag import Bag, Fit, Start, Watch, build_member, generator, members_for, train_bag, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
@@ -17,9 +18,11 @@ from trainer.data.schema import Schema
 from trainer.data.split import Fold, Indices, split
 from trainer.data.table import Table, read_table
 from trainer.describe import Scores, describe, libraries, mirror
-from trainer.errors import DamagedCheckpoint, TrainerError
+from trainer.errors import BelowBaseline, DamagedCheckpoint, TrainerError
+from trainer.evaluation.verdict import check_positive, judge
 from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx
+from trainer.promotion import Promote
 from trainer.training.calibration import hold_against
 from trainer.training.checkpoint import FileCheckpoint
 from trainer.training.fit import Score, fit, score_of
@@ -29,7 +32,10 @@ from trainer.training.range_test import RangeTest, find_learning_rate
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job leaves behind. `difference` is the largest between a probability of the network and the graph's."""
+    """What a job leaves behind. `difference` is the largest between a probability of the network and the graph's.
+
+    `serving` says in a sentence which version serves now.
+    """
 
     card: ModelCard
     version: int
@@ -37,6 +43,7 @@ class Outcome:
     bag: Bag
     calibration: Calibration
     difference: float
+    serving: str
 
     @property
     def fact(self) -> str:
@@ -66,6 +73,7 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
         file=config.file,
         merge_spellings=config.merge_spellings,
     )
+    check_positive(config, table.examples.classes)
     members = config.members or members_for(len(table.examples))
     chosen = table.split(config.validation, config.test, generator(config.seed, 0), members)
     return table, Start.on(config, table.examples, chosen)
@@ -99,10 +107,13 @@ def run(
     resume: bool = False,
     train: Fit = fit,
     annotate: Callable[[ModelCard], ModelCard] = lambda card: card,
+    promote: Promote = "always",
+    fail_below_baseline: bool = False,
 ) -> Outcome:
     """Train as `config` says and publish into `repository`; `watch` is called after every epoch.
 
-    `train` trains each network, and `annotate` adds to the card what only the caller knows.
+    `train` trains each network, and `annotate` adds to the card what only the caller knows. `promote` says whether the
+    new version is to serve, and `fail_below_baseline` refuses a model that is no better than a baseline.
     After each epoch the run is saved beside the models, and `resume` takes up one that was killed; the file is gone
     when the run is over.
 
@@ -118,20 +129,26 @@ def run(
     try:
         with noting(NOTHING, KeyboardInterrupt):
             bag = train_bag(config, start, watch, checkpoints.__getitem__, train)
+            verdict = judge(config, table.schema, start, bag)
+            if fail_below_baseline and verdict.below:
+                raise BelowBaseline(f"nothing was published: {verdict.below}")
             calibration = hold_against(bag.classifier, table.examples.take(start.split.test))
-            card = annotate(describe(config, table, start, bag, calibration, _scores(start, bag)))
+            card = annotate(describe(config, table, start, bag, calibration, _scores(start, bag), verdict))
             model = to_onnx(bag.classifier, mirror(card))
             difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1))
+            before = promotion.serving(repository, config.name)
+            decision = promotion.decide(promote, card, start, bag.classifier, before) if before else None
     except DamagedCheckpoint:
         raise
     except TrainerError:
         _remove(checkpoints)
         raise
     with held_back() as ctrl_c:
-        version = repository.publish(card, {"model.onnx": model})
+        version = repository.publish(card, {"model.onnx": model}, hold=bool(decision and not decision.serves))
         _remove(checkpoints)
+        serving = promotion.carry_out(decision, repository, config.name, version, before.version if before else None)
         ctrl_c.drop()  # It came too late to stop anything.
-    return Outcome(card, version, table.schema, bag, calibration, difference)
+    return Outcome(card, version, table.schema, bag, calibration, difference, serving)
 
 
 def _scores(start: Start, bag: Bag) -> Scores:

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 
@@ -15,24 +15,24 @@ from rich.table import Table
 from rich.text import Text
 from uniplot import plot_to_string
 
-from models.card import Calibration
-from models.repository import DEFAULT_ROOT, ModelRepository
+from models.repository import ModelRepository
 from models.terminal import printable
 from trainer.bag import Watch
 from trainer.data.schema import Found, Schema
 from trainer.data.table import Table as TrainingTable
 from trainer.data.wording import PARTICULAR, REMEDIES
+from trainer.evaluation.cautions import GIVES_AWAY
 from trainer.job import Outcome
-from trainer.training import calibration
-from trainer.training.fit import Epoch, History
+from trainer.summary import summary
+from trainer.training.fit import Epoch
 from trainer.training.range_test import RangeTest
 
 CURVE_MARGIN = 14
 # So many of a list are shown, and how many more there are.
 SHOWN = 5
 WIDE = 60
-# What a person who trains need not be told again.
-UNTOLD = ("nearly constant",)
+# What a person who trains need not be told, or is warned of anyway.
+UNTOLD = ("nearly constant", GIVES_AWAY)
 
 
 @contextmanager
@@ -123,57 +123,13 @@ def _brief(epoch: Epoch) -> str:
     return f"validation log-loss {epoch.validation.log_loss:.4f}  accuracy {epoch.validation.accuracy:.4f}"
 
 
-def _epochs(histories: Sequence[History]) -> str:
-    ending = "interrupted; the best so far was" if histories[-1].interrupted else "the best was"
-    counts, best = (
-        ", ".join(map(str, numbers))
-        for numbers in ([len(one.epochs) for one in histories], [one.best.number for one in histories])
-    )
-    return f"{counts}, {ending} {best}" if len(histories) == 1 else f"{counts}; {ending} {best}"
-
-
-def _calibration(fitted: Calibration) -> str:
-    before, after = fitted.before.ece, fitted.after.ece
-    return f"temperature {fitted.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}"
-
-
 def show(outcome: Outcome, repository: ModelRepository) -> None:
-    """Print the closing summary on stdout."""
-    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-    card, members = outcome.card, outcome.bag.members
-    frozen = max(card.frozen_statistics, key=lambda one: one.largest_shift)
-    facts = Table.grid(padding=(0, 2))
-    if outcome.schema.read_as:
-        facts.add_row("read as", Text(printable(outcome.schema.read_as, 200)))
-    facts.add_row("rows", f"{sum(metrics.rows for metrics in card.metrics.values())}")
-    facts.add_row("features", f"{len(card.numeric)} numeric, {len(card.categorical)} categorical")
-    facts.add_row("classes", ", ".join(card.classes))
-    if len(members) > 1:
-        facts.add_row("networks", f"{len(members)}; the answer is the mean of theirs")
-    facts.add_row("epochs", _epochs([member.history for member in members]))
-    facts.add_row("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's")
-    facts.add_row("calibration", _calibration(outcome.calibration))
-    facts.add_row("export", f"differs from the network by at most {outcome.difference:.1e}")
-    if card.provenance.rows_without_target:
-        facts.add_row("left out", f"{card.provenance.rows_without_target} rows without a target")
-    scores = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "rows", "log-loss", "accuracy"):
-        scores.add_column(heading, justify="right" if heading else "left")
-    for part, metrics in card.metrics.items():
-        scores.add_row(part, str(metrics.rows), f"{metrics.log_loss:.4f}", f"{metrics.accuracy:.4f}")
+    """Print what to be warned of on stderr, then the closing summary on stdout."""
     for sentence in _notes(outcome.schema, UNTOLD):
         print(f"trainer: note: {sentence}", file=sys.stderr)
-    sentences = (
-        *(member.frozen.disagreement for member in members),
-        calibration.warning(outcome.calibration.temperature),
-    )
-    for sentence in filter(None, sentences):
+    for sentence in outcome.card.warnings:
         print(f"trainer: warning: {sentence}", file=sys.stderr)
-    where = repository.root / card.name / str(outcome.version)
-    trained = f", version {outcome.version}, trained on {card.provenance.table}\n"
-    console.print(Text.assemble((card.name, "bold"), trained))
-    console.print(*(Padding(part, (0, 0, 1, 2), expand=False) for part in (facts, scores)))
-    console.print(f"Published in {where}\nServe it with: {_serving_command(repository)}")
+    print(summary(outcome, repository))
 
 
 def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:
@@ -235,10 +191,10 @@ def _some(words: Sequence[str], most: int) -> str:
     return f"{shown} and {len(words) - most} more" if len(words) > most else shown
 
 
-def _notes(schema: Schema, without: Container[str] = ()) -> Iterator[str]:
+def _notes(schema: Schema, without: tuple[str, ...] = ()) -> Iterator[str]:
     """A sentence a rule, with the columns that it was found in."""
     for rule, columns in schema.remarks().items():
-        if rule in without:
+        if rule.startswith(without):
             continue
         names = [_brief_name(name) for name in columns if name]
         particulars = printable(next(iter(columns.values())), 120) if len(columns) == 1 else ""
@@ -247,12 +203,6 @@ def _notes(schema: Schema, without: Container[str] = ()) -> Iterator[str]:
         found = f"{rule}: {_some(names, SHOWN)}" if names else rule
         remedy = REMEDIES[rule].replace("COLUMN", shlex.quote(names[0]) if names else "")
         yield found + (f" ({particulars})" if particulars else "") + f"; {remedy}"
-
-
-def _serving_command(repository: ModelRepository) -> str:
-    if repository.root == DEFAULT_ROOT:
-        return "python -m service"
-    return f"EVENKEEL_REPOSITORY={shlex.quote(str(repository.root))} python -m service"
 
 
 def show_range_test(test: RangeTest) -> None:

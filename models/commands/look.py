@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from models.card import ModelCard
 from models.cells import iso_date
 from models.errors import CorruptModel, ModelError, UnknownModel
+from models.features import Feature
 from models.repository import ModelRepository
 from models.serving import Serving
 from models.terminal import print_json
+from models.wording import evaluation_lines
 
 
 def list_models(repository: ModelRepository, _: argparse.Namespace) -> None:
@@ -93,18 +95,29 @@ def show(repository: ModelRepository, options: argparse.Namespace) -> None:
     print(_summary(card, version, role), end="")
 
 
-def _summary(card: ModelCard, version: int, role: str | None) -> str:
-    lines = [f"{card.name}, version {version}{f', {role}' if role else ''}", "", "features"]
-    for feature in card.features:
-        if feature.kind == "numeric":
+def _values(feature: Feature) -> str:
+    match feature.kind:
+        case "numeric":
             values = f"number from {feature.minimum:g} to {feature.maximum:g}"
-        elif feature.kind == "date":
+        case "date":
             values = f"date from {iso_date(feature.minimum)} to {iso_date(feature.maximum)}"
-        else:
+        case "categorical":
             values = "one of " + ", ".join(feature.categories)
-        missing = ", or missing" if feature.nullable and feature.seen_missing else ""
-        lines.append(f"  {feature.name}: {values}{missing}")
-    lines += ["", "classes", *(f"  {label}" for label in card.classes), "", "metrics"]
+    return values + ", or missing" * (feature.nullable and feature.seen_missing)
+
+
+def _summary(card: ModelCard, version: int, role: str | None) -> str:
+    lines = [f"{card.name}, version {version}{f', {role}' if role else ''}"]
+    lines += [f"warning: {sentence}" for sentence in card.warnings]
+    lines += ["", "features"]
+    lines += [f"  {feature.name}: {_values(feature)}" for feature in card.features]
+    lines += ["", "classes", *(f"  {label}" for label in card.classes)]
+    if card.positive is not None:
+        wanted = "" if card.threshold is None else f", from a probability of {card.threshold:g} on"
+        lines.append(f"  looked for: {card.positive}{wanted}")
+    if card.evaluation:
+        lines += ["", "evaluation", *(f"  {line}".rstrip() for line in evaluation_lines(card.evaluation))]
+    lines += ["", "metrics"]
     for part, metrics in card.metrics.items():
         lines.append(f"  {part}: log-loss {metrics.log_loss:.4f}, accuracy {metrics.accuracy:.4f}, {metrics.rows} rows")
     lines += ["", "frozen statistics"]

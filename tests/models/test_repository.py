@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,40 @@ def test_a_publisher_killed_at_any_moment_leaves_whole_versions(repository: Mode
 def _publish_forever(root: Path, card: ModelCard) -> None:
     while True:
         publish(ModelRepository(root), card)
+
+
+def test_a_version_that_is_held_back_never_serves(repository: ModelRepository, card: ModelCard) -> None:
+    """What served is pinned before the new one is there; a pin that somebody set stays theirs."""
+    repository.publish(card, {"model.onnx": b"first"})
+    assert repository.publish(card, {"model.onnx": b"second"}, hold=True) == 2
+    assert repository.serving("tides").version == 1
+
+    repository.change_serving("tides", lambda chosen: chosen.promoted(2))
+    repository.publish(card, {"model.onnx": b"third"}, hold=True)
+    assert repository.serving("tides").version == 2
+
+
+def test_a_failed_publish_holds_nothing(
+    repository: ModelRepository, card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pin goes with the version that it was there for."""
+    publish(repository, card)
+    before, fsync = snapshot(repository.root), os.fsync
+    for allowed in range(20):
+        left = iter(range(allowed))
+
+        def refuse(descriptor: int, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise OSError(28, "No space left on device")
+            fsync(descriptor)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", refuse)
+            with pytest.raises(OSError, match=r"nothing was published|may be lost") as refusal:
+                repository.publish(card, {"model.onnx": b"second"}, hold=True)
+        if "may be lost" in str(refusal.value):  # The last sync: the version is there, held back as it should be.
+            break
+        assert snapshot(repository.root) == before
+    assert allowed > 3
+    assert repository.versions("tides") == [1, 2]
+    assert repository.serving_version("tides") == 1

@@ -18,12 +18,19 @@ from trainer.data.wording import note, refusal
 MANY_CLASSES = 10
 
 
-def to_rows(decoded: Decoded, schema: Schema) -> Rows:
-    """Turn every column that is not ignored into a feature.
+def columns_of(decoded: Decoded, schema: Schema) -> tuple[Column, ...]:
+    """The features: every column that is not ignored.
+
+    :raises InvalidTable: a column is no boolean, though the schema says so.
+    """
+    return tuple(_column(decoded, name, schema) for name, one in schema.columns.items() if one.kind != "ignored")
+
+
+def to_rows(decoded: Decoded, columns: tuple[Column, ...]) -> Rows:
+    """Read the cells of the features.
 
     :raises InvalidTable: a cell is of another kind than its column, or does not fit in 32 bits.
     """
-    columns = tuple(_column(decoded, name, schema) for name, one in schema.columns.items() if one.kind != "ignored")
     texts = sum(column.kind == "categorical" for column in columns)
     numeric = np.empty((decoded.rows, len(columns) - texts), np.float32)
     codes = np.empty((decoded.rows, texts), np.int32)

@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.data.decoded import Decoded, decode
 from trainer.data.division import By, Division, read_division
-from trainer.data.examples import read_labels, read_weights, to_rows
+from trainer.data.examples import columns_of, read_labels, read_weights, to_rows
 from trainer.data.inspection import with_warnings
 from trainer.data.rows import Examples, joined
 from trainer.data.schema import FileSchema, Schema, check_schema, read_schema
@@ -111,7 +111,7 @@ def _read(decoded: Decoded, schema: Schema, roles: Roles) -> Table:
         weights = read_weights(decoded, roles.weight, schema.missing, kept)
         kept &= weights > 0
     division = read_division(decoded, *roles.divide, schema.missing) if roles.divide else None
-    examples = Examples(to_rows(decoded, schema), labels, classes, weights)
+    examples = Examples(to_rows(decoded, columns_of(decoded, schema)), labels, classes, weights)
     if not kept.all():
         rows = np.flatnonzero(kept)
         examples, division = examples.take(rows), division and division.take(rows)

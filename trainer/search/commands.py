@@ -107,17 +107,18 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
     from trainer.search.study import importances
 
     with open_search(request) as search:
-        folder = request.place.folder
+        folder, shares = request.place.folder, {}
         try:
             with noting(NOTHING, KeyboardInterrupt), screen.searching(search.plan) as watch:
                 run_workers(search, watch)
         finally:
             if trials := search.finished():
                 leaderboard.write_csv(folder / LEADERBOARD, search.plan, trials)
-                report.write(folder / REPORT, search.config, search.plan, trials, importances(search.plan.box, trials))
+                shares = importances(search.plan.box, trials)
+                winner = leaderboard.command(finish.leading(search, trials))
+                report.write(folder / REPORT, search.config, search.plan, trials, shares, winner)
         outcome = finish.publish(search, repository, seeds, screen.refitting) if seeds and trials else None
         with noting(outcome.fact) if outcome else nullcontext():
-            shares = importances(search.plan.box, trials)
             if options.json:
                 document = leaderboard.document(request.place.name, search.plan, trials, shares)
                 screen.show_json({**document, "version": search.study.published.get("version")})
@@ -128,6 +129,8 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
             elif version := search.study.published.get("version"):
                 print(f"Published already, version {version}")
             screen.show_files(folder, (LEADERBOARD, REPORT))
+            if trials:
+                screen.show_winner(leaderboard.command(finish.leading(search, trials, outcome)))
 
 
 def _retest(options: argparse.Namespace, request: "Request", seeds: int) -> None:

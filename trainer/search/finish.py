@@ -84,6 +84,14 @@ def settings_of(search: Search, trial: Trial) -> dict[str, Any]:
     return {**search.request.given, **space.settings(trial.values)}
 
 
+def leading(search: Search, trials: Trials, published: Outcome | None = None) -> TrainingConfig:
+    """The settings of the first on the leaderboard, with the first weights of what was `published`, if it was."""
+    settings = settings_of(search, ranked(list(trials.values()))[0])
+    if published:
+        settings["restart"] = published.card.provenance.settings["restart"]
+    return TrainingConfig.of(**settings)
+
+
 def _refit(search: Search, best: Trial, seed: int) -> TrainingConfig:
     return TrainingConfig.of(**{**settings_of(search, best), "restart": search.config.restart + seed})
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from trainer.config import TrainingConfig
 from trainer.files import replace_file
-from trainer.search import space
-from trainer.search.plan import Plan, Trial, Trials, ranked
+from trainer.search.plan import Plan, Trials, ranked
 
+ASKED_FIRST = ("learning_rate", "layers", "units")
 FACTS = (
     "rank",
     "trial",
@@ -41,7 +41,7 @@ def rows(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
             "best_epoch": trial.best_epoch or None,
             "ending": trial.ending,
             "seconds": round(trial.seconds, 3),
-            **{name: trial.values.get(name) for name in plan.box},
+            **{name: trial.values.get(name) for name in first_columns(plan, {})},
         }
         for rank, trial in enumerate(ranked(list(trials.values())), 1)
     ]
@@ -50,22 +50,28 @@ def rows(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
 def write_csv(path: Path, plan: Plan, trials: Trials) -> None:
     """Replace the file by the leaderboard of the moment."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*FACTS, *plan.box], lineterminator="\n")
+    writer = csv.DictWriter(text, [*FACTS, *first_columns(plan, {})], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows(plan, trials))
     replace_file(path, text.getvalue())
 
 
-def command(config: TrainingConfig, trial: Trial) -> str:
-    """The command that trains a trial again, but for settings that are the same for all trials."""
-    settings = space.settings(trial.values)
-    if "hidden" in settings:
-        units = settings["hidden"]
-        assert isinstance(units, tuple)
-        settings["hidden"] = ",".join(map(str, units))
-    flags = " ".join(f"--{name.replace('_', '-')} {shlex.quote(_spelled(value))}" for name, value in settings.items())
-    where = f"{shlex.quote(str(config.table))} --target {shlex.quote(config.target)} --name {config.name}"
-    return f"python -m trainer fit {where} {flags}"
+def command(config: TrainingConfig) -> str:
+    """The whole command that trains with these settings: a flag for each that is not what it would be anyway."""
+    flags = [f"{shlex.quote(str(config.table))} --target {shlex.quote(config.target)} --name {config.name}"]
+    for setting, field in TrainingConfig.model_fields.items():
+        value = getattr(config, setting)
+        if setting in ("table", "target", "name") or value == field.default:
+            continue
+        flag = "--schema" if setting == "table_schema" else f"--{setting.replace('_', '-')}"
+        flags += [f"{flag} {shlex.quote(one)}" for one in _spelled(setting, value)]
+    return f"python -m trainer fit {' '.join(flags)}"
+
+
+def first_columns(plan: Plan, importances: Mapping[str, float]) -> list[str]:
+    """The parameters in the order in which they are shown: what everybody asks for first, then what matters most."""
+    asked = [name for name in ASKED_FIRST if name in plan.box]
+    return [*asked, *(name for name in importances or plan.box if name not in asked)]
 
 
 def document(name: str, plan: Plan, trials: Trials, importances: Mapping[str, float]) -> dict[str, Any]:
@@ -88,5 +94,9 @@ def stage_starts(plan: Plan, trials: Trials) -> list[int]:
     return list(range(0, max(trials) + 1, plan.stage))
 
 
-def _spelled(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _spelled(setting: str, value: object) -> list[str]:
+    """A setting as the values of its flag, which is repeated for `drop` and `keep`."""
+    if isinstance(value, tuple):
+        texts = [str(one) for one in value]
+        return [",".join(texts)] if setting == "hidden" else texts
+    return [str(value).lower() if isinstance(value, bool) else str(value)]

@@ -20,6 +20,8 @@ REDUCTION = 3
 RUNGS = 2
 FEWEST_REFERENCES = 5
 SMALLEST_WINDOW = 5
+# So many trials it takes to say which parameter matters: a tenth of fewer says nothing.
+FEWEST_TO_WEIGH = 40
 
 Ending = Literal["epochs", "patience", "stopped", "diverged"]
 Sampler = Literal["random", "tpe", "grid"]

@@ -8,7 +8,7 @@ from trainer.config import TrainingConfig
 from trainer.files import replace_file, text_of
 from trainer.search import charts, leaderboard
 from trainer.search.charts import Ranks
-from trainer.search.plan import Plan, Trial, Trials
+from trainer.search.plan import FEWEST_TO_WEIGH, Plan, Trial, Trials
 
 SHOWN = 25
 STYLE = """
@@ -47,12 +47,14 @@ code { display: block; background: var(--s0); border-radius: 8px; padding: 12px 
 """
 
 
-def write(path: Path, config: TrainingConfig, plan: Plan, trials: Trials, importances: Mapping[str, float]) -> None:
-    """Replace the file by the report of the moment."""
-    replace_file(path, page(config, plan, trials, importances))
+def write(
+    path: Path, config: TrainingConfig, plan: Plan, trials: Trials, importances: Mapping[str, float], winner: str
+) -> None:
+    """Replace the file by the report of the moment; `winner` is the command that trains with the best settings."""
+    replace_file(path, page(config, plan, trials, importances, winner))
 
 
-def page(config: TrainingConfig, plan: Plan, trials: Trials, importances: Mapping[str, float]) -> str:
+def page(config: TrainingConfig, plan: Plan, trials: Trials, importances: Mapping[str, float], winner: str) -> str:
     """The report as text."""
     ranks = Ranks(trials)
     title = f"{config.name}: a search on {text_of(config.table)}"
@@ -80,11 +82,7 @@ def page(config: TrainingConfig, plan: Plan, trials: Trials, importances: Mappin
             "better. Where coloured lines run together lies what works.",
             charts.parallel(plan, ranks, importances),
         ),
-        _section(
-            "What matters",
-            "How much each parameter tells the best tenth from the others (PED-ANOVA, Watanabe et al. 2023).",
-            charts.importance(importances),
-        ),
+        *_what_matters(trials, importances),
         _section(
             "Learning curves",
             "Validation log-loss after each epoch. At a rung a trial goes on if it is among the best third of those "
@@ -94,11 +92,18 @@ def page(config: TrainingConfig, plan: Plan, trials: Trials, importances: Mappin
         _section("Leaderboard", "", _table(plan, trials)),
         _section(
             "The best once more",
-            "The very same network; settings that were fixed by a flag want that flag again.",
-            f"<code>{escape(leaderboard.command(config, ranks.order[0]))}</code>",
+            "The very same settings, those that were fixed by a flag included.",
+            f"<code>{escape(winner)}</code>",
         ),
     ]
     return _document(title, sections)
+
+
+def _what_matters(trials: Trials, importances: Mapping[str, float]) -> list[str]:
+    if not importances:
+        return [f"<h2>What matters</h2><p>{len(trials)} trials are too few to say: it takes {FEWEST_TO_WEIGH}.</p>"]
+    explanation = "How much each parameter tells the best tenth from the others (PED-ANOVA, Watanabe et al. 2023)."
+    return [_section("What matters", explanation, charts.importance(importances))]
 
 
 def _document(title: str, sections: list[str]) -> str:

@@ -16,6 +16,7 @@ from rich.table import Table
 from models.terminal import print_json
 from trainer.bag import Watch as WatchEpoch
 from trainer.search.crew import Watch
+from trainer.search.leaderboard import first_columns
 from trainer.search.plan import Plan, Trial, Trials, ranked
 from trainer.search.retest import Verdict
 from trainer.training.fit import Epoch
@@ -116,10 +117,10 @@ def refitting(seed: int) -> WatchEpoch:
 
 
 def show_leaderboard(plan: Plan, trials: Trials, importances: Mapping[str, float]) -> None:
-    """Print the best trials on stdout, with the parameters that matter most as far as there is room for them."""
+    """Print the best trials on stdout, with as many of their parameters as there is room for."""
     console = Console(highlight=False)
-    room = max(2, (console.width - ROOM_OF_SCORES) // ROOM_OF_A_COLUMN)
-    names = list(importances or plan.box)[:room]
+    room = max(3, (console.width - ROOM_OF_SCORES) // ROOM_OF_A_COLUMN)
+    names = first_columns(plan, importances)[:room]
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("", "trial", "stage", "log-loss", "accuracy", *(name.replace("_", " ") for name in names)):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -136,6 +137,11 @@ def show_leaderboard(plan: Plan, trials: Trials, importances: Mapping[str, float
 
 def _tried(trial: Trial, name: str) -> str:
     return str(trial.values.get(name, ""))
+
+
+def show_winner(command: str) -> None:
+    """Print the command that trains with the best settings."""
+    print(f"The best once more:\n{command}")
 
 
 def show_files(folder: Path, names: tuple[str, ...]) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from trainer.errors import DamagedStudy, StorageUnreachable, UnknownStudy
 from trainer.search.claims import WholeLines
-from trainer.search.plan import Trial, Trials
+from trainer.search.plan import FEWEST_TO_WEIGH, Trial, Trials
 from trainer.search.space import Choice, Range, Space, Value, Values, meaningful
 
 PREFIX = "1-"  # Of the parameters that Optuna knows by their distance from 1.
@@ -136,7 +136,12 @@ def suggest(box: Space, trials: Trials, seed: int, index: int) -> Values:
 
 
 def importances(box: Space, trials: Trials) -> dict[str, float]:
-    """How much each parameter matters for being among the best tenth (Watanabe et al. 2023), the most first."""
+    """How much each parameter matters for being among the best tenth (Watanabe et al. 2023), the most first.
+
+    Empty for fewer than forty trials, a tenth of which says nothing.
+    """
+    if len(trials) < FEWEST_TO_WEIGH:
+        return {}
     # It loads scikit-learn where there is one: seconds, which no worker should wait.
     from optuna.importance import get_param_importances
 

@@ -1,0 +1,232 @@
+"""`compare NAME A B [TABLE]`: two versions of a model, by their settings and by what they say of the same rows."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb, exp, lgamma, log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenkeel.errors import Incomparable
+from evenkeel.evaluate import evaluation_of
+from evenkeel.labelled import Labelled, read_labelled
+from evenkeel.scoring import answers
+from models.card import ModelCard
+from models.evaluation import Evaluation
+from models.repository import ModelRepository, PublishedModel
+from models.terminal import printable
+from models.wording import aligned
+from trainer.arrays import Array, Labels
+
+# So many rows that changed are shown.
+SHOWN, MOST_SETTINGS = 10, 40
+LONGEST = 40
+# Below this p-value the difference is taken for more than chance.
+UNLIKELY = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """The rows (their numbers in the table, from 0) about which two versions disagree, and who is right.
+
+    `gained` only the second has right, `lost` only the first, `other` neither.
+    """
+
+    gained: Labels
+    lost: Labels
+    other: Labels
+
+    @property
+    def p(self) -> float:
+        """McNemar's p-value, exact and two-sided."""
+        return mcnemar(len(self.gained), len(self.lost))
+
+
+def add_compare(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command `compare`."""
+    compare: argparse.ArgumentParser = commands.add_parser(
+        "compare",
+        help="hold two versions of a model against each other",
+        epilog="Nothing is written. Exit codes: 0 done, 64 usage, 65 unfit table or model, 66 no table.",
+    )
+    compare.set_defaults(command=compare_versions)
+    compare.add_argument("name", help="the model's name in the repository")
+    compare.add_argument("first", type=int, metavar="A", help="a version")
+    compare.add_argument("second", type=int, metavar="B", help="another version")
+    compare.add_argument("table", type=Path, nargs="?", help="rows whose classes are known, to ask both about")
+
+
+def compare_versions(repository: ModelRepository, options: argparse.Namespace) -> None:
+    """Print what differs between two versions and, with a table, how they answer its rows.
+
+    :raises TrainerError: the table cannot be read as the training tables were.
+    :raises ModelError: there is no such version, or it is not intact.
+    """
+    models = [repository.read(options.name, version) for version in (options.first, options.second)]
+    first, second = models
+    print(f"{options.name}, version {first.version} and version {second.version}\n")
+    print("\n".join(f"  {line}" for line in _settings(first, second)))
+    if options.table is None:
+        print("\n" + "\n".join(f"  {line}" for line in _own_scores(first, second)))
+        again = f"compare {options.name} {first.version} {second.version} TABLE"
+        print(f"\nEach was measured on its own test rows. Ask both about the same rows with: {again}")
+        return
+    print("\n" + "\n".join(_on_rows(first, second, options.table)))
+
+
+def mcnemar(one: int, other: int) -> float:
+    """The chance of so uneven a split, or a more uneven one, of rows that only one of two is right about.
+
+    McNemar's test, exact: two-sided, from the binomial distribution with a half (McNemar 1947).
+    """
+    rows, fewer = one + other, min(one, other)
+    if rows <= 1000:
+        tail = float(sum(comb(rows, times) for times in range(fewer + 1)) / 2**rows)
+    else:
+        whole = lgamma(rows + 1) - rows * log(2)
+        tail = sum(exp(whole - lgamma(times + 1) - lgamma(rows - times + 1)) for times in range(fewer + 1))
+    return min(1.0, 2 * tail)
+
+
+def changes_between(first: Array, second: Array, labelled: Labelled) -> Changes:
+    """Where the answers (n, classes) of two versions differ."""
+    one, two = first.argmax(axis=1), second.argmax(axis=1)
+    right, also = one == labelled.labels, two == labelled.labels
+    return Changes(
+        labelled.places[~right & also],
+        labelled.places[right & ~also],
+        labelled.places[~right & ~also & (one != two)],
+    )
+
+
+def _settings(first: PublishedModel, second: PublishedModel) -> Iterator[str]:
+    """What differs in how the two came to be."""
+    facts = [_facts(model.card) for model in (first, second)]
+    names = list(dict.fromkeys([*facts[0], *facts[1]]))
+    differing = [name for name in names if facts[0].get(name) != facts[1].get(name)]
+    if not differing:
+        yield "settings, table and features are the same"
+        return
+    rows: list[tuple[str, ...]] = [("", f"version {first.version}", f"version {second.version}")]
+    rows += [
+        (printable(name, LONGEST), *(printable(_spelled(each.get(name)), LONGEST) for each in facts))
+        for name in differing[:MOST_SETTINGS]
+    ]
+    yield from aligned(rows, left=3)
+    if len(differing) > MOST_SETTINGS:
+        yield f"and {len(differing) - MOST_SETTINGS} differences more"
+
+
+def _facts(card: ModelCard) -> dict[str, Any]:
+    made = card.provenance
+    return {
+        "table": f"{made.table}, {made.table_sha256[:12]}",
+        "target": made.target,
+        **{f"--{name.replace('_', '-')}": value for name, value in made.settings.items()},
+        **{f"feature {feature.name}": feature.kind for feature in card.features},
+        **{f"class {label}": "known" for label in card.classes},
+        **made.libraries,
+        "evenkeel": made.evenkeel,
+    }
+
+
+def _spelled(value: Any) -> str:
+    """A setting as its flag takes it."""
+    if value is None or value == []:
+        return "-"
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _own_scores(*models: PublishedModel) -> Iterator[str]:
+    rows = [("", "test rows", "log-loss", "accuracy")]
+    for model in models:
+        test = model.card.metrics["test"]
+        rows.append((f"version {model.version}", str(test.rows), f"{test.log_loss:.4f}", f"{test.accuracy:.4f}"))
+    yield from aligned(rows)
+
+
+def _on_rows(first: PublishedModel, second: PublishedModel, table: Path) -> Iterator[str]:
+    if set(first.card.classes) != set(second.card.classes):
+        raise Incomparable(
+            f"versions {first.version} and {second.version} do not know the same classes; {_each(first, second)}"
+        )
+    # Each version gets the rows as its own training read them; the rows themselves must be the same.
+    read = [read_labelled(table, model.card) for model in (first, second)]
+    if not np.array_equal(read[0].places, read[1].places):
+        raise Incomparable(
+            f"versions {first.version} and {second.version} leave out different rows; {_each(first, second)}"
+        )
+    said = [answers(model, labelled.rows) for model, labelled in zip((first, second), read, strict=True)]
+    scores = [
+        evaluation_of(model.card, probabilities, labelled)
+        for model, probabilities, labelled in zip((first, second), said, read, strict=True)
+    ]
+    places = [second.card.classes.index(label) for label in first.card.classes]
+    changes = changes_between(said[0], said[1][:, places], read[0])
+    yield f"On {len(read[0])} rows of {printable(table.name, 60)}:"
+    for model, labelled in zip((first, second), read, strict=True):
+        if labelled.sha256 == model.card.provenance.table_sha256:
+            yield f"warning: version {model.version} learned from most of these rows; take a table that it has not seen"
+    yield ""
+    yield from (f"  {line}" for line in _scores((first, second), scores))
+    yield ""
+    yield from (f"  {line}" for line in _changed_rows(first, changes, said[0], said[1][:, places], read[0]))
+    yield ""
+    yield _verdict(first, second, changes)
+
+
+def _scores(models: tuple[PublishedModel, PublishedModel], scores: list[Evaluation]) -> Iterator[str]:
+    rows = [("", "log-loss", "accuracy", "interval", "AUC", "macro F1")]
+    for model, score in zip(models, scores, strict=True):
+        low, high = score.accuracy_interval
+        area = "-" if score.auc is None else f"{score.auc:.4f}"
+        interval = f"{low:.3f} to {high:.3f}"
+        rows.append(
+            (
+                f"version {model.version}",
+                f"{score.log_loss:.4f}",
+                f"{score.accuracy:.4f}",
+                interval,
+                area,
+                f"{score.macro_f1:.4f}",
+            )
+        )
+    yield from aligned(rows)
+
+
+def _changed_rows(first: PublishedModel, changes: Changes, one: Array, two: Array, labelled: Labelled) -> Iterator[str]:
+    changed = np.sort(np.concatenate([changes.gained, changes.lost, changes.other]))
+    if not len(changed):
+        yield "both give the same label to every row"
+        return
+    classes = first.card.classes
+    rows: list[tuple[str, ...]] = [("row", "is", "was", "becomes")]
+    for place in changed[:SHOWN]:
+        row = int(np.searchsorted(labelled.places, place))
+        labels = (labelled.labels[row], one[row].argmax(), two[row].argmax())
+        rows.append((str(place + 1), *(printable(classes[label], LONGEST) for label in labels)))
+    yield from aligned(rows, left=4)
+    if len(changed) > SHOWN:
+        yield f"and {len(changed) - SHOWN} rows more"
+
+
+def _verdict(first: PublishedModel, second: PublishedModel, changes: Changes) -> str:
+    gained, lost = len(changes.gained), len(changes.lost)
+    sentence = (
+        f"Version {second.version} is right about {gained} rows that version {first.version} is wrong about, and wrong "
+        f"about {lost} that it is right about: McNemar's p is {changes.p:.3g}"
+    )
+    if changes.p >= UNLIKELY:
+        return f"{sentence}, no difference beyond chance."
+    better = second.version if gained > lost else first.version
+    promotion = f"python -m models promote {first.card.name} {better}"
+    return f"{sentence}. Version {better} is better. Let it serve with: {promotion}"
+
+
+def _each(first: PublishedModel, second: PublishedModel) -> str:
+    one, two = (f"evaluate {first.card.name} TABLE --version {version}" for version in (first.version, second.version))
+    return f"measure each by itself: {one}, and {two}"

@@ -1,0 +1,93 @@
+"""`evaluate NAME TABLE`: how good a published model is on later rows whose classes are known by now."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenkeel.labelled import Labelled, read_labelled
+from evenkeel.scoring import answers
+from models.card import ModelCard
+from models.evaluation import Evaluation
+from models.repository import ModelRepository, PublishedModel
+from models.terminal import printable
+from models.wording import evaluation_lines
+from trainer.arrays import Array
+from trainer.evaluation.baselines import commonest_class
+from trainer.evaluation.measures import measure
+from trainer.evaluation.threshold import at_threshold
+
+
+def add_evaluate(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command `evaluate`."""
+    evaluate: argparse.ArgumentParser = commands.add_parser(
+        "evaluate",
+        help="measure a published model on later rows whose classes are known",
+        epilog="Nothing is written. Exit codes: 0 done, 64 usage, 65 unfit table or model, 66 no table.",
+    )
+    evaluate.set_defaults(command=evaluate_model)
+    evaluate.add_argument("name", help="the model's name in the repository")
+    evaluate.add_argument("table", type=Path, help="a table with the features and the target of the training table")
+    evaluate.add_argument("--version", type=int, metavar="N", help="default: the version that serves")
+    evaluate.add_argument("--json", action="store_true", help="print the evaluation as one JSON document")
+
+
+def evaluate_model(repository: ModelRepository, options: argparse.Namespace) -> None:
+    """Measure a version on a table, and print that beside what its own test rows said.
+
+    :raises TrainerError: the table cannot be read as the training table was.
+    :raises ModelError: there is no such version, or it is not intact.
+    """
+    version = options.version or repository.serving_version(options.name)
+    model = repository.read(options.name, version)
+    labelled = read_labelled(options.table, model.card)
+    evaluation = evaluation_of(model.card, answers(model, labelled.rows), labelled)
+    if options.json:
+        print(evaluation.model_dump_json())
+    else:
+        print("\n".join(_report(model, options.table, labelled, evaluation)))
+
+
+def evaluation_of(card: ModelCard, probabilities: Array, labelled: Labelled) -> Evaluation:
+    """The measures of probabilities (n, classes), and those of always answering training's commonest class."""
+    evaluation = measure(probabilities, labelled.labels, card.classes, labelled.weights)
+    weights = labelled.weights
+    counts = np.ones(len(labelled)) if weights is None else weights.astype(np.float64)
+    found: dict[str, Any] = {}
+    if card.evaluation and card.evaluation.class_shares:
+        shares = np.array(card.evaluation.class_shares)
+        found["baselines"] = (commonest_class(probabilities, labelled.labels, card.classes, shares, counts, counts),)
+        found["class_shares"] = card.evaluation.class_shares
+    if card.positive is not None and card.threshold is not None:
+        label = card.classes.index(card.positive)
+        found["at_threshold"] = at_threshold(card.threshold, probabilities[:, label], labelled.labels == label, counts)
+    return evaluation.model_copy(update=found)
+
+
+def _report(model: PublishedModel, table: Path, labelled: Labelled, evaluation: Evaluation) -> Iterator[str]:
+    card = model.card
+    left_out = f"; {labelled.without_target} more have no target" if labelled.without_target else ""
+    yield f"{card.name}, version {model.version}, on {len(labelled)} rows of {printable(table.name, 60)}{left_out}"
+    if labelled.sha256 == card.provenance.table_sha256:
+        yield "warning: this is the table that it was trained on, most of whose rows it has seen; take later rows"
+    yield ""
+    for line in evaluation_lines(evaluation, what="rows"):
+        yield f"  {line}".rstrip()
+    yield ""
+    yield _compared(card, evaluation)
+
+
+def _compared(card: ModelCard, evaluation: Evaluation) -> str:
+    """What has become of the model since it was trained."""
+    before, (low, high) = card.metrics["test"], evaluation.accuracy_interval
+    said = f"On its own test rows it had accuracy {before.accuracy:.4f} and log-loss {before.log_loss:.4f}"
+    if before.accuracy > high:
+        return (
+            f"{said}: it does worse on these rows, beyond the noise. Train it again on newer rows with: "
+            f"python -m trainer fit TABLE --target {card.provenance.target} --name {card.name} --promote if-better"
+        )
+    if before.accuracy < low:
+        return f"{said}: it does better on these rows, beyond the noise."
+    return f"{said}: no difference beyond the noise."

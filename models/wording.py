@@ -1,0 +1,97 @@
+"""An evaluation in lines of text, as `fit`, `show` and `evaluate` print it."""
+
+from collections.abc import Iterator, Sequence
+
+from models.evaluation import Baseline, ClassScore, Confusion, Evaluation
+from models.terminal import printable
+
+# So many classes get a line each, a place among the columns, or a mention.
+MOST_LINES, MOST_COLUMNS, MOST_MENTIONED = 20, 8, 5
+LONGEST_LABEL = 24
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> Iterator[str]:
+    """Lines of cells under each other, the first `left` columns aligned to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def evaluation_lines(evaluation: Evaluation, what: str = "test rows") -> Iterator[str]:
+    """The scores on `what` beside the baselines, then class by class what is taken for what."""
+    yield from aligned(list(_scores(evaluation, what)))
+    area = "" if evaluation.auc is None else f"AUC {evaluation.auc:.4f}, "
+    yield f"{area}macro F1 {evaluation.macro_f1:.4f}; the interval is {evaluation.interval}"
+    if (found := evaluation.at_threshold) is not None:
+        rates = ", ".join(
+            f"{what} {_rate(value)}"
+            for what, value in (("precision", found.precision), ("recall", found.recall), ("F1", found.f1))
+        )
+        yield f"at the threshold {found.predicted:g} rows are called positive: {rates}"
+    yield ""
+    yield from _class_lines(evaluation)
+
+
+def _scores(evaluation: Evaluation, what: str) -> Iterator[tuple[str, ...]]:
+    low, high = evaluation.accuracy_interval
+    yield f"{evaluation.rows} {what}", "log-loss", "accuracy", "interval"
+    yield "this model", f"{evaluation.log_loss:.4f}", f"{evaluation.accuracy:.4f}", f"{low:.3f} to {high:.3f}"
+    for baseline in sorted(evaluation.baselines, key=lambda one: one.log_loss):
+        yield called(baseline), f"{baseline.log_loss:.4f}", f"{baseline.accuracy:.4f}", ""
+
+
+def called(baseline: Baseline) -> str:
+    """A baseline's name."""
+    return baseline.kind if baseline.answer is None else f"always {printable(baseline.answer, LONGEST_LABEL)}"
+
+
+def _class_lines(evaluation: Evaluation) -> Iterator[str]:
+    classes, confusion = evaluation.classes, evaluation.confusion
+    most = sorted(classes, key=lambda one: -one.rows)[:MOST_LINES]
+    shown = [one for one in classes if one in most]
+    whole = len(classes) == len(confusion.labels) <= MOST_COLUMNS and not confusion.others
+    columns = [f"as {_label(one.label)}" for one in shown] if whole else []
+    rows = [("class", "rows", "precision", "recall", "F1", *columns)]
+    for place, one in enumerate(shown):
+        taken = [f"{times:g}" for times in confusion.counts[place]] if whole else []
+        rows.append((_label(one.label), f"{one.rows:g}", *_rates(one), *taken))
+    yield from aligned(rows)
+    if len(classes) > len(shown):
+        yield f"and {len(classes) - len(shown)} classes more, in the card"
+    if not whole:
+        yield from _mistakes(confusion)
+
+
+def _mistakes(confusion: Confusion) -> Iterator[str]:
+    """The commonest mistakes of many classes."""
+    names = [*map(_label, confusion.labels), *(["another class"] if confusion.others else [])]
+    mistakes = sorted(
+        (
+            (times, truth, answer)
+            for truth, row in enumerate(confusion.counts)
+            for answer, times in enumerate(row)
+            if truth != answer and times
+        ),
+        key=lambda one: -one[0],
+    )[:MOST_MENTIONED]
+    if mistakes:
+        said = (f"{names[truth]} for {names[answer]} ({times:g})" for times, truth, answer in mistakes)
+        yield f"taken most often: {', '.join(said)}"
+    if confusion.others:
+        yield f"the confusion matrix holds the {len(confusion.labels)} classes that are mistaken most"
+
+
+def _rates(one: ClassScore) -> tuple[str, str, str]:
+    return _rate(one.precision), _rate(one.recall), _rate(one.f1)
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _label(label: str) -> str:
+    return printable(label, LONGEST_LABEL)

@@ -1,0 +1,66 @@
+"""The penguins with two versions of a model, and the commands of this package."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from evenkeel.compare import add_compare
+from evenkeel.errors import EXIT_CODES
+from evenkeel.evaluate import add_evaluate
+from models.card import ModelCard
+from models.repository import ModelRepository
+from models.terminal import CommandLine, run
+from trainer.command_line import main
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def repository(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelRepository:
+    """Version 1 has had a moment and lacks a column; version 2 is trained as usual."""
+    root = tmp_path_factory.mktemp("store")
+    fit = ["fit", str(penguins), "--target", "species", "--name", "penguins", "--repository", str(root)]
+    assert main([*fit, "--epochs", "1", "--members", "1", "--learning-rate", "1e-4", "--drop", "sex"]) == 0
+    assert main([*fit, "--epochs", "20", "--members", "2"]) == 0
+    return ModelRepository(root)
+
+
+@pytest.fixture(scope="session")
+def card(repository: ModelRepository) -> ModelCard:
+    return repository.card("penguins", 2)
+
+
+@pytest.fixture
+def command(repository: ModelRepository, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run one command as the console does."""
+
+    def execute(*arguments: str) -> Ended:
+        parser = CommandLine(prog="evenkeel")
+        commands = parser.add_subparsers(required=True)
+        add_evaluate(commands)
+        add_compare(commands)
+        options = parser.parse_args([str(one) for one in arguments])
+        capsys.readouterr()
+        code = run("evenkeel", lambda: options.command(repository, options), EXIT_CODES)
+        return Ended(code, *capsys.readouterr())
+
+    return execute
+
+
+@pytest.fixture
+def later(penguins: Path, tmp_path: Path) -> Path:
+    """Rows of the example in another order, each with a column that no model knows, one without its class."""
+    header, *lines = penguins.read_text().splitlines()
+    path = tmp_path / "later.csv"
+    lost = lines[-1].split(",", 1)[1]
+    seen = [f"{line},{number}" for number, line in enumerate(reversed(lines))]
+    path.write_text("\n".join([f"{header},seen", *seen, f",{lost},0"]))
+    return path

@@ -1,0 +1,126 @@
+"""The verdict on a bag: measured on its test rows, held against baselines, with what to be warned of."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.evaluation import Baseline, Evaluation
+from trainer.arrays import Array, Labels
+from trainer.bag import Bag, Start
+from trainer.config import TrainingConfig
+from trainer.data.schema import Schema
+from trainer.errors import Diverged, InvalidSetting
+from trainer.evaluation import cautions
+from trainer.evaluation.baselines import commonest_class, softmax_baseline, softmax_regression
+from trainer.evaluation.codes import code_columns
+from trainer.evaluation.duplicates import repeated
+from trainer.evaluation.measures import Vector, measure
+from trainer.evaluation.threshold import Chosen, Rule, at_threshold, choose
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the test rows say, and the warnings. `below` is the first of them where a baseline does as well."""
+
+    evaluation: Evaluation
+    warnings: tuple[str, ...]
+    below: str | None
+    threshold: float | None
+
+
+def check_positive(config: TrainingConfig, classes: Sequence[str]) -> None:
+    """Whether there is such a class, before anything is trained.
+
+    :raises InvalidSetting: there is not, or the classes are not two.
+    """
+    if config.positive is None:
+        return
+    if len(classes) != 2:
+        raise InvalidSetting(
+            f"--positive is for two classes, and '{config.target}' has {len(classes)}; leave --positive out"
+        )
+    if config.positive not in classes:
+        raise InvalidSetting(
+            f"--positive {config.positive[:64]!r} is no class of '{config.target}'; say --positive {classes[0]!r} or "
+            f"--positive {classes[1]!r}"
+        )
+
+
+def judge(config: TrainingConfig, schema: Schema, start: Start, bag: Bag) -> Verdict:
+    """Measure a bag on the test rows. Training is over: nothing of this reaches the networks."""
+    test = start.examples.take(start.split.test)
+    answers = bag.classifier.predict(test.rows)
+    evaluation = measure(answers, test.labels, test.classes, test.weights)
+    shares, factors = _class_shares(config, start)
+    evaluation = evaluation.model_copy(
+        update={
+            "baselines": _baselines(config, start, answers, shares, factors),
+            "class_shares": tuple(np.round(shares, 6).tolist()),
+        }
+    )
+    chosen = _threshold(config, start, bag)
+    said = []
+    if chosen and config.positive is not None:
+        label = test.classes.index(config.positive)
+        found = at_threshold(
+            chosen.threshold, answers[:, label], test.labels == label, _counts(test.weights, len(test))
+        )
+        evaluation = evaluation.model_copy(update={"at_threshold": found})
+        if chosen.shortfall is not None and config.threshold:
+            said.append(cautions.unreached(Rule.parse(config.threshold).precision, chosen.shortfall))
+    below = cautions.below_baseline(config.target, evaluation)
+    copies = repeated(start.examples.rows, start.split.train, start.split.test)
+    codes = code_columns(start.examples.rows.take(start.split.train))
+    others = cautions.cautions(schema, evaluation, config.positive, copies, codes)
+    warnings = (*([below] if below else []), *others, *said)
+    return Verdict(evaluation, warnings, below, chosen.threshold if chosen else None)
+
+
+def _counts(weights: Array | None, rows: int) -> Vector:
+    return np.ones(rows) if weights is None else weights.astype(np.float64)
+
+
+def _class_shares(config: TrainingConfig, start: Start) -> tuple[Vector, Vector]:
+    """The share of each class among the training rows, and how much a row of it counts in training."""
+    train = start.split.train
+    labels, weights = start.examples.labels[train], start.examples.weights
+    counts = _counts(None if weights is None else weights[train], len(train))
+    totals = np.bincount(labels, counts, minlength=len(start.examples.classes))
+    shares = totals / totals.sum()
+    factors = np.ones(len(totals))
+    if config.class_weight == "balanced":
+        np.divide(1.0 / len(totals), shares, out=factors, where=totals > 0)
+    return shares, factors
+
+
+def _baselines(
+    config: TrainingConfig, start: Start, answers: Array, shares: Vector, factors: Vector
+) -> tuple[Baseline, ...]:
+    test = start.split.test
+    labels: Labels = start.examples.labels[test]
+    weights = start.examples.weights
+    counts = _counts(None if weights is None else weights[test], len(test))
+    weigh = counts * factors[labels]
+    baselines = [commonest_class(answers, labels, start.examples.classes, shares, counts, weigh)]
+    with suppress(Diverged):
+        regression = softmax_regression(start, config.seed, factors)
+        baselines.append(softmax_baseline(answers, regression, labels, counts, weigh))
+    return tuple(baselines)
+
+
+def _threshold(config: TrainingConfig, start: Start, bag: Bag) -> Chosen | None:
+    """The threshold, from what each network says of the rows that it did not learn from."""
+    if config.positive is None or config.threshold is None:
+        return None
+    label = start.examples.classes.index(config.positive)
+    scores, positive, counts = [], [], []
+    for member, fold in zip(bag.members, start.split.folds, strict=False):  # Ctrl-C leaves fewer members than folds.
+        part = start.examples.take(fold.validation)
+        alone = replace(bag.classifier, networks=(member.network,))
+        scores.append(alone.predict_encoded(member.validation.inputs)[:, label])
+        positive.append(part.labels == label)
+        counts.append(_counts(part.weights, len(part)))
+    rule = Rule.parse(config.threshold)
+    return choose(rule, np.concatenate(scores), np.concatenate(positive), np.concatenate(counts))

@@ -1,0 +1,122 @@
+"""The closing summary of a run, as text: what was learned from what, how good it is, what to do next, the details."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from models.card import ModelCard
+from models.repository import ModelRepository
+from models.terminal import printable
+from models.wording import aligned, called, evaluation_lines
+from trainer.job import Outcome
+from trainer.promotion import in_repository, models_command
+from trainer.training.fit import History
+
+MOST_CLASSES = 5
+
+
+def summary(outcome: Outcome, repository: ModelRepository) -> str:
+    """The whole summary, without a line's end."""
+    card = outcome.card
+    blocks = (
+        [_headline(card, outcome.version)],
+        _indented(_learned(card)),
+        _indented(evaluation_lines(card.evaluation) if card.evaluation else ()),
+        _next(outcome, repository),
+        _indented(_details(outcome)),
+    )
+    return "\n\n".join("\n".join(lines) for lines in blocks)
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    return (f"  {line}".rstrip() for line in lines)
+
+
+def _headline(card: ModelCard, version: int) -> str:
+    return f"{card.name}, version {version}, tells {_name(card.provenance.target)} from {card.provenance.table}"
+
+
+def _learned(card: ModelCard) -> Iterator[str]:
+    rows = {part: metrics.rows for part, metrics in card.metrics.items()}
+    # Each network has training and validation rows of its own, and together they are the same for all.
+    learning = rows["train"] + rows["validation"]
+    left_out = card.provenance.rows_without_target
+    read_as = str(card.provenance.table_schema.get("read_as", ""))
+    classes = [_name(label) for label in card.classes]
+    more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
+    facts = [
+        ("rows", f"{learning + rows['test']}: {learning} to learn from, {rows['test']} to test on"),
+        *([("left out", f"{left_out} rows without a target")] if left_out else []),
+        *([("read as", printable(read_as, 200))] if read_as else []),
+        ("features", ", ".join(_kinds(card))),
+        ("classes", ", ".join(classes[:MOST_CLASSES]) + more),
+        *([("looks for", _wanted(card))] if card.positive is not None else []),
+        ("is right", _right(card)),
+    ]
+    yield from aligned(facts, left=2)
+
+
+def _kinds(card: ModelCard) -> Iterator[str]:
+    dates = sum(feature.kind == "date" for feature in card.features)
+    yield f"{len(card.numeric) - dates} numeric"
+    if dates:
+        yield f"{dates} date{'s' * (dates > 1)}"
+    yield f"{len(card.categorical)} categorical"
+
+
+def _wanted(card: ModelCard) -> str:
+    rule = card.provenance.settings.get("threshold")
+    if card.threshold is None:
+        return _name(card.positive or "")
+    return f"{_name(card.positive or '')}, from a probability of {card.threshold:g} on (--threshold {rule})"
+
+
+def _right(card: ModelCard) -> str:
+    """What the accuracy means, beside what needs no network."""
+    baselines = card.evaluation.baselines if card.evaluation else ()
+    others = sorted(baselines, key=lambda one: -one.accuracy)
+    beside = ", ".join(f"{called(one)} on {one.accuracy:.1%}" for one in others)
+    return f"on {card.metrics['test'].accuracy:.1%} of the test rows" + (f"; {beside}" if beside else "")
+
+
+def _next(outcome: Outcome, repository: ModelRepository) -> Iterator[str]:
+    card = outcome.card
+    where = repository.root / card.name / str(outcome.version)
+    yield f"Published in {where}"
+    yield outcome.serving
+    yield f"Serve it with: {in_repository(repository)}python -m service"
+    yield f"Look at it with: {models_command(repository)} show {card.name} {outcome.version}"
+
+
+def _details(outcome: Outcome) -> Iterator[str]:
+    """What the training was like, for whoever knows of batch norm."""
+    card, members = outcome.card, outcome.bag.members
+    frozen = max(card.frozen_statistics, key=lambda one: one.largest_shift)
+    before, after = outcome.calibration.before.ece, outcome.calibration.after.ece
+    facts = [
+        *([("networks", f"{len(members)}; the answer is the mean of theirs")] if len(members) > 1 else []),
+        ("epochs", _epochs([member.history for member in members])),
+        ("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's"),
+        (
+            "calibration",
+            f"temperature {outcome.calibration.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}",
+        ),
+        ("export", f"differs from the network by at most {outcome.difference:.1e}"),
+    ]
+    yield from aligned(facts, left=2)
+    yield ""
+    rows = [("", "rows", "log-loss", "accuracy")]
+    for part, metrics in card.metrics.items():
+        rows.append((part, str(metrics.rows), f"{metrics.log_loss:.4f}", f"{metrics.accuracy:.4f}"))
+    yield from aligned(rows)
+
+
+def _epochs(histories: Sequence[History]) -> str:
+    ending = "interrupted; the best so far was" if histories[-1].interrupted else "the best was"
+    counts, best = (
+        ", ".join(map(str, numbers))
+        for numbers in ([len(one.epochs) for one in histories], [one.best.number for one in histories])
+    )
+    return f"{counts}, {ending} {best}" if len(histories) == 1 else f"{counts}; {ending} {best}"
+
+
+def _name(text: str) -> str:
+    return printable(text, 40)
