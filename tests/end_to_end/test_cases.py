@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evenkeel.labelled import read_labelled
 from models.cells import days_of, moment
 from models.features import Feature, Value, cell_reader
 from models.repository import ModelRepository
@@ -124,13 +125,14 @@ ALLOWANCE = Allowance(10**6, 10**9, Boundless())
 
 
 def scored(table: Path, target: str, predictor: Predictor, rows: Rows) -> None:
-    """The same file four ways: the trainer's rows, the contract's reader before onnxruntime, JSON, and CSV."""
+    """The same file: the trainer's rows, those of `evaluate`, the contract's before onnxruntime, JSON, and CSV."""
     features = predictor.card.features
     body, content_type, lines = as_posted(table, target)
     read = {feature.name: cell_reader(feature) for feature in features}
     records = [{name: reader(line[name]) for name, reader in read.items()} for line in lines]
     ways: dict[str, Callable[[], Tensors]] = {
         "trainer": lambda: trainers(rows),
+        "evaluate": lambda: trainers(read_labelled(table, predictor.card).rows),
         "contract": lambda: tensors_of(features, records),
         "JSON": lambda: predictor.rows.read(json.loads(json.dumps(records))).tensors,
         "CSV": lambda: invocations.read(predictor, body, {"CONTENT_TYPE": content_type}, ALLOWANCE).tensors,
