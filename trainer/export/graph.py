@@ -4,7 +4,7 @@ Opset 17, ai.onnx.ml 3 and IR 8 load in every onnxruntime since 1.13.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -92,7 +92,7 @@ def labels_of(probabilities: Array, classes: Sequence[str], threshold: Threshold
 
 def _write_label(graph: Graph, classes: Sequence[str], threshold: Threshold | None) -> None:
     scores = "probabilities"
-    ties: dict[str, int] = {}
+    ties: dict[str, Any] = {}
     if threshold is not None:
         # In the place of the other class's probability stands the threshold; where both are equal, the positive wins.
         positive = classes.index(threshold.positive)
