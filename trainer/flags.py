@@ -11,8 +11,16 @@ from trainer.config import TrainingConfig
 
 def add_table(command: argparse.ArgumentParser) -> None:
     """Add the table and its target."""
-    command.add_argument("table", help="a CSV file with a header line, in UTF-8, plain or gzipped; or a Parquet file")
+    command.add_argument("table", help="a CSV file with a header line, a Parquet file or an Excel workbook")
     command.add_argument("--target", required=True, metavar="COLUMN", help="the column that holds the class")
+    command.add_argument("--delimiter", metavar="CHARACTER", help="what parts cells: , ; tab or | (default: found)")
+    command.add_argument("--encoding", help="how text is encoded, as utf-8 or windows-1252 (default: found)")
+    command.add_argument("--decimal", metavar=".|,", help="the decimal mark of numbers that can be read in two ways")
+    command.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook (default: the first)")
+    command.add_argument("--keep-total", action="store_true", default=None, help="a last row 'Total' is a row")
+    command.add_argument(
+        "--merge-spellings", action="store_true", default=None, help="classes that differ by case or blanks are one"
+    )
 
 
 def add_table_and_settings(command: argparse.ArgumentParser) -> None:
