@@ -19,6 +19,7 @@ from service.http.admission import Admission, Limits
 from service.http.connection import Connection
 from service.http.dispatch import Dispatcher
 from service.prediction.prediction import Bounds
+from service.processes.memory import return_large_blocks
 from service.registry.following import follow
 from service.registry.registry import Registry
 from service.registry.trial import Trial
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 def work(settings: Settings, listening: socket.socket, board: Board, beat: Callable[[], None], lifeline: int) -> None:
     """Serve on a socket until SIGTERM, SIGINT, or the end of `lifeline`, calling `beat` many times a second."""
+    return_large_blocks()
     dispatcher = build(settings, board)
     # What was built until now stays; the garbage collector need not look through it while a request waits.
     gc.freeze()

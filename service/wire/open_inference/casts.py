@@ -60,9 +60,6 @@ def numeric(tensor: Tensor, features: Sequence[Feature], capacity: Capacity) -> 
             _check_length(tensor, len(values))
             numbers = _from_json(values, tensor.datatype)
         array = numbers.reshape(rows, len(features))
-        if capacity.long:
-            # Once more for what they may be joined to.
-            capacity.grow(rows, 2 * array.nbytes)
         # In bytes this takes a third of the time of `.all()`, which for a row alone counts.
         if b"\0" in np.isfinite(array).tobytes():
             _check_gaps(array, features)
@@ -132,6 +129,8 @@ def _pieces(tensor: Tensor, data: LongArray) -> Iterator[list[Any]]:
         if inner != (inner if before is None else before):
             raise InvalidTensor(f"input '{tensor.name}' is ragged: its lists differ in length")
         count, before = count + len(values), inner
+        if 0 in inner:
+            _check_length(tensor, count)
         if count > prod(tensor.shape):
             raise InvalidTensor(f"input '{tensor.name}' has more elements than its shape says: {prod(tensor.shape)}")
         yield values
@@ -148,7 +147,8 @@ def _joined(tensor: Tensor, capacity: Capacity) -> npt.NDArray[np.float32]:
         except _BadElement as bad:
             raise _BadElement(count + bad.position, bad.rule) from None
         count += len(values)
-        capacity.grow(1, parts[-1].nbytes)
+        # Once more for the whole that they are joined to.
+        capacity.grow(1, 2 * parts[-1].nbytes)
     _check_length(tensor, count)
     return np.concatenate(parts)
 
@@ -161,14 +161,19 @@ def _shared(tensor: Tensor, features: Sequence[Feature], capacity: Capacity) -> 
             known |= {text: text for text in feature.categories}
     parts: list[npt.NDArray[np.object_]] = []
     count = 0
-    for values in _elements(tensor):
-        _check_texts(values, features, count)
-        parts.append(np.array(list(map(known.get, values, values)), object))
-        count += len(values)
-        unshared = sum(getsizeof(value) for value in values if value not in known)
-        # Once more for each whole that they are joined to.
-        capacity.grow(1, 3 * parts[-1].nbytes + unshared)
-    return np.concatenate(parts) if parts else np.empty(0, object)
+    try:
+        for values in _elements(tensor):
+            _check_texts(values, features, count)
+            parts.append(np.array(list(map(known.get, values, values)), object))
+            count += len(values)
+            unshared = sum(getsizeof(value) for value in values if value not in known)
+            # Once more for the whole that they are joined to.
+            capacity.grow(1, 2 * parts[-1].nbytes + unshared)
+        return np.concatenate(parts) if parts else np.empty(0, object)
+    finally:
+        # Not all at once, as many texts take long to go.
+        while parts:
+            parts.pop()
 
 
 def _check_texts(values: Sequence[Any], features: Sequence[Feature], start: int) -> None:
