@@ -16,8 +16,8 @@ MOST_NUMBERS = 1 << 15
 
 
 class Wording:
-    """The predictions of a model with these classes, of at most `longest` bytes each, warnings left out; a label alone
-    takes `longest_label` at most.
+    """The predictions of a model with so many `classes`: of at most `longest` bytes each, warnings left out, of which a
+    label takes `longest_label`.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
@@ -25,6 +25,7 @@ class Wording:
         by_class = b",".join(label.replace(b"%", b"%%") + b":%b" for label in labels)
         self._beginnings = [b'{"label":%b,"probability":' % label for label in labels]
         self._end = b',"probabilities":{' + by_class + b"}}"
+        self.classes = len(labels)
         self.longest_label = max(map(len, labels))
         self.longest = max(map(len, self._beginnings)) + len(self._end) + LONGEST_NUMBER * (len(labels) + 1)
 
