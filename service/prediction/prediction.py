@@ -166,7 +166,7 @@ class Predictions:
             one.moments += moments
             self._reply(one, probabilities[start:end])
             # The shadow still needs them.
-            if one.prediction.choice is None or one.prediction.choice.shadow is None:
+            if one.choice.shadow is None:
                 release(part)
             start = end
 

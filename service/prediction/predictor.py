@@ -17,6 +17,7 @@ from models.features import Feature
 from models.repository import PublishedModel
 from service.document import encode
 from service.errors import InvalidAnswer, RefusedModel, RunTimeout
+from service.prediction.decision import decision
 from service.prediction.watchdog import WATCHDOG
 from service.prediction.wording import Wording
 from service.rows.reader import RowReader
@@ -48,8 +49,12 @@ class Predictor:
         """
         self.card = model.card
         self.version = model.version
-        self.label = encode({"name": model.card.name, "version": model.version})
-        self.wording = Wording(model.card.classes)
+        named = {"name": model.card.name, "version": model.version}
+        if model.card.threshold is not None:
+            named |= {"positive": model.card.positive, "threshold": model.card.threshold}
+        self.label = encode(named)
+        self.decide = decision(model.card)
+        self.wording = Wording(model.card.classes, self.decide)
         self.rows = RowReader(model.card.features)
         self.watch = Watch(model.card, model.version) if model.card.drift else None
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}

@@ -35,21 +35,21 @@ class Inference:
         if self.id is not None:
             head["id"] = self.id
         if probabilities.size <= MOST_NUMBERS:
-            texts, raw = _at_once(head, self.wishes, card.classes, probabilities)
+            texts, raw = _at_once(head, self.wishes, self.predictor, probabilities)
         else:
-            texts, raw = _in_parts(head, self.wishes, card.classes, slices(probabilities))
+            texts, raw = _in_parts(head, self.wishes, self.predictor, slices(probabilities))
         if not raw:
             return Answer(texts[0] if len(texts) == 1 else b"".join(texts))
         return Answer(b"".join((*texts, *raw)), OCTETS, ((HEADER_LENGTH, str(sum(map(len, texts)))),))
 
 
 def _at_once(
-    head: dict[str, Any], wishes: list[Wish], classes: tuple[str, ...], probabilities: Probabilities
+    head: dict[str, Any], wishes: list[Wish], predictor: Predictor, probabilities: Probabilities
 ) -> tuple[list[bytes], list[bytes]]:
     """The JSON of a short answer, and the raw bytes behind it."""
     outputs, raw = [], []
     for wish in wishes:
-        described, values = output(wish, classes, probabilities)
+        described, values = output(wish, predictor.card.classes, predictor.decide, probabilities)
         if wish.binary:
             described["parameters"] = {"binary_data_size": len(values)}
             raw.append(values)
@@ -61,16 +61,16 @@ def _at_once(
 
 
 def _in_parts(
-    head: dict[str, Any], wishes: list[Wish], classes: tuple[str, ...], parts: list[Probabilities]
+    head: dict[str, Any], wishes: list[Wish], predictor: Predictor, parts: list[Probabilities]
 ) -> tuple[list[bytes], list[bytes]]:
     """The same of a long answer, whose data is worded a few rows at a time: not all that it is made of takes memory at
     once.
     """
     texts, raw, before = [encode(head)[:-1]], [], b',"outputs":['
     for wish in wishes:
-        described, values = output(wish, classes, parts[0])
+        described, values = output(wish, predictor.card.classes, predictor.decide, parts[0])
         described["shape"][0] = sum(map(len, parts))
-        others = (output(wish, classes, part)[1] for part in parts[1:])
+        others = (output(wish, predictor.card.classes, predictor.decide, part)[1] for part in parts[1:])
         if wish.binary:
             data = [values, *others]
             described["parameters"] = {"binary_data_size": sum(map(len, data))}

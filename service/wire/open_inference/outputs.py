@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from service.prediction.decision import Decide
 from service.prediction.wording import LONGEST_NUMBER, MOST_NUMBERS
 from service.rows.tensors import Probabilities
 from service.wire.open_inference.envelope import Wish
@@ -20,7 +21,9 @@ LONGEST_LIKELIHOOD = 56
 SEPARATORS = FLOAT = 4
 
 
-def output(wish: Wish, classes: tuple[str, ...], probabilities: Probabilities) -> tuple[dict[str, Any], Any]:
+def output(
+    wish: Wish, classes: tuple[str, ...], decide: Decide, probabilities: Probabilities
+) -> tuple[dict[str, Any], Any]:
     """The name, datatype and shape of an output; and its data, as it goes into JSON or, where binary is wished for, as
     bytes.
     """
@@ -32,7 +35,7 @@ def output(wish: Wish, classes: tuple[str, ...], probabilities: Probabilities) -
         values = b"".join(_lengths_and_texts(likeliest)) if wish.binary else list(likeliest)
     elif wish.name == "label":
         del shape[1]
-        best = probabilities.argmax(axis=1).tolist()
+        best = decide(probabilities)
         if wish.binary:
             values = b"".join(map(_of_classes(classes).__getitem__, best))
         else:
