@@ -28,7 +28,6 @@ MODULES = (
     "service.rows.reader",
     "service.telemetry.exposition",
     "service.telemetry.observer",
-    "simdjson",
     "uvloop",
     "werkzeug.routing",
 )

@@ -52,11 +52,11 @@ def test_every_command_does_what_is_written(document: Path, service: Service) ->
     """Each runs; each answer that is shown has the shape, the labels and the words of the real one."""
     repository = Path(environment_of(service)["EVENKEEL_REPOSITORY"])
     if document.name != "README.md" and not (repository / "penguins").exists():
-        execute("python -m trainer fit examples/penguins.csv --target species --name penguins", service, repository)
+        execute("evenkeel fit examples/penguins.csv --target species --name penguins", service, repository)
         service.wait()
     output = ""
     for language, text in blocks(document):
-        if text == "python -m service":
+        if text == "evenkeel serve":
             service.wait()
         elif language == "sh" and not text.startswith(ELSEWHERE):
             output = execute(text, service, repository)

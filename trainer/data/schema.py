@@ -140,7 +140,7 @@ def check_schema(schema: Schema, where: Path, table: Path, names: list[str], tar
 def to_toml(schema: Schema, table: str) -> str:
     """The text of a schema file."""
     lines = [
-        f"# How `python -m trainer` reads {_value(table)}. Edit it and hand it to fit with --schema.",
+        f"# How `evenkeel` reads {_value(table)}. Edit it and hand it to fit with --schema.",
         "# kind is numeric, categorical, boolean or ignored. A column may have its own missing = [...], and a number",
         '# decimal = "," and thousands = ".". An empty cell is always missing. found and notes change nothing.',
         "",
