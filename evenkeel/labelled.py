@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from models.card import ModelCard
+from models.cells import BLANKS, Reading
+from models.features import Feature
 from trainer.arrays import Array, Labels
-from trainer.data.columns import File, NumberCells, read_file
-from trainer.data.conversion import fill_numbers, to_rows
-from trainer.data.rows import Rows
-from trainer.data.schema import MISSING, ColumnSchema, Schema
+from trainer.data.columns import NumberCells
+from trainer.data.decoded import Decoded, decode
+from trainer.data.examples import fill_numbers, to_rows
+from trainer.data.rows import Column, Rows
+from trainer.data.schema import Schema
 from trainer.errors import InvalidTable
 
 
@@ -42,63 +45,63 @@ def read_labelled(path: Path, card: ModelCard) -> Labelled:
     :raises InvalidTable: it lacks a column, a cell is not what training read there, or a row is of no class of the
         model.
     """
-    file = read_file(path)
-    schema = _schema(card)
-    for name in (schema.target, *schema.columns):
-        if name not in file.names:
+    stated = card.provenance.table_schema
+    target = card.provenance.target
+    given = Schema.model_validate_json(json.dumps(stated)) if stated else Schema(target=target, columns={})
+    decoded = decode(path, given.file)
+    for name in (target, *(feature.name for feature in card.features)):
+        if name not in decoded.columns:
             raise InvalidTable(f"{path} has no column '{name}', which {card.name} was trained on; add it to the table")
-    labels = _labels(file, schema, card)
+    labels = _labels(decoded, given, card)
     known = labels >= 0
     if not known.any():
-        raise InvalidTable(f"{path}: no row has a value in the target column '{schema.target}'; score it instead")
-    weights = _weights(file, schema, card)
+        raise InvalidTable(f"{path}: no row has a value in the target column '{target}'; score it instead")
+    weights = _weights(decoded, given, card)
     if weights is not None:
         known &= weights > 0
     places = np.flatnonzero(known)
-    rows = to_rows(file, schema).take(places)
+    rows = to_rows(decoded, tuple(_column(feature, given) for feature in card.features)).take(places)
     without = int((labels < 0).sum())
-    return Labelled(rows, labels[places], None if weights is None else weights[places], places, without, file.sha256)
+    return Labelled(rows, labels[places], None if weights is None else weights[places], places, without, decoded.sha256)
 
 
-def _schema(card: ModelCard) -> Schema:
-    """How the training table was read, its features alone, in the order of the card."""
-    stated = card.provenance.table_schema
-    given = Schema.model_validate_json(json.dumps(stated)) if stated else None
-    columns = {}
-    for feature in card.features:
-        column = given.columns.get(feature.name) if given else None
-        # What a boolean column was to the network is what the card's feature says.
-        columns[feature.name] = (column or ColumnSchema(kind=feature.kind)).model_copy(update={"kind": feature.kind})
-    return Schema(target=card.provenance.target, missing=given.missing if given else MISSING, columns=columns)
+def _column(feature: Feature, given: Schema) -> Column:
+    """How the cells of a feature are read: as the card says, or, of cards from before it did, as the schema in it."""
+    reading = feature.reading if "reading" in feature.model_fields_set else given.reading(feature.name)
+    if feature.kind == "categorical":
+        missing = tuple(text for text in reading.missing if text not in feature.categories)
+        reading = reading.model_copy(update={"missing": missing})
+    return Column(feature.name, feature.kind, feature.nullable, reading)
 
 
-def _labels(file: File, schema: Schema, card: ModelCard) -> Labels:
+def _labels(decoded: Decoded, given: Schema, card: ModelCard) -> Labels:
     """The class of each row, -1 where it is missing."""
-    cells = file.take(schema.target)
+    cells = decoded.cells(card.provenance.target)
     cells = cells.as_texts() if isinstance(cells, NumberCells) else cells
-    present = ~cells.are(schema.markers(schema.target))
-    position = {label: place for place, label in enumerate(card.classes)}
+    present = ~cells.missing(given.missing)
+    alike = (lambda text: text.strip(BLANKS).casefold()) if given.merge_spellings else str
+    position = {alike(label): place for place, label in enumerate(card.classes)}
     meaning = np.full(len(cells), -1)
     for text, spelled in zip(np.flatnonzero(present), cells.spelled(np.flatnonzero(present)), strict=True):
-        if spelled not in position:
-            where = file.place(cells.first_row(int(text)))
+        if alike(spelled) not in position:
+            where = decoded.place(cells.first_row(int(text)))
             raise InvalidTable(
                 f"{where}: '{spelled[:40]}' is no class of {card.name}; leave its rows out, or train again on a table "
                 "that has it"
             )
-        meaning[text] = position[spelled]
-    labels = np.empty(len(file), np.int64)
+        meaning[text] = position[alike(spelled)]
+    labels = np.empty(decoded.rows, np.int64)
     cells.spread(meaning, np.int64(-1), labels)
     return labels
 
 
-def _weights(file: File, schema: Schema, card: ModelCard) -> Array | None:
+def _weights(decoded: Decoded, given: Schema, card: ModelCard) -> Array | None:
     name = card.provenance.settings.get("weight")
-    if name is None or name not in file.names or name in schema.columns:
+    if name is None or name not in decoded.columns or any(name == feature.name for feature in card.features):
         return None
-    weights = np.empty(len(file), np.float32)
-    fill_numbers(weights, file, name, ColumnSchema(kind="numeric"), schema.missing)
+    weights = np.empty(decoded.rows, np.float32)
+    fill_numbers(weights, decoded, Column(name, "numeric", reading=Reading(missing=given.missing)))
     unfit = ~(weights >= 0)
     if unfit.any():
-        raise InvalidTable(f"{file.place(int(np.argmax(unfit)))}, column '{name}': a weight must be 0 or more")
+        raise InvalidTable(f"{decoded.place(int(np.argmax(unfit)))}, column '{name}': a weight must be 0 or more")
     return weights

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from models.drift import DriftBaseline
 from models.evaluation import Evaluation
-from models.features import CategoricalFeature, Feature, NumericFeature, Record
+from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, Record
 
 
 class _Part(BaseModel):
@@ -171,7 +171,7 @@ class ModelCard(_Part):
         if any(len(row.probabilities) != len(self.classes) for row in self.golden):
             raise ValueError("a golden row has not one probability a class")
         if self.drift and not {(one.feature, one.kind) for one in self.drift.features} <= {
-            (feature.name, feature.kind) for feature in self.features
+            (feature.name, "categorical" if feature.kind == "categorical" else "numeric") for feature in self.features
         }:
             raise ValueError("the drift baseline has a feature that is none of the model's")
         if self.positive is not None and self.positive not in self.classes:
@@ -179,9 +179,9 @@ class ModelCard(_Part):
         return self
 
     @property
-    def numeric(self) -> tuple[NumericFeature, ...]:
-        """The columns of the `numeric` tensor, in order."""
-        return tuple(feature for feature in self.features if feature.kind == "numeric")
+    def numeric(self) -> tuple[NumericFeature | DateFeature, ...]:
+        """The columns of the `numeric` tensor, in order: numbers and dates."""
+        return tuple(feature for feature in self.features if feature.kind != "categorical")
 
     @property
     def categorical(self) -> tuple[CategoricalFeature, ...]:

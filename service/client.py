@@ -6,20 +6,23 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote, urlsplit
 
+from pydantic import TypeAdapter
+
+from models.features import Feature, Value, cell_reader
 from service.errors import RefusedTable
 
-# What the trainer reads as a missing cell. A category of that name is one all the same.
-MISSING = frozenset({"", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"})
+FEATURES: TypeAdapter[list[Feature]] = TypeAdapter(list[Feature])
 BATCH_ROWS = 1000
 PATIENCE_S = 60
 
-Features = Sequence[dict[str, Any]]
+# Where a feature stands in a line, its name, and what reads its cells.
+Column = tuple[int, str, Callable[[str], Value]]
 
 
 def score(table: Path, output: TextIO, url: str, model: str | None, key: str | None = None) -> None:
@@ -40,7 +43,7 @@ def score(table: Path, output: TextIO, url: str, model: str | None, key: str | N
         with _Progress(file, os.fstat(file.fileno()).st_size) as progress:
             lines = _lines(reader, len(header))
             while batch := list(islice(lines, BATCH_ROWS)):
-                rows = [[_value(line[column], feature) for column, feature in columns] for _, line in batch]
+                rows = [_values(number, line, columns) for number, line in batch]
                 predictions = service.predict(path, rows, [number for number, _ in batch])
                 for (_, line), prediction in zip(batch, predictions, strict=True):
                     shares = prediction["probabilities"].values()
@@ -48,11 +51,25 @@ def score(table: Path, output: TextIO, url: str, model: str | None, key: str | N
                 progress.advance(len(batch))
 
 
-def _columns(header: Sequence[str], features: Features) -> list[tuple[int, dict[str, Any]]]:
+def _columns(header: Sequence[str], described: Sequence[dict[str, Any]]) -> list[Column]:
     """Where each feature stands; other columns, as the one to be predicted, are passed over."""
-    if missing := [feature["name"] for feature in features if feature["name"] not in header]:
-        raise RefusedTable(f"the table has no column '{missing[0]}'; its columns are {', '.join(header)[:400]}")
-    return [(header.index(feature["name"]), feature) for feature in features]
+    features, names = FEATURES.validate_json(json.dumps(described)), [name.strip() for name in header]
+    for feature in features:
+        if (times := names.count(feature.name)) != 1:
+            found = "no column" if not times else f"{times} columns"
+            raise RefusedTable(f"the table has {found} '{feature.name}'; its columns are {', '.join(names)[:400]}")
+    return [(names.index(feature.name), feature.name, cell_reader(feature)) for feature in features]
+
+
+def _values(number: int, line: list[str], columns: Sequence[Column]) -> list[Value]:
+    """The cells of a line, read as those of the training table were."""
+    values = []
+    for position, name, read in columns:
+        try:
+            values.append(read(line[position]))
+        except ValueError as error:
+            raise RefusedTable(f"line {number}, feature '{name}': '{line[position][:64]}' {error}") from None
+    return values
 
 
 def _lines(reader: Any, width: int) -> Iterator[tuple[int, list[str]]]:
@@ -65,17 +82,6 @@ def _lines(reader: Any, width: int) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, line
     except csv.Error as error:
         raise RefusedTable(f"line {reader.line_num} is no CSV: {error}") from None
-
-
-def _value(cell: str, feature: dict[str, Any]) -> float | str | None:
-    if feature["kind"] == "categorical":
-        return None if cell in MISSING and cell not in feature["categories"] else cell
-    if cell.strip() in MISSING:
-        return None
-    try:
-        return float(cell)
-    except ValueError:
-        return cell  # The service refuses it, and names the feature.
 
 
 class _Service:

@@ -9,7 +9,7 @@ from models.terminal import CommandLine, add_command, noting, run
 from trainer import COMMANDS, job, progress
 from trainer.config import TrainingConfig
 from trainer.data.inspection import with_findings
-from trainer.data.schema import to_toml, write_schema
+from trainer.data.schema import file_schema, to_toml, write_schema
 from trainer.data.table import read_table
 from trainer.errors import EXIT_CODES
 from trainer.files import text_of
@@ -130,7 +130,9 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _inspect(options: argparse.Namespace) -> None:
     path = Path(options.table)
-    table = read_table(path, options.target)
+    given = (options.delimiter, options.encoding, options.decimal, options.sheet)
+    file = file_schema(*given, keep_total=bool(options.keep_total))
+    table = read_table(path, options.target, file=file, merge_spellings=bool(options.merge_spellings))
     schema = with_findings(table.schema, table.examples)
     progress.show_schema(path.name, table, schema)
     output = options.output or Path(f"{path.name.split('.')[0]}.schema.toml")

@@ -7,8 +7,12 @@ from pydantic import Field, model_validator
 
 from trainer.data.division import By
 from trainer.data.scaling import Kind
+from trainer.data.schema import FileSchema, file_schema
 from trainer.evaluation.threshold import Rule
 from trainer.hyperparameters import Hyperparameters
+
+# What says how the bytes of a table are read; the schema that is kept tells the outcome.
+READING = ("delimiter", "encoding", "decimal", "sheet", "keep_total", "merge_spellings")
 
 
 class TrainingConfig(Hyperparameters):
@@ -25,6 +29,12 @@ class TrainingConfig(Hyperparameters):
     group: str | None = None
     time: str | None = None
     keep: tuple[str, ...] = ()
+    delimiter: str | None = None
+    encoding: str | None = None
+    decimal: str | None = None
+    sheet: str | None = None
+    keep_total: bool = False
+    merge_spellings: bool = False
     scaling: Kind = Field(
         "robust",
         description="of numbers: by median and quartiles with a smooth clip, by mean and deviation, or by rank",
@@ -88,6 +98,11 @@ class TrainingConfig(Hyperparameters):
         ways: tuple[tuple[By, str | None], ...] = (("part", self.split_by), ("group", self.group), ("time", self.time))
         return next(((by, column) for by, column in ways if column is not None), None)
 
+    @property
+    def file(self) -> FileSchema:
+        """How the bytes of the table are read, where it does not say so itself."""
+        return file_schema(self.delimiter, self.encoding, self.decimal, self.sheet, keep_total=self.keep_total)
+
     def settings(self) -> dict[str, object]:
         """What decides the outcome besides the table, its target and how it was read."""
-        return self.model_dump(mode="json", exclude={"table", "name", "target", "table_schema", "test_table"})
+        return self.model_dump(mode="json", exclude={"table", "name", "target", "table_schema", "test_table", *READING})

@@ -38,9 +38,9 @@ def feature_bins(rows: Rows, weights: Weights) -> tuple[Bins, ...]:
     numbers = iter(rows.numeric.T)
     texts = iter(zip(rows.vocabularies, rows.codes.T, strict=True))
     bins: list[Bins] = [
-        _numeric(column.name, next(numbers), weights)
-        if column.kind == "numeric"
-        else _categorical(column.name, *next(texts), weights)
+        _categorical(column.name, *next(texts), weights)
+        if column.kind == "categorical"
+        else _numeric(column.name, next(numbers), weights)
         for column in rows.columns
     ]
     varied = sorted(range(len(bins)), key=lambda column: -_entropy(bins[column].shares))[:MOST_FEATURES]

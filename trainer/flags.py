@@ -32,8 +32,16 @@ NETWORK = (
 def add_table(command: argparse.ArgumentParser) -> Flags:
     """Add the table and its target; the group that they stand in."""
     table = command.add_argument_group("table")
-    table.add_argument("table", help="a CSV file with a header line, in UTF-8, plain or gzipped; or a Parquet file")
+    table.add_argument("table", help="a CSV file with a header line, a Parquet file or an Excel workbook")
     table.add_argument("--target", required=True, metavar="COLUMN", help="the column that holds the class")
+    table.add_argument("--delimiter", metavar="CHARACTER", help="what parts cells: , ; tab or | (default: found)")
+    table.add_argument("--encoding", help="how text is encoded, as utf-8 or windows-1252 (default: found)")
+    table.add_argument("--decimal", metavar=".|,", help="the decimal mark of numbers that can be read in two ways")
+    table.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook (default: the first)")
+    table.add_argument("--keep-total", action="store_true", default=None, help="a last row 'Total' is a row")
+    table.add_argument(
+        "--merge-spellings", action="store_true", default=None, help="classes that differ by case or blanks are one"
+    )
     return table
 
 

@@ -21,7 +21,7 @@ from trainer.describe import Scores, describe, libraries, mirror
 from trainer.errors import BelowBaseline, DamagedCheckpoint, TrainerError
 from trainer.evaluation.verdict import check_positive, judge
 from trainer.export.gate import check_export
-from trainer.export.graph import to_onnx
+from trainer.export.graph import Threshold, to_onnx
 from trainer.promotion import Promote
 from trainer.training.calibration import hold_against
 from trainer.training.checkpoint import FileCheckpoint
@@ -70,6 +70,8 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
         divide=config.divide,
         keep=config.keep,
         test=config.test_table,
+        file=config.file,
+        merge_spellings=config.merge_spellings,
     )
     check_positive(config, table.examples.classes)
     members = config.members or members_for(len(table.examples))
@@ -132,8 +134,8 @@ def run(
                 raise BelowBaseline(f"nothing was published: {verdict.below}")
             calibration = hold_against(bag.classifier, table.examples.take(start.split.test))
             card = annotate(describe(config, table, start, bag, calibration, _scores(start, bag), verdict))
-            model = to_onnx(bag.classifier, mirror(card))
-            difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1))
+            model = to_onnx(bag.classifier, mirror(card), threshold := _threshold(card))
+            difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1), threshold)
             before = promotion.serving(repository, config.name)
             decision = promotion.decide(promote, card, start, bag.classifier, before) if before else None
     except DamagedCheckpoint:
@@ -147,6 +149,12 @@ def run(
         serving = promotion.carry_out(decision, repository, config.name, version, before.version if before else None)
         ctrl_c.drop()  # It came too late to stop anything.
     return Outcome(card, version, table.schema, bag, calibration, difference, serving)
+
+
+def _threshold(card: ModelCard) -> Threshold | None:
+    if card.positive is None or card.threshold is None:
+        return None
+    return Threshold(card.positive, card.threshold)
 
 
 def _scores(start: Start, bag: Bag) -> Scores:

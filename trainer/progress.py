@@ -1,5 +1,6 @@
 """What a person sees while a job runs and when it is done. The only module that knows rich and uniplot."""
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from models.terminal import printable
 from trainer.bag import Watch, unwatched
 from trainer.data.schema import Found, Schema
 from trainer.data.table import Table as TrainingTable
+from trainer.data.wording import PARTICULAR, REMEDIES
 from trainer.evaluation.cautions import GIVES_AWAY
 from trainer.job import Outcome
 from trainer.summary import published, summary
@@ -193,6 +195,8 @@ def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:
     left_out = f"; {table.rows_without_target} more have no target" if table.rows_without_target else ""
     console.print(f"{_brief_name(name)}: {len(examples)} rows{left_out}")
     console.print(f"{_brief_name(schema.target)}, the target: {_some(classes, SHOWN)}\n")
+    if schema.read_as:
+        console.print(f"read as: {printable(schema.read_as, 200)}\n")
     columns = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("column", "kind", "different", "missing", "values"):
         number = heading in ("different", "missing")
@@ -224,6 +228,8 @@ def _column_cells(found: Found | None) -> tuple[str, ...]:
     values = ""
     if found.categories is not None:
         values = _some([_brief_name(text) for text in found.categories], SHOWN)
+    elif found.earliest is not None:
+        values = f"{found.earliest} to {found.latest}"
     elif found.minimum is not None:
         values = f"{found.minimum:.7g} to {found.maximum:.7g}"
     return str(found.different), str(found.missing), values
@@ -240,12 +246,16 @@ def _some(words: Sequence[str], most: int) -> str:
 
 def _notes(schema: Schema, without: tuple[str, ...] = ()) -> Iterator[str]:
     """A sentence a rule, with the columns that it was found in."""
-    for rule, columns in schema.notes().items():
+    for rule, columns in schema.remarks().items():
         if rule.startswith(without):
             continue
-        names = [_brief_name(name) for name in columns]
-        particulars = printable(next(iter(columns.values())), 80) if len(columns) == 1 else ""
-        yield f"{rule}: {_some(names, SHOWN)}" + (f" ({particulars})" if particulars else "")
+        names = [_brief_name(name) for name in columns if name]
+        particulars = printable(next(iter(columns.values())), 120) if len(columns) == 1 else ""
+        if rule in PARTICULAR and len(columns) > 1:
+            names = [f"{_brief_name(name)} ({printable(found, 80)})" for name, found in columns.items()]
+        found = f"{rule}: {_some(names, SHOWN)}" if names else rule
+        remedy = REMEDIES[rule].replace("COLUMN", shlex.quote(names[0]) if names else "")
+        yield found + (f" ({particulars})" if particulars else "") + f"; {remedy}"
 
 
 def show_range_test(test: RangeTest) -> None:

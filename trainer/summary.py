@@ -43,17 +43,27 @@ def _learned(card: ModelCard) -> Iterator[str]:
     # Each network has training and validation rows of its own, and together they are the same for all.
     learning = rows["train"] + rows["validation"]
     left_out = card.provenance.rows_without_target
+    read_as = str(card.provenance.table_schema.get("read_as", ""))
     classes = [_name(label) for label in card.classes]
     more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
     facts = [
         ("rows", f"{learning + rows['test']}: {learning} to learn from, {rows['test']} to test on"),
         *([("left out", f"{left_out} rows without a target")] if left_out else []),
-        ("features", f"{len(card.numeric)} numeric, {len(card.categorical)} categorical"),
+        *([("read as", printable(read_as, 200))] if read_as else []),
+        ("features", ", ".join(_kinds(card))),
         ("classes", ", ".join(classes[:MOST_CLASSES]) + more),
         *([("looks for", _wanted(card))] if card.positive is not None else []),
         ("is right", _right(card)),
     ]
     yield from aligned(facts, left=2)
+
+
+def _kinds(card: ModelCard) -> Iterator[str]:
+    dates = sum(feature.kind == "date" for feature in card.features)
+    yield f"{len(card.numeric) - dates} numeric"
+    if dates:
+        yield f"{dates} date{'s' * (dates > 1)}"
+    yield f"{len(card.categorical)} categorical"
 
 
 def _wanted(card: ModelCard) -> str:

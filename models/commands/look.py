@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from models.card import ModelCard
+from models.cells import iso_date
 from models.errors import CorruptModel, ModelError, UnknownModel
+from models.features import Feature
 from models.repository import ModelRepository
 from models.serving import Serving
 from models.terminal import print_json
@@ -93,16 +95,22 @@ def show(repository: ModelRepository, options: argparse.Namespace) -> None:
     print(_summary(card, version, role), end="")
 
 
+def _values(feature: Feature) -> str:
+    match feature.kind:
+        case "numeric":
+            values = f"number from {feature.minimum:g} to {feature.maximum:g}"
+        case "date":
+            values = f"date from {iso_date(feature.minimum)} to {iso_date(feature.maximum)}"
+        case "categorical":
+            values = "one of " + ", ".join(feature.categories)
+    return values + ", or missing" * (feature.nullable and feature.seen_missing)
+
+
 def _summary(card: ModelCard, version: int, role: str | None) -> str:
     lines = [f"{card.name}, version {version}{f', {role}' if role else ''}"]
     lines += [f"warning: {sentence}" for sentence in card.warnings]
     lines += ["", "features"]
-    for feature in card.features:
-        if feature.kind == "numeric":
-            values = f"number from {feature.minimum:g} to {feature.maximum:g}"
-        else:
-            values = "one of " + ", ".join(feature.categories)
-        lines.append(f"  {feature.name}: {values}{', or missing' if feature.nullable else ''}")
+    lines += [f"  {feature.name}: {_values(feature)}" for feature in card.features]
     lines += ["", "classes", *(f"  {label}" for label in card.classes)]
     if card.positive is not None:
         wanted = "" if card.threshold is None else f", from a probability of {card.threshold:g} on"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.card import ModelCard
+from models.cells import iso_date
 from models.features import FLOAT32_MAX, Feature, Value
 
 Schema = dict[str, Any]
@@ -14,11 +15,15 @@ MOST_CATEGORIES = 100
 
 def value(feature: Feature) -> Schema:
     """What one feature may be. Ranges and categories of training are told, not required: others are answered too."""
-    kind = "number" if feature.kind == "numeric" else "string"
-    schema: Schema = {"type": [kind, "null"] if feature.nullable else kind}
+    kinds = ["number" if feature.kind == "numeric" else "string"]
+    kinds += ["boolean"] * (feature.reading.boolean is not None) + ["null"] * feature.nullable
+    schema: Schema = {"type": kinds if len(kinds) > 1 else kinds[0]}
     if feature.kind == "numeric":
         schema |= {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
         schema["description"] = f"{feature.minimum:.6g} to {feature.maximum:.6g} in training"
+    elif feature.kind == "date":
+        low, high = (iso_date(round(days)) for days in (feature.minimum, feature.maximum))
+        schema["description"] = f"an ISO 8601 date, with or without a time; {low} to {high} in training"
     else:
         shown = ", ".join(feature.categories[:MOST_CATEGORIES])
         rest = len(feature.categories) - MOST_CATEGORIES

@@ -2,6 +2,7 @@
 
 from flask import render_template, request
 
+from models.cells import iso_date
 from service.access import Access
 from service.registry.registry import Registry
 from service.routes import Views
@@ -17,6 +18,6 @@ def page(registry: Registry, access: Access | None) -> Views:
         wanted = request.args.get("model")
         chosen = next((one for one in predictors if one.card.name == wanted), predictors[0] if predictors else None)
         example = chosen.card.golden[0].instance if chosen else {}
-        return render_template("page.html", predictors=predictors, chosen=chosen, example=example)
+        return render_template("page.html", predictors=predictors, chosen=chosen, example=example, iso_date=iso_date)
 
     return {"page": show}

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.features import CategoricalFeature, NumericFeature
+from models.cells import days_of, iso_date, moment
+from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature
 from service.errors import Detail
 from service.rows.rules import echo
 from service.rows.warnings import MOST_WARNINGS, Warnings
@@ -25,11 +26,11 @@ Row = Sequence[Any]
 
 
 class NumericColumns:
-    """Numbers, as float32 (n, columns) with NaN for a missing one."""
+    """Numbers, and dates as days since 1970-01-01: float32 (n, columns) with NaN for a missing one."""
 
-    def __init__(self, features: Sequence[NumericFeature]) -> None:
+    def __init__(self, features: Sequence[NumericFeature | DateFeature]) -> None:
         self._features = features
-        self._nullable = [feature.nullable for feature in features]
+        self.dates = any(feature.kind == "date" for feature in features)
         self._pack = struct.Struct(f"={len(features)}f").pack
         # Below and above these a value lies outside of what training has seen by more than that range is wide.
         widths = [feature.maximum - feature.minimum or abs(feature.maximum) or 1.0 for feature in features]
@@ -43,9 +44,12 @@ class NumericColumns:
         if may_hold_booleans and any(bool in map(type, row) for row in rows):
             raise TypeError
         try:
-            packed = b"".join([self._pack(*row) for row in rows])
+            # Where a date belongs, a number is none.
+            packed = b"" if self.dates else b"".join([self._pack(*row) for row in rows])
         except struct.error:
-            packed = b"".join([self._pack(*self._with_gaps(row)) for row in rows])
+            packed = b""
+        if not packed:
+            packed = b"".join([self._pack(*self._numbers(row, index, warnings)) for index, row in enumerate(rows)])
         return self._watched(np.ndarray((len(rows), len(self._features)), np.float32, packed), warnings)
 
     def cast(self, numbers: npt.NDArray[np.float64], warnings: Warnings) -> npt.NDArray[np.float32]:
@@ -64,9 +68,17 @@ class NumericColumns:
                 warnings.add(row, _far(self._features[column]))
         return numbers
 
-    def _with_gaps(self, row: Row) -> list[Any]:
-        nullable = zip(row, self._nullable, strict=True)
-        return [NAN if value is None and missing_allowed else value for value, missing_allowed in nullable]
+    def _numbers(self, row: Row, index: int, warnings: Warnings) -> list[Any]:
+        """The values of a row, with the days of a date, and NaN where nothing is and may be missing."""
+        numbers = []
+        for value, feature in zip(row, self._features, strict=True):
+            if value is None and feature.nullable:
+                if not _knows_gaps(feature):
+                    warnings.add(index, _unseen_gap(feature, "the middle of its values"))
+                numbers.append(NAN)
+            else:
+                numbers.append(_days(value) if feature.kind == "date" else value)
+        return numbers
 
 
 class TextColumns:
@@ -76,7 +88,8 @@ class TextColumns:
         self._features = features
         # A known text becomes the one that is kept here: it takes no memory for each row that has it.
         self._known: list[dict[Any, str]] = [
-            {text: text for text in feature.categories} | {"": ""} | ({None: ""} if feature.nullable else {})
+            {text: text for text in feature.categories}
+            | ({"": ""} | ({None: ""} if feature.nullable else {}) if _knows_gaps(feature) else {})
             for feature in features
         ]
 
@@ -96,12 +109,12 @@ class TextColumns:
     def _with_unseen(self, rows: Sequence[Row], warnings: Warnings) -> npt.NDArray[np.object_]:
         tensor = np.empty((len(rows), len(self._features)), object)
         unseen: list[tuple[int, int]] = []
-        for column, known in enumerate(self._known):
+        for column, (feature, known) in enumerate(zip(self._features, self._known, strict=True)):
             given = [row[column] for row in rows]
             odd = set(given).difference(known)
-            if not all(isinstance(text, str) for text in odd):
+            if not all(isinstance(text, str) or (text is None and feature.nullable) for text in odd):
                 raise TypeError
-            tensor[:, column] = list(map(known.get, given, given))
+            tensor[:, column] = [known.get(text, text) or "" for text in given]
             if odd:
                 found = ((row, column) for row, text in enumerate(given) if text in odd)
                 unseen += islice(found, MOST_WARNINGS + 1)
@@ -110,12 +123,37 @@ class TextColumns:
         return tensor
 
 
+def _knows_gaps(feature: Feature) -> bool:
+    """Whether a missing value needs no warning; where it may not be at all, it is refused."""
+    return feature.seen_missing or not feature.nullable
+
+
 def _unseen(feature: CategoricalFeature, text: str) -> Detail:
+    if not text:
+        return _unseen_gap(feature, "none of the known categories")
     message = f"training has not seen {echo(text)}; it counts as none of the known categories"
     return {"feature": feature.name, "code": "unseen_category", "message": message}
 
 
-def _far(feature: NumericFeature) -> Detail:
-    seen = f"training has seen {feature.minimum:.6g} to {feature.maximum:.6g}"
+def _days(value: object) -> float:
+    if not isinstance(value, str):
+        raise TypeError
+    try:
+        return days_of(moment(value))
+    except ValueError:
+        raise TypeError from None
+
+
+def _unseen_gap(feature: Feature, counts_as: str) -> Detail:
+    message = f"training has never seen it missing; it counts as {counts_as}"
+    return {"feature": feature.name, "code": "unseen_missing", "message": message}
+
+
+def _far(feature: NumericFeature | DateFeature) -> Detail:
+    if feature.kind == "date":
+        low, high = (iso_date(round(days)) for days in (feature.minimum, feature.maximum))
+    else:
+        low, high = (f"{end:.6g}" for end in (feature.minimum, feature.maximum))
+    seen = f"training has seen {low} to {high}"
     message = f"{seen}; the value lies outside by more than that range is wide"
     return {"feature": feature.name, "code": "far_outside_range", "message": message}

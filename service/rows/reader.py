@@ -48,7 +48,7 @@ class RowReader:
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self._rules = Rules(features)
-        numeric = [feature for feature in features if feature.kind == "numeric"]
+        numeric = [feature for feature in features if feature.kind != "categorical"]
         categorical = [feature for feature in features if feature.kind == "categorical"]
         self._numeric = NumericColumns(numeric) if numeric else None
         self._texts = TextColumns(categorical) if categorical else None
@@ -75,7 +75,7 @@ class RowReader:
         """Several rows straight from JSON, where it holds nothing but numbers by position; None where it holds anything
         else, or where a row may break the card. It is {"instances": rows}, or the rows alone where it is not `named`.
         """
-        if self._numeric is None or self._texts is not None:
+        if self._numeric is None or self._numeric.dates or self._texts is not None:
             return None
         numbers = read_numbers(text, len(self._rules.features), named)
         warnings = Warnings()

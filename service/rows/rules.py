@@ -99,9 +99,13 @@ def _broken(kind: str, feature: Feature) -> tuple[str, str]:
     if kind in ("less_than_equal", "greater_than_equal", "finite_number"):
         return "range", "must fit in a 32-bit float"
     or_null = " or null" if feature.nullable else ""
-    if feature.kind == "numeric":
-        return "number", f"must be a number{or_null}"
-    return "text", f"must be a text{or_null}"
+    boolean = ", true, false" if feature.reading.boolean else ""
+    match feature.kind:
+        case "numeric":
+            return "number", f"must be a number{boolean}{or_null}"
+        case "date":
+            return "date", f"must be an ISO 8601 date such as 2026-01-31{or_null}"
+    return "text", f"must be a text{boolean}{or_null}"
 
 
 def echo(value: object) -> str:

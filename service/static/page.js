@@ -15,9 +15,15 @@ function percent(share) {
   return `${(100 * share).toFixed(1)} %`;
 }
 
+// A number is read as those of the table were.
+function numberOf(text, { decimal, thousands, unit }) {
+  const digits = text.replace(unit, "").trim().replaceAll(thousands, "").replace(decimal, ".");
+  return digits === "" ? NaN : Number(digits);
+}
+
 function valueOf(field) {
   if (field.value.trim() === "") return null;
-  return field.dataset.kind === "numeric" ? Number(field.value) : field.value;
+  return field.dataset.kind === "numeric" ? numberOf(field.value, field.dataset) : field.value;
 }
 
 function readInstance() {

@@ -1,5 +1,6 @@
 """The scoring format of MLflow and SageMaker: a table as JSON, in one of four layouts, or as CSV."""
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from service.wire.instances import (
 from service.wire.tables import CsvTable
 
 CSV = "text/csv"
+CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE | re.ASCII)
 LAYOUTS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 SHAPE = f"the request must hold exactly one of {', '.join(LAYOUTS)}"
 SPLIT = '"dataframe_split" must be {"columns": [name, …], "data": [[value, …], …]}'
@@ -31,14 +33,17 @@ SPLIT = '"dataframe_split" must be {"columns": [name, …], "data": [[value, …
 def read(predictor: Predictor, body: bytes, environ: dict[str, Any], allowance: Allowance) -> Question:
     """Read a table, by its Content-Type.
 
-    :raises MalformedBody: the body is not JSON, or no CSV in UTF-8.
+    :raises MalformedBody: the body is not JSON, or no CSV in its charset.
     :raises InvalidRecord: it has another shape, or a row breaks the card.
     :raises TooManyRows: it has more rows, or its answer would have more bytes, than it may.
     :raises BodyTooLarge: a row or a text in it is too long, or it takes more memory than a request may.
     """
     capacity = capacity_for(predictor, body, allowance)
-    if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == CSV:
-        rows = read_chunks(predictor.rows, _csv_rows(predictor, body), capacity)
+    content_type, _, parameters = environ.get("CONTENT_TYPE", "").partition(";")
+    if content_type.strip().lower() == CSV:
+        charset = CHARSET.search(parameters)
+        table = CsvTable(body, predictor.card.features, charset[1] if charset else "utf-8")
+        rows = read_chunks(predictor.rows, _csv_rows(predictor, table), capacity)
     else:
         rows = _read_json(predictor, body, capacity)
     return Instances(predictor, rows, several=True)
@@ -110,8 +115,7 @@ def _positions(predictor: Predictor, columns: Sequence[Any]) -> list[int]:
         raise refuse(broken, several=True) from None
 
 
-def _csv_rows(predictor: Predictor, body: bytes) -> Iterator[Chunk]:
-    table = CsvTable(body, predictor.card.features)
+def _csv_rows(predictor: Predictor, table: CsvTable) -> Iterator[Chunk]:
     order: list[int] = []
     for rows in table:
         order = order or _positions(predictor, table.header)

@@ -2,50 +2,60 @@
 
 import csv
 import io
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from models.features import Feature
+from models.features import Feature, Value, cell_reader
 from service.document import PIECE
 from service.errors import BodyTooLarge, MalformedBody
 
 # So many cells are read at once.
 MOST_CELLS = 1 << 15
+MOST_CHARSET = 32
+DELIMITERS = (",", ";", "\t", "|")
 
 
 class CsvTable:
     """A table with a header, to be read once: it gives its rows, some at a time.
 
-    An empty cell is a missing value, a number is one in Python's notation.
+    Each cell is read as training read its column, and other columns are passed over. The delimiter is the one by which
+    the header names most features.
     """
 
-    def __init__(self, body: bytes, features: Sequence[Feature]) -> None:
+    def __init__(self, body: bytes, features: Sequence[Feature], charset: str = "utf-8") -> None:
         """Read the header.
 
-        :raises MalformedBody: there is none.
+        :raises MalformedBody: there is none, or the charset is none that Python knows.
         """
-        self._lines = _Lines(body)
-        self._rows = csv.reader(self._lines, strict=True)
+        self._charset = charset.upper()[:MOST_CHARSET]
+        by_name = {feature.name: feature for feature in features}
+        try:
+            headers = {delimiter: _header(body, charset, delimiter) for delimiter in DELIMITERS}
+            delimiter = max(DELIMITERS, key=lambda one: sum(name in by_name for name in headers[one]))
+            self._lines = _Lines(body, charset)
+        except (LookupError, UnicodeDecodeError):
+            raise self._malformed() from None
+        self._rows = csv.reader(self._lines, delimiter=delimiter, strict=True)
         header = self._next()
         if header is None:
             raise MalformedBody("the body has no header; its first line must name the features")
-        self.header = header
-        numeric = {feature.name for feature in features if feature.kind == "numeric"}
-        self._readers = [_number if name in numeric else _text for name in header]
+        names = [name.strip() for name in header]
+        self._width = len(names)
+        self._readers = [(place, _reader(by_name[name])) for place, name in enumerate(names) if name in by_name]
+        self.header = [names[place] for place, _ in self._readers]
 
-    def __iter__(self) -> Iterator[list[list[float | str | None]]]:
+    def __iter__(self) -> Iterator[list[list[Value]]]:
         """The rows.
 
-        :raises MalformedBody: the body is no CSV in UTF-8, or a row is shorter than the header, or longer.
+        :raises MalformedBody: the body is no CSV in its charset, or a row is shorter than the header, or longer.
         :raises BodyTooLarge: a row is too long to be one.
         """
-        readers, width = self._readers, len(self.header)
+        readers, width = self._readers, self._width
         number, most = 0, max(1, MOST_CELLS // max(1, width))
-        some: list[list[float | str | None]] = []
+        some: list[list[Value]] = []
         while (row := self._next()) is not None:
             if len(row) != width:
                 raise MalformedBody(f"row {number} of the CSV has {len(row)} cells; its header has {width}")
-            some.append([reader(cell) for reader, cell in zip(readers, row, strict=True)])
+            some.append([read(row[place]) for place, read in readers])
             number += 1
             if len(some) == most:
                 yield some
@@ -54,19 +64,32 @@ class CsvTable:
             yield some
 
     def _next(self) -> list[str] | None:
+        """The next row that is not blank."""
         self._lines.left = PIECE
         try:
-            return next(self._rows, None)
+            return next(filter(None, self._rows), None)
         except (UnicodeDecodeError, csv.Error):
-            raise MalformedBody("the body is no CSV in UTF-8") from None
+            raise self._malformed() from None
+
+    def _malformed(self) -> MalformedBody:
+        return MalformedBody(f"the body is no CSV in {self._charset}")
+
+
+def _header(body: bytes, charset: str, delimiter: str) -> list[str]:
+    try:
+        found = next(filter(None, csv.reader(_Lines(body, charset), delimiter=delimiter, strict=True)), [])
+    except csv.Error:
+        return []
+    return [name.strip() for name in found]
 
 
 class _Lines:
     """The lines of a body, as long as those of one row are no longer than `left` characters together."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, charset: str) -> None:
         self.left = PIECE
-        self._text = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
+        encoding = "utf-8-sig" if charset.lower() in ("utf-8", "utf8") else charset
+        self._text = io.TextIOWrapper(io.BytesIO(body), encoding, newline="")
 
     def __iter__(self) -> Iterator[str]:
         while line := self._text.readline(self.left + 1):
@@ -76,14 +99,14 @@ class _Lines:
             yield line
 
 
-def _number(cell: str) -> float | str | None:
-    """A number; what is none, or not a finite one, stays a text, which the card then refuses by its place."""
-    try:
-        number = float(cell) if "_" not in cell else math.nan
-    except ValueError:
-        number = math.nan
-    return number if math.isfinite(number) else cell or None
+def _reader(feature: Feature) -> Callable[[str], Value]:
+    """Reads a cell; what is none of the feature's values stays a text, which the card then refuses by its place."""
+    read = cell_reader(feature)
 
+    def read_or_keep(cell: str) -> Value:
+        try:
+            return read(cell)
+        except ValueError:
+            return cell
 
-def _text(cell: str) -> str | None:
-    return cell or None
+    return read_or_keep

@@ -15,6 +15,7 @@ from service.errors import REFUSALS
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import ROOT, Service, running
 from trainer.config import TrainingConfig
+from trainer.data import wording
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Run elsewhere: the demo below, the tests by whoever runs this, containers by tests/containers.
@@ -105,6 +106,16 @@ def test_every_hyperparameter_is_documented() -> None:
             shown = "" if default is None else f" `{default}`"
             row = rf"^\| `--{setting.replace('_', '-')}` \|{shown} \| .+ \| {re.escape(field.description)} \|$"
             assert re.search(row, table, re.MULTILINE), setting
+
+
+def test_every_note_and_refusal_of_the_reader_is_documented() -> None:
+    """docs/my-file.md lists each as it is said, with what to type."""
+    page = (ROOT / "docs/my-file.md").read_text()
+
+    for note in wording.NOTES.values():
+        assert f"| {note.rule} | {note.remedy} |" in page
+    for sentence in wording.REFUSALS.values():
+        assert f"- {re.sub('{[^}]*}', '…', sentence)}\n" in page
 
 
 def test_every_link_leads_somewhere() -> None:

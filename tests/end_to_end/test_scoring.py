@@ -76,7 +76,7 @@ def test_the_output_can_be_a_file(service: Service, penguins: Path, tmp_path: Pa
     ("text", "flags", "sentence"),
     [
         ("year\n2007\n", (), "the table has no column 'island'; its columns are year"),
-        (None, (), "line 3: instance 1, feature 'year' must be a number"),
+        (None, (), "line 3, feature 'year': 'x' is no number"),
         ("a\n", ("--model", "other"), "no such model is served"),
         ("", (), "the table has no column 'island'"),
     ],

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from service.prediction.predictor import Predictor
 
 from evenkeel.labelled import read_labelled
 from evenkeel.scoring import answers
 from models.card import ModelCard
 from models.repository import ModelRepository
+from service.prediction.predictor import Predictor
 from tests.evenkeel.conftest import Ended
 from trainer.command_line import main
 from trainer.data.table import read_table

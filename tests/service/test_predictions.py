@@ -194,6 +194,8 @@ def test_the_models_are_listed(client: FlaskClient) -> None:
         "name": "island",
         "kind": "categorical",
         "nullable": False,
+        "seen_missing": True,
+        "reading": {},
         "categories": ["Biscoe", "Dream", "Torgersen"],
     }
 

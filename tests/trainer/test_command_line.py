@@ -34,7 +34,7 @@ def test_the_summary_tells_what_was_made(penguins: Path, tmp_path: Path, capsys:
     ):
         assert words in captured.out
     assert f"Published in {tmp_path}/store/penguins/1" in captured.out
-    assert f"EVENKEEL_REPOSITORY={tmp_path}/store python -m service" in captured.out
+    assert f"evenkeel serve --repository {tmp_path}/store" in captured.out
 
 
 def test_a_bag_tells_of_its_members(penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

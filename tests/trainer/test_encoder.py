@@ -1,7 +1,9 @@
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 
-from trainer.data.encoder import describe_features, fit_encoder
+from trainer.data.encoder import calendar, describe_features, fit_encoder
 from trainer.data.rows import Column, Rows
 
 
@@ -141,6 +143,38 @@ def test_only_the_given_rows_decide() -> None:
         "name": "x0",
         "kind": "numeric",
         "nullable": True,
+        "seen_missing": False,
+        "reading": {},
         "minimum": 1.0,
         "maximum": 3.0,
     }
+
+
+def test_a_date_is_a_day_a_season_a_weekday_and_an_hour() -> None:
+    """Held against Python's own calendar, from its first day to its last; what lies beyond counts as its end."""
+    epoch, first = datetime(1970, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)
+    moments = [first, epoch - timedelta(hours=6), epoch, datetime(2024, 2, 29, 6, tzinfo=UTC)]
+    days = np.array([[(moment - epoch) / timedelta(days=1)] for moment in moments], np.float32)
+    waves, weekdays = calendar(days)
+    rounded = [epoch + timedelta(days=float(day)) for day in days[:, 0]]
+
+    assert weekdays.argmax(axis=1).tolist() == [moment.weekday() for moment in rounded]
+    assert (weekdays.sum(axis=1) == 1).all()
+    turned = [2 * np.pi * (moment - first) / timedelta(days=365.2425) for moment in rounded]
+    hours = [2 * np.pi * (moment.hour + moment.minute / 60) / 24 for moment in rounded]
+    expected = np.column_stack([np.sin(turned), np.sin(hours), np.cos(turned), np.cos(hours)])
+    np.testing.assert_allclose(waves, expected, atol=1e-5)
+    assert np.isfinite(calendar(np.array([[3e38], [-3e38]], np.float32))[0]).all()
+
+
+def test_the_inputs_of_a_date_follow_its_number() -> None:
+    """The days are scaled as any number, and come first; four waves, then seven weekdays after the gaps."""
+    columns = (Column("x", "numeric"), Column("day", "date"))
+    numeric = np.array([[1, 19723], [np.nan, 19724], [3, 19725]], np.float32)
+    rows = Rows(columns, numeric, np.empty((3, 0), np.int32), ())
+    encoder = fit_encoder(rows)
+    encoded = encoder.encode(rows)
+
+    assert encoder.width == encoded.shape[1] == 2 + 4 + 1 + 7
+    assert encoded[:, 6].tolist() == [0, 1, 0]
+    assert encoded[:, 7:].argmax(axis=1).tolist() == [0, 1, 2]  # 2024 began on a Monday.

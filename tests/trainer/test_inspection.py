@@ -24,11 +24,25 @@ def notes(table: Path, target: str = "y") -> dict[str, tuple[str, list[str]]]:
         (["00123", "7"], "categorical", ["leading zeros, kept as text"]),
         (["0.5", "0", "-0.25"], "numeric", []),
         (["1", "x", "2.5"], "categorical", ["numbers and other texts, kept as text"]),
-        (["1,5", "2"], "categorical", ["decimal commas or thousands separators, kept as text"]),
-        (["1,000", "2,000"], "categorical", ["decimal commas or thousands separators, kept as text"]),
-        (["1.000.000", "2,5"], "categorical", ["decimal commas or thousands separators, kept as text"]),
-        (["2024-01-31", "2024-02-01"], "categorical", ["dates or times, kept as text"]),
-        (["2024-01-31 10:00:00", "2024-02-01T11:30:00Z"], "categorical", ["dates or times, kept as text"]),
+        (["1,5", "2"], "numeric", ["numbers with marks or units, read as numbers"]),
+        (["1,000", "2,000"], "numeric", ["numbers of which two readings fit"]),
+        (["1.000", "2.000"], "numeric", ["numbers of which two readings fit"]),
+        (["1.000.000", "2,5"], "numeric", ["numbers with marks or units, read as numbers"]),
+        (["1\u202f000", "2 500,5"], "numeric", ["numbers with marks or units, read as numbers"]),
+        (["94%", "5 %"], "numeric", ["numbers with marks or units, read as numbers"]),
+        (["-$4,966.50", "US$ 3"], "categorical", []),
+        (["5 kg", "17 kg", "20"], "numeric", ["numbers with marks or units, read as numbers"]),
+        (["5 kg", "17 g"], "categorical", []),
+        (["A1", "A2"], "categorical", []),
+        (["1", "2", "3", "-"], "numeric", ["texts among numbers, read as missing"]),
+        (["2024-01-31", "2024-02-01"], "date", []),
+        (["2024-01-31 10:00:00", "2024-02-01T11:30:00Z"], "date", []),
+        (["2024-01-31", "2024-02-01", "n.a."], "date", ["texts among dates, read as missing"]),
+        (["31.01.2024", "1.2.2024"], "date", []),
+        (["31/1/2024", "1/2/2024"], "date", []),
+        (["1/31/2024", "1/2/2024"], "date", []),
+        (["1/2/2024", "2/3/2024"], "categorical", ["dates of which two readings fit, kept as text"]),
+        (["DE", "NA", "FR"], "categorical", ["NA among two-letter codes, read as missing"]),
         (["31.1.2024", "1/2/24"], "categorical", ["dates or times, kept as text"]),
         (["20240131", "20240201"], "numeric", ["dates in eight digits, read as numbers"]),
         (["true", "false"], "boolean", []),
@@ -55,10 +69,14 @@ def test_a_kind_is_decided_by_all_cells_and_never_silently(
 
 
 def test_the_last_row_counts(table: Write) -> None:
-    """A text far below the numbers makes the column one of texts."""
+    """A text far below the numbers is seen, and said; many of them make the column one of texts."""
     rows = "\n".join(f"{row % 50},{row % 2}" for row in range(300_000))
+    column = read_table(table(f"x,y\n{rows}\nend,1\n"), "y").schema.columns["x"]
 
-    assert notes(table(f"x,y\n{rows}\nend,1\n"))["x"][0] == "categorical"
+    assert (column.kind, column.missing) == ("numeric", ("end",))
+    assert column.notes[:1] == ("texts among numbers, read as missing: 'end' 1 (line 300002)",)
+    ends = "\n".join(f"end{row},1" for row in range(30))
+    assert notes(table(f"x,y\n{rows}\n{ends}\n"))["x"][1][0] == "numbers and other texts, kept as text"
 
 
 def written(columns: dict[str, list[object]], labels: list[str]) -> str:

@@ -175,7 +175,7 @@ GOOD_PARQUET = {
     "dictionaries": (of(lambda row: "abc"[row % 3]).dictionary_encode(), "categorical"),
     "dictionaries of numbers": (of(lambda row: row % 3).dictionary_encode(), "numeric"),
     "large texts": (of(lambda row: "abc"[row % 3], pa.large_string()), "categorical"),
-    "instants": (of(lambda row: datetime(2026, 1, 1 + row % 3, tzinfo=UTC), ZONE), "categorical"),
+    "instants": (of(lambda row: datetime(2026, 1, 1 + row % 3, tzinfo=UTC), ZONE), "date"),
     "digits as texts": (of(lambda row: str(row % 3)), "categorical"),
 }
 

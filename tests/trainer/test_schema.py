@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.schema import ColumnSchema, Found, Schema, read_schema, to_toml
+from trainer.data.schema import ColumnSchema, FileSchema, Found, Schema, read_schema, to_toml
 from trainer.data.table import read_table
 from trainer.errors import InvalidSchema, InvalidTable, Unreadable
 
@@ -28,14 +28,24 @@ lists = st.lists(texts).map(tuple)
 columns = st.builds(
     ColumnSchema,
     kind=st.sampled_from(["categorical", "boolean", "ignored"]),
-    missing=st.none() | lists,
+    missing=lists,
+    present=lists,
+    required=st.booleans(),
     notes=lists,
     found=st.none() | found,
 ) | st.builds(ColumnSchema, kind=st.just("numeric"), decimal=st.just(","), thousands=st.sampled_from(["", ".", "'"]))
 
 
 @given(
-    st.builds(Schema, target=texts, missing=lists, columns=st.dictionaries(texts, columns, min_size=1, max_size=4)),
+    st.builds(
+        Schema,
+        target=texts,
+        missing=lists,
+        merge_spellings=st.booleans(),
+        file=st.builds(FileSchema, delimiter=st.sampled_from([None, "\t"]), encoding=st.none() | texts),
+        notes=lists,
+        columns=st.dictionaries(texts, columns, min_size=1, max_size=4),
+    ),
     texts,
 )
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, schema: Schema, table: str) -> None:
@@ -65,7 +75,7 @@ WHOLE = 'target = "y"\n[columns.x]\nkind = "numeric"\n[columns.k]\nkind = "categ
         ),
         (WHOLE + "missing = -999\n", "'columns.k.missing' should be a valid array, not '-999'"),
         (WHOLE + "missing = [-999]\n", "'columns.k.missing.0' should be a valid string, not '-999'"),
-        (WHOLE + 'decimal = ","\n', "'columns.k': 'decimal' and 'thousands' belong to numeric columns"),
+        (WHOLE + 'decimal = ","\n', "'columns.k': 'decimal', 'thousands' and 'unit' belong to numeric columns"),
         (
             WHOLE.replace('"numeric"', '"numeric"\ndecimal = ","\nthousands = ","'),
             "'columns.x': 'decimal' and 'thousands' must differ",
@@ -110,7 +120,11 @@ def read(table: Path, *columns: str) -> list[dict[str, object]]:
         (["1.000,5", " 3 "], 'kind = "numeric"\ndecimal = ","\nthousands = "."', [1000.5, 3.0]),
         (["1'000", "+2e3"], 'kind = "numeric"\nthousands = "\'"', [1000.0, 2000.0]),
         (["-999", "4"], 'kind = "numeric"\nmissing = ["-999"]', [None, 4.0]),
-        (["NA", ""], 'kind = "categorical"\nmissing = []', ["NA", None]),
+        (["NA", ""], 'kind = "categorical"\npresent = ["NA"]', ["NA", None]),
+        (["-9", "NA"], 'kind = "numeric"\nmissing = ["-9"]', [None, None]),
+        (["31.01.2024", "1.2.2024 6:00"], 'kind = "date"\ndate = "dmy"', ["2024-01-31", "2024-02-01T06:00:00"]),
+        (["5 kg", "kg 6,5"], 'kind = "numeric"\ndecimal = ","\nunit = "kg"', [5.0, 6.5]),
+        (["True", "no"], 'kind = "boolean"', ["True", "no"]),
         (["inf", "4"], 'kind = "numeric"\nmissing = ["inf"]', [None, 4.0]),
         (["1", "0"], 'kind = "boolean"', [1.0, 0.0]),
         (["ja", "nein"], 'kind = "boolean"', ["ja", "nein"]),
@@ -127,7 +141,12 @@ def test_the_schema_decides(table: Write, cells: list[str], settings: str, expec
     ("cells", "settings", "sentence"),
     [
         (["1", "x"], 'kind = "numeric"', "line 3, column 'x': 'x' is no number; the schema can list it as missing"),
-        (["1", "NA"], 'kind = "numeric"\nmissing = []', "line 3, column 'x': 'NA' is no number"),
+        (["1", "NA"], 'kind = "numeric"\npresent = ["NA"]', "line 3, column 'x': 'NA' is no number"),
+        (
+            ["2024-01-31", "2024-02-30"],
+            'kind = "date"',
+            "line 3, column 'x': '2024-02-30' is no date; the schema can list",
+        ),
         (["1.5", "1.5,2"], 'kind = "numeric"\ndecimal = ","', "line 2, column 'x': '1.5' is no number"),
         (["1,00", "2"], 'kind = "numeric"\nthousands = ","', "line 2, column 'x': '1,00' is no number"),
         (["1", "inf"], 'kind = "numeric"', "line 3, column 'x': inf does not fit in a 32-bit float"),

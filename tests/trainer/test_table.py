@@ -14,8 +14,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
-from trainer.data.columns import TextCells, read_file
+from trainer.data.columns import TextCells
+from trainer.data.decoded import decode
 from trainer.data.rows import Column
+from trainer.data.schema import FileSchema
 from trainer.data.table import read_table
 from trainer.errors import InvalidTable, TableChanged
 
@@ -31,8 +33,8 @@ def test_the_example_is_read_as_it_is(penguins: Path) -> None:
     assert table.rows_without_target == 0
     assert table.examples.classes == ("Adelie", "Chinstrap", "Gentoo")
     assert np.bincount(table.examples.labels).tolist() == [152, 68, 124]
-    assert rows.columns[0] == Column("island", "categorical", nullable=False)
-    assert rows.columns[1] == Column("bill_length_mm", "numeric", nullable=True)
+    assert rows.columns[0] == Column("island", "categorical")
+    assert rows.columns[1] == Column("bill_length_mm", "numeric")
     assert int(np.isnan(rows.numeric).sum()) + int((rows.texts() == "").sum()) == 19
     assert rows.records()[3] == {
         "island": "Torgersen",
@@ -132,8 +134,8 @@ def test_booleans_stay_the_texts_they_are(table: Write) -> None:
         (b"x,x,y\n1,2,a\n", "columns 1 and 2 are both named 'x'"),
         (b"x,,y\n1,2,a\n", "column 2 has no name"),
         (b"y\na\nb\n", "no feature column"),
-        ("x,y\né,a\n".encode("latin-1"), r"not UTF-8 \(byte 4 is 0xe9\)"),
-        ("x,y\n1,a\n".encode("utf-16"), "not UTF-8"),
+        ("x,y\né,a\nüöä,b".encode() + b"\xe9\n", r"byte 17 \(0xe9\) is not UTF-8, though the file is else"),
+        (b"x,y\n\x81,a\n", r"byte 4 \(0x81\) is neither UTF-8 nor Windows-1252; say --encoding"),
         (b"x,y\n1,a\n1e39,b\n", "line 3, column 'x': 1e[+]39 does not fit in a 32-bit float"),
         (b"x,y\n1,a\n-inf,b\n", "line 3, column 'x': -inf does not fit"),
         (
@@ -185,7 +187,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
         ("kind", "categorical"),
         ("price", "numeric"),
         ("small", "numeric"),
-        ("day", "categorical"),
+        ("day", "date"),
     ]
     assert table.examples.rows.records()[0] == {"kind": "a", "price": 1.5, "small": 1.0, "day": "2026-01-01"}
 
@@ -195,7 +197,7 @@ def test_parquet_may_hold_nan(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     parquet.write_table(pa.table({"x": [1.0, float("nan"), 2.0], "y": ["a", "b", "a"]}), path)
 
-    assert read_table(path, "y").examples.rows.columns == (Column("x", "numeric", nullable=True),)
+    assert read_table(path, "y").examples.rows.columns == (Column("x", "numeric"),)
 
 
 def test_parquet_columns_need_names_of_their_own(tmp_path: Path) -> None:
@@ -260,7 +262,7 @@ def test_a_line_break_in_a_cell_stays_whole_wherever_it_stands(table: Write, shi
     content = head + filler * (rows - 2) + longer + cell * 50
     assert content[before : before + 6] == b'"red\r\n'
 
-    read = read_file(table(content)).look("note")
+    read = decode(table(content), FileSchema()).cells("note")
 
     assert isinstance(read, TextCells)
     counts = dict(zip(read.texts.to_pylist(), read.counts().tolist(), strict=False))
@@ -284,7 +286,7 @@ def test_a_bad_cell_on_a_pipe_is_named_by_its_line(tmp_path: Path, compress: Cal
 def test_a_table_that_changed_before_a_bad_cell_was_named_is_told(table: Write) -> None:
     """Its lines are no longer those that were read."""
     path = table("x,y\n1,a\n2,b\n")
-    file = read_file(path)
+    file = decode(path, FileSchema())
     path.write_text("x,y\n")
 
     with pytest.raises(TableChanged, match=r"table\.csv was written to while it was read"):

@@ -1,17 +1,20 @@
 """The column that divides a table: by the part it names, by groups that stay together, or by time."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.columns import File, NumberCells, TextCells
-from trainer.errors import InvalidTable
+from models.cells import Order, Reading
+from trainer.data.columns import NumberCells, TextCells
+from trainer.data.decoded import Decoded
+from trainer.data.wording import refusal
 
 By = Literal["part", "group", "time"]
 PARTS = ("train", "validation", "test")
+ORDERS: tuple[Order, ...] = ("ymd", "dmy", "mdy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,71 +29,66 @@ class Division:
         return Division(self.by, self.column, self.values[rows])
 
 
-def read_division(file: File, by: By, column: str, missing: tuple[str, ...]) -> Division:
+FLAGS = {"part": "--split-by", "group": "--group", "time": "--time"}
+
+
+def read_division(decoded: Decoded, by: By, column: str, missing: Sequence[str]) -> Division:
     """Read the column that divides a table.
 
     :raises InvalidTable: a cell of it is missing, or is no part or no time; the sentence names the line.
     """
-    cells = file.look(column)
+    cells = decoded.cells(column)
+
+    def refuse_first(which: npt.NDArray[np.bool_], rule: str) -> None:
+        if which.any():
+            place = decoded.place(cells.first_row(int(np.argmax(which))))
+            raise refusal("no_part", place=place, name=column, rule=rule, flag=FLAGS[by])
+
     if isinstance(cells, NumberCells):
         if by == "time":
-            numbers = cells.numbers()
-            _refuse_first(file, cells, column, np.isnan(numbers), "a time is missing")
+            numbers = cells.numbers(Reading(missing=tuple(missing)))
+            refuse_first(np.isnan(numbers), "a time is missing")
             return Division(by, column, numbers)
         cells = cells.as_texts()
-    absent = cells.are(missing)
-    _refuse_first(file, cells, column, absent, f"a {by} is missing")
-    match by:
-        case "part":
-            meaning: npt.NDArray[Any] = _parts(file, cells, column)
-        case "group":
-            meaning = np.arange(len(cells))
-        case "time":
-            meaning = _times(file, cells, column)
-    values = np.empty(len(file), meaning.dtype)
+    # The code of a row of which the file says that nothing is there comes after those of the texts.
+    refuse_first(np.append(cells.missing(missing), cells.counts()[-1] > 0), f"a {by} is missing")
+    if by == "group":
+        meaning: npt.NDArray[Any] = np.arange(len(cells))
+    else:
+        meaning = (_parts if by == "part" else _times)(cells, refuse_first)
+    values = np.empty(decoded.rows, meaning.dtype)
     cells.spread(meaning, meaning.dtype.type(-1), values)
-    if cells.has_nothing():
-        raise InvalidTable(f"{file.path}, column '{column}': a {by} is missing")
     return Division(by, column, values)
 
 
-def _refuse_first(
-    file: File, cells: TextCells | NumberCells, column: str, which: npt.NDArray[np.bool_], rule: str
-) -> None:
-    if which.any():
-        place = file.place(cells.first_row(int(np.argmax(which))))
-        raise InvalidTable(f"{place}, column '{column}': {rule}")
+Refuse = Callable[[npt.NDArray[np.bool_], str], None]
 
 
-def _parts(file: File, cells: TextCells, column: str) -> npt.NDArray[np.int64]:
+def _parts(cells: TextCells, refuse_first: Refuse) -> npt.NDArray[np.int64]:
     spelled = cells.spelled(np.arange(len(cells)))
     positions = [PARTS.index(text.strip().lower()) if text.strip().lower() in PARTS else -1 for text in spelled]
     unknown = np.array([position < 0 for position in positions])
-    text = spelled[int(np.argmax(unknown))]
-    _refuse_first(file, cells, column, unknown, f"'{text}' is none of train, validation and test")
+    refuse_first(unknown, f"'{spelled[int(np.argmax(unknown))]}' is none of train, validation and test")
     return np.array(positions)
 
 
-def _times(file: File, cells: TextCells, column: str) -> npt.NDArray[np.float64]:
+def _times(cells: TextCells, refuse_first: Refuse) -> npt.NDArray[np.float64]:
+    """Numbers, else ISO 8601 dates, else dates whose day comes first, or whose month does."""
     everything = np.ones(len(cells), np.bool_)
-    numbers = cells.numbers(everything)
+    numbers = cells.numbers(everything, Reading())
     if not np.isnan(numbers).any():
         return numbers
-    times = np.array([_seconds(text) for text in cells.spelled(np.arange(len(cells)))])
+    read = [cells.days(everything, Reading(date=order)) for order in ORDERS]
+    times = min(read, key=lambda days: np.isnan(days).sum())
+    rivals = [days for days in read if not np.isnan(days).any() and not np.array_equal(days, times)]
+    if rivals:
+        text = cells.spelled(np.flatnonzero(rivals[0] != times)[:1])[0]
+        refuse_first(rivals[0] != times, f"'{text}' is a date of which two readings fit; write 2026-01-31")
     no_time = np.isnan(times)
     for wrong, rule in (
         (no_time & np.isnan(numbers), "is neither a number nor a date such as 2026-01-31"),
         (no_time, "is a number among dates"),
     ):
         text = cells.spelled(np.array([int(np.argmax(wrong))]))[0]
-        _refuse_first(file, cells, column, wrong, f"'{text}' {rule}")
+        refuse_first(wrong, f"'{text}' {rule}")
     return times
-
-
-def _seconds(text: str) -> float:
-    """Seconds since 1970 of an ISO 8601 date, in UTC where it says no zone; NaN for any other text."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return float("nan")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -11,7 +11,7 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
-from models.features import CategoricalFeature, Feature, NumericFeature
+from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature
 from trainer.arrays import Array, shortest_decimal
 from trainer.data.rows import RARE, Rows
 from trainer.data.scaling import Kind, Scaling, fit_scaling
@@ -26,6 +26,9 @@ FEW_EXAMPLES = 1400
 # Above so many texts a column is a number for each, which the network embeds.
 MOST_ONE_HOT = 8
 ROWS_AT_ONCE = 16384
+DATE_WAVES, WEEKDAYS = 4, 7
+# The calendar's own ends, the first of which is a Monday, and the mean length of its year, in days.
+FIRST_DAY, LAST_DAY, YEAR = -719162, 2932897, 365.2425
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,8 @@ class Encoder:
     column; a missing cell is the text "" and has a place of its own where training had enough of it. Columns of up to
     `one_hot` texts have an input a text, all of them zero for any other text. A column of more has one input, at the
     end: a code for a network to embed, which no other column uses. `varied` lists the columns with more than two
-    values in training.
+    values in training. `dates` lists the columns of days since 1970-01-01, each of which has `DATE_WAVES` inputs, the
+    season and the hour as points on a circle, and one for each of `WEEKDAYS`.
     """
 
     median: Array
@@ -48,6 +52,7 @@ class Encoder:
     categories: tuple[tuple[str, ...], ...]
     one_hot: int
     varied: tuple[int, ...]
+    dates: tuple[int, ...] = ()
 
     @property
     def marked(self) -> list[int]:
@@ -74,7 +79,8 @@ class Encoder:
         """How many inputs the network gets."""
         atoms = sum(len(values) for _, values in self.atoms)
         one_hots = sum(len(self.categories[column]) for column in self.marked)
-        return len(self.median) + len(self.gaps) + atoms + one_hots + len(self.coded)
+        calendar = len(self.dates) * (DATE_WAVES + WEEKDAYS)
+        return len(self.median) + calendar + len(self.gaps) + atoms + one_hots + len(self.coded)
 
     def encode(self, rows: Rows) -> Array:
         """Encode rows of any part, shape (n, width)."""
@@ -96,7 +102,26 @@ class Encoder:
         missing = np.isnan(numeric)
         numbers = np.where(missing, self.median, numeric)
         atoms = [numbers[:, [column]] == values for column, values in self.atoms]
-        return [self.scaling.apply(numbers), missing[:, list(self.gaps)], *atoms]
+        waves, weekdays = calendar(numbers[:, list(self.dates)])
+        return [self.scaling.apply(numbers), waves, missing[:, list(self.gaps)], *atoms, weekdays]
+
+
+def calendar(days: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """What a network is told of dates (n, c), days since 1970-01-01: season, hour and weekday.
+
+    Four waves a column, (n, 4 c): sine and cosine of the season of every column, then of the hour of every column. And
+    (n, 7 c), whether it is the weekday, from Monday on. Whole days are split off in 64 bits; `trainer.export` writes
+    the same arithmetic.
+    """
+    shifted = np.clip(days, FIRST_DAY, LAST_DAY).astype(np.float64) - FIRST_DAY
+    whole = shifted.astype(np.int64)
+    years = shifted * (1 / YEAR)
+    turns = np.concatenate([years - years.astype(np.int64), shifted - whole], axis=1).astype(np.float32)
+    angles = turns * np.float32(2 * np.pi)
+    repeated = np.repeat(whole, WEEKDAYS, axis=1)
+    weeks = ((repeated + 0.5) * (1 / WEEKDAYS)).astype(np.int64)
+    weekdays = repeated - weeks * WEEKDAYS == np.tile(np.arange(WEEKDAYS), days.shape[1])
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1), weekdays
 
 
 def _one_hot_of(vocabulary: Sequence[str], known: Sequence[str]) -> Array:
@@ -121,6 +146,7 @@ def fit_encoder(rows: Rows, *, scaling: Kind = "robust", atoms: bool = True, one
         _frequent_texts(rows),
         one_hot,
         tuple(column for column, values in enumerate(_present(rows)) if len(np.unique(values)) > 2),
+        tuple(position for position, column in enumerate(rows.numbers) if column.kind == "date"),
     )
 
 
@@ -167,13 +193,16 @@ def describe_features(rows: Rows) -> tuple[Feature, ...]:
     texts = iter(_known_texts(rows))
     features: list[Feature] = []
     for column in rows.columns:
-        if column.kind == "numeric":
-            values = next(numbers)
-            present = values[~np.isnan(values)]
-            ends = (present.min(), present.max()) if len(present) else (np.float32(0), np.float32(0))
-            low, high = map(shortest_decimal, ends)
-            features.append(NumericFeature(name=column.name, nullable=column.nullable, minimum=low, maximum=high))
-        else:
-            known = tuple(text for text in next(texts) if text not in ("", RARE))
-            features.append(CategoricalFeature(name=column.name, nullable=column.nullable, categories=known))
+        named = {"name": column.name, "nullable": column.nullable, "reading": column.reading}
+        if column.kind == "categorical":
+            seen = next(texts)
+            known = tuple(text for text in seen if text not in ("", RARE))
+            features.append(CategoricalFeature(**named, seen_missing="" in seen, categories=known))
+            continue
+        values = next(numbers)
+        present = values[~np.isnan(values)]
+        ends = (present.min(), present.max()) if len(present) else (np.float32(0), np.float32(0))
+        low, high = map(shortest_decimal, ends)
+        kind = DateFeature if column.kind == "date" else NumericFeature
+        features.append(kind(**named, seen_missing=len(present) < len(values), minimum=low, maximum=high))
     return tuple(features)

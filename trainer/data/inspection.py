@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from models.cells import iso_date
 from trainer.arrays import Labels, shortest_decimal
 from trainer.data.rows import RARE, Examples
 from trainer.data.schema import ColumnSchema, Found, Schema
+from trainer.data.wording import note
 
 # What is suspected in so many rows is then held against all of them.
 SAMPLE = 5000
@@ -30,12 +32,15 @@ class Feature:
     name: str
     values: Values
     vocabulary: tuple[str, ...] | None
+    dates: bool = False
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Feature":
         return replace(self, values=self.values[rows])
 
     def spelled(self, value: np.generic) -> str:
-        return repr(self.vocabulary[int(value)][:40]) if self.vocabulary else f"{value:.7g}"
+        if self.vocabulary:
+            return repr(self.vocabulary[int(value)][:40])
+        return iso_date(float(value)) if self.dates and not np.isnan(value) else f"{value:.7g}"
 
     def same_as(self, other: "Feature") -> bool:
         if self.vocabulary != other.vocabulary:
@@ -70,10 +75,10 @@ def _features(examples: Examples) -> Iterator[Feature]:
     rows = examples.rows
     numbers, codes, vocabularies = iter(rows.numeric.T), iter(rows.codes.T), iter(rows.vocabularies)
     for column in rows.columns:
-        if column.kind == "numeric":
-            yield Feature(column.name, next(numbers), None)
-        else:
+        if column.kind == "categorical":
             yield Feature(column.name, next(codes), next(vocabularies))
+        else:
+            yield Feature(column.name, next(numbers), None, column.kind == "date")
 
 
 def _noted(column: ColumnSchema, notes: list[str]) -> ColumnSchema:
@@ -86,6 +91,9 @@ def _found(feature: Feature) -> Found:
         missing = int(np.isnan(feature.values).sum())
         if not len(different):
             return Found(different=0, missing=missing)
+        if feature.dates:
+            earliest, latest = map(iso_date, different[[0, -1]].tolist())
+            return Found(different=len(different), missing=missing, earliest=earliest, latest=latest)
         low, high = map(shortest_decimal, different[[0, -1]])
         return Found(different=len(different), missing=missing, minimum=low, maximum=high)
     counts = np.bincount(feature.values, minlength=len(feature.vocabulary))
@@ -103,15 +111,15 @@ def _warning(feature: Feature, sample: Feature, labels: Labels) -> str | None:
     if np.count_nonzero(sample.values == commonest) >= SUSPICIOUS * len(sample.values):
         count = int(np.count_nonzero(feature.values == commonest))
     if count == rows:
-        return f"constant: always {feature.spelled(commonest)}"
+        return note("constant", f"always {feature.spelled(commonest)}")
     if rows < FEWEST_ROWS:
         return None
     if _gives_away(sample, labels):
-        return "gives the target away: the class follows from this column alone"
+        return note("giveaway", "the class follows from this column alone")
     if count >= NEARLY_ALL * rows:
-        return f"nearly constant: {feature.spelled(commonest)} in all but {rows - count} of {rows} rows"
-    if feature.vocabulary is None and _names_rows(sample.values) and _names_rows(feature.values):
-        return "another whole number in nearly every row: an identifier?"
+        return note("nearly", f"{feature.spelled(commonest)} in all but {rows - count} of {rows} rows")
+    if feature.vocabulary is None and not feature.dates and all(map(_names_rows, (sample.values, feature.values))):
+        return note("identifier")
     return None
 
 
@@ -134,7 +142,7 @@ def _duplicate(feature: Feature, sample: Feature, seen: dict[bytes, list[Feature
     alike = seen.setdefault(sample.values.tobytes(), [])
     for earlier in alike:
         if earlier.same_as(feature):
-            return f"the same cells as another column: {earlier.name}"
+            return note("twin", earlier.name)
     alike.append(feature)
     return None
 

@@ -1,86 +1,153 @@
-"""What the cells of a column mean, where no schema says so. One rule: what is not a plain number everywhere is text.
+"""What the cells of a column mean, where no schema says so: decided by all of them, and never silently.
 
-Whatever could have been read in another way is written down as a note, "what was decided: an example"; a schema file
-overrules it.
+Whatever could have been read in another way is written down as a note; a schema overrules it.
 """
 
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from models.cells import BLANKS, BOOLEANS, FALSE, TRUE, Order, Reading
 from models.features import FLOAT32_MAX
 from trainer.data.columns import Flags, NumberCells, Numbers, TextCells
 from trainer.data.rows import LARGEST_VOCABULARY
-from trainer.data.schema import ColumnSchema, Kind
+from trainer.data.schema import ColumnSchema
+from trainer.data.wording import note
 
-BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}, {"on", "off"})
-BOOLEAN_WORDS = frozenset({"0", "1"}).union(*BOOLEANS)
-# The decimal mark and the thousands separator, other than in a plain number.
-MARKS = ((",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))
+Decimal = Literal[".", ","]
+Thousands = Literal["", ",", ".", " ", "'", "_"]
+ORDERS: tuple[Order, ...] = ("ymd", "dmy", "mdy")
+# The decimal mark and the thousands separator; of readings that say the same, the first counts.
+MARKS: tuple[tuple[Decimal, Thousands], ...] = (
+    (".", ""),
+    (".", ","),
+    (".", " "),
+    (".", "'"),
+    (",", ""),
+    (",", "."),
+    (",", " "),
+)
+PLAIN = Reading()
 LEADING_ZERO = r"^[-+]?0\d"
+# A plain number whose mark may as well be one of thousands.
+GROUPED = r"^[-+]?[1-9][0-9]{0,2}([.][0-9]{3})+$"
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}:?\d{2})?"
 _DAY = r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))"
 DATE = rf"^({_DAY}([T ]{_CLOCK})?|{_CLOCK})$"
 DIGIT_DATE = r"^(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"
+# What a number may carry: a sign of money before it; that, a percent sign or letters behind it.
+MONEY = r"US\$|[$€£¥₹₽₩]|USD|EUR|GBP|CHF|JPY|CNY|INR"
+UNIT = re.compile(rf"^[-+]?(?:({MONEY})\s?)?[-+]?[0-9][0-9.,'\u2019\s]*?\s?({MONEY}|[%‰°²³/A-Za-zµ]{{1,10}})?$")
 # A whole number beyond this does not always fit in a 32-bit float, in which the network calculates.
 LARGEST_WHOLE = 2.0**24
 # From so many rows on, a column of another text in nine rows of ten names the rows and tells no classes apart.
 FEWEST_ROWS = 20
 DISTINCT = 0.9
+# Among numbers or dates, so many texts of other kinds count as missing: few, or such as people write for nothing.
+MOST_BAD, BAD_SHARE, ROWS_FOR_ONE = 20, 0.05, 10
+NOTHING = frozenset(
+    [
+        "-",
+        "--",
+        "---",
+        ".",
+        "..",
+        "…",
+        "n.a.",
+        "n.a",
+        "na",
+        "n/a",
+        "none",
+        "null",
+        "nil",
+        "nan",
+        "unknown",
+        "missing",
+        "undefined",
+        "k.a.",
+        "unbekannt",
+        "#n/a",
+        "#div/0!",
+        "#value!",
+        "#ref!",
+        "#wert!",
+        "#bezug!",
+    ]
+)
+SAMPLE = 200
+SHOWN = 3
 
-Reading = tuple[Kind, str]
-PLAIN_TEXT: Reading = ("categorical", "")
+
+class Inferred(NamedTuple):
+    """How a column is read, and which decimal mark it proves, if any; `open` where two readings of it fit."""
+
+    schema: ColumnSchema
+    proves: Decimal | None = None
+    open: bool = False
 
 
-def infer(cells: TextCells | NumberCells, missing: tuple[str, ...]) -> ColumnSchema:
-    """Decide how a column is read: by all its cells, never by the first ones."""
+def infer(
+    cells: TextCells | NumberCells,
+    missing: Sequence[str],
+    line: Callable[[int], str],
+    decimal: Decimal | None = None,
+) -> Inferred:
+    """Decide how a column is read; of two readings that fit, the one with this `decimal` mark."""
+    reading = Reading(missing=tuple(missing))
     if isinstance(cells, NumberCells):
-        return _infer_numbers(cells)
-    present = ~cells.are(missing)
-    if not present.any():
-        return _nothing()
-    spelling = Spelling(cells, present, cells.numbers(present))
-    kind, note = next(filter(None, (rule(spelling) for rule in RULES)), PLAIN_TEXT)
-    notes = [note] if note else []
-    if kind == "numeric":
-        notes += _rounded(spelling.numbers[present])
-    if kind == "categorical":
-        kind, repetition = _by_repetition(cells, present)
-        notes += repetition
-    return ColumnSchema(kind=kind, notes=tuple(notes))
+        return Inferred(_infer_numbers(cells, reading))
+    column = Column(cells, ~cells.missing(missing), line, decimal)
+    if not column.present.any():
+        return Inferred(ColumnSchema(kind="ignored", notes=(note("nothing", "every cell is missing"),)))
+    return next(filter(None, (rule(column) for rule in RULES)), None) or Inferred(_text(column))
 
 
-def _infer_numbers(cells: NumberCells) -> ColumnSchema:
-    numbers = cells.numbers()
+def _infer_numbers(cells: NumberCells, reading: Reading) -> ColumnSchema:
+    numbers = cells.numbers(reading)
     present = numbers[~np.isnan(numbers)]
     if not len(present):
-        return _nothing()
+        return ColumnSchema(kind="ignored", notes=(note("nothing", "every cell is missing"),))
+    if cells.dates:
+        return ColumnSchema(kind="date")
     boolean = np.isin(present, (0.0, 1.0)).all() and 0 < present.sum() < len(present)
-    return ColumnSchema(kind="boolean" if boolean else "numeric", notes=tuple(_rounded(present)))
-
-
-def _nothing() -> ColumnSchema:
-    return ColumnSchema(kind="ignored", notes=("no value, ignored: every cell is missing",))
+    return ColumnSchema(kind="boolean" if boolean else "numeric", notes=_rounded(present))
 
 
 @dataclass(frozen=True)
-class Spelling:
-    """The different texts of a column, which of them are `present`, and the plain `numbers` that these spell."""
+class Column:
+    """The different texts of a column, and which of them are `present`."""
 
     cells: TextCells
     present: Flags
-    numbers: Numbers
+    line: Callable[[int], str]
+    decimal: Decimal | None
 
-    @property
-    def no_numbers(self) -> Flags:
-        return self.present & np.isnan(self.numbers)
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        return self.cells.counts()[:-1]
+
+    @cached_property
+    def plain(self) -> Numbers:
+        """The plain number that each text spells."""
+        return self.cells.numbers(self.present, PLAIN)
+
+    @cached_property
+    def sample(self) -> list[str]:
+        """Some of the texts, from everywhere."""
+        which = np.flatnonzero(self.present)
+        return self.cells.spelled(which[np.linspace(0, len(which) - 1, min(SAMPLE, len(which)), dtype=np.int64)])
+
+    def rows(self, which: Flags) -> int:
+        return int(self.counts[which].sum())
 
     def all_match(self, pattern: str) -> bool:
         return bool(self.cells.match(pattern)[self.present].all())
-
-    def all_numbers(self, decimal: str = ".", thousands: str = "") -> bool:
-        return not np.isnan(self.cells.numbers(self.present, decimal, thousands)[self.present]).any()
 
     def such_as(self, which: Flags, most: int = 1) -> str:
         return ", ".join(f"'{text[:40]}'" for text in self.cells.spelled(np.flatnonzero(which)[:most]))
@@ -90,85 +157,174 @@ class Spelling:
         which = np.flatnonzero(self.present)
         return self.cells.spelled(which) if len(which) <= most else []
 
+    def few(self, bad: Flags) -> bool:
+        """Whether so few of the texts are bad that the column is what the others are."""
+        different, rows, all_rows = int(bad.sum()), self.rows(bad), self.rows(self.present)
+        if different > MOST_BAD or 2 * rows > all_rows:
+            return False
+        if rows <= BAD_SHARE * all_rows or (rows == 1 and all_rows >= ROWS_FOR_ONE):
+            return True
+        return all(text.strip(BLANKS).lower() in NOTHING for text in self.cells.spelled(np.flatnonzero(bad)))
 
-def _declared(column: Spelling) -> Reading | None:
-    if not column.cells.declared or column.no_numbers.any():
+    def listed(self, bad: Flags) -> tuple[tuple[str, ...], str]:
+        """The bad texts, and the commonest of them with how many there are and where the first stands."""
+        which = np.flatnonzero(bad)
+        which = which[np.argsort(-self.counts[which], kind="stable")]
+        texts = self.cells.spelled(which)
+        shown = [
+            f"'{text[:40]}' {self.counts[at]} ({self.line(self.cells.first_row(int(at)))})"
+            for at, text in zip(which[:SHOWN], texts, strict=False)
+        ]
+        more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+        return tuple(sorted({text.strip(BLANKS) for text in texts})), ", ".join(shown) + more
+
+
+def _plain_numbers(column: Column) -> Inferred | None:
+    numbers, present = column.plain, column.present
+    if np.isnan(numbers[present]).any():
         return None
-    return "categorical", f"numbers that the file declares to be texts, kept as text: {column.such_as(column.present)}"
-
-
-def _leading_zeros(column: Spelling) -> Reading | None:
-    zeros = column.present & column.cells.match(LEADING_ZERO)
-    if column.no_numbers.any() or not zeros.any():
-        return None
-    return "categorical", f"leading zeros, kept as text: {column.such_as(zeros)} is not {column.numbers[zeros][0]:.15g}"
-
-
-def _plain_numbers(column: Spelling) -> Reading | None:
-    if column.no_numbers.any():
-        return None
+    if column.cells.declared:
+        return Inferred(_text(column, note("declared", column.such_as(present))))
+    zeros = present & column.cells.match(LEADING_ZERO)
+    if zeros.any():
+        return Inferred(_text(column, note("zeros", f"{column.such_as(zeros)} is not {numbers[zeros][0]:.15g}")))
     if set(column.texts(2)) == {"0", "1"}:
-        return "boolean", ""
-    if column.all_match(DIGIT_DATE):
-        return "numeric", f"dates in eight digits, read as numbers: {column.such_as(column.present)}"
-    return "numeric", ""
+        return Inferred(ColumnSchema(kind="boolean"))
+    marked = [text for text in column.sample if "." in text]
+    if marked and all(re.match(GROUPED, text.strip(BLANKS)) for text in marked):
+        return _marked_numbers(column)
+    notes = (note("digits", column.such_as(present)),) if column.all_match(DIGIT_DATE) else ()
+    schema = ColumnSchema(kind="numeric", notes=(*notes, *_rounded(numbers[present])))
+    return Inferred(schema, "." if marked else None)
 
 
-def _booleans(column: Spelling) -> Reading | None:
-    texts = column.texts(2 * len(BOOLEAN_WORDS))
-    if len(texts) == 2 and {text.lower() for text in texts} in BOOLEANS:
-        return "boolean", ""
-    if len(texts) > 2 and {text.lower() for text in texts} <= BOOLEAN_WORDS:
-        return "categorical", f"booleans in several spellings, kept as text: {column.such_as(column.present, 6)}"
+def _marked_numbers(column: Column) -> Inferred | None:
+    """Numbers with marks, units, or a few texts among them: as that reading says which makes most rows numbers."""
+    likely = _likely(column)
+    found = [(reading, column.cells.numbers(column.present, reading)) for reading in likely]
+    covered = [column.rows(~np.isnan(numbers)) for _, numbers in found]
+    best = [one for one, rows in zip(found, covered, strict=True) if rows == max(covered)]
+    if not best or not column.few(column.present & np.isnan(best[0][1])):
+        return None
+    reading, numbers = best[0]
+    if column.cells.declared and reading == PLAIN:
+        return None
+    zeros = column.cells.match(LEADING_ZERO) & ~np.isnan(column.plain)
+    if zeros.any():
+        return Inferred(_text(column, note("zeros", f"{column.such_as(zeros)} is not {column.plain[zeros][0]:.15g}")))
+    others = [one for one in best[1:] if not np.array_equal(one[1], numbers, equal_nan=True)]
+    differs = others[0] if others else None
+    if differs and differs[0].decimal == column.decimal:
+        (reading, numbers), differs = differs, best[0]
+    schema = _number_column(column, reading, ~np.isnan(numbers), differs and differs[1])
+    return Inferred(schema, None if differs else _proof(column, reading), differs is not None)
+
+
+def _proof(column: Column, reading: Reading) -> Decimal | None:
+    """The decimal mark that a column without a doubt proves: one that some of its texts have."""
+    return reading.decimal if any(reading.decimal in text for text in column.sample) or reading.thousands else None
+
+
+def _likely(column: Column) -> list[Reading]:
+    """The readings by which at least half of some texts are numbers; plain ones first."""
+    units = Counter(
+        unit for text in column.sample if (match := UNIT.match(text.strip())) for unit in match.groups() if unit
+    )
+    unit = next((unit for unit, count in units.most_common(1) if 2 * count >= len(column.sample)), "")
+    readings = [Reading(decimal=decimal, thousands=thousands, unit=unit) for decimal, thousands in MARKS]
+    return [one for one in readings if 2 * sum(map(_reads(one.number), column.sample)) >= len(column.sample)]
+
+
+def _reads(read: Callable[[str], object]) -> Callable[[str], bool]:
+    def reads(text: str) -> bool:
+        try:
+            read(text)
+        except ValueError:
+            return False
+        return True
+
+    return reads
+
+
+def _number_column(column: Column, reading: Reading, good: Flags, other: Numbers | None = None) -> ColumnSchema:
+    """The schema of numbers; `other` is what another reading makes of them."""
+    numbers = column.cells.numbers(column.present, reading)
+    notes = []
+    if other is not None:
+        apart = np.flatnonzero(good & (numbers != other))
+        text = column.cells.spelled(apart[:1])[0]
+        notes.append(note("two_numbers", f"'{text[:40]}' is {numbers[apart[0]]:.15g}, or {other[apart[0]]:.15g}"))
+    elif (marked := good & np.isnan(column.plain)).any():
+        example = f"{column.such_as(marked)} is {numbers[marked][0]:.15g}"
+        notes.append(note("marks", example))
+    missing, listed = column.listed(column.present & ~good) if (column.present & ~good).any() else ((), "")
+    if missing:
+        notes.append(note("bad_numbers", listed))
+    return ColumnSchema(
+        kind="numeric",
+        missing=missing,
+        decimal=reading.decimal,
+        thousands=reading.thousands,
+        unit=reading.unit,
+        notes=(*notes, *_rounded(numbers[good])),
+    )
+
+
+def _booleans(column: Column) -> Inferred | None:
+    texts = column.texts(2 * sum(map(len, BOOLEANS)))
+    words = {text.lower() for text in texts}
+    if len(texts) == 2 and any(words == set(pair) for pair in BOOLEANS):
+        return Inferred(ColumnSchema(kind="boolean"))
+    if len(texts) > 2 and words <= FALSE | TRUE:
+        return Inferred(_text(column, note("spellings", column.such_as(column.present, 6))))
     return None
 
 
-def _marked_numbers(column: Spelling) -> Reading | None:
-    # 1,000 does not tell which of both its comma is, so nobody guesses.
-    if not any(column.all_numbers(decimal, thousands) for decimal, thousands in MARKS):
+def _dates(column: Column) -> Inferred | None:
+    found = []
+    for order in ORDERS:
+        reading = Reading(date=order)
+        if 2 * sum(map(_reads(reading.moment), column.sample)) >= len(column.sample):
+            days = column.cells.days(column.present, reading)
+            found.append((column.rows(~np.isnan(days)), order, days))
+    if not found:
         return None
-    example = column.such_as(column.no_numbers)
-    return "categorical", f"decimal commas or thousands separators, kept as text: {example}"
-
-
-def _dates(column: Spelling) -> Reading | None:
-    if not column.all_match(DATE):
+    covered, order, days = max(found, key=lambda one: one[0])
+    bad = column.present & np.isnan(days)
+    if not column.few(bad):
         return None
-    return "categorical", f"dates or times, kept as text: {column.such_as(column.present)}"
-
-
-def _mixed(column: Spelling) -> Reading | None:
-    if column.no_numbers[column.present].all():
-        return None
-    return "categorical", f"numbers and other texts, kept as text: {column.such_as(column.no_numbers, 3)}"
+    if any(rows == covered and not np.array_equal(days, other, equal_nan=True) for rows, _, other in found):
+        return Inferred(_text(column, note("two_dates", column.such_as(column.present & ~bad))))
+    missing, listed = column.listed(bad) if bad.any() else ((), "")
+    notes = (note("bad_dates", listed),) if missing else ()
+    return Inferred(ColumnSchema(kind="date", date=order, missing=missing, notes=notes))
 
 
 # The first that applies decides.
-RULES: tuple[Callable[[Spelling], Reading | None], ...] = (
-    _declared,
-    _leading_zeros,
-    _plain_numbers,
-    _booleans,
-    _marked_numbers,
-    _dates,
-    _mixed,
-)
+RULES: tuple[Callable[[Column], Inferred | None], ...] = (_plain_numbers, _booleans, _marked_numbers, _dates)
 
 
-def _by_repetition(cells: TextCells, present: Flags) -> tuple[Kind, list[str]]:
-    rows = int(cells.counts()[:-1][present].sum())
-    distinct = int(present.sum())
+def _text(column: Column, *notes: str) -> ColumnSchema:
+    present, rows, distinct = column.present, column.rows(column.present), int(column.present.sum())
+    numbers = present & ~np.isnan(column.plain)
+    if not notes and column.all_match(DATE):
+        notes = (note("dates", column.such_as(present)),)
+    elif not notes and numbers.any():
+        notes = (note("mixed", column.such_as(present & ~numbers, SHOWN)),)
     if rows >= FEWEST_ROWS and distinct >= DISTINCT * rows:
-        return "ignored", [f"another text in nearly every row, ignored: {distinct} texts in {rows} rows"]
+        return ColumnSchema(kind="ignored", notes=(*notes, note("names", f"{distinct} texts in {rows} rows")))
     if distinct > LARGEST_VOCABULARY:
-        return "categorical", [f"many texts, of which the {LARGEST_VOCABULARY} commonest count: {distinct}"]
-    return "categorical", []
+        notes = (*notes, note("many", str(distinct)))
+    absent = column.cells.spelled(np.flatnonzero(~present))
+    if "NA" in absent and distinct > 1 and column.all_match("^[A-Z]{2}$"):
+        notes = (*notes, note("code", f"beside {column.such_as(present, SHOWN)}"))
+    return ColumnSchema(kind="categorical", notes=notes)
 
 
-def _rounded(numbers: Numbers) -> list[str]:
+def _rounded(numbers: Numbers) -> tuple[str, ...]:
     size = np.abs(numbers)
     large = numbers[(size >= LARGEST_WHOLE) & (size <= FLOAT32_MAX) & (numbers == np.floor(numbers))]
     if len(np.unique(large.astype(np.float32))) == len(np.unique(large)):
-        return []
+        return ()
     lost = large[large != large.astype(np.float32)][0]
-    return [f"whole numbers, some of them alike in 32 bits: {lost:.0f} becomes {np.float32(lost):.0f}"]
+    return (note("alike", f"{lost:.0f} becomes {np.float32(lost):.0f}"),)

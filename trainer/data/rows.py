@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from models.features import Record
+from models.cells import Reading, iso_date
+from models.features import Record, Value
 from trainer.arrays import Array, Codes, Labels, shortest_decimal
 
 # A column's vocabulary holds its commonest texts, so many; the others share the entry RARE, which is no real text: it
@@ -14,21 +15,25 @@ from trainer.arrays import Array, Codes, Labels, shortest_decimal
 LARGEST_VOCABULARY = 1000
 RARE = "\ufdd0rare"
 
+PLAIN = Reading()
+
 
 @dataclass(frozen=True)
 class Column:
-    """What the whole table says about one feature: never a statistic, only its type and whether cells are missing."""
+    """What is settled about one feature: its kind, whether it may be missing, how it is read; never a statistic."""
 
     name: str
-    kind: Literal["numeric", "categorical"]
-    nullable: bool
+    kind: Literal["numeric", "categorical", "date"]
+    nullable: bool = True
+    reading: Reading = PLAIN
 
 
 @dataclass(frozen=True)
 class Rows:
     """Raw rows: `numeric` (n, p) with NaN where missing, and `codes` (n, q) into `vocabularies`.
 
-    In a vocabulary "" means missing, and RARE any text that is not among the commonest.
+    A date is a number too, days since 1970-01-01. In a vocabulary "" means missing, and RARE any text that is not
+    among the commonest.
     """
 
     columns: tuple[Column, ...]
@@ -39,6 +44,16 @@ class Rows:
     def __len__(self) -> int:
         return len(self.numeric)
 
+    @property
+    def numbers(self) -> tuple[Column, ...]:
+        """The columns of `numeric`, in order."""
+        return tuple(column for column in self.columns if column.kind != "categorical")
+
+    @property
+    def texts_of(self) -> tuple[Column, ...]:
+        """The columns of `codes`, in order."""
+        return tuple(column for column in self.columns if column.kind == "categorical")
+
     def take(self, indices: npt.NDArray[np.int64]) -> "Rows":
         return Rows(self.columns, self.numeric[indices], self.codes[indices], self.vocabularies)
 
@@ -48,13 +63,11 @@ class Rows:
 
     def with_gaps(self) -> "Rows":
         """The same rows with everything missing that may be missing."""
-        nullable = {
-            kind: [one.nullable for one in self.columns if one.kind == kind] for kind in ("numeric", "categorical")
-        }
-        numeric = np.where(nullable["numeric"], np.float32(np.nan), self.numeric)
-        missing = [vocabulary.index("") if "" in vocabulary else -1 for vocabulary in self.vocabularies]
-        codes = np.where(nullable["categorical"], np.array(missing, np.int32), self.codes)
-        return Rows(self.columns, numeric, codes, self.vocabularies)
+        numeric = np.where([column.nullable for column in self.numbers], np.float32(np.nan), self.numeric)
+        vocabularies = tuple(known if "" in known else (*known, "") for known in self.vocabularies)
+        missing = np.array([vocabulary.index("") for vocabulary in vocabularies], np.int32)
+        codes = np.where([column.nullable for column in self.texts_of], missing, self.codes)
+        return Rows(self.columns, numeric, codes, vocabularies)
 
     def texts(self) -> npt.NDArray[np.object_]:
         """The categorical cells as text, shape (n, q)."""
@@ -68,9 +81,9 @@ class Rows:
         numbers = iter(self.numeric.T)
         texts = iter(self.texts().T)
         columns = [
-            [_decimal(value) for value in next(numbers)]
-            if column.kind == "numeric"
-            else [text or None for text in next(texts)]
+            [text or None for text in next(texts)]
+            if column.kind == "categorical"
+            else [_spelled(value, column.kind) for value in next(numbers)]
             for column in self.columns
         ]
         names = [column.name for column in self.columns]
@@ -102,7 +115,7 @@ class Examples:
 def joined(first: Examples, second: Examples) -> Examples:
     """The examples of two tables that were read alike, as those of one; the classes are those of the first."""
     columns = tuple(
-        Column(one.name, one.kind, one.nullable or other.nullable)
+        one if one.reading.boolean else other
         for one, other in zip(first.rows.columns, second.rows.columns, strict=True)
     )
     vocabularies = tuple(
@@ -123,5 +136,7 @@ def joined(first: Examples, second: Examples) -> Examples:
     return Examples(Rows(columns, numeric, codes, vocabularies), labels, first.classes, weights)
 
 
-def _decimal(value: np.float32) -> float | None:
-    return None if np.isnan(value) else shortest_decimal(value)
+def _spelled(value: np.float32, kind: str) -> Value:
+    if np.isnan(value):
+        return None
+    return iso_date(float(value)) if kind == "date" else shortest_decimal(value)

@@ -9,15 +9,56 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from models.cells import MISSING, Order, Reading
 from trainer.errors import InvalidSchema, InvalidSetting, Unreadable
 
-MISSING = ("NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "?")
+Kind = Literal["numeric", "categorical", "boolean", "date", "ignored"]
 
-Kind = Literal["numeric", "categorical", "boolean", "ignored"]
+_TAB = {"tab": "\t", "\\t": "\t"}
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class FileSchema(_Part):
+    """How the bytes of a file become cells; what is not said, the file says itself.
+
+    `decimal` is the mark of its numbers where two readings fit. `total` says whether a row that sums the others up is
+    one like them.
+    """
+
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    encoding: str | None = None
+    decimal: Literal[".", ","] | None = None
+    sheet: str | None = None
+    total: Literal["left out", "row"] = "left out"
+
+    def overruled(self, other: "FileSchema") -> "FileSchema":
+        """The same, with everything that the other says."""
+        return self.model_copy(update=other.model_dump(exclude_defaults=True))
+
+
+def file_schema(
+    delimiter: str | None, encoding: str | None, decimal: str | None, sheet: str | None, *, keep_total: bool
+) -> FileSchema:
+    """What flags say of a file.
+
+    :raises InvalidSetting: one says what none may.
+    """
+    flags = {
+        "delimiter": _TAB.get(delimiter or "", delimiter),
+        "encoding": encoding,
+        "decimal": decimal,
+        "sheet": sheet,
+    }
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return FileSchema.model_validate(given | ({"total": "row"} if keep_total else {}))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        rule = first["msg"].removeprefix("Input ").replace("'\\t'", "tab")
+        raise InvalidSetting(f"--{first['loc'][0]} {rule}, not {str(first['input'])[:64]!r}") from None
 
 
 class Found(_Part):
@@ -27,57 +68,90 @@ class Found(_Part):
     missing: int
     minimum: float | None = None
     maximum: float | None = None
+    earliest: str | None = None
+    latest: str | None = None
     categories: tuple[str, ...] | None = None
 
 
 class ColumnSchema(_Part):
-    """How one column is read. `missing`, where given, takes the place of the schema's for this column.
+    """How one column is read.
 
-    A boolean column holds two texts at most. To the network and to the service it is a number where these are 0 and 1,
-    and a category elsewhere. `notes` say what was decided and why, or what looks wrong; fit does not read them.
+    `missing` is added to the file's, `present` taken from it. A number may carry a `unit`, and a date has its parts in
+    the order `date`. A boolean column holds two texts, or words for true and false; to the network it is a number where
+    these are 0 and 1, and a category elsewhere. A feature that is `required` may not be missing when the model is
+    asked. `notes` say what was decided and why, or what looks wrong; fit does not read them.
     """
 
     kind: Kind
-    missing: tuple[str, ...] | None = None
+    missing: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'", "_"] = ""
+    unit: str = ""
+    date: Order = "ymd"
+    required: bool = False
     notes: tuple[str, ...] = ()
     found: Found | None = None
 
     @model_validator(mode="after")
-    def _marks_are_told_apart(self) -> Self:
+    def _fits_its_kind(self) -> Self:
         if self.decimal == self.thousands:
             raise ValueError("'decimal' and 'thousands' must differ")
-        if self.kind != "numeric" and (self.decimal != "." or self.thousands):
-            raise ValueError("'decimal' and 'thousands' belong to numeric columns")
+        if self.kind != "numeric" and (self.decimal != "." or self.thousands or self.unit):
+            raise ValueError("'decimal', 'thousands' and 'unit' belong to numeric columns")
+        if self.kind != "date" and self.date != "ymd":
+            raise ValueError("'date' belongs to columns of dates")
         return self
 
 
 class Schema(_Part):
-    """How a table is read. An empty or blank cell is always missing; `missing` lists what is missing besides."""
+    """How a table is read. An empty or blank cell is always missing; `missing` lists what is missing besides.
+
+    `merge_spellings` makes one class of those that differ by case or blanks only. `file` overrules what the file says
+    of itself; `read_as` and `notes` tell what was found, and fit does not read them.
+    """
 
     target: str
     missing: tuple[str, ...] = MISSING
+    merge_spellings: bool = False
+    file: FileSchema = FileSchema()
+    read_as: str = ""
+    notes: tuple[str, ...] = ()
     columns: dict[str, ColumnSchema]
 
-    def markers(self, name: str) -> tuple[str, ...]:
-        """What is missing in one column, besides the empty cell."""
-        own = self.columns[name].missing if name in self.columns else None
-        return self.missing if own is None else own
+    def reading(self, name: str) -> Reading:
+        """How the cells of a column are read; those of the target as the file says."""
+        column = self.columns.get(name)
+        if column is None:
+            return Reading(missing=self.missing)
+        own = [text for text in column.missing if text not in self.missing]
+        missing = tuple(text for text in (*self.missing, *own) if text not in column.present)
+        return Reading(
+            missing=missing, decimal=column.decimal, thousands=column.thousands, unit=column.unit, date=column.date
+        )
 
-    def notes(self) -> dict[str, dict[str, str]]:
+    def remarks(self) -> dict[str, dict[str, str]]:
         """By rule, the columns that it was found in, each with the particulars."""
         notes: dict[str, dict[str, str]] = {}
+        for note in self.notes:
+            rule, particulars = _parted(note)
+            notes.setdefault(rule, {})[""] = particulars
         for name, column in self.columns.items():
             for note in column.notes:
-                rule, _, particulars = note.partition(": ")
+                rule, particulars = _parted(note)
                 notes.setdefault(rule, {})[name] = particulars
         return notes
 
     def decisions(self) -> dict[str, Any]:
         """What decides how the table is read, and why: all but what was merely found."""
         columns = {name: _stated(column, {"found"}) for name, column in self.columns.items()}
-        return {"target": self.target, "missing": list(self.missing), "columns": columns}
+        stated = _stated(self, {"target", "missing", "columns"})
+        return {"target": self.target, "missing": list(self.missing), **stated, "columns": columns}
+
+
+def _parted(note: str) -> tuple[str, str]:
+    rule, _, particulars = note.partition(": ")
+    return rule, particulars
 
 
 def _stated(part: BaseModel, without: set[str] | None = None) -> dict[str, Any]:
@@ -141,12 +215,14 @@ def to_toml(schema: Schema, table: str) -> str:
     """The text of a schema file."""
     lines = [
         f"# How `evenkeel` reads {_value(table)}. Edit it and hand it to fit with --schema.",
-        "# kind is numeric, categorical, boolean or ignored. A column may have its own missing = [...], and a number",
-        '# decimal = "," and thousands = ".". An empty cell is always missing. found and notes change nothing.',
+        "# kind is numeric, categorical, boolean, date or ignored. A column may add missing = [...] of its own, and a",
+        '# number have decimal = ",", thousands = "." and unit = "%". An empty cell is always missing; with',
+        "# required = true the service takes no missing value. found, notes and read_as change nothing.",
         "",
         f"target = {_value(schema.target)}",
         f"missing = {_value(schema.missing)}",
     ]
+    lines += [f"{key} = {_value(value)}" for key, value in _stated(schema, {"target", "missing", "columns"}).items()]
     for name, column in schema.columns.items():
         lines += ["", f"[columns.{_key(name)}]"]
         lines += [f"{key} = {_value(value)}" for key, value in _stated(column).items()]
@@ -177,4 +253,4 @@ def _value(value: object) -> str:
         return "{ " + ", ".join(f"{_key(key)} = {_value(one)}" for key, one in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

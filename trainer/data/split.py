@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from trainer.data.division import PARTS, Division
 from trainer.data.rows import Examples
-from trainer.errors import InvalidTable
+from trainer.data.wording import refusal
 
 FEWEST_ROWS = 10
 
@@ -48,7 +48,7 @@ def split(
     :raises InvalidTable: too few rows, groups or times for three parts, or a part that is named nowhere.
     """
     if len(examples) < FEWEST_ROWS:
-        raise InvalidTable(f"the table has {len(examples)} rows with a target; at least {FEWEST_ROWS} are needed")
+        raise refusal("few_rows", rows=len(examples), fewest=FEWEST_ROWS)
     if division is None:
         return _at_random(examples, validation, test, rng, members)
     if division.by == "group":
@@ -81,7 +81,7 @@ def _at_random(examples: Examples, validation: float, test: float, rng: np.rando
     folds = tuple(map(Fold, map(_sorted, for_train), map(_sorted, for_validation)))
     chosen = Split(folds, _sorted(for_test))
     if (validation and not len(folds[0].validation)) or (test and not len(chosen.test)):
-        raise InvalidTable("every class has too few rows to give one to each of training, validation and test")
+        raise refusal("few_of_class")
     return chosen
 
 
@@ -94,7 +94,7 @@ def _by_group(division: Division, validation: float, test: float, rng: np.random
     _, groups, sizes = np.unique(division.values, return_inverse=True, return_counts=True)
     parts = 3 if test else 2
     if len(sizes) < parts:
-        raise InvalidTable(f"column '{division.column}' has {len(sizes)} groups; {parts} parts need at least {parts}")
+        raise refusal("few_groups", name=division.column, groups=len(sizes), parts=parts)
     everything = np.arange(len(sizes))
     tested = _fill(rng.permutation(everything), sizes, test * len(groups), spare=2)
     rest = np.setdiff1d(everything, tested)
@@ -125,7 +125,7 @@ def _by_time(division: Division, validation: float, test: float, members: int) -
     rows = len(order)
     cuts = np.flatnonzero(np.diff(division.values[order])) + 1
     if len(cuts) < (2 if test else 1):
-        raise InvalidTable(f"column '{division.column}' has {len(cuts) + 1} different times, too few to split by")
+        raise refusal("few_times", name=division.column, times=len(cuts) + 1)
     newest = _nearest(cuts[1:], rows * (1 - test)) if test else rows
     middle = _nearest(cuts[cuts < newest], rows * (1 - test - validation))
     train, validated, tested = (np.sort(part) for part in np.split(order, [middle, newest]))
@@ -141,7 +141,7 @@ def _as_named(division: Division, test: float, members: int) -> Split:
     train, validation, tested = (np.flatnonzero(division.values == part) for part in range(len(PARTS)))
     for name, part in zip(PARTS, (train, validation, tested), strict=True):
         if not len(part) and (name != "test" or test):
-            raise InvalidTable(f"column '{division.column}' names no row '{name}'")
+            raise refusal("empty_part", name=division.column, part=name)
     if len(tested) and not test:
-        raise InvalidTable(f"column '{division.column}' names rows 'test', and --test-table has others; leave one out")
+        raise refusal("test_twice", name=division.column)
     return Split((Fold(train, validation),) * members, tested)

@@ -70,7 +70,7 @@ def cautions(
 
 
 def _giveaways(schema: Schema) -> Iterator[str]:
-    for rule, columns in schema.notes().items():
+    for rule, columns in schema.remarks().items():
         if rule.startswith(GIVES_AWAY):
             for name in columns:
                 yield (

@@ -22,8 +22,8 @@ DATES = (19_000_101, 21_001_231)
 
 def code_columns(rows: Rows) -> list[str]:
     """The numeric columns that look like codes."""
-    names = (column.name for column in rows.columns if column.kind == "numeric")
-    return [name for name, values in zip(names, rows.numeric.T, strict=True) if _are_codes(name, values)]
+    columns = zip(rows.numbers, rows.numeric.T, strict=True)
+    return [one.name for one, values in columns if one.kind == "numeric" and _are_codes(one.name, values)]
 
 
 def _are_codes(name: str, column: Array) -> bool:

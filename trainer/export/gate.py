@@ -6,7 +6,7 @@ from trainer.arrays import Array
 from trainer.classifier import Classifier
 from trainer.data.rows import Rows
 from trainer.errors import ExportMismatch
-from trainer.export.graph import reference_predict
+from trainer.export.graph import Threshold, labels_of, reference_predict
 
 SAMPLE = 1000
 TOLERANCE = 1e-5
@@ -14,15 +14,17 @@ UNSEEN = "\N{BLACK QUESTION MARK ORNAMENT} a text that no table holds"
 EXTREMES = (0.0, 1.0, -1.0, 1e-38, 1e6, -1e6, 1e20, float(np.finfo(np.float32).max), float(np.finfo(np.float32).min))
 
 
-def check_export(model: bytes, classifier: Classifier, rows: Rows, rng: np.random.Generator) -> float:
+def check_export(
+    model: bytes, classifier: Classifier, rows: Rows, rng: np.random.Generator, threshold: Threshold | None = None
+) -> float:
     """Compare the graph with the network on 1 000 rows drawn from the table and on edge rows.
 
     Returns the largest difference between two probabilities.
 
-    :raises ExportMismatch: a probability differs by more than 1e-5, or a label is not the most probable class.
+    :raises ExportMismatch: a probability differs by more than 1e-5, or a label is not what they say.
     """
     drawn = rows.take(rng.choice(len(rows), SAMPLE, replace=len(rows) < SAMPLE))
-    return max(_compare(model, classifier, sample) for sample in (drawn, edge_rows(rows)))
+    return max(_compare(model, classifier, sample, threshold) for sample in (drawn, edge_rows(rows)))
 
 
 def edge_rows(rows: Rows) -> Rows:
@@ -35,7 +37,7 @@ def edge_rows(rows: Rows) -> Rows:
     return Rows(rows.columns, numeric, codes, tuple(("", UNSEEN) for _ in rows.vocabularies))
 
 
-def _compare(model: bytes, classifier: Classifier, rows: Rows) -> float:
+def _compare(model: bytes, classifier: Classifier, rows: Rows, threshold: Threshold | None) -> float:
     expected = classifier.predict(rows)
     labels, probabilities = reference_predict(model, rows)
     difference = np.abs(probabilities - expected).max()
@@ -43,10 +45,12 @@ def _compare(model: bytes, classifier: Classifier, rows: Rows) -> float:
         raise ExportMismatch(
             f"graph and network differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was published"
         )
-    _check_labels(labels, probabilities, classifier.classes)
+    _check_labels(labels, probabilities, classifier.classes, threshold)
     return float(difference)
 
 
-def _check_labels(labels: list[str], probabilities: Array, classes: tuple[str, ...]) -> None:
-    if labels != [classes[index] for index in probabilities.argmax(axis=1)]:
-        raise ExportMismatch("the graph's label is not its most probable class; nothing was published")
+def _check_labels(
+    labels: list[str], probabilities: Array, classes: tuple[str, ...], threshold: Threshold | None
+) -> None:
+    if labels != labels_of(probabilities, classes, threshold):
+        raise ExportMismatch("the graph's labels are not what its probabilities say; nothing was published")

@@ -4,6 +4,7 @@ Opset 17, ai.onnx.ml 3 and IR 8 load in every onnxruntime since 1.13.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -20,8 +21,16 @@ from trainer.export.preprocessing import write_encoder
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
 
 
-def to_onnx(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
-    """Write the graph of a classifier, with `metadata` in its metadata_props.
+class Threshold(NamedTuple):
+    """Of two classes, the one that is looked for, and the probability from which on a row is taken for it."""
+
+    positive: str
+    at: float
+
+
+def to_onnx(classifier: Classifier, metadata: Mapping[str, str], threshold: Threshold | None = None) -> bytes:
+    """Write the graph of a classifier, with `metadata` in its metadata_props. The label is the most probable class, or
+    what the threshold says.
 
     Inputs `numeric` float32 (N, p), NaN meaning missing, and `categorical` string (N, q), those that exist; outputs
     `label` string (N,) and `probabilities` float32 (N, classes). The same classifier gives the same bytes.
@@ -29,7 +38,7 @@ def to_onnx(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
     graph = Graph()
     encoded, inputs = write_encoder(graph, classifier.encoder)
     _write_probabilities(graph, classifier, encoded)
-    _write_label(graph, classifier.classes)
+    _write_label(graph, classifier.classes, threshold)
     outputs = [
         helper.make_tensor_value_info("label", TensorProto.STRING, ["N"]),
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(classifier.classes)]),
@@ -72,8 +81,26 @@ def _write_probabilities(graph: Graph, classifier: Classifier, inputs: str) -> N
         graph.node("Mean", answers, "probabilities")
 
 
-def _write_label(graph: Graph, classes: Sequence[str]) -> None:
-    index = graph.node("ArgMax", ["probabilities"], "index", axis=1, keepdims=0)
+def labels_of(probabilities: Array, classes: Sequence[str], threshold: Threshold | None) -> list[str]:
+    """The labels (n,) that go with probabilities (n, classes): those that the graph gives."""
+    if threshold is None:
+        return [classes[index] for index in probabilities.argmax(axis=1)]
+    positive = classes.index(threshold.positive)
+    found = probabilities[:, positive] >= np.float32(threshold.at)
+    return [classes[index] for index in np.where(found, positive, 1 - positive)]
+
+
+def _write_label(graph: Graph, classes: Sequence[str], threshold: Threshold | None) -> None:
+    scores = "probabilities"
+    ties: dict[str, Any] = {}
+    if threshold is not None:
+        # In the place of the other class's probability stands the threshold; where both are equal, the positive wins.
+        positive = classes.index(threshold.positive)
+        mask = graph.constant("positive", np.array([[index == positive for index in range(len(classes))]]))
+        at = graph.constant("threshold", np.array(threshold.at, np.float32))
+        scores = graph.node("Where", [mask, "probabilities", at], "held_against_threshold")
+        ties = {"select_last_index": 1} if positive else {}
+    index = graph.node("ArgMax", [scores], "index", axis=1, keepdims=0, **ties)
     graph.node(
         "LabelEncoder",
         [index],

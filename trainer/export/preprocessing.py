@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from trainer.data.encoder import Encoder
+from trainer.data.encoder import FIRST_DAY, LAST_DAY, WEEKDAYS, YEAR, Encoder
 from trainer.data.scaling import SOFTNESS, Quantiles, Robust, Scaling, Standard
 from trainer.export.nodes import Graph
 
@@ -23,6 +23,10 @@ def write_encoder(graph: Graph, encoder: Encoder) -> tuple[str, list[onnx.ValueI
         imputed = graph.node("Where", [missing, graph.constant("median", encoder.median), "numeric"], "numeric/imputed")
         numbers.append(_write_scaling(graph, encoder.scaling, imputed))
         marks += _write_marks(graph, encoder, missing, imputed)
+        if encoder.dates:
+            waves, weekdays = _write_calendar(graph, encoder, imputed)
+            numbers.append(waves)
+            marks.append(weekdays)
     if columns := len(encoder.categories):
         inputs.append(helper.make_tensor_value_info("categorical", TensorProto.STRING, ["N", columns]))
         numbered, places = _write_text_numbers(graph, encoder)
@@ -90,6 +94,48 @@ def _write_marks(graph: Graph, encoder: Encoder, missing: str, imputed: str) -> 
         repeated = graph.node("Gather", [imputed, graph.constant("atoms/columns", columns)], "atoms/repeated", axis=1)
         marks.append(graph.node("Equal", [repeated, graph.constant("atoms/values", values)], "atoms"))
     return marks
+
+
+def _write_calendar(graph: Graph, encoder: Encoder, imputed: str) -> tuple[str, str]:
+    """Season, hour and weekday of dates, as `trainer.data.encoder.calendar` computes them."""
+    count = len(encoder.dates)
+
+    def number(name: str, value: object, kind: type[np.generic] = np.float64) -> str:
+        return graph.constant(f"dates/is/{name}", np.array(value, kind))
+
+    def cast(value: str, to: int) -> str:
+        return graph.node("Cast", [value], f"{value}/{to}", to=to)
+
+    days = graph.node("Gather", [imputed, number("columns", encoder.dates, np.int64)], "dates/days", axis=1)
+    late = graph.node("Max", [days, number("first", FIRST_DAY, np.float32)], "dates/late")
+    inside = graph.node("Min", [late, number("last", LAST_DAY, np.float32)], "dates/inside")
+    exact = cast(inside, TensorProto.DOUBLE)
+    shifted = graph.node("Sub", [exact, number("first/exact", FIRST_DAY)], "dates/shifted")
+    whole = cast(shifted, TensorProto.INT64)
+    years = graph.node("Mul", [shifted, number("year", 1 / YEAR)], "dates/years")
+    parts = [
+        graph.node("Sub", [value, cast(part, TensorProto.DOUBLE)], f"{value}/rest")
+        for value, part in ((years, cast(years, TensorProto.INT64)), (shifted, whole))
+    ]
+    turns = cast(graph.node("Concat", parts, "dates/turns", axis=1), TensorProto.FLOAT)
+    angles = graph.node("Mul", [turns, number("circle", 2 * np.pi, np.float32)], "dates/angles")
+    waves = [
+        graph.in_fours(partial(_write_wave, graph, operator), angles, f"dates/{operator.lower()}", 2 * count)
+        for operator in ("Sin", "Cos")
+    ]
+    repeated = number("repeated", np.repeat(np.arange(count), WEEKDAYS), np.int64)
+    each = graph.node("Gather", [whole, repeated], "dates/whole", axis=1)
+    half = graph.node("Add", [cast(each, TensorProto.DOUBLE), number("half", 0.5)], "dates/half")
+    weeks = cast(graph.node("Mul", [half, number("week", 1 / WEEKDAYS)], "dates/weeks"), TensorProto.INT64)
+    begun = graph.node("Mul", [weeks, number("week/days", WEEKDAYS, np.int64)], "dates/begun")
+    weekday = graph.node("Sub", [each, begun], "dates/weekday")
+    known = number("weekdays", np.tile(np.arange(WEEKDAYS), count), np.int64)
+    equal = graph.node("Equal", [weekday, known], "dates/marks")
+    return graph.node("Concat", waves, "dates/waves", axis=1), equal
+
+
+def _write_wave(graph: Graph, operator: str, angles: str) -> str:
+    return graph.node(operator, [angles], f"dates/{operator.lower()}/wave")
 
 
 def _write_text_numbers(graph: Graph, encoder: Encoder) -> tuple[str, dict[str, int]]:

@@ -66,7 +66,7 @@ def _uneven() -> InvalidTensor:
 def _cast(
     tensor: Tensor, features: Sequence[Feature], capacity: Capacity
 ) -> np.typing.NDArray[np.float32] | np.typing.NDArray[np.object_]:
-    cast = numeric if features[0].kind == "numeric" else texts
+    cast = texts if features[0].kind == "categorical" else numeric
     return cast(tensor, features, capacity)
 
 

@@ -1,0 +1,138 @@
+"""The layout of a CSV file, before any cell has a meaning: its delimiter, its header, the lines its rows begin at."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from models.cells import BLANKS
+from trainer.data.wording import refusal
+
+Delimiter = Literal[",", ";", "\t", "|"]
+DELIMITERS: tuple[Delimiter, ...] = (",", ";", "\t", "|")
+_SAMPLE, _ROWS = 1 << 20, 100
+ALIKE = 0.9
+# What a row at the foot that is none begins with.
+TOTALS = frozenset({"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "insgesamt"})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the rows of a CSV file stand: from byte `start`, in line `line`, up to `stop`.
+
+    `rivals` are delimiters that fit as well, and `total` the place and the first cell of a row that sums the others up.
+    """
+
+    delimiter: Delimiter
+    names: tuple[str, ...]
+    line: int
+    start: int
+    stop: int
+    rivals: tuple[Delimiter, ...]
+    total: tuple[int, str] | None
+
+
+def read_layout(path: Path, data: bytes, delimiter: Delimiter | None, *, keep_total: bool) -> Layout:
+    """Find the layout of text in UTF-8.
+
+    :raises InvalidTable: there is no row, or a quote never closes: the rest of the file would be one cell.
+    """
+    rivals: tuple[Delimiter, ...] = ()
+    if delimiter is None:
+        delimiter, *others = _fitting(data) or [","]
+        rivals = tuple(others)
+    read = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal read
+        for line in io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""):
+            read += len(line.encode())
+            yield line
+
+    reader = csv.reader(lines(), delimiter=delimiter)
+    names = tuple(name.strip() for name in next(row for row in reader if row))
+    _check_quotes(path, data, delimiter)
+    total = None if keep_total else _total(data, delimiter, read)
+    stop, found = total or (len(data), None)
+    if not re.compile(rb"\S").search(data, read, stop):
+        raise refusal("no_rows", path=path, head="a header")
+    return Layout(delimiter, names, reader.line_num + 1, read, stop, rivals, found)
+
+
+def _fitting(data: bytes) -> list[Delimiter]:
+    """The delimiters by which the first rows have as many cells as the header; those first that make most cells."""
+    sample = data[:_SAMPLE].decode("utf-8", "ignore")
+    widths: dict[Delimiter, int] = {}
+    for delimiter in DELIMITERS:
+        try:
+            rows = [
+                row for row in islice(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), _ROWS) if row
+            ]
+        except csv.Error:
+            continue
+        if len(sample) < len(data) and len(rows) > 2:
+            rows.pop()
+        width = len(rows[0]) if rows else 0
+        if width > 1 and sum(len(row) == width for row in rows) >= ALIKE * len(rows):
+            widths[delimiter] = width
+    return sorted(widths, key=lambda delimiter: -widths[delimiter])
+
+
+def is_total(cells: Sequence[str]) -> bool:
+    """Whether the last row of a table sums the others up: its first word says so, and a cell is blank."""
+    stripped = [cell.strip(BLANKS) for cell in cells]
+    first = next(filter(None, stripped), "")
+    return first.rstrip(":").casefold() in TOTALS and not all(stripped)
+
+
+def _total(data: bytes, delimiter: str, start: int) -> tuple[int, tuple[int, str]] | None:
+    """Where the last line begins, its number and its first cell, if it is a total and no row."""
+    tail = data[max(start, len(data) - _SAMPLE) :].rstrip()
+    line = tail[max(tail.rfind(b"\n"), tail.rfind(b"\r")) + 1 :]
+    cells = next(csv.reader([line.decode("utf-8", "ignore")], delimiter=delimiter), [])
+    if line.count(b'"') % 2 or not is_total(cells):
+        return None
+    place = data.rindex(line)
+    number = 1 + (data.count(b"\n", 0, place) or data.count(b"\r", 0, place))
+    return place, (number, next(filter(None, map(str.strip, cells))))
+
+
+def _check_quotes(path: Path, data: bytes, delimiter: str) -> None:
+    if data.count(b'"') % 2 == 0:
+        return
+    last = 0
+    try:
+        for last, _ in _numbered_rows(data, delimiter, strict=True):  # noqa: B007
+            pass
+    except csv.Error as error:
+        if "end of data" in str(error):
+            raise refusal("quote", path=path, line=last) from None
+
+
+def ragged_row(data: bytes, layout: Layout) -> tuple[int, int] | None:
+    """The line of the first row that has not as many cells as the header, and how many it has."""
+    rows = _numbered_rows(data, layout.delimiter)
+    return next(((line, len(row)) for line, row in rows if len(row) != len(layout.names)), None)
+
+
+def line_of(data: bytes, layout: Layout, row: int) -> int:
+    """The line that a row of data begins at; the first row is row 0, the line of the header is usually line 1."""
+    if b'"' not in data and not any(blank in data for blank in (b"\n\n", b"\n\r", b"\r\r")):
+        return layout.line + row
+    line, _ = next(islice(_numbered_rows(data, layout.delimiter), row + 1, None))
+    return line
+
+
+def _numbered_rows(data: bytes, delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Rows, the header among them, with the line they begin at, counted as an editor does; blank lines are no rows."""
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
+    reader = csv.reader(text, delimiter=delimiter, strict=strict)
+    line = 1
+    for row in reader:
+        if row:
+            yield line, row
+        line = reader.line_num + 1
