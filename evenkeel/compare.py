@@ -16,8 +16,8 @@ from evenkeel.scoring import answers
 from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.repository import ModelRepository, PublishedModel
-from models.terminal import printable
-from models.wording import aligned
+from models.terminal import add_command, printable
+from models.wording import aligned, command_on
 from trainer.arrays import Array, Labels
 
 # So many rows that changed are shown.
@@ -46,12 +46,14 @@ class Changes:
 
 def add_compare(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command `compare`."""
-    compare: argparse.ArgumentParser = commands.add_parser(
+    compare = add_command(
+        commands,
         "compare",
-        help="hold two versions of a model against each other",
+        compare_versions,
+        "hold two versions of a model against each other",
+        examples=("penguins 1 2", "penguins 1 2 later.csv"),
         epilog="Nothing is written. Exit codes: 0 done, 64 usage, 65 unfit table or model, 66 no table.",
     )
-    compare.set_defaults(command=compare_versions)
     compare.add_argument("name", help="the model's name in the repository")
     compare.add_argument("first", type=int, metavar="A", help="a version")
     compare.add_argument("second", type=int, metavar="B", help="another version")
@@ -70,10 +72,10 @@ def compare_versions(repository: ModelRepository, options: argparse.Namespace) -
     print("\n".join(f"  {line}" for line in _settings(first, second)))
     if options.table is None:
         print("\n" + "\n".join(f"  {line}" for line in _own_scores(first, second)))
-        again = f"compare {options.name} {first.version} {second.version} TABLE"
+        again = f"{command_on(repository, 'compare')} {options.name} {first.version} {second.version} TABLE"
         print(f"\nEach was measured on its own test rows. Ask both about the same rows with: {again}")
         return
-    print("\n" + "\n".join(_on_rows(first, second, options.table)))
+    print("\n" + "\n".join(_on_rows(repository, first, second, options.table)))
 
 
 def mcnemar(one: int, other: int) -> float:
@@ -149,16 +151,18 @@ def _own_scores(*models: PublishedModel) -> Iterator[str]:
     yield from aligned(rows)
 
 
-def _on_rows(first: PublishedModel, second: PublishedModel, table: Path) -> Iterator[str]:
+def _on_rows(repository: ModelRepository, first: PublishedModel, second: PublishedModel, table: Path) -> Iterator[str]:
     if set(first.card.classes) != set(second.card.classes):
         raise Incomparable(
-            f"versions {first.version} and {second.version} do not know the same classes; {_each(first, second)}"
+            f"versions {first.version} and {second.version} do not know the same classes; "
+            f"{_each(repository, first, second)}"
         )
     # Each version gets the rows as its own training read them; the rows themselves must be the same.
     read = [read_labelled(table, model.card) for model in (first, second)]
     if not np.array_equal(read[0].places, read[1].places):
         raise Incomparable(
-            f"versions {first.version} and {second.version} leave out different rows; {_each(first, second)}"
+            f"versions {first.version} and {second.version} leave out different rows; "
+            f"{_each(repository, first, second)}"
         )
     said = [answers(model, labelled.rows) for model, labelled in zip((first, second), read, strict=True)]
     scores = [
@@ -176,7 +180,7 @@ def _on_rows(first: PublishedModel, second: PublishedModel, table: Path) -> Iter
     yield ""
     yield from (f"  {line}" for line in _changed_rows(first, changes, said[0], said[1][:, places], read[0]))
     yield ""
-    yield _verdict(first, second, changes)
+    yield _verdict(repository, first, second, changes)
 
 
 def _scores(models: tuple[PublishedModel, PublishedModel], scores: list[Evaluation]) -> Iterator[str]:
@@ -214,7 +218,7 @@ def _changed_rows(first: PublishedModel, changes: Changes, one: Array, two: Arra
         yield f"and {len(changed) - SHOWN} rows more"
 
 
-def _verdict(first: PublishedModel, second: PublishedModel, changes: Changes) -> str:
+def _verdict(repository: ModelRepository, first: PublishedModel, second: PublishedModel, changes: Changes) -> str:
     gained, lost = len(changes.gained), len(changes.lost)
     sentence = (
         f"Version {second.version} is right about {gained} rows that version {first.version} is wrong about, and wrong "
@@ -223,10 +227,10 @@ def _verdict(first: PublishedModel, second: PublishedModel, changes: Changes) ->
     if changes.p >= UNLIKELY:
         return f"{sentence}, no difference beyond chance."
     better = second.version if gained > lost else first.version
-    promotion = f"python -m models promote {first.card.name} {better}"
+    promotion = f"{command_on(repository, 'models')} promote {first.card.name} {better}"
     return f"{sentence}. Version {better} is better. Let it serve with: {promotion}"
 
 
-def _each(first: PublishedModel, second: PublishedModel) -> str:
-    one, two = (f"evaluate {first.card.name} TABLE --version {version}" for version in (first.version, second.version))
-    return f"measure each by itself: {one}, and {two}"
+def _each(repository: ModelRepository, first: PublishedModel, second: PublishedModel) -> str:
+    evaluate = f"{command_on(repository, 'evaluate')} {first.card.name} TABLE --version"
+    return f"measure each by itself: {evaluate} {first.version}, and {evaluate} {second.version}"

@@ -1,6 +1,7 @@
 """`evaluate NAME TABLE`: how good a published model is on later rows whose classes are known by now."""
 
 import argparse
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from evenkeel.scoring import answers
 from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.repository import ModelRepository, PublishedModel
-from models.terminal import printable
-from models.wording import evaluation_lines
+from models.terminal import add_command, printable
+from models.wording import command_on, evaluation_lines
 from trainer.arrays import Array
 from trainer.evaluation.baselines import commonest_class
 from trainer.evaluation.measures import measure
@@ -22,12 +23,14 @@ from trainer.evaluation.threshold import at_threshold
 
 def add_evaluate(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command `evaluate`."""
-    evaluate: argparse.ArgumentParser = commands.add_parser(
+    evaluate = add_command(
+        commands,
         "evaluate",
-        help="measure a published model on later rows whose classes are known",
+        evaluate_model,
+        "measure a published model on later rows whose classes are known",
+        examples=("penguins later.csv", "penguins later.csv --version 1 --json"),
         epilog="Nothing is written. Exit codes: 0 done, 64 usage, 65 unfit table or model, 66 no table.",
     )
-    evaluate.set_defaults(command=evaluate_model)
     evaluate.add_argument("name", help="the model's name in the repository")
     evaluate.add_argument("table", type=Path, help="a table with the features and the target of the training table")
     evaluate.add_argument("--version", type=int, metavar="N", help="default: the version that serves")
@@ -47,7 +50,7 @@ def evaluate_model(repository: ModelRepository, options: argparse.Namespace) -> 
     if options.json:
         print(evaluation.model_dump_json())
     else:
-        print("\n".join(_report(model, options.table, labelled, evaluation)))
+        print("\n".join(_report(repository, model, options.table, labelled, evaluation)))
 
 
 def evaluation_of(card: ModelCard, probabilities: Array, labelled: Labelled) -> Evaluation:
@@ -66,7 +69,9 @@ def evaluation_of(card: ModelCard, probabilities: Array, labelled: Labelled) -> 
     return evaluation.model_copy(update=found)
 
 
-def _report(model: PublishedModel, table: Path, labelled: Labelled, evaluation: Evaluation) -> Iterator[str]:
+def _report(
+    repository: ModelRepository, model: PublishedModel, table: Path, labelled: Labelled, evaluation: Evaluation
+) -> Iterator[str]:
     card = model.card
     left_out = f"; {labelled.without_target} more have no target" if labelled.without_target else ""
     yield f"{card.name}, version {model.version}, on {len(labelled)} rows of {printable(table.name, 60)}{left_out}"
@@ -76,17 +81,18 @@ def _report(model: PublishedModel, table: Path, labelled: Labelled, evaluation: 
     for line in evaluation_lines(evaluation, what="rows"):
         yield f"  {line}".rstrip()
     yield ""
-    yield _compared(card, evaluation)
+    yield _compared(repository, card, evaluation)
 
 
-def _compared(card: ModelCard, evaluation: Evaluation) -> str:
+def _compared(repository: ModelRepository, card: ModelCard, evaluation: Evaluation) -> str:
     """What has become of the model since it was trained."""
     before, (low, high) = card.metrics["test"], evaluation.accuracy_interval
     said = f"On its own test rows it had accuracy {before.accuracy:.4f} and log-loss {before.log_loss:.4f}"
     if before.accuracy > high:
         return (
             f"{said}: it does worse on these rows, beyond the noise. Train it again on newer rows with: "
-            f"python -m trainer fit TABLE --target {card.provenance.target} --name {card.name} --promote if-better"
+            f"{command_on(repository, 'fit')} TABLE --target {shlex.quote(card.provenance.target)} --name {card.name} "
+            "--promote if-better"
         )
     if before.accuracy < low:
         return f"{said}: it does better on these rows, beyond the noise."

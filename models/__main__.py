@@ -1,4 +1,4 @@
-"""`python -m models`: look into the model repository, check it, and decide what serves."""
+"""`python -m models`, and `evenkeel models`: look into the model repository, check it, and decide what serves."""
 
 import argparse
 import os
@@ -9,72 +9,116 @@ from pathlib import Path
 from models.commands import decide, look
 from models.errors import CorruptModel, InvalidName, UnknownModel
 from models.repository import ModelRepository
-from models.terminal import DATA, IO, USAGE, CommandLine, run
+from models.terminal import DATA, IO, USAGE, CommandLine, add_command, run
+
+DESCRIPTION = "Look into the model repository, check it, and decide what serves."
 
 EXIT_CODES = {InvalidName: USAGE, UnknownModel: DATA, CorruptModel: DATA, OSError: IO}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    return run("models", lambda: _run(arguments), EXIT_CODES)
+def main(arguments: Sequence[str] | None = None, program: str = "python -m models") -> int:
+    """Run one command and return its exit code."""
+    return run(program.removeprefix("python -m "), lambda: _run(arguments, program), EXIT_CODES)
 
 
-def _run(arguments: Sequence[str] | None) -> None:
-    options = _command_line().parse_args(arguments)
+def _run(arguments: Sequence[str] | None, program: str) -> None:
+    options = _command_line(program).parse_args(arguments)
     repository = (
         ModelRepository(options.repository) if options.repository else ModelRepository.from_environment(os.environ)
     )
     options.command(repository, options)
 
 
-def _command_line() -> CommandLine:
+def _command_line(program: str) -> CommandLine:
     parser = CommandLine(
-        prog="python -m models", description="Look into the model repository, check it, and decide what serves."
-    )
-    parser.add_argument(
-        "--repository", type=Path, help="its root folder (default: EVENKEEL_REPOSITORY or models/store)"
+        prog=program,
+        description=DESCRIPTION,
+        examples=("list", "rollback penguins"),
+        epilog="A running service follows within moments. Exit codes: 0 done, 64 usage, 65 no such model or version, "
+        "or it is corrupt, 74 cannot read or write.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    listing = commands.add_parser("list", help="every model, a line a version")
-    listing.set_defaults(command=look.list_models)
+    add_command(
+        commands,
+        "list",
+        look.list_models,
+        "show every model, a line a version",
+        examples=("", "--repository models/store"),
+    )
 
-    show = commands.add_parser("show", help="one model's card")
+    show = add_command(commands, "show", look.show, "show a model's card", examples=("penguins", "penguins 1 --json"))
     show.add_argument("name")
     show.add_argument("version", nargs="?", type=_version, help="default: the version that serves")
     show.add_argument("--json", action="store_true", help="the card as it stands on disk")
-    show.set_defaults(command=look.show)
 
-    verify = commands.add_parser("verify", help="check every file against the digests in its card")
+    verify = add_command(
+        commands,
+        "verify",
+        look.verify,
+        "check every file against the digests in its card",
+        examples=("", "penguins 1"),
+    )
     verify.add_argument("name", nargs="?", help="default: every model")
     verify.add_argument("version", nargs="?", type=_version, help="default: every version")
-    verify.set_defaults(command=look.verify)
 
-    promote = commands.add_parser("promote", help="let a version serve, also when newer ones are published")
+    promote = add_command(
+        commands,
+        "promote",
+        decide.promote,
+        "let a version serve, also when newer ones are published",
+        examples=("penguins 1", "penguins --newest"),
+    )
     promote.add_argument("name")
     chosen = promote.add_mutually_exclusive_group(required=True)
     chosen.add_argument("version", nargs="?", type=_version)
     chosen.add_argument("--newest", action="store_true", help="let the newest serve again, and each newer one")
-    promote.set_defaults(command=decide.promote)
 
-    rollback = commands.add_parser("rollback", help="let the version before the serving one serve")
+    rollback = add_command(
+        commands,
+        "rollback",
+        decide.rollback,
+        "let the version before the serving one serve",
+        examples=("penguins", "mine"),
+    )
     rollback.add_argument("name")
-    rollback.set_defaults(command=decide.rollback)
 
-    canary = commands.add_parser("canary", help="let a version answer a share of the requests")
+    canary = add_command(
+        commands,
+        "canary",
+        decide.canary,
+        "let a version answer a share of the requests",
+        examples=("penguins 2 --share 5%", "penguins --off"),
+    )
     canary.add_argument("name")
     _or_off(canary)
     canary.add_argument("--share", type=_share, default=0.05, help="of the requests (default: 5%%)")
-    canary.set_defaults(command=decide.canary)
 
-    shadow = commands.add_parser("shadow", help="ask a version too, and only compare its answers")
+    shadow = add_command(
+        commands,
+        "shadow",
+        decide.shadow,
+        "ask a version too, and only compare its answers",
+        examples=("penguins 2", "penguins --off"),
+    )
     shadow.add_argument("name")
     _or_off(shadow)
-    shadow.set_defaults(command=decide.shadow)
 
-    prune = commands.add_parser("prune", help="remove old versions that serve in no way")
+    prune = add_command(
+        commands,
+        "prune",
+        decide.prune,
+        "remove old versions that serve in no way",
+        examples=("penguins --keep 5", "mine --keep 1"),
+    )
     prune.add_argument("name")
     prune.add_argument("--keep", type=_version, required=True, metavar="N", help="how many of the newest stay")
-    prune.set_defaults(command=decide.prune)
+
+    where = "the repository's root folder (default: EVENKEEL_REPOSITORY or models/store)"
+    parser.add_argument("--repository", type=Path, help=where)
+    for command in commands.choices.values():
+        # Behind the command too; there it must not take away what stands before it.
+        command.add_argument("--repository", type=Path, default=argparse.SUPPRESS, help=where)
     return parser
 
 

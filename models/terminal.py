@@ -3,9 +3,9 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from models.output import Unwritten, guarded
 
@@ -19,12 +19,83 @@ INTERRUPTED = 130
 LONGEST_SENTENCE = 1000
 
 
+OURS = ("evenkeel", "models", "service", "trainer")
+
+
 class CommandLine(argparse.ArgumentParser):
-    """An argument parser that leaves with exit code 64 (EX_USAGE) and says what would have been right."""
+    """An argument parser with a short usage and examples.
+
+    What is wrong with a command line is one sentence on stderr, and exit code 64 (EX_USAGE).
+    """
+
+    def __init__(self, *, description: str | None = None, examples: Sequence[str] = (), **options: Any) -> None:
+        """`examples` are what may stand behind the command's own name."""
+        super().__init__(**{"formatter_class": Paragraphs, **options})
+        shown = "\n".join(["examples:", *(f"  {self.prog} {example}".rstrip() for example in examples)])
+        self.description = "\n\n".join(text for text in (description, shown if examples else "") if text)
+
+    def format_help(self) -> str:
+        if self.usage is None:
+            self.usage = self._short_usage()
+        return super().format_help()
+
+    def _short_usage(self) -> str:
+        """What must be given; the rest is listed below it."""
+        words, optional = [self.prog], False
+        for action in sorted(self._actions, key=lambda action: bool(action.option_strings)):
+            name = str(action.metavar or action.dest)
+            if action.required and action.option_strings:
+                words.append(f"{action.option_strings[0]} {name.upper()}")
+            elif action.option_strings:
+                optional = True
+            else:
+                words.append(name.upper() if action.required else f"[{name.upper().strip('[]')}]")
+        return " ".join([*words, *(["[options]"] if optional else [])]).replace("%", "%%")
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        self.exit(USAGE, f"{self.prog}: {message}; {self.prog} --help says more\n")
+
+
+class Paragraphs(argparse.HelpFormatter):
+    """Wraps each paragraph of a description; the lines of one that has indented lines stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = (
+            one if "\n  " in one else super(Paragraphs, self)._fill_text(one, width, indent)
+            for one in text.split("\n\n")
+        )
+        return "\n\n".join(paragraphs)
+
+
+def add_command(
+    commands: "argparse._SubParsersAction[Any]",
+    name: str,
+    command: Callable[..., None],
+    summary: str,
+    *,
+    examples: Sequence[str],
+    epilog: str | None = None,
+) -> CommandLine:
+    """Add a command that does something, with a sentence that says what, and what somebody would type."""
+    parser: CommandLine = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", examples=examples, epilog=epilog
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+@contextmanager
+def needing(extra: str, command: str) -> Iterator[None]:
+    """Let a library that is not installed end a command with one sentence, which names the extra that brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in OURS:
+            raise
+        sentence = f"needs {library}: install evenkeel with the extra `{extra}`, as docs/install.md says"
+        print(f"{command}: {sentence}", file=sys.stderr)
+        raise SystemExit(USAGE) from None
 
 
 def run(program: str, command: Callable[[], None], exit_codes: Mapping[type[Exception], int]) -> int:

@@ -1,8 +1,10 @@
-"""An evaluation in lines of text, as `fit`, `show` and `evaluate` print it."""
+"""What several programs print in the same words: an evaluation in lines of text, and what to type next."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from models.evaluation import Baseline, ClassScore, Confusion, Evaluation
+from models.repository import DEFAULT_ROOT, ModelRepository
 from models.terminal import printable
 
 # So many classes get a line each, a place among the columns, or a mention.
@@ -95,3 +97,9 @@ def _rate(value: float | None) -> str:
 
 def _label(label: str) -> str:
     return printable(label, LONGEST_LABEL)
+
+
+def command_on(repository: ModelRepository, name: str) -> str:
+    """How a person starts a command of `evenkeel` on this repository."""
+    where = "" if repository.root == DEFAULT_ROOT else f" --repository {shlex.quote(str(repository.root))}"
+    return f"evenkeel {name}{where}"

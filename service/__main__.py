@@ -1,35 +1,54 @@
-"""`python -m service`: serve the model repository over HTTP; `python -m service predict`: score a file."""
+"""`python -m service`: serve the model repository over HTTP; `python -m service predict`: score a file.
 
-import argparse
+The command `evenkeel` has the same commands, `serve` and `predict`.
+"""
+
 import os
 import sys
+
+# `python -m` looks into the working folder first, where somebody may have a models.py of their own.
+if not sys.flags.safe_path and os.path.realpath(f"{__file__}/../..") != sys.path[0] == os.getcwd():
+    del sys.path[0]
+
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from models.terminal import DATA, IO, USAGE, CommandLine, run
+from models.terminal import DATA, IO, USAGE, CommandLine, add_command, needing, run
+from service import COMMANDS
 from service.access import KEY, KEY_RULE
 from service.client import score
 from service.errors import InvalidSetting, RefusedTable
-from service.settings import Settings, unknown_variables
+from service.settings import Settings, flag, unknown_variables, variable
 
 API_KEY = "EVENKEEL_API_KEY"
+
+# What somebody who starts it by hand thinks of first.
+WHAT = ("repository", "default_model", "host", "port", "api_keys_file", "workers")
 
 EXIT_CODES: dict[type[Exception], int] = {InvalidSetting: USAGE, RefusedTable: DATA, OSError: IO}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop, or score a file, and return the exit code."""
-    options = _parser().parse_args(arguments)
-    if options.command == "predict":
-        return run("service", lambda: _predict(options), EXIT_CODES)
-    return run("service", _serve, EXIT_CODES)
+def main(arguments: Sequence[str] | None = None, program: str = "python -m service") -> int:
+    """Serve until told to stop, or score a file, and return the exit code. Without a command it serves."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
+        given.insert(0, "serve")
+    options = _parser(program).parse_args(given)
+    return run(program.split()[-1], lambda: options.command(options), EXIT_CODES)
 
 
-def _serve() -> None:
+def _serve(options: argparse.Namespace) -> None:
+    flags = {
+        setting: str(value) for setting in Settings.model_fields if (value := getattr(options, setting)) is not None
+    }
+    settings = Settings.from_environment(os.environ, flags)
     # Only whoever serves needs the server and its libraries.
-    from service.processes.server import serve
+    with needing("service", "serve"):
+        from service.processes.server import serve
 
-    serve(Settings.from_environment(os.environ), unknown_variables(os.environ))
+        serve(settings, unknown_variables(os.environ))
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -51,19 +70,45 @@ def _api_key(file: Path | None) -> str | None:
     return key
 
 
-def _parser() -> CommandLine:
-    settings = "\n".join(
-        f"  EVENKEEL_{name.upper():<16} {field.description} (default: {field.default})"
-        for name, field in Settings.model_fields.items()
+def _parser(program: str) -> CommandLine:
+    parser = CommandLine(prog=program, description="Serve the model repository over HTTP, or score a file.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_predict(commands)
+    return parser
+
+
+def _add_serve(commands: "argparse._SubParsersAction[Any]") -> None:
+    serve = add_command(
+        commands,
+        "serve",
+        _serve,
+        COMMANDS["serve"],
+        examples=("", "--port 9000 --repository models/store --model penguins"),
+        epilog="A flag goes before its variable. Log lines are for people on a terminal, and JSON elsewhere. Ctrl-C "
+        "ends it at once, SIGTERM when what is under way is answered. Exit codes: 0 done, 64 usage, 74 cannot listen.",
     )
-    parser = CommandLine(
-        prog="python -m service",
-        description="Serve the model repository over HTTP.",
-        epilog=f"settings, from the environment:\n{settings}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    what, limits = serve.add_argument_group("what is served, and where"), serve.add_argument_group("limits and the log")
+    for setting, field in Settings.model_fields.items():
+        default = "" if field.default in (None, "") else f"; {field.default} by default"
+        names = ["--model", flag(setting)] if setting == "default_model" else [flag(setting)]
+        explained = f"{field.description} ({variable(setting)}{default})"
+        group = what if setting in WHAT else limits
+        if field.annotation is bool:
+            group.add_argument(*names, action=argparse.BooleanOptionalAction, help=explained)
+        else:
+            group.add_argument(*names, dest=setting, metavar=names[0][2:].upper(), help=explained)
+
+
+def _add_predict(commands: "argparse._SubParsersAction[Any]") -> None:
+    predict = add_command(
+        commands,
+        "predict",
+        _predict,
+        COMMANDS["predict"],
+        examples=("examples/penguins.csv", "mine.csv --model mine --output scored.csv"),
+        epilog="Exit codes: 0 done, 64 usage, 65 unfit table, 74 cannot read, write or reach the service.",
     )
-    commands = parser.add_subparsers(dest="command", metavar="[predict]")
-    predict = commands.add_parser("predict", help="score a CSV file through a running service")
     predict.add_argument(
         "table", type=Path, help="CSV file with a header; columns that are no features are passed over"
     )
@@ -75,7 +120,6 @@ def _parser() -> CommandLine:
         "--key-file", type=Path, help=f"file with the API key, where the service asks for one (default: ${API_KEY})"
     )
     predict.add_argument("--output", type=Path, help="CSV file to write (default: standard output)")
-    return parser
 
 
 if __name__ == "__main__":

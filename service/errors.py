@@ -26,7 +26,7 @@ ServiceError
 ├── RunTimeout              the model took longer than a run may
 └── InvalidAnswer           the model answered with something that is no probability
 RefusedModel                a version that this service will not load (never over HTTP)
-RefusedTable                a table that `python -m service predict` cannot score (never over HTTP)
+RefusedTable                a table that `evenkeel predict` cannot score (never over HTTP)
 """
 
 from dataclasses import dataclass
@@ -145,7 +145,7 @@ class RefusedModel(ModelError):
 
 
 class RefusedTable(Exception):
-    """A table that `python -m service predict` cannot score."""
+    """A table that `evenkeel predict` cannot score."""
 
 
 @dataclass(frozen=True)

@@ -78,16 +78,18 @@ class Settings(BaseModel):
     )
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the settings; an empty variable counts as unset.
+    def from_environment(cls, environment: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; an empty variable counts as unset. What `flags` give, by setting, goes before.
 
-        :raises InvalidSetting: a value is outside its range; the sentence names the variable, the rule and the value.
+        :raises InvalidSetting: a value is outside its range; the sentence names variable or flag, rule and value.
         """
         given = {setting: value for setting in cls.model_fields if (value := environment.get(variable(setting)))}
+        given |= flags or {}
+        names = {setting: flag(setting) if setting in (flags or {}) else variable(setting) for setting in given}
         for setting, value in given.items():
             if value.startswith("tcp://"):
                 raise InvalidSetting(
-                    f"{variable(setting)} is {value[:LONGEST]!r}, as Kubernetes sets it in every pod beside a service "
+                    f"{names[setting]} is {value[:LONGEST]!r}, as Kubernetes sets it in every pod beside a service "
                     f"that is called like it: set {variable(setting)} in the pod, or enableServiceLinks: false"
                 )
         try:
@@ -95,8 +97,9 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             rule = first["msg"].removeprefix("Input ")
-            name = variable(str(first["loc"][0]))
-            raise InvalidSetting(f"{name} {rule}, not {str(first['input'])[:LONGEST]!r}") from None
+            raise InvalidSetting(
+                f"{names[str(first['loc'][0])]} {rule}, not {str(first['input'])[:LONGEST]!r}"
+            ) from None
 
     @property
     def allowed_hosts(self) -> frozenset[str] | None:
@@ -126,7 +129,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
         if name == given or name in known or SERVICE_LINK.fullmatch(name):
             continue
         nearest = get_close_matches(name, sorted(known), 1)
-        way = f"{PREFIX}{nearest[0]} may be meant" if nearest else "python -m service --help lists the settings"
+        way = f"{PREFIX}{nearest[0]} may be meant" if nearest else "evenkeel serve --help lists the settings"
         sentences.append(f"{given[:LONGEST]} is set, and nothing reads it; {way}")
     return sentences
 
@@ -134,3 +137,8 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 def variable(setting: str) -> str:
     """The name of the variable that a setting is read from."""
     return PREFIX + setting.upper()
+
+
+def flag(setting: str) -> str:
+    """The name of the flag that a setting is given by."""
+    return f"--{setting.replace('_', '-')}"

@@ -3,78 +3,108 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from models.terminal import CommandLine, noting, run
-from trainer import job, progress
+from models.terminal import CommandLine, add_command, noting, run
+from trainer import COMMANDS, job, progress
 from trainer.config import TrainingConfig
 from trainer.data.inspection import with_findings
 from trainer.data.schema import file_schema, to_toml, write_schema
 from trainer.data.table import read_table
 from trainer.errors import EXIT_CODES
 from trainer.files import text_of
-from trainer.flags import add_name_and_repository, add_table, add_table_and_settings, given_settings, repository_of
+from trainer.flags import (
+    add_output,
+    add_publishing,
+    add_table,
+    add_table_and_settings,
+    given_settings,
+    repository_of,
+)
 from trainer.promotion import check_promote
 from trainer.search.commands import add_babysit, add_search
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m trainer") -> int:
     """Run one command and return its exit code."""
-    return run("trainer", lambda: _run(arguments), EXIT_CODES)
+    return run(program.split()[-1], lambda: _run(arguments, program), EXIT_CODES)
 
 
-def _run(arguments: Sequence[str] | None) -> None:
-    options = _parser().parse_args(arguments)
+def _run(arguments: Sequence[str] | None, program: str) -> None:
+    options = _parser(program).parse_args(arguments)
     options.command(options)
 
 
-def _parser() -> CommandLine:
-    parser = CommandLine(prog="python -m trainer", description="Train a batch-normalised classifier on a table.")
+def _parser(program: str) -> CommandLine:
+    parser = CommandLine(prog=program, description="Train a batch-normalised classifier on a table.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    fit = commands.add_parser(
+    inspect = add_command(
+        commands,
+        "inspect",
+        _inspect,
+        COMMANDS["inspect"],
+        examples=(
+            "examples/penguins.csv --target species",
+            "mine.csv --target y --output mine.schema.toml",
+        ),
+        epilog="Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, 74 cannot write, 75 the table was changing.",
+    )
+    add_table(inspect)
+    schema = inspect.add_argument_group("schema")
+    schema.add_argument(
+        "--output", type=Path, metavar="FILE", help="the schema (default: TABLE.schema.toml in this folder)"
+    )
+    schema.add_argument("--force", action="store_true", help="write over a schema that is there")
+    _add_fit(commands)
+    add_search(commands)
+    lr_find = add_command(
+        commands,
+        "lr-find",
+        _lr_find,
+        COMMANDS["lr-find"],
+        examples=("examples/penguins.csv --target species", "mine.csv --target y --hidden 256,256 --batch-size 128"),
+        epilog="Nothing is published. Exit codes: 0 done, 64 usage, 65 unfit table or no rate stands out, 66 no table.",
+    )
+    add_table_and_settings(lr_find)
+    add_babysit(commands)
+    return parser
+
+
+def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
+    fit = add_command(
+        commands,
         "fit",
-        help="train on a table and publish the model",
+        _fit,
+        COMMANDS["fit"],
+        examples=(
+            "examples/penguins.csv --target species --name penguins",
+            "mine.csv --target y --name mine --drop id --time day --promote if-better",
+        ),
         epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, "
         "70 defect of the trainer, 74 cannot write, 75 the table was changing, 79 no better than a baseline (with "
         "--fail-below-baseline), 130 interrupted before the first epoch was over.",
     )
-    fit.set_defaults(command=_fit)
-    add_name_and_repository(fit)
-    fit.add_argument("--once", action="store_true", help="do nothing if a model of this name is published already")
-    fit.add_argument("--resume", action="store_true", help="take up the same run where it was killed, to the same end")
-    fit.add_argument(
+    add_table_and_settings(fit)
+    publishing = add_publishing(fit)
+    publishing.add_argument(
+        "--once", action="store_true", help="do nothing if a model of this name is published already"
+    )
+    publishing.add_argument(
+        "--resume", action="store_true", help="take up the same run where it was killed, to the same end"
+    )
+    publishing.add_argument(
         "--promote",
         metavar="always|if-better|never",
         default="always",
         help="whether the new version serves: always, unless another is pinned; if its log-loss on the test rows is "
         "lower than that of the version that serves; or never by itself (default: always)",
     )
-    fit.add_argument(
+    publishing.add_argument(
         "--fail-below-baseline",
         action="store_true",
         help="publish nothing and leave with 79 if the model is no better than a baseline, beyond the noise",
     )
-    add_table_and_settings(fit)
-    inspect = commands.add_parser(
-        "inspect",
-        help="show how a table is read, and write it down as a schema to edit",
-        epilog="Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, 74 cannot write, 75 the table was changing.",
-    )
-    inspect.set_defaults(command=_inspect)
-    inspect.add_argument(
-        "--output", type=Path, metavar="FILE", help="the schema (default: TABLE.schema.toml in this folder)"
-    )
-    inspect.add_argument("--force", action="store_true", help="write over a schema that is there")
-    add_table(inspect)
-    lr_find = commands.add_parser(
-        "lr-find",
-        help="suggest a learning rate: a short run in which it climbs from 1e-6 to 10",
-        epilog="Nothing is published. Exit codes: 0 done, 64 usage, 65 unfit table or no rate stands out, 66 no table.",
-    )
-    lr_find.set_defaults(command=_lr_find)
-    add_table_and_settings(lr_find)
-    add_search(commands)
-    add_babysit(commands)
-    return parser
+    add_output(fit)
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -85,7 +115,7 @@ def _fit(options: argparse.Namespace) -> None:
     if options.once and published:
         print(f"{config.name} is published already, version {published[-1]}; nothing to do")
         return
-    with progress.watching(config.epochs) as watch:
+    with progress.watching(config.epochs, quiet=options.quiet, verbose=options.verbose) as watch:
         outcome = job.run(
             config,
             repository,
@@ -95,7 +125,7 @@ def _fit(options: argparse.Namespace) -> None:
             fail_below_baseline=options.fail_below_baseline,
         )
     with noting(outcome.fact):
-        progress.show(outcome, repository)
+        progress.show(outcome, repository, quiet=options.quiet)
 
 
 def _inspect(options: argparse.Namespace) -> None:

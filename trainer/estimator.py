@@ -46,7 +46,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
     """A multi-layer perceptron with batch normalisation, trained in numpy (Ioffe & Szegedy 2015).
 
     Numbers in, classes out: put a scaler before it for columns of unlike size. The parameters and their ranges are
-    those of `python -m trainer fit`, but for these:
+    those of `evenkeel fit`, but for these:
 
     :param class_weight: None, "balanced", or a mapping from class to weight.
     :param validation_fraction: the share of the rows, drawn class by class, that chooses the epoch and stops the

@@ -17,13 +17,13 @@ from uniplot import plot_to_string
 
 from models.repository import ModelRepository
 from models.terminal import printable
-from trainer.bag import Watch
+from trainer.bag import Watch, unwatched
 from trainer.data.schema import Found, Schema
 from trainer.data.table import Table as TrainingTable
 from trainer.data.wording import PARTICULAR, REMEDIES
 from trainer.evaluation.cautions import GIVES_AWAY
 from trainer.job import Outcome
-from trainer.summary import summary
+from trainer.summary import published, summary
 from trainer.training.fit import Epoch
 from trainer.training.range_test import RangeTest
 
@@ -36,31 +36,75 @@ UNTOLD = ("nearly constant", GIVES_AWAY)
 
 
 @contextmanager
-def watching(epochs: int) -> Iterator[Watch]:
-    """Show every epoch on stderr: a progress bar on a terminal, one line an epoch elsewhere."""
+def watching(epochs: int, *, quiet: bool = False, verbose: bool = False) -> Iterator[Watch]:
+    """Show the epochs on stderr: a progress bar on a terminal, a line a network elsewhere.
+
+    `verbose` shows a line an epoch, `quiet` nothing.
+    """
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda member, members, epoch: print(_line(member, members, epoch), file=console.file, flush=True)
+    if quiet or verbose or not console.is_terminal:
+        with _lines(console, quiet, verbose) as watch:
+            yield watch
         return
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn("{task.fields[epoch]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, expand=True) as progress:
         task = progress.add_task("training", total=epochs, epoch="")
         yield lambda member, members, epoch: progress.update(
-            task, completed=epoch.number, epoch=_brief(epoch), description=_which(member, members) or "training"
+            task, completed=epoch.number, epoch=_scores(epoch), description=_which(member, members) or "training"
         )
+
+
+@contextmanager
+def _lines(console: Console, quiet: bool, verbose: bool) -> Iterator[Watch]:
+    """What is shown where nothing is drawn."""
+    if quiet:
+        yield unwatched
+    elif verbose:
+        yield lambda member, members, epoch: print(_line(member, members, epoch), file=console.file, flush=True)
+    else:
+        summing = Summing(console)
+        try:
+            yield summing
+        finally:
+            summing.finish()
+
+
+class Summing:
+    """A line a network, once its last epoch is over."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._place = (0, 1)
+        self._last: Epoch | None = None
+        self._best: Epoch | None = None
+
+    def __call__(self, member: int, members: int, epoch: Epoch) -> None:
+        if (member, members) != self._place:
+            self.finish()
+        self._place, self._last = (member, members), epoch
+        if self._best is None or _log_loss(epoch) < _log_loss(self._best):
+            self._best = epoch
+
+    def finish(self) -> None:
+        """Say what the epochs since the last line have come to."""
+        if self._last and self._best:
+            which = f"{name}  " if (name := _which(*self._place)) else ""
+            said = f"{which}{self._last.number} epochs, the best {self._best.number}: {_brief(self._best)}"
+            print(said, file=self._console.file, flush=True)
+        self._last = self._best = None
 
 
 class Curve:
     """The learning curve of one run, drawn anew after every epoch on a terminal; elsewhere one line an epoch."""
 
-    def __init__(self, console: Console, live: Live | None) -> None:
-        self._console, self._live = console, live
+    def __init__(self, console: Console, live: Live | None, watch: Watch = unwatched) -> None:
+        self._console, self._live, self._watch = console, live, watch
         self._epochs: list[Epoch] = []
 
     def begin(self, epochs: Sequence[Epoch]) -> None:
@@ -74,9 +118,8 @@ class Curve:
 
     def __call__(self, member: int, members: int, epoch: Epoch) -> None:
         self._epochs.append(epoch)
-        if self._live is None:
-            print(_line(member, members, epoch), file=self._console.file, flush=True)
-        elif len(self._epochs) > 1:
+        self._watch(member, members, epoch)
+        if self._live is not None and len(self._epochs) > 1:
             self._live.update(
                 Text.from_ansi(f"{self._drawing()}\n  epoch {epoch.number}  {_brief(epoch)}"), refresh=True
             )
@@ -99,11 +142,12 @@ class Curve:
 
 
 @contextmanager
-def watching_curve() -> Iterator[Curve]:
-    """Show the learning curve on stderr as it grows."""
+def watching_curve(*, quiet: bool = False, verbose: bool = False) -> Iterator[Curve]:
+    """Show the learning curve on stderr as it grows; where nothing is drawn, what `watching` would show."""
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Curve(console, None)
+    if quiet or verbose or not console.is_terminal:
+        with _lines(console, quiet, verbose) as watch:
+            yield Curve(console, None, watch)
         return
     with Live(console=console, auto_refresh=False, transient=False, vertical_overflow="visible") as live:
         yield Curve(console, live)
@@ -119,17 +163,26 @@ def _line(member: int, members: int, epoch: Epoch) -> str:
 
 
 def _brief(epoch: Epoch) -> str:
+    return f"validation {_scores(epoch)}"
+
+
+def _scores(epoch: Epoch) -> str:
     assert epoch.validation is not None  # A job always has a validation part.
-    return f"validation log-loss {epoch.validation.log_loss:.4f}  accuracy {epoch.validation.accuracy:.4f}"
+    return f"log-loss {epoch.validation.log_loss:.4f}  accuracy {epoch.validation.accuracy:.4f}"
 
 
-def show(outcome: Outcome, repository: ModelRepository) -> None:
-    """Print what to be warned of on stderr, then the closing summary on stdout."""
-    for sentence in _notes(outcome.schema, UNTOLD):
+def _log_loss(epoch: Epoch) -> float:
+    assert epoch.validation is not None
+    return epoch.validation.log_loss
+
+
+def show(outcome: Outcome, repository: ModelRepository, *, quiet: bool = False) -> None:
+    """Print what to be warned of on stderr, then the closing summary on stdout; `quiet` only where the model is."""
+    for sentence in () if quiet else _notes(outcome.schema, UNTOLD):
         print(f"trainer: note: {sentence}", file=sys.stderr)
     for sentence in outcome.card.warnings:
         print(f"trainer: warning: {sentence}", file=sys.stderr)
-    print(summary(outcome, repository))
+    print(published(outcome, repository) if quiet else summary(outcome, repository))
 
 
 def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:

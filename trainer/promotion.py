@@ -1,6 +1,5 @@
 """Whether a new version is to serve: always, if it is better than the one that serves, or never by itself."""
 
-import shlex
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -8,7 +7,8 @@ import numpy as np
 
 from models.card import ModelCard
 from models.errors import ModelError
-from models.repository import DEFAULT_ROOT, ModelRepository, PublishedModel
+from models.repository import ModelRepository, PublishedModel
+from models.wording import command_on
 from trainer.arrays import Array
 from trainer.bag import Start
 from trainer.classifier import Classifier
@@ -120,18 +120,6 @@ def _same_split(card: ModelCard, other: ModelCard) -> bool:
     )
 
 
-def in_repository(repository: ModelRepository) -> str:
-    """What comes before a command, so that it looks where this repository is; nothing where that is the usual place."""
-    if repository.root == DEFAULT_ROOT:
-        return ""
-    return f"EVENKEEL_REPOSITORY={shlex.quote(str(repository.root))} "
-
-
-def models_command(repository: ModelRepository) -> str:
-    """How a person asks `python -m models` about this repository."""
-    return f"{in_repository(repository)}python -m models"
-
-
 def carry_out(
     decision: Decision | None, repository: ModelRepository, name: str, version: int, before: int | None
 ) -> str:
@@ -141,7 +129,7 @@ def carry_out(
 
     :raises OSError: the disk refused; the sentence says that the version is published all the same.
     """
-    promotion = f"{models_command(repository)} promote {name} {version}"
+    promotion = f"{command_on(repository, 'models')} promote {name} {version}"
     try:
         if decision and decision.serves and repository.serving(name).version is not None:
             repository.change_serving(name, lambda chosen: chosen.promoted(version))

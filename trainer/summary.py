@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from models.card import ModelCard
 from models.repository import ModelRepository
 from models.terminal import printable
-from models.wording import aligned, called, evaluation_lines
+from models.wording import aligned, called, command_on, evaluation_lines
 from trainer.job import Outcome
-from trainer.promotion import in_repository, models_command
 from trainer.training.fit import History
 
 MOST_CLASSES = 5
@@ -24,6 +23,11 @@ def summary(outcome: Outcome, repository: ModelRepository) -> str:
         _indented(_details(outcome)),
     )
     return "\n\n".join("\n".join(lines) for lines in blocks)
+
+
+def published(outcome: Outcome, repository: ModelRepository) -> str:
+    """Where the new version lies."""
+    return f"Published in {repository.root / outcome.card.name / str(outcome.version)}"
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:
@@ -79,11 +83,10 @@ def _right(card: ModelCard) -> str:
 
 def _next(outcome: Outcome, repository: ModelRepository) -> Iterator[str]:
     card = outcome.card
-    where = repository.root / card.name / str(outcome.version)
-    yield f"Published in {where}"
+    yield published(outcome, repository)
     yield outcome.serving
-    yield f"Serve it with: {in_repository(repository)}python -m service"
-    yield f"Look at it with: {models_command(repository)} show {card.name} {outcome.version}"
+    yield f"Serve it with: {command_on(repository, 'serve')}"
+    yield f"Look at it with: {command_on(repository, 'models')} show {card.name} {outcome.version}"
 
 
 def _details(outcome: Outcome) -> Iterator[str]:

@@ -21,7 +21,7 @@ def list_models(repository: ModelRepository, _: argparse.Namespace) -> None:
     """
     names = _names(repository)
     if not names:
-        print(f"No models in {repository.root} yet; `python -m trainer fit` publishes one.")
+        print(f"No models in {repository.root} yet; `evenkeel fit` publishes one.")
         return
     rows = [("MODEL", "VERSION", "CREATED", "CLASSES", "TEST ACCURACY", "")]
     unreadable = Unreadable()

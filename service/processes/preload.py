@@ -13,7 +13,6 @@ MODULES = (
     "concurrent.futures.thread",
     "email.utils",
     "flask",
-    "httptools",
     "inotify_simple",
     "jinja2",
     "models.card",
@@ -28,7 +27,6 @@ MODULES = (
     "service.rows.reader",
     "service.telemetry.exposition",
     "service.telemetry.observer",
-    "simdjson",
     "uvloop",
     "werkzeug.routing",
 )

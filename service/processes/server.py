@@ -48,13 +48,13 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     log.info("serving", extra={"address": f"http://{_authority(settings.host, settings.port)}/", "workers": workers})
     if not settings.api_keys_file and not ip_address(sockets[0].getsockname()[0]).is_loopback:
         log.warning("whoever reaches this address is answered: EVENKEEL_API_KEYS_FILE would ask for API keys")
-    coordination = os.memfd_create("evenkeel-coordination")
+    coordination, told = os.memfd_create("evenkeel-coordination"), os.memfd_create("evenkeel-told")
 
     def work(listening: socket.socket, seat: int, beat: Callable[[], None], lifeline: int) -> None:
         # Not before the fork: libraries that start threads do not survive one.
         from service.processes.worker import work
 
-        work(settings, listening, metrics.board.seat(seat), coordination, beat, lifeline)
+        work(settings, listening, metrics.board.seat(seat), coordination, told, beat, lifeline)
 
     Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics).run()
 

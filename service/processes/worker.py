@@ -29,6 +29,7 @@ from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.board import Board, Metrics
 from service.telemetry.observer import Trace
+from service.telemetry.once import Once
 
 # How many connections may wait for a worker that is busy, or is being replaced.
 BACKLOG = 2048
@@ -45,12 +46,17 @@ def work(
     listening: socket.socket,
     board: Board,
     coordination: int,
+    told: int,
     beat: Callable[[], None],
     lifeline: int,
 ) -> None:
-    """Serve on a socket until SIGTERM, SIGINT, RETIRE or the end of `lifeline`, calling `beat` many times a second."""
+    """Serve on a socket until SIGTERM, SIGINT, RETIRE or the end of `lifeline`, calling `beat` many times a second.
+
+    `coordination` and `told` are files in memory that all workers have in common.
+    """
     return_large_blocks()
     lines = logs.FromThread(Metrics(board).count_dropped_lines)
+    lines.addFilter(Once(told))
     logs.configure(settings.log_level, lines)
     try:
         registry = load(settings, Coordination(coordination))

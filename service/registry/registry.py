@@ -1,6 +1,7 @@
 """The registry: the models that this process has loaded, following the repository."""
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -170,7 +171,10 @@ class Registry:
                 self.coordination.wait()
                 return
             if monotonic() > until:
-                log.error("this worker cannot load what the others serve; it answers 503 until it can")
+                log.error(
+                    "this worker cannot load what the others serve; it answers 503 until it can",
+                    extra={"worker": os.getpid()},
+                )
                 return
             sleep(JOIN_LOOK_SECONDS)
 

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr, configured in this one place.
+"""Logs on stderr, configured in this one place: a JSON object a line, or on a terminal a line for people.
 
 Nobody ever waits for whoever reads stderr. A worker hands its lines to a thread; the supervisor, which has no threads,
 gives its reader a moment. What is not read in time is dropped and counted.
@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from models.terminal import printable
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 STDERR = 2
@@ -26,6 +28,7 @@ MOST_LINES = 4096
 # The thread looks so often: a line each time would take the interpreter away from the event loop.
 GATHER_SECONDS = 0.01
 TOGETHER = 256
+LONGEST_LINE = 2000
 
 # What is called with the number of lines that were dropped.
 Dropped = Callable[[int], None]
@@ -35,15 +38,31 @@ class JsonLines(logging.Formatter):
     """An event with its fields, escaped so that no value can forge a second line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        event = {
+        event: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
         }
-        event |= {field: value for field, value in vars(record).items() if field not in _STANDARD}
+        event |= fields(record)
         if record.exc_info:
             event["traceback"] = self.formatException(record.exc_info)
         return json.dumps(event, default=str)
+
+
+class ForPeople(logging.Formatter):
+    """An event as somebody reads it who watches: the time of day, what happened, and its fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        particulars = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields(record).items())
+        event = f"{level}{record.getMessage()}{': ' if particulars else ''}{particulars}"
+        line = f"{datetime.fromtimestamp(record.created):%H:%M:%S}  {printable(event, LONGEST_LINE)}"  # noqa: DTZ006
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def fields(record: logging.LogRecord) -> dict[str, object]:
+    """What an event says besides its name."""
+    return {field: value for field, value in vars(record).items() if field not in _STANDARD}
 
 
 class AtOnce(logging.Handler):
@@ -106,7 +125,7 @@ class FromThread(logging.Handler):
 
 def configure(level: str, handler: logging.Handler) -> None:
     """Let all of this process's lines go one way."""
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(ForPeople() if os.isatty(STDERR) else JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

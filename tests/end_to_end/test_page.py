@@ -56,4 +56,4 @@ def test_the_page_waits_for_the_first_model(tmp_path: Path, serve: Callable[...,
     service = serve(tmp_path)
     service.wait("/v2/health/live")
 
-    assert "python -m trainer fit" in seen_by_a_browser(service.url, tmp_path / "profile")
+    assert "evenkeel fit" in seen_by_a_browser(service.url, tmp_path / "profile")

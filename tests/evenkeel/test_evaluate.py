@@ -48,7 +48,7 @@ def test_the_report_says_how_the_model_has_aged(command: Command, later: Path) -
     assert "version 1, on 344 rows" in command("evaluate", "penguins", later, "--version", "1").out
 
 
-def test_rows_that_have_changed_are_noticed(command: Command, later: Path) -> None:
+def test_rows_that_have_changed_are_noticed(command: Command, repository: ModelRepository, later: Path) -> None:
     """Bills in inches: the model does worse, and the sentence says what to type."""
     header, *lines = later.read_text().splitlines()
     place = header.split(",").index("bill_length_mm")
@@ -60,7 +60,7 @@ def test_rows_that_have_changed_are_noticed(command: Command, later: Path) -> No
 
     out = command("evaluate", "penguins", later).out
     assert "it does worse on these rows, beyond the noise" in out
-    assert "python -m trainer fit TABLE --target species --name penguins --promote if-better" in out
+    assert f"evenkeel fit --repository {repository.root} TABLE --target species --name penguins" in out
 
 
 def test_the_training_table_itself_is_pointed_out(command: Command, penguins: Path) -> None:

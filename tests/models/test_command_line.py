@@ -28,7 +28,7 @@ def test_list_shows_every_version_and_which_one_serves(root: str, capsys: pytest
 def test_an_empty_repository_says_how_to_fill_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before the first model there is no error, but a way on."""
     assert main(["--repository", str(tmp_path / "none"), "list"]) == 0
-    assert "python -m trainer fit" in capsys.readouterr().out
+    assert "evenkeel fit" in capsys.readouterr().out
 
 
 def test_show_tells_a_person_what_the_model_takes(root: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,7 +65,7 @@ def test_a_variable_that_nothing_reads_is_named() -> None:
     assert unknown_variables(dict.fromkeys(("EVENKEEL_WORKER", "EVENKEEL_MAX_BODY", "EVENKEEL_ZZZ"), "1")) == [
         "EVENKEEL_MAX_BODY is set, and nothing reads it; EVENKEEL_MAX_BODY_BYTES may be meant",
         "EVENKEEL_WORKER is set, and nothing reads it; EVENKEEL_WORKERS may be meant",
-        "EVENKEEL_ZZZ is set, and nothing reads it; python -m service --help lists the settings",
+        "EVENKEEL_ZZZ is set, and nothing reads it; evenkeel serve --help lists the settings",
     ]
 
 

@@ -214,7 +214,7 @@ def check_schema(schema: Schema, where: Path, table: Path, names: list[str], tar
 def to_toml(schema: Schema, table: str) -> str:
     """The text of a schema file."""
     lines = [
-        f"# How `python -m trainer` reads {_value(table)}. Edit it and hand it to fit with --schema.",
+        f"# How `evenkeel` reads {_value(table)}. Edit it and hand it to fit with --schema.",
         "# kind is numeric, categorical, boolean, date or ignored. A column may add missing = [...] of its own, and a",
         '# number have decimal = ",", thousands = "." and unit = "%". An empty cell is always missing; with',
         "# required = true the service takes no missing value. found, notes and read_as change nothing.",

@@ -33,10 +33,10 @@ def _no_better(target: str, evaluation: Evaluation, baseline: Baseline) -> str:
     table = f"TABLE --target {shlex.quote(printable(target, 60))}"
     if baseline.answer is not None:
         what = f"always answering {_quoted(baseline.answer)}"
-        way_out = f"see what its columns hold: python -m trainer inspect {table}"
+        way_out = f"see what its columns hold: evenkeel inspect {table}"
     else:
         what = "softmax regression, a network without hidden layers"
-        way_out = f'take that with --hidden "", or search: python -m trainer search {table} --name NAME'
+        way_out = f'take that with --hidden "", or search: evenkeel search {table} --name NAME'
     worse = "worse than" if high < 0 else "no better than"
     noise = "" if high < 0 else ", a difference within the noise"
     return (

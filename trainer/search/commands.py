@@ -4,15 +4,17 @@ import argparse
 import os
 import re
 from contextlib import nullcontext
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.repository import NOTHING, ModelRepository
-from models.terminal import noting
+from models.terminal import add_command, noting
+from trainer import COMMANDS
 from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, MissingExtra
-from trainer.flags import add_name_and_repository, add_table_and_settings, given_settings, repository_of
+from trainer.flags import add_output, add_publishing, add_table_and_settings, given_settings, repository_of
 
 if TYPE_CHECKING:
     from trainer.search.search import Request
@@ -25,15 +27,20 @@ LEADERBOARD, REPORT = "leaderboard.csv", "report.html"
 
 def add_search(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command `search`."""
-    search: argparse.ArgumentParser = commands.add_parser(
+    command = add_command(
+        commands,
         "search",
-        help="try many settings on a table, coarse to fine, and publish the best",
+        _search,
+        COMMANDS["search"],
+        examples=(
+            "examples/penguins.csv --target species --name penguins --trials 20",
+            "mine.csv --target y --name mine --time-limit 2h --hidden 256,256",
+        ),
         epilog="A setting that has a flag is fixed; the others are searched. Whatever stops it, the same command goes "
         "on where it was. Exit codes: 0 done, 64 usage or another study, 65 unfit table or damaged study, 70 workers "
         "lost, 74 cannot read, write or reach the storage, 130 interrupted.",
     )
-    search.set_defaults(command=_search)
-    add_name_and_repository(search)
+    search = command.add_argument_group("search")
     search.add_argument(
         "--trials", default="60", help="trainings to finish, those of earlier runs included (default: 60)"
     )
@@ -70,20 +77,28 @@ def add_search(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     search.add_argument("--leaders", default="5", help="how many trials --retest trains again (default: 5)")
     search.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
-    add_table_and_settings(search)
+    search.add_argument("--quiet", action="store_true", help="show no progress")
+    add_table_and_settings(command)
+    add_publishing(command)
 
 
 def add_babysit(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command `babysit`."""
-    babysit: argparse.ArgumentParser = commands.add_parser(
+    babysit = add_command(
+        commands,
         "babysit",
-        help="train one model for as long as it takes, and change its settings while it runs",
+        _babysit,
+        COMMANDS["babysit"],
+        examples=(
+            "examples/penguins.csv --target species --name penguins --epochs 500",
+            "mine.csv --target y --name mine --epochs 10000 --patience 1000",
+        ),
         epilog="The run reads .babysit/NAME/control.toml in the repository again after every epoch. Ctrl-C, or stop = "
         "true there, publishes the best epoch so far; after a kill the same command goes on. Exit codes as of fit.",
     )
-    babysit.set_defaults(command=_babysit)
-    add_name_and_repository(babysit)
     add_table_and_settings(babysit)
+    add_publishing(babysit)
+    add_output(babysit)
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -109,7 +124,7 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
     with open_search(request) as search:
         folder, shares = request.place.folder, {}
         try:
-            with noting(NOTHING, KeyboardInterrupt), screen.searching(search.plan) as watch:
+            with noting(NOTHING, KeyboardInterrupt), screen.searching(search.plan, quiet=options.quiet) as watch:
                 run_workers(search, watch)
         finally:
             if trials := search.finished():
@@ -117,7 +132,8 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
                 shares = importances(search.plan.box, trials)
                 winner = leaderboard.command(finish.leading(search, trials))
                 report.write(folder / REPORT, search.config, search.plan, trials, shares, winner)
-        outcome = finish.publish(search, repository, seeds, screen.refitting) if seeds and trials else None
+        refitting = partial(screen.refitting, quiet=options.quiet)
+        outcome = finish.publish(search, repository, seeds, refitting) if seeds and trials else None
         with noting(outcome.fact) if outcome else nullcontext():
             if options.json:
                 document = leaderboard.document(request.place.name, search.plan, trials, shares)
@@ -153,13 +169,13 @@ def _babysit(options: argparse.Namespace) -> None:
     if config.members != 1:
         raise InvalidSetting(f"--members should be 1, not {config.members}: one model is looked after at a time")
     repository.versions(config.name)  # A name that breaks the grammar is refused before anything begins.
-    with progress.watching_curve() as curve:
+    with progress.watching_curve(quiet=options.quiet, verbose=options.verbose) as curve:
         control = Control(repository.root / ".babysit" / config.name, curve.report)
         babysitter = Babysitter(control, curve.begin)
         outcome = job.run(config, repository, curve, resume=True, train=babysitter, annotate=control.annotate)
     with noting(outcome.fact):
         control.remove()
-        progress.show(outcome, repository)
+        progress.show(outcome, repository, quiet=options.quiet)
 
 
 def _request(options: argparse.Namespace, repository: ModelRepository) -> "Request":

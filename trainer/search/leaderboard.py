@@ -65,7 +65,7 @@ def command(config: TrainingConfig) -> str:
             continue
         flag = "--schema" if setting == "table_schema" else f"--{setting.replace('_', '-')}"
         flags += [f"{flag} {shlex.quote(one)}" for one in _spelled(setting, value)]
-    return f"python -m trainer fit {' '.join(flags)}"
+    return f"evenkeel fit {' '.join(flags)}"
 
 
 def first_columns(plan: Plan, importances: Mapping[str, float]) -> list[str]:

@@ -26,14 +26,25 @@ ROOM_OF_SCORES, ROOM_OF_A_COLUMN = 42, 15
 
 
 @contextmanager
-def searching(plan: Plan) -> Iterator[Watch]:
-    """Show the trials on stderr as they finish: a progress bar on a terminal, one line a trial elsewhere."""
+def searching(plan: Plan, *, quiet: bool = False) -> Iterator[Watch]:
+    """Show the trials on stderr as they finish: a progress bar on a terminal, one line a trial elsewhere.
+
+    `quiet` shows nothing.
+    """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if quiet:
+        yield lambda trials, total: None
+        return
     if not console.is_terminal:
         yield _Lines(console, plan)
         return
-    columns = (TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"))
-    with Progress(*columns, console=console, transient=True) as progress:
+    columns = (
+        TextColumn("searching"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+    )
+    with Progress(*columns, console=console, transient=True, expand=True) as progress:
         task = progress.add_task("searching", total=None, state="")
         clock = _Clock()
 
@@ -103,12 +114,12 @@ def _epochs(trial: Trial) -> str:
     return f"{len(trial.log_losses)} epochs" + (", stopped" if trial.ending == "stopped" else "")
 
 
-def refitting(seed: int) -> WatchEpoch:
+def refitting(seed: int, *, quiet: bool = False) -> WatchEpoch:
     """Show a refit on stderr, where that is a terminal."""
     console = Console(stderr=True, highlight=False)
 
     def watch(member: int, members: int, epoch: Epoch) -> None:
-        if console.is_terminal and epoch.validation:
+        if console.is_terminal and epoch.validation and not quiet:
             which = f"member {member + 1} of {members}" if members > 1 else f"refit {seed + 1}"
             log_loss = f"{epoch.validation.log_loss:.4f}"
             console.print(f"{which}, epoch {epoch.number}, validation log-loss {log_loss} ", end="\r")

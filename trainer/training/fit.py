@@ -217,7 +217,7 @@ def check_finite(epoch: Epoch) -> None:
     if not np.isfinite([epoch.loss, log_loss]).all():
         raise Diverged(
             f"training diverged in epoch {epoch.number} (loss {epoch.loss}); a lower --learning-rate may help, "
-            "and `python -m trainer lr-find` suggests one"
+            "and `evenkeel lr-find` suggests one"
         )
 
 
