@@ -68,6 +68,8 @@ def test_every_example_of_the_help_is_a_command_line(parser: CommandLine) -> Non
         command.format_help()
         for action in parser._actions
         for command in cast(dict[str, Any], action.choices or {}).values()
+        for action in parser._actions
+        for command in cast(dict[str, Any], action.choices or {}).values()
     )
     examples = re.findall(rf"^  {parser.prog}\b(.*)$", text, re.MULTILINE)
 
