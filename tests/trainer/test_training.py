@@ -324,7 +324,8 @@ def test_training_needs_little_more_than_the_table() -> None:
     Values, gradients and Adam's two memories are the four; the best epoch is kept in what the shuffled copy leaves.
     """
     rng = np.random.default_rng(0)
-    part = Encoded(rng.normal(size=(20_000, 64)).astype(np.float32), rng.integers(10, size=20_000))
+    inputs = rng.normal(size=(20_000, 64)).astype(np.float32)
+    part = Encoded(inputs, rng.integers(10, size=20_000))
     settings = Hyperparameters.of(hidden=(256, 256), batch_size=256, epochs=1, compiled=False)
     network = build_network(settings.architecture(64, 10), rng)
     tracemalloc.start()
@@ -333,7 +334,7 @@ def test_training_needs_little_more_than_the_table() -> None:
     tracemalloc.stop()
     buffers = 256 * (64 + 3 * 256 + 3 * 256 + 4 * 10) * 4
 
-    assert peak < part.inputs.nbytes + buffers + 4 * network.values.nbytes
+    assert peak < inputs.nbytes + buffers + 4 * network.values.nbytes
 
 
 def test_every_layer_rule_and_schedule_can_be_named() -> None:
