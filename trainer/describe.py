@@ -34,6 +34,7 @@ from trainer.files import text_of
 from trainer.nn import statistics
 from trainer.training.calibration import hold_against, warning
 from trainer.training.fit import Encoded, Score, score_of
+from trainer.training.freezing import disagreement
 
 GOLDEN_ROWS = 8
 
@@ -80,7 +81,7 @@ def _score(classifier: Classifier, part: Encoded) -> Score:
 
 def _doubts(bag: Bag, calibration: Calibration) -> Iterator[str]:
     """What training itself is in doubt about."""
-    sentences = (*(member.frozen.disagreement for member in bag.members), warning(calibration.temperature))
+    sentences = (disagreement([member.frozen for member in bag.members]), warning(calibration.temperature))
     return filter(None, sentences)
 
 
