@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -221,7 +222,7 @@ def test_a_terminal_gets_lines_for_people() -> None:
 @contextmanager
 def serving(*flags: str, stderr: object = None, **environment: str) -> Iterator[tuple[Service, int]]:
     """A running `evenkeel serve`."""
-    given = dict(zip(flags, flags[1:], strict=False))
+    given = dict(pairwise(flags))
     port = int(given.get("--port", find_free_port()))
     command = [str(EVENKEEL), "serve", *flags, *([] if "--port" in flags else ["--port", str(port)])]
     variables = os.environ | {"EVENKEEL_DRAIN_SECONDS": "0"} | environment
