@@ -1,6 +1,5 @@
 """The command `evenkeel` in processes of its own, as somebody types it."""
 
-import itertools
 import json
 import os
 import pty
@@ -12,8 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
@@ -67,9 +66,8 @@ def test_every_example_of_the_help_is_a_command_line(parser: CommandLine) -> Non
     text = parser.format_help() + "".join(
         command.format_help()
         for action in parser._actions
-        for command in cast(dict[str, Any], action.choices or {}).values()
-        for action in parser._actions
-        for command in cast(dict[str, Any], action.choices or {}).values()
+        if isinstance(action.choices, dict)
+        for command in action.choices.values()
     )
     examples = re.findall(rf"^  {parser.prog}\b(.*)$", text, re.MULTILINE)
 
@@ -202,8 +200,9 @@ def test_an_event_is_told_once_and_not_by_each_worker(tmp_path: Path) -> None:
             wait_until(lambda number=number: len(serving_lines(log)) == number)  # type: ignore[misc]
             time.sleep(0.7)  # So that each worker has seen it.
     assert serving_lines(log) == [2, 1, 2, 1]
-    loaded = [int(str(event["version"])) for event in events(log) if event["event"] == "model loaded"]
-    assert sorted(loaded) == [1, 2]
+    loaded = [event["version"] for event in events(log) if event["event"] == "model loaded"]
+    assert len(loaded) == 2
+    assert set(loaded) == {1, 2}
 
 
 def test_a_terminal_gets_lines_for_people() -> None:
@@ -227,7 +226,7 @@ def test_a_terminal_gets_lines_for_people() -> None:
 @contextmanager
 def serving(*flags: str, stderr: object = None, **environment: str) -> Iterator[tuple[Service, int]]:
     """A running `evenkeel serve`."""
-    given = dict(itertools.pairwise(flags))
+    given = dict(pairwise(flags))
     port = int(given.get("--port", find_free_port()))
     command = [str(EVENKEEL), "serve", *flags, *([] if "--port" in flags else ["--port", str(port)])]
     variables = os.environ | {"EVENKEEL_DRAIN_SECONDS": "0"} | environment
