@@ -52,7 +52,7 @@ def _without_version(body: bytes) -> bytes:
 
 def message(path: str, body: bytes, method: str = "POST", **headers: str) -> bytes:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    named = {"Host": "soak", "Content-Type": "application/json", "Content-Length": str(len(body)), **given}
+    named = {"Host": "localhost", "Content-Type": "application/json", "Content-Length": str(len(body)), **given}
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
 

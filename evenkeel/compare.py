@@ -154,13 +154,15 @@ def _own_scores(*models: PublishedModel) -> Iterator[str]:
 def _on_rows(repository: ModelRepository, first: PublishedModel, second: PublishedModel, table: Path) -> Iterator[str]:
     if set(first.card.classes) != set(second.card.classes):
         raise Incomparable(
-            f"versions {first.version} and {second.version} do not know the same classes; {_each(repository, first, second)}"
+            f"versions {first.version} and {second.version} do not know the same classes; "
+            f"{_each(repository, first, second)}"
         )
     # Each version gets the rows as its own training read them; the rows themselves must be the same.
     read = [read_labelled(table, model.card) for model in (first, second)]
     if not np.array_equal(read[0].places, read[1].places):
         raise Incomparable(
-            f"versions {first.version} and {second.version} leave out different rows; {_each(repository, first, second)}"
+            f"versions {first.version} and {second.version} leave out different rows; "
+            f"{_each(repository, first, second)}"
         )
     said = [answers(model, labelled.rows) for model, labelled in zip((first, second), read, strict=True)]
     scores = [

@@ -34,8 +34,8 @@ def _command_line(program: str) -> CommandLine:
         prog=program,
         description=DESCRIPTION,
         examples=("list", "rollback penguins"),
-        epilog="A running service follows within moments. Exit codes: 0 done, 64 usage, 65 no such model or version, or "
-        "it is corrupt, 74 cannot read or write.",
+        epilog="A running service follows within moments. Exit codes: 0 done, 64 usage, 65 no such model or version, "
+        "or it is corrupt, 74 cannot read or write.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

@@ -62,8 +62,8 @@ def _add_serve(commands: "argparse._SubParsersAction[Any]") -> None:
         _serve,
         COMMANDS["serve"],
         examples=("", "--port 9000 --repository models/store --model penguins"),
-        epilog="A flag goes before its variable. Log lines are for people on a terminal, and JSON elsewhere. Ctrl-C ends "
-        "it at once, SIGTERM when what is under way is answered. Exit codes: 0 done, 64 usage, 74 cannot listen.",
+        epilog="A flag goes before its variable. Log lines are for people on a terminal, and JSON elsewhere. Ctrl-C "
+        "ends it at once, SIGTERM when what is under way is answered. Exit codes: 0 done, 64 usage, 74 cannot listen.",
     )
     what, limits = serve.add_argument_group("what is served, and where"), serve.add_argument_group("limits and the log")
     for setting, field in Settings.model_fields.items():

@@ -81,7 +81,7 @@ class Settings(BaseModel):
     def from_environment(cls, environment: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Self:
         """Read the settings; an empty variable counts as unset. What `flags` give, by setting, goes before.
 
-        :raises InvalidSetting: a value is outside its range; the sentence names variable or flag, the rule and the value.
+        :raises InvalidSetting: a value is outside its range; the sentence names variable or flag, rule and value.
         """
         given = {setting: value for setting in cls.model_fields if (value := environment.get(variable(setting)))}
         given |= flags or {}

@@ -37,9 +37,9 @@ UNTOLD = ("nearly constant", GIVES_AWAY)
 
 @contextmanager
 def watching(epochs: int, *, quiet: bool = False, verbose: bool = False) -> Iterator[Watch]:
-    """Show the epochs on stderr: a progress bar on a terminal, elsewhere a line a network, or `verbose` a line an epoch.
+    """Show the epochs on stderr: a progress bar on a terminal, a line a network elsewhere.
 
-    `quiet` shows nothing.
+    `verbose` shows a line an epoch, `quiet` nothing.
     """
     console = Console(stderr=True)
     if quiet or verbose or not console.is_terminal:

@@ -109,6 +109,7 @@ class Supervisor:
         while self._stop_until is None or self._workers:
             if self._stop_until is None:
                 self._fill()
+            self._record.note({"workers": len(self._workers)})
             told = signal.sigtimedwait(SIGNALS, LOOK_SECONDS)
             if told is not None and told.si_signo in (signal.SIGTERM, signal.SIGINT):
                 self._stop(signal.Signals(told.si_signo))
@@ -118,7 +119,6 @@ class Supervisor:
             self._bury()
             self._look(counted=told is None)
             self._renew()
-            self._record.note({"workers": len(self._workers)})
 
     def _fill(self) -> None:
         for place, due in list(self._vacant.items()):

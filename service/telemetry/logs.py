@@ -38,7 +38,7 @@ class JsonLines(logging.Formatter):
     """An event with its fields, escaped so that no value can forge a second line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        event = {
+        event: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),

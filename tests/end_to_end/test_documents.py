@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from trainer.config import TrainingConfig
 from trainer.data import wording
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# Run elsewhere: the demo below, the tests by whoever runs this, containers by tests/containers.
-ELSEWHERE = ("scripts/demo", "scripts/test", "scripts/check", "docker compose")
+# Run elsewhere: the demo below, the tests by whoever runs this, containers by tests/containers, pip and uv by
+# test_packaging.
+ELSEWHERE = ("scripts/demo", "scripts/test", "scripts/check", "docker compose", "pip ", "pipx ", "uv ")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -42,7 +44,7 @@ def execute(command: str, service: Service, repository: Path) -> str:
     }
     command = command.replace("http://127.0.0.1:8080", service.url)
     process = subprocess.run(
-        ["sh", "-ec", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        ["bash", "-ec", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert process.returncode == 0, f"{command}\n{process.stderr}"
     return process.stdout
@@ -118,6 +120,14 @@ def test_every_note_and_refusal_of_the_reader_is_documented() -> None:
         assert f"- {re.sub('{[^}]*}', '…', sentence)}\n" in page
 
 
+def test_every_extra_is_documented() -> None:
+    """docs/install.md lists each, and no other."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    page = (ROOT / "docs/install.md").read_text()
+
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(extras)
+
+
 def test_every_link_leads_somewhere() -> None:
     """Within the repository, that is."""
     for document in DOCUMENTS:
@@ -126,11 +136,11 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_the_demo_goes_from_nothing_to_an_answer(tmp_path: Path, free_port: int) -> None:
-    """It prints a curl and the page's address, and the curl works as printed."""
+    """It prints a curl, the page's address and what makes `evenkeel` a command, and each works as printed."""
     environment = os.environ | {"EVENKEEL_REPOSITORY": str(tmp_path), "EVENKEEL_PORT": str(free_port)}
     with subprocess.Popen([ROOT / "scripts/demo"], env=environment, stdout=subprocess.PIPE, bufsize=0) as demo:
         try:
-            printed = read_until(demo, "Or see it")
+            printed = read_until(demo, "bin/activate")
             service = Service(f"http://127.0.0.1:{free_port}", demo)
             service.wait()
             command = printed[printed.index("curl") : printed.index("Or see it")]
@@ -138,6 +148,14 @@ def test_the_demo_goes_from_nothing_to_an_answer(tmp_path: Path, free_port: int)
 
             assert json.loads(answer)["prediction"]["label"] == "Gentoo"
             assert f"Or see it: {service.url}/" in printed
+            opened = "\n".join(line for line in printed[printed.index("    cd ") :].splitlines())
+            shell = ["bash", "--noprofile", "-ec", f"{opened}\nevenkeel --version\ncommand -v evenkeel"]
+            bare = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+            version, command = subprocess.run(shell, env=bare, capture_output=True, text=True, check=True).stdout.split(
+                "\n"
+            )[:2]
+            assert version.startswith("evenkeel ")
+            assert Path(command).samefile(ROOT / ".venv/bin/evenkeel")
         finally:
             demo.send_signal(signal.SIGINT)
         assert demo.wait(20) == 0

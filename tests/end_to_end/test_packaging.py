@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import subprocess
@@ -67,6 +68,7 @@ def test_each_side_lives_alone(side: str, wheel: Path, tmp_path: Path, pytestcon
     for library in absent:
         missing = subprocess.run([python, "-c", f"import {library}"], capture_output=True, check=False)
         assert missing.returncode != 0, f"{library} is installed"
+    check_command(side, tmp_path / "venv/bin/evenkeel", tmp_path)
     checkout = tmp_path / "checkout"
     for part in ("tests", "examples", "docs"):
         shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -78,6 +80,45 @@ def test_each_side_lives_alone(side: str, wheel: Path, tmp_path: Path, pytestcon
 
     assert run.returncode == 0, run.stdout[-4000:]
     assert "skipped" not in run.stdout
+
+
+def check_command(side: str, evenkeel: Path, folder: Path) -> None:
+    """The command lists everything, and one whose libraries are not installed says which extra brings them."""
+    (folder / "models.py").write_text("raise SystemExit('somebody else')")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([evenkeel, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+    assert all(word in run("--help").stdout for word in ("fit", "serve", "evaluate", "models"))
+    assert run("models", "list").returncode == 0
+    there, absent = (("inspect", "serve"), ("serve", "inspect"))[side == "service"]
+    other = "trainer" if side == "service" else "service"
+    assert run(there, "--help").returncode == 0
+    refused = run(absent, *(["t.csv", "--target", "y"] if absent == "inspect" else []))
+    assert refused.returncode == 64, refused.stderr
+    assert re.fullmatch(
+        rf"evenkeel\S*( \w+)?: needs \w+: install evenkeel with the extra `{other}`, as docs/install.md says\n",
+        refused.stderr,
+    )
+
+
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+def test_the_ways_of_the_docs_give_a_command(tool: str, wheel: Path, tmp_path: Path) -> None:
+    """A wheel with extras, as docs/install.md has it: the command trains and looks."""
+    wanted = f"{wheel}[trainer,service]"
+    environment = os.environ | {"UV_TOOL_DIR": f"{tmp_path}/tools", "UV_TOOL_BIN_DIR": f"{tmp_path}/venv/bin"}
+    if tool == "pip":
+        subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+        subprocess.run([tmp_path / "venv/bin/pip", "install", "--quiet", wanted], check=True)
+    else:
+        install = [sys.executable, "-m", "uv", "--quiet", "tool", "install", "--python", sys.executable, wanted]
+        subprocess.run(install, env=environment, check=True)
+    evenkeel = tmp_path / "venv/bin/evenkeel"
+    fit = ["fit", str(ROOT / "examples/penguins.csv"), "--target", "species", "--name", "penguins", "--epochs", "2"]
+    subprocess.run([evenkeel, *fit], cwd=tmp_path, check=True, capture_output=True)
+    listed = subprocess.run([evenkeel, "models", "list"], cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    assert "penguins" in listed.stdout
 
 
 def test_locks_hold_names_versions_and_hashes_only() -> None:

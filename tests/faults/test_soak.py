@@ -16,13 +16,14 @@ _create_app, _kept = create_app, []
 
 def create_app(*arguments, **named):
     app = _create_app(*arguments, **named)
-    predict = app.wsgi_app.predict
+    predictions = app.wsgi_app.predictions
+    begin = predictions.begin
 
-    def leaking(environ):
+    def leaking(*asked):
         _kept.append({leak})
-        return predict(environ)
+        return begin(*asked)
 
-    app.wsgi_app.predict = leaking
+    predictions.begin = leaking
     return app
 """
 

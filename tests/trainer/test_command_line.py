@@ -1,6 +1,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +19,8 @@ def fit(table: Path, store: Path, *flags: str, target: str = "species", name: st
 
 
 def test_the_summary_tells_what_was_made(penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rows, classes, epochs, metrics, where the model lies and how to serve it; a line an epoch on stderr."""
-    assert fit(penguins, tmp_path / "store", "--epochs", "3", "--members", "1") == 0
+    """Rows, classes, epochs, metrics, where the model lies and how to serve it; a line an epoch on stderr, if asked."""
+    assert fit(penguins, tmp_path / "store", "--epochs", "3", "--members", "1", "--verbose") == 0
 
     captured = capsys.readouterr()
     assert [line[:10] for line in captured.err.splitlines()[:3]] == ["epoch    1", "epoch    2", "epoch    3"]
@@ -39,7 +40,7 @@ def test_the_summary_tells_what_was_made(penguins: Path, tmp_path: Path, capsys:
 
 def test_a_bag_tells_of_its_members(penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Which member an epoch belongs to; how many there are, and the epochs of each."""
-    assert fit(penguins, tmp_path, "--epochs", "2", "--members", "2") == 0
+    assert fit(penguins, tmp_path, "--epochs", "2", "--members", "2", "--verbose") == 0
 
     captured = capsys.readouterr()
     assert [line[:25] for line in captured.err.splitlines()[:4]] == [
@@ -49,12 +50,37 @@ def test_a_bag_tells_of_its_members(penguins: Path, tmp_path: Path, capsys: pyte
         assert words in captured.out
 
 
+def test_elsewhere_than_on_a_terminal_a_network_is_a_line(
+    penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What its epochs have come to; a log of five hundred lines would hide the warnings."""
+    assert fit(penguins, tmp_path, "--epochs", "3", "--members", "2") == 0
+
+    lines = capsys.readouterr().err.splitlines()
+    shown = r"member [12] of 2  3 epochs, the best [123]: validation log-loss \d\.\d{4}  accuracy \d\.\d{4}"
+    assert [bool(re.fullmatch(shown, line)) for line in lines if line.startswith(("member", "epoch"))] == [True, True]
+
+
+def test_quiet_says_where_the_model_is_and_what_to_be_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing else."""
+    table = tmp_path / "dull.csv"
+    table.write_text("\n".join(["x,y", *(f"{number % 7},{'ab'[number % 2]}" for number in range(60))]))
+    assert fit(table, tmp_path / "store", "--epochs", "2", "--quiet", target="y", name="dull") == 0
+
+    captured = capsys.readouterr()
+    assert captured.out == f"Published in {tmp_path}/store/dull/1\n"
+    assert captured.err
+    assert all(line.startswith("trainer: warning: ") for line in captured.err.splitlines())
+
+
 def test_a_terminal_gets_a_progress_bar(penguins: Path, tmp_path: Path) -> None:
     """One line that is drawn over, instead of a line an epoch."""
     controller, terminal = pty.openpty()
     arguments = ["fit", str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path)]
     command = [sys.executable, "-m", "trainer", *arguments, "--epochs", "5", "--members", "1"]
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal, env=environment)
     os.close(terminal)
     shown = b""
@@ -64,6 +90,10 @@ def test_a_terminal_gets_a_progress_bar(penguins: Path, tmp_path: Path) -> None:
     assert process.wait() == 0
     assert "━" in shown.decode()
     assert b"epoch    1" not in shown
+    assert re.search(
+        r"5/5.* log-loss \d\.\d{4}  accuracy \d\.\d{4} ", re.sub("\x1b\\[[^a-zA-Z]*[a-zA-Z]", "", shown.decode())
+    )
+    assert "…" not in shown.decode()
 
 
 def _read(controller: int) -> bytes:

@@ -23,7 +23,7 @@ def arguments(penguins: Path, store: Path, *flags: str) -> list[str]:
 def start(penguins: Path, store: Path, *flags: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "trainer", *arguments(penguins, store, *flags)],
+        [sys.executable, "-m", "trainer", *arguments(penguins, store, "--verbose", *flags)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -72,7 +72,7 @@ def test_a_killed_run_is_taken_up_to_the_same_end(
     assert len(list((store / ".checkpoints").glob("*.npz"))) == 1
     assert not (store / "penguins").exists()
     capfd.readouterr()
-    assert main(arguments(penguins, store, *LONG, "--resume")) == 0
+    assert main(arguments(penguins, store, "--verbose", *LONG, "--resume")) == 0
 
     assert "epoch   70 " not in capfd.readouterr().err
     first, second = (ModelRepository(root).read("penguins", 1).onnx for root in (tmp_path / "alone", store))
@@ -85,7 +85,7 @@ def test_another_run_does_not_take_up_this_one(
 ) -> None:
     """Other settings, another run: it starts from its own first epoch, and the checkpoint stays for who wants it."""
     store = Path(shutil.copytree(killed, tmp_path / "store"))
-    assert main(arguments(penguins, store, "--epochs", "2", "--resume")) == 0
+    assert main(arguments(penguins, store, "--verbose", "--epochs", "2", "--resume")) == 0
 
     assert "epoch    1 " in capfd.readouterr().err
     assert len(list((store / ".checkpoints").glob("*.npz"))) == 1

@@ -62,10 +62,11 @@ def test_a_log_on_a_full_disk_costs_no_training(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["inspect", "lr-find", "--help"])
-def test_every_command_tells_of_a_full_disk(tmp_path: Path, command: str) -> None:
+def test_every_command_tells_of_a_full_disk(penguins: Path, tmp_path: Path, command: str) -> None:
     """Exit code 74 and one sentence."""
-    arguments = fitting(tmp_path)[1:2] if command != "--help" else []
-    process = trainer(command, *arguments, *(["--target", "y"] if arguments else []), redirected=">/dev/full")
+    arguments = [str(penguins), "--target", "species"] if command != "--help" else []
+    output = ["--output", str(tmp_path / "schema.toml")] if command == "inspect" else []
+    process = trainer(command, *arguments, *output, redirected=">/dev/full")
 
     assert (process.returncode, process.stderr) == (74, f"trainer: the output could not be written: {FULL}\n")
 
@@ -104,7 +105,7 @@ def test_names_are_shown_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert fit(table, tmp_path / "store", "--members", "1") == 0
     shown = capsys.readouterr().out
     assert ":dog:, [/red]" in shown
-    assert "trained on [x] [bold].csv" in shown
+    assert "tells y from [x] [bold].csv" in shown
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_ctrl_c_in_the_summary_does_not_deny_the_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """130, and what is published."""
-    monkeypatch.setattr(progress, "_calibration", lambda _: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(progress, "summary", lambda *_: signal.raise_signal(signal.SIGINT))
     (tmp_path / "plain.csv").write_text(PLAIN)
 
     assert fit(tmp_path / "plain.csv", tmp_path / "store", "--members", "1") == 130
@@ -155,7 +156,7 @@ def test_a_table_whose_name_is_no_text(tmp_path: Path, capsys: pytest.CaptureFix
     assert fit(table, tmp_path / "store", "--members", "1", "--test-table", str(table)) == 0
     made = ModelRepository(tmp_path / "store").card("m", 1).provenance
     assert (made.table, made.test_table) == ("caf\\xe9.csv", "caf\\xe9.csv")
-    assert "trained on caf\\xe9.csv" in capsys.readouterr().out
+    assert "tells y from caf\\xe9.csv" in capsys.readouterr().out
 
     schema = tmp_path / "schema.toml"
     inspect = trainer("inspect", str(table), "--target", "y", "--output", str(schema))

@@ -210,7 +210,7 @@ def test_a_job_trains_with_it_and_without_it(penguins: Path, tmp_path: Path) -> 
         arguments = ["fit", str(penguins), "--target", "species", "--name", "p", "--epochs", "8"]
         flags = ["--repository", str(tmp_path), "--compiled", compiled]
         process = subprocess.run(
-            [sys.executable, "-m", "trainer", *arguments, *flags],
+            [sys.executable, "-m", "trainer", *arguments, "--verbose", *flags],
             cwd=ROOT,
             env=dict(os.environ),
             capture_output=True,

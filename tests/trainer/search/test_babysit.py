@@ -25,7 +25,7 @@ LONG = ("--epochs", "100000", "--patience", "100000", "--schedule", "constant", 
 def babysitting(penguins: Path, store: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
     arguments = ["babysit", str(penguins), "--target", "species", "--name", "penguins", "--repository", str(store)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "trainer", *arguments, *LONG, *flags],
+        [sys.executable, "-m", "trainer", *arguments, "--verbose", *LONG, *flags],
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

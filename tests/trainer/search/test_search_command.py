@@ -116,8 +116,8 @@ def test_the_best_is_trained_again_by_the_command_in_the_report(store: Path, tmp
     """The flags that were fixed included: the same scores, to the last digit."""
     page = (store / ".searches/penguins/report.html").read_text()
     command = shlex.split(unescape(re.findall(r"<code>(.*?)</code>", page)[0]))
-    assert command[:4] == ["python", "-m", "trainer", "fit"]
-    assert main([*command[3:], "--repository", str(tmp_path)]) == 0
+    assert command[:2] == ["evenkeel", "fit"]
+    assert main([*command[1:], "--repository", str(tmp_path)]) == 0
 
     card = ModelRepository(store).card("penguins", 1)
     again = ModelRepository(tmp_path).card("penguins", 1)
