@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import service
@@ -24,12 +23,13 @@ OWN = {
     "evaluate": "measure a published model on later rows whose classes are known",
     "compare": "hold two versions of a model against each other",
 }
+SCORING = {"predict": "score a file of rows, with a service or without one"}
 MODELS = {"models": "list, show, verify, promote, rollback, canary, shadow, prune"}
 # In the order in which somebody needs them, under headings.
 GROUPS = (
     ("train", trainer.COMMANDS),
     ("judge", OWN),
-    ("answer", service.COMMANDS),
+    ("answer", SCORING | service.COMMANDS),
     ("decide what serves", MODELS),
 )
 PROGRAMS = {**dict.fromkeys(trainer.COMMANDS, "trainer"), **dict.fromkeys(service.COMMANDS, "service")}
@@ -45,14 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run("evenkeel", lambda: print(overview()), {})
     if name == "--version":
         return run("evenkeel", lambda: print(f"evenkeel {__version__}"), {})
-    # Until this package scores files, the service's own client does.
-    if name in OWN or (name == "predict" and find_spec("evenkeel.predict")):
+    if name in OWN or name in SCORING:
         return _own(name, rest)
     if name in PROGRAMS:
         return int(import_module(f"{PROGRAMS[name]}.__main__").main([name, *rest], "evenkeel"))
     if name in MODELS:
         return int(import_module("models.__main__").main(rest, "evenkeel models"))
-    nearest = get_close_matches(name, [*OWN, *PROGRAMS, *MODELS], 1)
+    nearest = get_close_matches(name, [*OWN, *SCORING, *PROGRAMS, *MODELS], 1)
     meant = f"'evenkeel {nearest[0]}' may be meant; " if nearest else ""
     print(f"evenkeel: there is no command {name[:64]!r}; {meant}evenkeel --help lists them", file=sys.stderr)
     return USAGE

@@ -45,9 +45,7 @@ def read_labelled(path: Path, card: ModelCard) -> Labelled:
     :raises InvalidTable: it lacks a column, a cell is not what training read there, or a row is of no class of the
         model.
     """
-    stated = card.provenance.table_schema
-    target = card.provenance.target
-    given = Schema.model_validate_json(json.dumps(stated)) if stated else Schema(target=target, columns={})
+    given, target = schema_of(card), card.provenance.target
     decoded = decode(path, given.file)
     for name in (target, *(feature.name for feature in card.features)):
         if name not in decoded.columns:
@@ -60,12 +58,20 @@ def read_labelled(path: Path, card: ModelCard) -> Labelled:
     if weights is not None:
         known &= weights > 0
     places = np.flatnonzero(known)
-    rows = to_rows(decoded, tuple(_column(feature, given) for feature in card.features)).take(places)
+    rows = to_rows(decoded, tuple(column_of(feature, given) for feature in card.features)).take(places)
     without = int((labels < 0).sum())
     return Labelled(rows, labels[places], None if weights is None else weights[places], places, without, decoded.sha256)
 
 
-def _column(feature: Feature, given: Schema) -> Column:
+def schema_of(card: ModelCard) -> Schema:
+    """How the table was read that a model was trained on, as far as its card tells."""
+    stated = card.provenance.table_schema
+    if not stated:
+        return Schema(target=card.provenance.target, columns={})
+    return Schema.model_validate_json(json.dumps(stated))
+
+
+def column_of(feature: Feature, given: Schema) -> Column:
     """How the cells of a feature are read: as the card says, or, of cards from before it did, as the schema in it."""
     reading = feature.reading if "reading" in feature.model_fields_set else given.reading(feature.name)
     if feature.kind == "categorical":

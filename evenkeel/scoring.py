@@ -3,17 +3,24 @@
 The only module of this package that knows the service.
 """
 
+import os
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from models.errors import CorruptModel
-from models.repository import PublishedModel
+from models.card import ModelCard
+from models.errors import CorruptModel, ModelError
+from models.repository import ModelRepository, PublishedModel
 from trainer.arrays import Array
 from trainer.data.rows import Rows
-from trainer.errors import MissingExtra
+from trainer.errors import InvalidSetting, MissingExtra
 
 ROWS_AT_ONCE = 4096
+# Of a run; nobody waits for it as a client of the service does.
+SECONDS = 3600.0
+API_KEY = "EVENKEEL_API_KEY"
 
 
 def answers(model: PublishedModel, rows: Rows) -> Array:
@@ -23,19 +30,93 @@ def answers(model: PublishedModel, rows: Rows) -> Array:
     :raises ModelError: the service refuses the model; the sentence says why.
     :raises MissingExtra: the libraries of the service are not installed.
     """
-    if not find_spec("onnxruntime"):
-        raise MissingExtra("a published model is asked with onnxruntime: install evenkeel with the extra `service`")
-    # Here, so that whoever only reads tables need not have them.
-    from service.errors import InvalidAnswer
-    from service.prediction.predictor import Predictor
-
-    predictor = Predictor(model)
+    local = LocalModel(model)
     parts = []
     for start in range(0, len(rows), ROWS_AT_ONCE):
         some = rows.take(np.arange(start, min(start + ROWS_AT_ONCE, len(rows))))
         tensors = {"numeric": some.numeric, "categorical": some.texts()}
-        try:
-            parts.append(predictor.predict({name: tensors[name] for name in predictor.inputs}))
-        except InvalidAnswer as error:
-            raise CorruptModel(f"{model.card.name} version {model.version}: {error}") from None
+        parts.append(local.answer({name: tensor for name, tensor in tensors.items() if tensor.shape[1]})[0])
     return np.concatenate(parts)
+
+
+class LocalModel:
+    """A model of the repository, asked without a service."""
+
+    in_process = True
+
+    def __init__(self, model: PublishedModel) -> None:
+        """Load a model and make it repeat its golden rows.
+
+        :raises ModelError: the service refuses the model; the sentence says why.
+        :raises MissingExtra: the libraries of the service are not installed.
+        """
+        if not find_spec("onnxruntime"):
+            raise MissingExtra("a published model is asked with onnxruntime: install evenkeel with the extra `service`")
+        # Here, so that whoever only reads tables need not have them.
+        from service.errors import InvalidAnswer
+        from service.prediction.predictor import Predictor
+
+        self.card: ModelCard = model.card
+        self.version: int = model.version
+        self._predictor, self._unfit = Predictor(model), InvalidAnswer
+
+    def answer(self, tensors: dict[str, Any]) -> tuple[Array, dict[int, str]]:
+        """Class probabilities (n, classes) of rows, and, of rows that the model would not take, why: there are none.
+
+        :raises CorruptModel: the model does not answer with probabilities.
+        """
+        try:
+            return self._predictor.predict(tensors, SECONDS), {}
+        except self._unfit as error:
+            raise CorruptModel(f"{self.card.name} version {self.version}: {error}") from None
+
+
+def local_model(repository: ModelRepository, name: str | None, version: int | None) -> LocalModel:
+    """A model of a repository: its only one, unless one is named; the version that serves, unless one is given.
+
+    :raises ModelError: there is none, or it is not intact.
+    :raises InvalidSetting: there are several.
+    """
+    if name is None:
+        try:
+            names = repository.names()
+        except OSError as error:
+            raise ModelError(f"there is no repository {repository.root} ({error.strerror}); say --repository") from None
+        if len(names) != 1:
+            held = f"holds {', '.join(names)[:400]}" if names else "holds no model"
+            raise InvalidSetting(f"say --model and a name: the repository {repository.root} {held}")
+        (name,) = names
+    return LocalModel(repository.read(name, version or repository.serving_version(name)))
+
+
+def address_from_settings() -> str:
+    """Where a service with these settings, EVENKEEL_HOST and EVENKEEL_PORT, is reached from this machine.
+
+    :raises InvalidSetting: one is outside its range.
+    """
+    from service import errors
+    from service.settings import Settings
+
+    try:
+        settings = Settings.from_environment(os.environ)
+    except errors.InvalidSetting as error:
+        raise InvalidSetting(str(error)) from None
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+    host = everywhere.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def api_key(file: Path | None) -> str | None:
+    """The key to send: what a file holds, or the environment. No flag takes it, for others could read it there.
+
+    :raises InvalidSetting: what should be a key is none.
+    :raises OSError: the file cannot be read.
+    """
+    from service.access import KEY, KEY_RULE
+
+    key = os.environ.get(API_KEY) if file is None else file.read_text(errors="replace").strip()
+    if file is None and not key:
+        return None
+    if not KEY.fullmatch(key or ""):
+        raise InvalidSetting(f"{file or API_KEY} should hold an API key and nothing else: {KEY_RULE}")
+    return key

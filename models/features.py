@@ -63,6 +63,12 @@ class CategoricalFeature(_Feature):
 Feature = Annotated[NumericFeature | DateFeature | CategoricalFeature, Field(discriminator="kind")]
 
 
+def usual_range(feature: NumericFeature | DateFeature) -> tuple[float, float]:
+    """Below and above these a value lies outside of what training has seen by more than that range is wide."""
+    width = feature.maximum - feature.minimum or abs(feature.maximum) or 1.0
+    return feature.minimum - width, feature.maximum + width
+
+
 def cell_reader(feature: Feature) -> Callable[[str], Value]:
     """What turns the text of a table's cell into what a client would send: a number, a text, an ISO date, or None.
 

@@ -33,6 +33,11 @@ class Output:
         self._attempt(lambda: self._stream.write(text))
         return len(text)
 
+    def write_bytes(self, data: bytes) -> None:
+        """Write bytes as they are, whatever the encoding."""
+        self._attempt(self._stream.flush)
+        self._attempt(lambda: self._stream.buffer.write(data))
+
     def flush(self) -> None:
         self._attempt(self._stream.flush)
 

@@ -1,7 +1,4 @@
 """The inference service: published models in, HTTP answers out."""
 
 # Its commands, here so that they can be listed where its libraries are not installed.
-COMMANDS = {
-    "serve": "serve the model repository over HTTP",
-    "predict": "score a CSV file through a running service",
-}
+COMMANDS = {"serve": "serve the model repository over HTTP"}

@@ -1,7 +1,4 @@
-"""`python -m service`: serve the model repository over HTTP; `python -m service predict`: score a file.
-
-The command `evenkeel` has the same commands, `serve` and `predict`.
-"""
+"""`python -m service`: serve the model repository over HTTP, as `evenkeel serve` does."""
 
 import os
 import sys
@@ -12,27 +9,27 @@ if not sys.flags.safe_path and os.path.realpath(f"{__file__}/../..") != sys.path
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from models.terminal import DATA, IO, USAGE, CommandLine, add_command, needing, run
+from models.terminal import IO, USAGE, CommandLine, add_command, needing, run
 from service import COMMANDS
-from service.access import KEY, KEY_RULE
-from service.client import score
-from service.errors import InvalidSetting, RefusedTable
+from service.errors import InvalidSetting
 from service.settings import Settings, flag, unknown_variables, variable
-
-API_KEY = "EVENKEEL_API_KEY"
 
 # What somebody who starts it by hand thinks of first.
 WHAT = ("repository", "default_model", "host", "port", "api_keys_file", "workers")
 
-EXIT_CODES: dict[type[Exception], int] = {InvalidSetting: USAGE, RefusedTable: DATA, OSError: IO}
+MOVED = "files are scored by evenkeel predict TABLE --url http://127.0.0.1:8080; without --url no service is needed"
+
+EXIT_CODES: dict[type[Exception], int] = {InvalidSetting: USAGE, OSError: IO}
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m service") -> int:
-    """Serve until told to stop, or score a file, and return the exit code. Without a command it serves."""
+    """Serve until told to stop, and return the exit code. Without a command it serves."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["predict"]:
+        print(f"{program}: {MOVED}", file=sys.stderr)
+        return USAGE
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "serve")
     options = _parser(program).parse_args(given)
@@ -51,30 +48,10 @@ def _serve(options: argparse.Namespace) -> None:
         serve(settings, unknown_variables(os.environ))
 
 
-def _predict(options: argparse.Namespace) -> None:
-    key = _api_key(options.key_file)
-    if options.output is None:
-        score(options.table, sys.stdout, options.url, options.model, key)
-        return
-    with options.output.open("w", encoding="utf-8", newline="") as output:
-        score(options.table, output, options.url, options.model, key)
-
-
-def _api_key(file: Path | None) -> str | None:
-    """The key to send: what a file holds, or the environment. No flag takes it, for others could read it there."""
-    key = os.environ.get(API_KEY) if file is None else file.read_text(errors="replace").strip()
-    if file is None and not key:
-        return None
-    if not KEY.fullmatch(key or ""):
-        raise InvalidSetting(f"{file or API_KEY} should hold an API key and nothing else: {KEY_RULE}")
-    return key
-
-
 def _parser(program: str) -> CommandLine:
-    parser = CommandLine(prog=program, description="Serve the model repository over HTTP, or score a file.")
+    parser = CommandLine(prog=program, description="Serve the model repository over HTTP.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
-    _add_predict(commands)
     return parser
 
 
@@ -98,28 +75,6 @@ def _add_serve(commands: "argparse._SubParsersAction[Any]") -> None:
             group.add_argument(*names, action=argparse.BooleanOptionalAction, help=explained)
         else:
             group.add_argument(*names, dest=setting, metavar=names[0][2:].upper(), help=explained)
-
-
-def _add_predict(commands: "argparse._SubParsersAction[Any]") -> None:
-    predict = add_command(
-        commands,
-        "predict",
-        _predict,
-        COMMANDS["predict"],
-        examples=("examples/penguins.csv", "mine.csv --model mine --output scored.csv"),
-        epilog="Exit codes: 0 done, 64 usage, 65 unfit table, 74 cannot read, write or reach the service.",
-    )
-    predict.add_argument(
-        "table", type=Path, help="CSV file with a header; columns that are no features are passed over"
-    )
-    predict.add_argument(
-        "--url", default="http://127.0.0.1:8080", help="where the service listens (default: %(default)s)"
-    )
-    predict.add_argument("--model", help="needed only where several are served")
-    predict.add_argument(
-        "--key-file", type=Path, help=f"file with the API key, where the service asks for one (default: ${API_KEY})"
-    )
-    predict.add_argument("--output", type=Path, help="CSV file to write (default: standard output)")
 
 
 if __name__ == "__main__":

@@ -144,10 +144,6 @@ class RefusedModel(ModelError):
     """A version that this service will not load."""
 
 
-class RefusedTable(Exception):
-    """A table that `evenkeel predict` cannot score."""
-
-
 @dataclass(frozen=True)
 class Refusal:
     """How a refusal looks on the wire."""

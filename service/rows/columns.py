@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.cells import days_of, iso_date, moment
-from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature
+from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, usual_range
 from service.errors import Detail
 from service.rows.rules import echo
 from service.rows.warnings import MOST_WARNINGS, Warnings
@@ -32,10 +32,7 @@ class NumericColumns:
         self._features = features
         self.dates = any(feature.kind == "date" for feature in features)
         self._pack = struct.Struct(f"={len(features)}f").pack
-        # Below and above these a value lies outside of what training has seen by more than that range is wide.
-        widths = [feature.maximum - feature.minimum or abs(feature.maximum) or 1.0 for feature in features]
-        low = [feature.minimum - width for feature, width in zip(features, widths, strict=True)]
-        high = [feature.maximum + width for feature, width in zip(features, widths, strict=True)]
+        low, high = ([usual_range(feature)[side] for feature in features] for side in (0, 1))
         # As a matrix, because numpy takes twice the time where it has to make one of a vector.
         self._low, self._high = (np.clip([bound], -LARGEST, LARGEST).astype(np.float32) for bound in (low, high))
 

@@ -1,35 +1,24 @@
-"""The columns of a table, decoded. The only module that knows pyarrow.
+"""The columns of a table, decoded. With `parsing`, the only modules of the trainer that know pyarrow.
 
 A column of texts is held as its different texts and, for every row, which of them it holds: what a text means is found
 out once, however often it stands there, and a table takes less memory than its numbers would.
 """
 
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv as arrow_csv
-from pyarrow import parquet
 
 from models.cells import BLANKS, DAY, THOUSANDS, Order, Reading, days_of, number_pattern
 
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-# Bytes that are parsed at a time; more where there are many columns, each of which has a cost of its own a block.
-_BLOCK, _BLOCK_OF_COLUMN = 1 << 20, 1 << 13
-_LARGEST_BLOCK = 2**31 - 1
 _ROWS_AT_ONCE = 1 << 16
-
-
-class Unparsed(Exception):
-    """Bytes that are not what they were taken for; the message is pyarrow's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,88 +183,8 @@ def text_column(texts: Sequence[str]) -> TextCells:
     return TextCells.of(pa.chunked_array([pa.array(texts, pa.string())]), declared=False)
 
 
-class _WholeLineBreaks(io.RawIOBase):
-    """The bytes of a CSV file from one place to another, of which no read ends between CR and LF.
-
-    pyarrow takes an LF at the beginning of a block for the rest of the line break before it, within quotes too, and
-    loses it (apache/arrow#51368).
-    """
-
-    def __init__(self, data: bytes, start: int, stop: int) -> None:
-        self._data, self._place, self._stop = data, start, stop
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        end = self._stop if size < 0 else min(self._stop, self._place + size)
-        if self._data[end - 1 : end + 1] == b"\r\n" and end < self._stop:
-            end -= 1
-        part = self._data[self._place : end]
-        self._place += len(part)
-        return part
-
-
-def parse_csv(data: bytes, start: int, stop: int, columns: int, delimiter: str, block: int = 0) -> list[TextCells]:
-    """The columns of CSV in UTF-8, whose rows stand from byte `start` to `stop`.
-
-    :raises Unparsed: a row has more or fewer cells.
-    """
-    block = block or max(_BLOCK, _BLOCK_OF_COLUMN * columns)
-    body, quoted = pa.py_buffer(data).slice(start, stop - start), b'"' in data
-    names = [str(position) for position in range(columns)]
-    texts = dict.fromkeys(names, pa.dictionary(pa.int32(), pa.string()))
-    try:
-        parsed: list[pa.ChunkedArray] = arrow_csv.read_csv(
-            pa.PythonFile(_WholeLineBreaks(data, start, stop), mode="r") if quoted else pa.BufferReader(body),
-            read_options=arrow_csv.ReadOptions(block_size=block, column_names=names),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=quoted, delimiter=delimiter),
-            convert_options=arrow_csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
-        ).columns
-    except pa.ArrowInvalid as error:
-        if "straddling" in str(error) and block < len(data):
-            return parse_csv(data, start, stop, columns, delimiter, min(len(data) + 1, _LARGEST_BLOCK))
-        raise Unparsed(str(error).splitlines()[0]) from None
-    # One after the other, so that a column is not there twice for long.
-    return [TextCells.of(parsed.pop(), declared=False) for _ in range(columns)][::-1]
-
-
-class ParquetFile(NamedTuple):
-    """The columns of a Parquet file, its rows, and those of its columns that pandas declares to be an index."""
-
-    columns: dict[str, Cells]
-    rows: int
-    numbering: tuple[str, ...]
-
-
-def parquet_names(data: bytes) -> list[str]:
-    """The names of the columns of a Parquet file, some of which may be alike.
-
-    :raises Unparsed: it is damaged.
-    """
-    try:
-        names: list[str] = parquet.read_schema(pa.BufferReader(data)).names
-    except (pa.ArrowException, OSError) as error:
-        raise Unparsed(str(error).splitlines()[0]) from None
-    return names
-
-
-def parse_parquet(data: bytes) -> ParquetFile:
-    """Read a Parquet file whose columns have different names.
-
-    :raises Unparsed: it is damaged.
-    """
-    try:
-        table = parquet.read_table(pa.BufferReader(data))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise Unparsed(str(error).splitlines()[0]) from None
-    pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
-    index = tuple(name for name in pandas.get("index_columns", ()) if isinstance(name, str))
-    columns = {name: _typed(cells) for name, cells in zip(table.column_names, table.columns, strict=True)}
-    return ParquetFile(columns, len(table), index)
-
-
-def _typed(cells: pa.ChunkedArray) -> Cells:
+def typed_column(cells: pa.ChunkedArray) -> Cells:
+    """The cells of a column of a Parquet file."""
     kind = cells.type
     if pa.types.is_dictionary(kind):
         cells, kind = cells.cast(kind.value_type), kind.value_type
@@ -292,20 +201,3 @@ def _typed(cells: pa.ChunkedArray) -> Cells:
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         return OtherCells(str(kind))
     return OtherCells("the byte 0x00") if texts.match(r"\x00").any() else texts
-
-
-def unpack_zstd(data: bytes) -> bytes:
-    """The contents of a zstd file.
-
-    :raises Unparsed: it is damaged.
-    """
-    try:
-        unpacked: bytes = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
-    except (pa.ArrowException, OSError) as error:
-        raise Unparsed(str(error).splitlines()[0]) from None
-    return unpacked
-
-
-def release() -> None:
-    """Give memory that is no longer used back to the system; pyarrow would keep it."""
-    pa.default_memory_pool().release_unused()

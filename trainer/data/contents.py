@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from trainer.data.columns import Unparsed, unpack_zstd
+from trainer.data.parsing import Unparsed, unpack_zstd
 from trainer.data.wording import refusal
 from trainer.errors import InvalidSetting, TableChanged, Unreadable
 
 Format = Literal["csv", "parquet", "workbook"]
 _CHUNK = 1 << 20
+GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 # What some files begin with that are no tables, what they are, and what makes a table of them.
 OTHER_FILES = {
     b"%PDF": ("a PDF document", "save the table in it as CSV"),
@@ -60,10 +61,22 @@ def read_contents(path: Path, encoding: str | None = None) -> Contents:
     raw, again = _read_bytes(path)
     data = _unpack(path, raw)
     digest = hashlib.sha256(raw).hexdigest()
-    if data.startswith(b"PAR1"):
-        return Contents(path, digest, "parquet", data, "", again)
+    kind = recognise(path, data)
+    if kind != "csv":
+        return Contents(path, digest, kind, data, "", again)
+    data, encoding = _as_utf8(path, data, encoding)
+    return Contents(path, digest, "csv", data, encoding, again)
+
+
+def recognise(path: Path, data: bytes) -> Format:
+    """What bytes are, of which only the first count, unless they are a workbook's.
+
+    :raises InvalidTable: they are no table.
+    """
+    if data.startswith(PARQUET):
+        return "parquet"
     if data.startswith(WORKBOOKS) and (data[:2] != b"PK" or any(part in data for part in SHEETS)):
-        return Contents(path, digest, "workbook", data, "", again)
+        return "workbook"
     if path.suffix == ".parquet":
         raise refusal("no_parquet", path=path)
     for signature, (what, way) in OTHER_FILES.items():
@@ -71,8 +84,7 @@ def read_contents(path: Path, encoding: str | None = None) -> Contents:
             raise refusal("other_file", path=path, what=what, way=way)
     if not data or data.isspace():
         raise refusal("empty", path=path)
-    data, encoding = _as_utf8(path, data, encoding)
-    return Contents(path, digest, "csv", data, encoding, again)
+    return "csv"
 
 
 def _read_bytes(path: Path) -> tuple[bytes, bool]:
@@ -91,9 +103,9 @@ def _read_bytes(path: Path) -> tuple[bytes, bool]:
 
 def _unpack(path: Path, data: bytes) -> bytes:
     try:
-        if data.startswith(b"\x1f\x8b"):
+        if data.startswith(GZIP):
             return gzip.decompress(data)
-        if data.startswith(b"\x28\xb5\x2f\xfd"):
+        if data.startswith(ZSTD):
             return unpack_zstd(data)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise refusal("damaged", path=path, what="gzip file", reason=str(error).lower()) from None
@@ -109,7 +121,7 @@ def _as_utf8(path: Path, data: bytes, encoding: str | None) -> tuple[bytes, str]
     if encoding is None:
         bad = _first_bad_byte(data)
         encoding = "utf-8" if bad is None else "windows-1252"
-        if bad is not None and _is_utf8_elsewhere(data):
+        if bad is not None and is_utf8_elsewhere(data):
             raise refusal("half_utf8", path=path, byte=bad, value=f"{data[bad]:#04x}")
     if encoding.lower() in ("utf-8", "utf8", "utf-8-sig"):
         encoding, bad = "utf-8", _first_bad_byte(data)
@@ -148,7 +160,7 @@ def _first_bad_byte(data: bytes) -> int | None:
     return None
 
 
-def _is_utf8_elsewhere(data: bytes) -> bool:
+def is_utf8_elsewhere(data: bytes) -> bool:
     """Whether most of what is not ASCII is UTF-8 all the same; in Windows-1252 it is so by rare chance."""
     text = data.decode("utf-8", "replace")
     wrong = text.count("\ufffd")

@@ -6,20 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from trainer.data.columns import (
-    Cells,
-    NumberCells,
-    OtherCells,
-    TextCells,
-    Unparsed,
-    parquet_names,
-    parse_csv,
-    parse_parquet,
-    release,
-    text_column,
-)
+from trainer.data.columns import Cells, NumberCells, OtherCells, TextCells, text_column
 from trainer.data.contents import Contents, read_contents
 from trainer.data.layout import line_of, ragged_row, read_layout
+from trainer.data.parsing import Unparsed, parquet_names, parse_csv, parse_parquet, release
 from trainer.data.schema import FileSchema
 from trainer.data.wording import note, refusal
 from trainer.data.workbook import read_sheet
@@ -127,7 +117,7 @@ def _read_parquet(contents: Contents, given: FileSchema) -> Decoded:
     path = contents.path
     try:
         names = {position: name.strip() for position, name in enumerate(parquet_names(contents.data))}
-        _check_names(path, names)
+        check_names(path, names)
         parsed = parse_parquet(contents.data)
     except Unparsed as error:
         raise refusal("damaged", path=path, what="Parquet file", reason=error) from None
@@ -160,11 +150,15 @@ def _named(path: Path, names: dict[int, str], cells: list[TextCells]) -> tuple[d
     """The columns by name, without those that have none and hold nothing, of which there are so many."""
     empty = [at for at, name in names.items() if UNNAMED.match(name) and cells[at].missing(()).all()]
     names = {at: name or (INDEX if at == 0 else "") for at, name in names.items() if at not in empty}
-    _check_names(path, names)
+    check_names(path, names)
     return {name: cells[at] for at, name in names.items()}, len(empty)
 
 
-def _check_names(path: Path, names: Mapping[int, str]) -> None:
+def check_names(path: Path, names: Mapping[int, str]) -> None:
+    """Refuse columns without a name, and two of the same.
+
+    :raises InvalidTable: there are some.
+    """
     first: dict[str, int] = {}
     for at, name in names.items():
         if not name:

@@ -5,9 +5,10 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from models.cells import BLANKS
 from trainer.data.wording import refusal
@@ -36,11 +37,32 @@ class Layout:
     total: tuple[int, str] | None
 
 
+class Header(NamedTuple):
+    """What the first row says: the names, the delimiter and those that fit as well, and where the next row begins."""
+
+    delimiter: Delimiter
+    rivals: tuple[Delimiter, ...]
+    names: tuple[str, ...]
+    line: int
+    start: int
+
+
 def read_layout(path: Path, data: bytes, delimiter: Delimiter | None, *, keep_total: bool) -> Layout:
     """Find the layout of text in UTF-8.
 
     :raises InvalidTable: there is no row, or a quote never closes: the rest of the file would be one cell.
     """
+    header = read_header(data, delimiter)
+    check_quotes(path, data, header.delimiter)
+    total = None if keep_total else find_total(data, header.delimiter, header.start)
+    stop, found = total or (len(data), None)
+    if not re.compile(rb"\S").search(data, header.start, stop):
+        raise refusal("no_rows", path=path, head="a header")
+    return Layout(header.delimiter, header.names, header.line, header.start, stop, header.rivals, found)
+
+
+def read_header(data: bytes, delimiter: Delimiter | None) -> Header:
+    """Read the first row that is not blank of text in UTF-8, or of its beginning."""
     rivals: tuple[Delimiter, ...] = ()
     if delimiter is None:
         delimiter, *others = _fitting(data) or [","]
@@ -49,18 +71,13 @@ def read_layout(path: Path, data: bytes, delimiter: Delimiter | None, *, keep_to
 
     def lines() -> Iterator[str]:
         nonlocal read
-        for line in io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""):
+        for line in io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="ignore", newline=""):
             read += len(line.encode())
             yield line
 
     reader = csv.reader(lines(), delimiter=delimiter)
     names = tuple(name.strip() for name in next(row for row in reader if row))
-    _check_quotes(path, data, delimiter)
-    total = None if keep_total else _total(data, delimiter, read)
-    stop, found = total or (len(data), None)
-    if not re.compile(rb"\S").search(data, read, stop):
-        raise refusal("no_rows", path=path, head="a header")
-    return Layout(delimiter, names, reader.line_num + 1, read, stop, rivals, found)
+    return Header(delimiter, rivals, names, reader.line_num + 1, read)
 
 
 def _fitting(data: bytes) -> list[Delimiter]:
@@ -89,7 +106,7 @@ def is_total(cells: Sequence[str]) -> bool:
     return first.rstrip(":").casefold() in TOTALS and not all(stripped)
 
 
-def _total(data: bytes, delimiter: str, start: int) -> tuple[int, tuple[int, str]] | None:
+def find_total(data: bytes, delimiter: str, start: int) -> tuple[int, tuple[int, str]] | None:
     """Where the last line begins, its number and its first cell, if it is a total and no row."""
     tail = data[max(start, len(data) - _SAMPLE) :].rstrip()
     line = tail[max(tail.rfind(b"\n"), tail.rfind(b"\r")) + 1 :]
@@ -101,21 +118,25 @@ def _total(data: bytes, delimiter: str, start: int) -> tuple[int, tuple[int, str
     return place, (number, next(filter(None, map(str.strip, cells))))
 
 
-def _check_quotes(path: Path, data: bytes, delimiter: str) -> None:
+def check_quotes(path: Path, data: bytes, delimiter: str, line: int = 1) -> None:
+    """Refuse rows, of which the first stands in `line`, in which a quote never closes.
+
+    :raises InvalidTable: there is one.
+    """
     if data.count(b'"') % 2 == 0:
         return
     last = 0
     try:
-        for last, _ in _numbered_rows(data, delimiter, strict=True):  # noqa: B007
+        for last, _ in numbered_rows(data, delimiter, strict=True):  # noqa: B007
             pass
     except csv.Error as error:
         if "end of data" in str(error):
-            raise refusal("quote", path=path, line=last) from None
+            raise refusal("quote", path=path, line=last + line - 1) from None
 
 
 def ragged_row(data: bytes, layout: Layout) -> tuple[int, int] | None:
     """The line of the first row that has not as many cells as the header, and how many it has."""
-    rows = _numbered_rows(data, layout.delimiter)
+    rows = numbered_rows(data, layout.delimiter)
     return next(((line, len(row)) for line, row in rows if len(row) != len(layout.names)), None)
 
 
@@ -123,11 +144,11 @@ def line_of(data: bytes, layout: Layout, row: int) -> int:
     """The line that a row of data begins at; the first row is row 0, the line of the header is usually line 1."""
     if b'"' not in data and not any(blank in data for blank in (b"\n\n", b"\n\r", b"\r\r")):
         return layout.line + row
-    line, _ = next(islice(_numbered_rows(data, layout.delimiter), row + 1, None))
+    line, _ = next(islice(numbered_rows(data, layout.delimiter), row + 1, None))
     return line
 
 
-def _numbered_rows(data: bytes, delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+def numbered_rows(data: bytes, delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
     """Rows, the header among them, with the line they begin at, counted as an editor does; blank lines are no rows."""
     text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=strict)
@@ -136,3 +157,27 @@ def _numbered_rows(data: bytes, delimiter: str, *, strict: bool = False) -> Iter
         if row:
             yield line, row
         line = reader.line_num + 1
+
+
+def end_of_rows(data: bytes, delimiter: str) -> int:
+    """Where the last row ends that is there whole; 0 where none is. The first row begins with the first byte."""
+    if b'"' in data:
+        found = _rows(delimiter.encode()).match(data)
+        return found.end() if found else 0
+    return (data.rfind(b"\n") if b"\n" in data else data.rfind(b"\r")) + 1
+
+
+@lru_cache
+def _rows(delimiter: bytes) -> re.Pattern[bytes]:
+    """Rows as a regular expression, which takes what it has taken: it reads 100 MB a second, and needs no memory."""
+    plain = rb"[^%b\r\n]*+" % re.escape(delimiter)
+    field = rb'(?:"[^"]*+(?:""[^"]*+)*+"%b|(?!")%b)' % (plain, plain)
+    # A CR that comes last may be half a line break.
+    return re.compile(rb"(?:(?:%b%b)*+%b(?:\r\n|\n|\r(?=[^\n])))*+" % (field, re.escape(delimiter), field))
+
+
+def lines_in(data: bytes) -> int:
+    """How many lines end in some bytes, counted as an editor does."""
+    if b"\r" not in data:
+        return data.count(b"\n")
+    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")

@@ -1,0 +1,192 @@
+"""One table scored by one model: blocks are read, answered and written in turn."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from evenkeel.errors import Unanswered
+from evenkeel.labelled import schema_of
+from evenkeel.rows import RowReader, Rows, Tensors
+from evenkeel.written import Answers, Columns, Writer, writing
+from models.card import ModelCard
+from models.terminal import printable
+from trainer.arrays import Array
+from trainer.data.blocks import Block, Blocks, open_blocks
+from trainer.data.schema import FileSchema
+from trainer.data.wording import REMEDIES
+from trainer.errors import InvalidTable
+
+# Of the kinds of warnings, so many are told on the terminal.
+MOST_TOLD = 10
+
+# Class probabilities (n, classes) of rows, and, of rows that were not taken, why.
+Answered = tuple[Array, dict[int, str]]
+
+
+class Model(Protocol):
+    """A version of a model that answers rows. `in_process` tells whether it does so in this process."""
+
+    in_process: bool
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    def answer(self, tensors: dict[str, Any]) -> Answered: ...
+
+
+class _Asked(NamedTuple):
+    """Rows of a block, those `fit` of which (their places) were asked about, and how to get the answer."""
+
+    block: Block
+    rows: Rows
+    fit: npt.NDArray[np.intp]
+    answer: Callable[[], Answered]
+
+
+class Run:
+    """A table scored by a model. With `keep_going` a row that cannot be answered is counted, and ends nothing."""
+
+    def __init__(self, model: Model, *, keep_going: bool) -> None:
+        self._model, self._keep_going = model, keep_going
+        self._rows, self._unanswered, self._warned = 0, 0, 0
+        self._first = ""
+        self._kinds: Counter[str] = Counter()
+        self._notes: list[str] = []
+
+    def score(self, path: Path, output: Path | None, given: FileSchema) -> None:
+        """Write the rows of a table with their answers; `given` overrules how the training table's file was read.
+
+        :raises InvalidTable: the table lacks a feature, cannot be read, or a row cannot be answered.
+        """
+        card = self._model.card
+        schema = schema_of(card)
+        with open_blocks(path, schema.file.overruled(given)) as table:
+            _check_features(path, table, card)
+            columns = Columns(table.names, card.classes)
+            with writing(output, table.empty, columns, table.delimiter) as writer, _Progress(table) as progress:
+                for asked in self._asked(table, RowReader(card, schema)):
+                    self._write(asked, writer)
+                    progress.show(self._rows)
+            self._notes = table.notes
+
+    def tell(self, output: Path | None) -> None:
+        """Say on stderr what was left out and what is unusual.
+
+        :raises Unanswered: some rows have no answer.
+        """
+        for one in self._notes:
+            print(f"{one}; {REMEDIES[one.partition(': ')[0]]}", file=sys.stderr)
+        if self._kinds:
+            told = [f"{printable(kind, 200)} ({rows})" for kind, rows in self._kinds.most_common(MOST_TOLD)]
+            more = f", and {len(self._kinds) - MOST_TOLD} kinds more" if len(self._kinds) > MOST_TOLD else ""
+            print(f"warnings in {self._warned} of {self._rows} rows: {', '.join(told)}{more}", file=sys.stderr)
+        if self._unanswered:
+            written = f"; the others are in {output}" if output else ""
+            raise Unanswered(f"{self._unanswered} of {self._rows} rows have no answer, first {self._first}{written}")
+
+    def _asked(self, table: Blocks, reader: RowReader) -> Iterator[_Asked]:
+        """Each block, asked about; while a model in this process answers, the next one is read."""
+        before: _Asked | None = None
+        with ThreadPoolExecutor(1) as thread:
+            for block in table.blocks:
+                rows = reader.read(block)
+                self._check(block, rows.reasons)
+                fit = np.setdiff1d(np.arange(len(block)), list(rows.reasons))
+                whole = len(fit) == len(block)
+                tensors = rows.tensors if whole else {name: tensor[fit] for name, tensor in rows.tensors.items()}
+                asked = _Asked(block, rows, fit, self._ask(thread, tensors))
+                if before is not None:
+                    yield before
+                before = asked
+            if before is not None:
+                yield before
+
+    def _ask(self, thread: ThreadPoolExecutor, tensors: Tensors) -> Callable[[], Answered]:
+        if not len(next(iter(tensors.values()))):
+            return lambda: (np.empty((0, len(self._model.card.classes)), np.float32), {})
+        if self._model.in_process:
+            return thread.submit(self._model.answer, tensors).result
+        # A service may be waited for long, and Ctrl-C would wait for the thread.
+        answered = self._model.answer(tensors)
+        return lambda: answered
+
+    def _write(self, asked: _Asked, writer: Writer) -> None:
+        block, rows, fit, answer = asked
+        some, refused = answer()
+        reasons = {**rows.reasons, **{int(fit[row]): ("", why) for row, why in refused.items()}}
+        self._check(block, reasons)
+        probabilities = np.zeros((len(block), len(self._model.card.classes)), np.float32)
+        probabilities[fit] = some
+        answered = np.ones(len(block), np.bool_)
+        answered[list(reasons)] = False
+        remarks, kinds = rows.remarks(~answered)
+        self._warned += sum(map(bool, remarks))
+        for row, (feature, why) in reasons.items():
+            remarks[row] = f"{feature}: {why}" if feature else why
+        if reasons and not self._unanswered:
+            row = min(reasons)
+            self._first = f"{block.place(row)}: {printable(remarks[row], 200)}"
+        writer.write(block.table, Answers(_labels(self._model.card, probabilities), probabilities, answered, remarks))
+        self._rows += len(block)
+        self._unanswered += len(reasons)
+        self._kinds += kinds
+
+    def _check(self, block: Block, reasons: dict[int, tuple[str, str]]) -> None:
+        """Refuse the first row that cannot be answered, unless the others are to be.
+
+        :raises InvalidTable: there is one.
+        """
+        if reasons and not self._keep_going:
+            row = min(reasons)
+            feature, why = reasons[row]
+            concerned = f", feature '{feature}'" if feature else ""
+            way = "mend it, or say --on-error null to answer the other rows"
+            raise InvalidTable(f"{block.path}, {block.place(row)}{concerned}: {why}; {way}")
+
+
+def _labels(card: ModelCard, probabilities: Array) -> npt.NDArray[np.intp]:
+    """The place of each row's label among the classes, as the label in the model's file is chosen."""
+    if card.positive is None or card.threshold is None:
+        best: npt.NDArray[np.intp] = probabilities.argmax(axis=1)
+        return best
+    positive = card.classes.index(card.positive)
+    found = probabilities[:, positive] >= np.float32(card.threshold)
+    return np.where(found, positive, 1 - positive)
+
+
+def _check_features(path: Path, table: Blocks, card: ModelCard) -> None:
+    for feature in card.features:
+        if feature.name not in table.names:
+            raise InvalidTable(
+                f"{path} has no column '{feature.name}', which {card.name} was trained on; its columns are "
+                f"{', '.join(table.names)[:400]}: add it, or say --delimiter if they are cut wrongly"
+            )
+
+
+class _Progress:
+    """A bar on stderr, where that is a terminal: how far into the file, how many rows, how many a second."""
+
+    def __init__(self, table: Blocks) -> None:
+        self._table, self._started = table, time.monotonic()
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            print(file=sys.stderr)
+
+    def show(self, rows: int) -> None:
+        if self._shown:
+            share = self._table.share()
+            bar = "█" * round(24 * share)
+            rate = rows / max(time.monotonic() - self._started, 1e-9)
+            print(f"\r{bar:░<24} {share:4.0%}  {rows} rows  {rate:.0f}/s", end="", file=sys.stderr, flush=True)

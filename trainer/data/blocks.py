@@ -1,0 +1,209 @@
+"""A table a block of rows at a time, for those who score a file that is larger than memory.
+
+`decoded` reads a whole table by the same rules. A workbook is read whole here too, and must not be too large.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from trainer.data.columns import NumberCells, OtherCells, TextCells, typed_column
+from trainer.data.contents import WORKBOOKS, recognise
+from trainer.data.decoded import check_names
+from trainer.data.layout import check_quotes, end_of_rows, find_total, lines_in, numbered_rows, read_header
+from trainer.data.opened import CHUNK, OpenedFile, Text
+from trainer.data.parsing import BLOCK_OF_COLUMN, ArrowTable, ParquetBlocks, Unparsed, parse_texts, text_table
+from trainer.data.schema import FileSchema
+from trainer.data.wording import note, refusal
+from trainer.data.workbook import read_sheet
+
+# A row of more bytes is taken for a quote that never closes.
+LONGEST_ROW = 64 << 20
+LARGEST_WORKBOOK = 256 << 20
+SHEET_ROWS = 1 << 14
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some rows that follow each other: `table` has every column as it stands in the file.
+
+    `broken` are rows, by their place in the block, that have not as many cells as the header, and why; what they have
+    is there. `place` tells where in the file a row stands.
+    """
+
+    table: ArrowTable
+    path: Path
+    place: Callable[[int], str]
+    broken: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        rows: int = self.table.num_rows
+        return rows
+
+    def cells(self, name: str) -> TextCells | NumberCells:
+        """The cells of a column.
+
+        :raises InvalidTable: they are neither numbers nor texts.
+        """
+        column = self.table.column(self.table.column_names.index(name))
+        cells = typed_column(column)
+        if isinstance(cells, OtherCells):
+            raise refusal("held", path=self.path, name=name, held=cells.held)
+        return cells
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A table to be read once. `names` are those of its columns, all different; `delimiter` is that of a CSV file.
+
+    `share` tells how much of it is read, from 0 to 1. `notes` grow while it is read.
+    """
+
+    names: tuple[str, ...]
+    empty: ArrowTable
+    delimiter: str
+    blocks: Iterator[Block]
+    share: Callable[[], float]
+    notes: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def open_blocks(path: Path, given: FileSchema) -> Iterator[Blocks]:
+    """Open a table: CSV, Parquet or a workbook, plain or compressed; `given` overrules what its bytes say.
+
+    :raises Unreadable: the file is not there or cannot be read.
+    :raises TableChanged: also while it is read: it was written to in the meantime.
+    :raises InvalidTable: also while it is read: it is no table; the sentence names the line, the column or the byte.
+    """
+    with OpenedFile(path) as file:
+        whole = file.read(LARGEST_WORKBOOK + 1) if file.head.startswith(WORKBOOKS) else b""
+        if len(whole) > LARGEST_WORKBOOK:
+            raise refusal("large_workbook", path=path, most=LARGEST_WORKBOOK >> 20)
+        match recognise(path, whole or file.head):
+            case "parquet":
+                yield _parquet(file)
+            case "workbook":
+                yield _workbook(path, whole, given)
+            case "csv":
+                yield _csv(file, given)
+
+
+def _named(path: Path, names: Collection[str]) -> tuple[str, ...]:
+    """The names of columns; one that has none gets the name that pandas gives it."""
+    named = tuple(name.strip() or f"Unnamed: {at}" for at, name in enumerate(names))
+    check_names(path, dict(enumerate(named)))
+    return named
+
+
+def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
+    path, text = file.path, Text(file, given.encoding)
+    head = text.read(CHUNK + 1)
+    if not head.strip():
+        raise refusal("empty", path=path)
+    header = read_header(head, given.delimiter)
+    names = _named(path, header.names)
+    notes: list[str] = []
+    if header.rivals:
+        notes.append(note("delimiters", " and ".join(map(repr, (header.delimiter, *header.rivals)))))
+
+    def blocks() -> Iterator[Block]:
+        line, size = header.line, max(CHUNK, BLOCK_OF_COLUMN * len(names))
+        for rows, last in _runs(path, head[header.start :], text, header.delimiter, size, header.line):
+            some = rows
+            if last and given.total != "row" and (total := find_total(rows, header.delimiter, 0)):
+                stop, (number, found) = total
+                notes.append(note("total", f"'{found}' in line {line - 1 + number}"))
+                some = rows[:stop]
+            if last:
+                check_quotes(path, some, header.delimiter, line)
+            if some.strip():
+                yield _csv_block(path, some, names, header.delimiter, line)
+            line += lines_in(rows)
+        file.check_unchanged()
+
+    return Blocks(names, text_table([], names), header.delimiter, blocks(), lambda: file.share, notes)
+
+
+def _runs(path: Path, begun: bytes, text: Text, delimiter: str, size: int, line: int) -> Iterator[tuple[bytes, bool]]:
+    """Runs of whole rows, some bytes long, and whether each is the last; the last one is that of what is left."""
+    while more := text.read(size):
+        end = end_of_rows(begun, delimiter)
+        if not end and len(begun) > LONGEST_ROW:
+            raise refusal("quote", path=path, line=line - 1)
+        if end:
+            yield begun[:end], False
+            line += lines_in(begun[:end])
+        begun = begun[end:] + more
+        # A long row is looked through again and again, each time with twice as much of it.
+        size = max(size, len(begun)) if not end else size
+    yield begun, True
+
+
+def _csv_block(path: Path, data: bytes, names: tuple[str, ...], delimiter: str, line: int) -> Block:
+    def place(row: int) -> str:
+        number = next(number for at, (number, _) in enumerate(numbered_rows(data, delimiter)) if at == row)
+        return f"line {line - 1 + number}"
+
+    try:
+        return Block(parse_texts(data, names, delimiter), path, place)
+    except Unparsed as error:
+        reason = error
+    # Some row is longer or shorter than the header: by the csv module, which takes it all the same.
+    try:
+        rows = [row for row in csv.reader(io.StringIO(data.decode(), newline=""), delimiter=delimiter) if row]
+    except csv.Error:
+        rows = []
+    width = len(names)
+    broken = {at: f"expected {width} cells, got {len(row)}" for at, row in enumerate(rows) if len(row) != width}
+    if not broken:
+        raise refusal("csv", path=path, reason=reason)
+    table = text_table([(row + [""] * width)[:width] for row in rows], names)
+    return Block(table, path, place, broken)
+
+
+def _parquet(file: OpenedFile) -> Blocks:
+    path = file.path
+    read = 0
+    try:
+        parquet = ParquetBlocks(file.seekable())
+    except Unparsed as error:
+        raise refusal("damaged", path=path, what="Parquet file", reason=error) from None
+    names = _named(path, parquet.names)
+
+    def blocks() -> Iterator[Block]:
+        nonlocal read
+        try:
+            for table in parquet:
+                yield Block(table.rename_columns(names), path, partial(_row, read + 1))
+                read += table.num_rows
+        except Unparsed as error:
+            raise refusal("damaged", path=path, what="Parquet file", reason=error) from None
+        file.check_unchanged()
+
+    return Blocks(names, parquet.empty.rename_columns(names), ",", blocks(), lambda: read / max(parquet.rows, 1))
+
+
+def _row(first: int, row: int) -> str:
+    return f"row {first + row}"
+
+
+def _workbook(path: Path, data: bytes, given: FileSchema) -> Blocks:
+    sheet = read_sheet(path, data, given.sheet, keep_total=given.total == "row")
+    names = _named(path, sheet.names)
+    read = 0
+
+    def blocks() -> Iterator[Block]:
+        nonlocal read
+        for start in range(0, len(sheet.rows), SHEET_ROWS):
+            table = text_table(sheet.rows[start : start + SHEET_ROWS], names)
+            read = start + table.num_rows
+            yield Block(table, path, partial(_row, sheet.line + start))
+
+    notes = [note("total", f"'{sheet.total[1]}' in row {sheet.total[0]}")] if sheet.total else []
+    if sheet.others:
+        notes.append(note("sheets", f"'{sheet.name}', not {', '.join(map(repr, sheet.others))}"))
+    return Blocks(names, text_table([], names), ",", blocks(), lambda: read / max(len(sheet.rows), 1), notes)

@@ -1,0 +1,193 @@
+"""From bytes to columns: CSV, Parquet and zstd. With `columns`, the only modules of the trainer that know pyarrow."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO, NamedTuple, TypeAlias
+
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+
+from trainer.data.columns import Cells, TextCells, typed_column
+
+# A table, or some rows of one, as pyarrow has it; nobody else looks into one.
+ArrowTable: TypeAlias = pa.Table
+
+# Bytes that are parsed at a time; more where there are many columns, each of which has a cost of its own a block.
+BLOCK, BLOCK_OF_COLUMN = 1 << 20, 1 << 13
+_LARGEST_BLOCK = 2**31 - 1
+# Rows of Parquet at a time, and bytes that are read from the file for each column.
+_ROWS, _BUFFER = 1 << 14, 1 << 18
+
+
+class Unparsed(Exception):
+    """Bytes that are not what they were taken for; the message is pyarrow's."""
+
+
+class _WholeLineBreaks(io.RawIOBase):
+    """The bytes of a CSV file from one place to another, of which no read ends between CR and LF.
+
+    pyarrow takes an LF at the beginning of a block for the rest of the line break before it, within quotes too, and
+    loses it (apache/arrow#51368).
+    """
+
+    def __init__(self, data: bytes, start: int, stop: int) -> None:
+        self._data, self._place, self._stop = data, start, stop
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._stop if size < 0 else min(self._stop, self._place + size)
+        if self._data[end - 1 : end + 1] == b"\r\n" and end < self._stop:
+            end -= 1
+        part = self._data[self._place : end]
+        self._place += len(part)
+        return part
+
+
+def parse_csv(data: bytes, start: int, stop: int, columns: int, delimiter: str, block: int = 0) -> list[TextCells]:
+    """The columns of CSV in UTF-8, whose rows stand from byte `start` to `stop`.
+
+    :raises Unparsed: a row has more or fewer cells.
+    """
+    block = block or max(BLOCK, BLOCK_OF_COLUMN * columns)
+    body, quoted = pa.py_buffer(data).slice(start, stop - start), b'"' in data
+    names = [str(position) for position in range(columns)]
+    texts = dict.fromkeys(names, pa.dictionary(pa.int32(), pa.string()))
+    try:
+        parsed: list[pa.ChunkedArray] = arrow_csv.read_csv(
+            pa.PythonFile(_WholeLineBreaks(data, start, stop), mode="r") if quoted else pa.BufferReader(body),
+            read_options=arrow_csv.ReadOptions(block_size=block, column_names=names),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=quoted, delimiter=delimiter),
+            convert_options=arrow_csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
+        ).columns
+    except pa.ArrowInvalid as error:
+        if "straddling" in str(error) and block < len(data):
+            return parse_csv(data, start, stop, columns, delimiter, min(len(data) + 1, _LARGEST_BLOCK))
+        raise Unparsed(str(error).splitlines()[0]) from None
+    # One after the other, so that a column is not there twice for long.
+    return [TextCells.of(parsed.pop(), declared=False) for _ in range(columns)][::-1]
+
+
+def parse_texts(data: bytes, names: Sequence[str], delimiter: str) -> ArrowTable:
+    """Whole rows of CSV in UTF-8, and nothing else, as a table of texts.
+
+    :raises Unparsed: a row has more or fewer cells.
+    """
+    numbered = [str(position) for position in range(len(names))]
+    try:
+        table: ArrowTable = arrow_csv.read_csv(
+            pa.BufferReader(data),
+            # In one block, which no line break straddles.
+            read_options=arrow_csv.ReadOptions(block_size=len(data) + 1, column_names=numbered, use_threads=False),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=b'"' in data, delimiter=delimiter),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise Unparsed(str(error).splitlines()[0]) from None
+    return table.rename_columns(list(names))
+
+
+def text_table(rows: Sequence[Sequence[str]], names: Sequence[str]) -> ArrowTable:
+    """A table of texts from rows as long as there are names."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], names=list(names))
+
+
+class ParquetFile(NamedTuple):
+    """The columns of a Parquet file, its rows, and those of its columns that pandas declares to be an index."""
+
+    columns: dict[str, Cells]
+    rows: int
+    numbering: tuple[str, ...]
+
+
+def parquet_names(data: bytes) -> list[str]:
+    """The names of the columns of a Parquet file, some of which may be alike.
+
+    :raises Unparsed: it is damaged.
+    """
+    try:
+        names: list[str] = parquet.read_schema(pa.BufferReader(data)).names
+    except (pa.ArrowException, OSError) as error:
+        raise Unparsed(str(error).splitlines()[0]) from None
+    return names
+
+
+def parse_parquet(data: bytes) -> ParquetFile:
+    """Read a Parquet file whose columns have different names.
+
+    :raises Unparsed: it is damaged.
+    """
+    try:
+        table = parquet.read_table(pa.BufferReader(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise Unparsed(str(error).splitlines()[0]) from None
+    pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+    index = tuple(name for name in pandas.get("index_columns", ()) if isinstance(name, str))
+    columns = {name: typed_column(cells) for name, cells in zip(table.column_names, table.columns, strict=True)}
+    return ParquetFile(columns, len(table), index)
+
+
+class ParquetBlocks:
+    """A Parquet file, some rows at a time; columns may have one name, so they are told apart by their place.
+
+    :raises Unparsed: here or later, it is damaged.
+    """
+
+    def __init__(self, file: BinaryIO | io.BufferedReader) -> None:
+        with _parsing():
+            self._file = parquet.ParquetFile(pa.PythonFile(file, mode="r"), buffer_size=_BUFFER)
+        self.names: list[str] = self._file.schema_arrow.names
+        self.rows: int = self._file.metadata.num_rows
+        self.empty: ArrowTable = self._file.schema_arrow.empty_table()
+
+    def __iter__(self) -> Iterator[ArrowTable]:
+        with _parsing():
+            for batch in self._file.iter_batches(_ROWS, use_threads=False):
+                yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _parsing() -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise Unparsed(str(error).splitlines()[0]) from None
+
+
+class ZstdReader:
+    """The contents of a zstd file, to be read once.
+
+    :raises Unparsed: by reading, it is damaged.
+    """
+
+    def __init__(self, file: BinaryIO | io.BufferedReader) -> None:
+        self._stream = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+
+    def read(self, size: int) -> bytes:
+        with _parsing():
+            part: bytes = self._stream.read(size)
+        return part
+
+
+def unpack_zstd(data: bytes) -> bytes:
+    """The contents of a zstd file.
+
+    :raises Unparsed: it is damaged.
+    """
+    try:
+        unpacked: bytes = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+    except (pa.ArrowException, OSError) as error:
+        raise Unparsed(str(error).splitlines()[0]) from None
+    return unpacked
+
+
+def release() -> None:
+    """Give memory that is no longer used back to the system; pyarrow would keep it."""
+    pa.default_memory_pool().release_unused()
