@@ -1,8 +1,8 @@
 """Make kunden.csv anew: invented customers of an invented power company, written as a German spreadsheet writes them.
 
 `python examples/kunden.py > examples/kunden.csv` gives the same bytes each time. Semicolons, Windows-1252, decimal
-commas and points between thousands, days as dd.mm.yyyy, codes with leading zeros, one text among numbers, a last column without a name and a
-value, a total at the foot. CC0.
+commas and points between thousands, days as dd.mm.yyyy, codes with leading zeros, one text among numbers, a last
+column without a name and a value, a total at the foot. CC0.
 """
 
 import sys
@@ -21,7 +21,7 @@ def german(number: float) -> str:
 
 
 def main() -> None:
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(8)
     lines = ["Kundennr;PLZ;Tarif;Vertragsbeginn;Verbrauch kWh;Abschlag €;Zahlweise;Beschwerden;Gekündigt;"]
     total = 0.0
     for number in range(ROWS):
