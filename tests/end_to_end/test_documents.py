@@ -68,7 +68,8 @@ def test_every_command_does_what_is_written(document: Path, service: Service) ->
         elif language == "json":
             assert shape(json.loads(text)) == shape(json.loads(output))
         elif language == "text":
-            assert words(text) == words(output)
+            shown, printed = words(text), words(output)
+            assert shown == (printed[: len(shown)] if text.endswith("\n…") else printed)
 
 
 def environment_of(service: Service) -> dict[str, str]:
