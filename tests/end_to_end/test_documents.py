@@ -136,6 +136,13 @@ def test_every_link_leads_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_the_tutorials_table_is_what_its_script_makes() -> None:
+    """Byte for byte, so that nothing in it is anybody's."""
+    made = subprocess.run([sys.executable, ROOT / "examples/kunden.py"], capture_output=True, check=True).stdout
+
+    assert made == (ROOT / "examples/kunden.csv").read_bytes()
+
+
 def test_the_demo_goes_from_nothing_to_an_answer(tmp_path: Path, free_port: int) -> None:
     """It prints a curl, the page's address and what makes `evenkeel` a command, and each works as printed."""
     environment = os.environ | {"EVENKEEL_REPOSITORY": str(tmp_path), "EVENKEEL_PORT": str(free_port)}
