@@ -130,7 +130,8 @@ class RowReader:
 
         :raises BrokenRules: a feature is missing, or a column is none.
         """
-        texts = [str(name) for name in names]
+        # However deep a list may be that stands in the place of a name.
+        texts = ["…" if isinstance(name, list | dict) else str(name) for name in names]
         twice: list[Detail] = [
             {"feature": name[:LONGEST_ECHO], "rule": "unique", "message": "stands twice among the columns"}
             for name, times in Counter(texts).items()
