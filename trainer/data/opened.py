@@ -39,7 +39,7 @@ class OpenedFile:
         except OSError as error:
             raise Unreadable(f"{path}: {error.strerror}") from None
         self._packed = "gzip" if magic.startswith(GZIP) else "zstd" if magic == ZSTD else ""
-        self._stream: BinaryIO | ZstdReader | gzip.GzipFile | io.BufferedReader = self._file
+        self._stream: ZstdReader | gzip.GzipFile | io.BufferedReader = self._file
         if self._packed:
             self._stream = gzip.GzipFile(fileobj=self._file) if self._packed == "gzip" else ZstdReader(self._file)
         self._copy: BinaryIO | None = None
@@ -63,7 +63,8 @@ class OpenedFile:
         parts, self._read_ahead = [self._read_ahead], b""
         found = len(parts[0])
         try:
-            while found < size and (part := self._stream.read(size - found)):
+            # One system call at a time: Python looks for a Ctrl-C between them, and not while `read` makes several.
+            while found < size and (part := self._stream.read1(size - found)):
                 parts.append(part)
                 found += len(part)
         except (gzip.BadGzipFile, zlib.error, EOFError, Unparsed) as error:
