@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m servi
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "serve")
     options = _parser(program).parse_args(given)
-    return run(program.split()[-1], lambda: options.command(options), EXIT_CODES)
+    with needing("service", f"{program} {given[0]}"):
+        return run(program.split()[-1], lambda: options.command(options), EXIT_CODES)
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -42,10 +43,9 @@ def _serve(options: argparse.Namespace) -> None:
     }
     settings = Settings.from_environment(os.environ, flags)
     # Only whoever serves needs the server and its libraries.
-    with needing("service", "serve"):
-        from service.processes.server import serve
+    from service.processes.server import serve
 
-        serve(settings, unknown_variables(os.environ))
+    serve(settings, unknown_variables(os.environ))
 
 
 def _parser(program: str) -> CommandLine:

@@ -1,5 +1,6 @@
 """The arrays that pass between the parts of the trainer."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,35 @@ import numpy.typing as npt
 Array = npt.NDArray[np.floating[Any]]
 Codes = npt.NDArray[np.int32]
 Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """Rows of a `table` (N, width) by their `places` (n,); what is asked for is copied, and nothing else."""
+
+    table: Array
+    places: npt.NDArray[np.int64]
+
+    @property
+    def dtype(self) -> np.dtype[np.floating[Any]]:
+        return self.table.dtype
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.places), self.table.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, chosen: slice | npt.NDArray[np.int64]) -> Array:
+        return self.table[self.places[chosen]]
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+# What a network is given, (n, width).
+Inputs = Array | Picked
 
 
 def shortest_decimal(value: np.float32) -> float:

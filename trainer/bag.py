@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
+from trainer.arrays import Array, Picked
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, fit_encoder
@@ -66,8 +68,19 @@ class Start:
         encoder = fit_encoder(rows, scaling=config.scaling, atoms=config.atoms, one_hot=config.one_hot)
         return cls(examples, split, encoder)
 
+    @cached_property
+    def inputs(self) -> Array:
+        """All rows as a network sees them, shape (n, width): encoded once, for every part and every member."""
+        return self.encoder.encode(self.examples.rows)
+
+    def part(self, indices: Indices) -> Encoded:
+        """Some of the rows as a network sees them, without a copy of the inputs."""
+        weights = self.examples.weights
+        labels = self.examples.labels[indices]
+        return Encoded(Picked(self.inputs, indices), labels, None if weights is None else weights[indices])
+
     def encode(self, indices: Indices) -> Encoded:
-        """Some of the rows as a network sees them."""
+        """Some of the rows alone, where the others are not needed."""
         part = self.examples.take(indices)
         return Encoded(self.encoder.encode(part.rows), part.labels, part.weights)
 
@@ -110,9 +123,9 @@ def generator(seed: int, number: int, restart: int = 0) -> np.random.Generator:
 
 
 def build_member(config: TrainingConfig, start: Start, number: int) -> Member:
-    """Encode the rows of one member and build its network."""
+    """Pick the rows of one member and build its network."""
     fold = start.split.folds[number]
-    train, validation = start.encode(fold.train), start.encode(fold.validation)
+    train, validation = start.part(fold.train), start.part(fold.validation)
     return member_on(config, start.encoder, train, validation, len(start.examples.classes), number)
 
 

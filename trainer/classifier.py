@@ -1,10 +1,11 @@
 """A trained classifier: the encoder and the networks, raw rows in, probabilities out."""
 
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.arrays import Array
+from trainer.arrays import Array, Inputs
 from trainer.data.encoder import Encoder
 from trainer.data.rows import Rows
 from trainer.nn.calibrator import Calibrator
@@ -29,11 +30,19 @@ class Classifier:
     def predict(self, rows: Rows) -> Array:
         """Class probabilities of raw rows, shape (n, classes)."""
         places = np.arange(len(rows))
-        blocks = (places[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE))
-        answers = [self.predict_encoded(self.encoder.encode(rows.take(block))) for block in blocks]
-        return np.concatenate(answers) if answers else np.empty((0, len(self.classes)), np.float32)
+        return self._joined(self._answer(self.encoder.encode(rows.take(places[block]))) for block in _blocks(rows))
 
-    def predict_encoded(self, inputs: Array) -> Array:
+    def predict_encoded(self, inputs: Inputs) -> Array:
         """Class probabilities of encoded rows (n, width), shape (n, classes)."""
+        return self._joined(self._answer(inputs[block]) for block in _blocks(inputs))
+
+    def _joined(self, answers: Iterable[Array]) -> Array:
+        return np.concatenate([np.empty((0, len(self.classes)), np.float32), *answers])
+
+    def _answer(self, inputs: Array) -> Array:
         total = sum(self.calibrator.probabilities(network.logits(inputs)) for network in self.networks)
         return np.asarray(total / np.float32(len(self.networks)))
+
+
+def _blocks(rows: Sized) -> Iterator[slice]:
+    return (slice(start, start + ROWS_AT_ONCE) for start in range(0, len(rows), ROWS_AT_ONCE))

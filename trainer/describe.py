@@ -2,8 +2,8 @@
 
 import json
 import platform
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -26,45 +26,37 @@ from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import describe_features
 from trainer.data.rows import Rows
+from trainer.data.split import Fold, Indices
 from trainer.data.table import Table
 from trainer.drift import drift_baseline
 from trainer.evaluation.verdict import Verdict
 from trainer.files import text_of
 from trainer.nn import statistics
-from trainer.training.calibration import warning
-from trainer.training.fit import Score
+from trainer.training.calibration import hold_against, warning
+from trainer.training.fit import Encoded, Score, score_of
+from trainer.training.freezing import disagreement
 
 GOLDEN_ROWS = 8
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The frozen network's score on each part."""
-
-    train: Score
-    validation: Score
-    test: Score
-
-
-def describe(
-    config: TrainingConfig,
-    table: Table,
-    start: Start,
-    bag: Bag,
-    calibration: Calibration,
-    scores: Scores,
-    verdict: Verdict,
-) -> ModelCard:
+def describe(config: TrainingConfig, table: Table, start: Start, bag: Bag, verdict: Verdict) -> ModelCard:
     """Write the card: everything but the digests of the files, which publishing adds."""
+    test = start.part(start.split.test)
+    calibration = hold_against(bag.classifier, test)
     return ModelCard(
         name=config.name,
         features=describe_features(start.examples.rows.take(start.split.train)),
         classes=bag.classifier.classes,
-        metrics={part: Metrics(**metrics) for part, metrics in asdict(scores).items()},
+        # Rows count as the table says, and class weights do not.
+        metrics={
+            "train": _members_metrics(start, bag, lambda fold: fold.train),
+            "validation": _members_metrics(start, bag, lambda fold: fold.validation),
+            "test": Metrics(**asdict(_score(bag.classifier, test))),
+        },
         provenance=_provenance(config, table),
         frozen_statistics=tuple(_statistics(config, member) for member in bag.members),
         calibration=calibration,
-        drift=drift_baseline(bag.classifier, start.examples, start.split.train),
+        drift=drift_baseline(bag.classifier, start.examples, start.inputs, start.split.train),
         evaluation=verdict.evaluation,
         warnings=(*verdict.warnings, *_doubts(bag, calibration)),
         positive=config.positive,
@@ -73,9 +65,23 @@ def describe(
     )
 
 
+def _members_metrics(start: Start, bag: Bag, part: Callable[[Fold], Indices]) -> Metrics:
+    """The mean of the members' own scores, each on what it learned from or on what chose its epoch."""
+    scores = []
+    for member, fold in zip(bag.members, start.split.folds, strict=False):  # Ctrl-C leaves fewer members than folds.
+        alone = replace(bag.classifier, networks=(member.network,))
+        scores.append(_score(alone, start.part(part(fold))))
+    rows, log_loss, accuracy = np.mean([(score.rows, score.log_loss, score.accuracy) for score in scores], axis=0)
+    return Metrics(rows=round(rows), log_loss=float(log_loss), accuracy=float(accuracy))
+
+
+def _score(classifier: Classifier, part: Encoded) -> Score:
+    return score_of(classifier.predict_encoded(part.inputs), part.labels, part.weights)
+
+
 def _doubts(bag: Bag, calibration: Calibration) -> Iterator[str]:
     """What training itself is in doubt about."""
-    sentences = (*(member.frozen.disagreement for member in bag.members), warning(calibration.temperature))
+    sentences = (disagreement([member.frozen for member in bag.members]), warning(calibration.temperature))
     return filter(None, sentences)
 
 

@@ -19,13 +19,16 @@ LOWEST = np.finfo(np.float32).min
 Weights = npt.NDArray[np.float64]
 
 
-def drift_baseline(classifier: Classifier, examples: Examples, train: Indices) -> DriftBaseline:
-    """Spread the training rows over bins; a row counts as often as its weight says."""
+def drift_baseline(classifier: Classifier, examples: Examples, inputs: Array, train: Indices) -> DriftBaseline:
+    """Spread the training rows over bins; a row counts as often as its weight says.
+
+    `inputs` (n, width) are the encoded examples.
+    """
     if len(train) > MOST_ROWS:
         train = train[np.linspace(0, len(train) - 1, MOST_ROWS, dtype=np.int64)]
     part = examples.take(train)
     weights = np.ones(len(part)) if part.weights is None else part.weights.astype(np.float64)
-    predicted = classifier.predict(part.rows).argmax(axis=1)
+    predicted = classifier.predict_encoded(inputs[train]).argmax(axis=1)
     return DriftBaseline(
         rows=len(part),
         features=feature_bins(part.rows, weights),

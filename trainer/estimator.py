@@ -32,7 +32,7 @@ from trainer.training.fit import (
     step_of,
     train_one_epoch,
 )
-from trainer.training.freezing import freeze
+from trainer.training.freezing import disagreement, freeze
 from trainer.training.weighting import as_counts, class_shares, weigh
 
 # Products of this size gain nothing from a second thread, and one thread gives one order of additions.
@@ -154,8 +154,8 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
                 batch_size=settings.batch_of(len(train)),
             )
         self.n_iter_ = len(self.history_.epochs)
-        if held_out and self.frozen_.disagreement:
-            warnings.warn(_in_python(self.frozen_.disagreement), stacklevel=2)
+        if held_out and (sentence := disagreement([self.frozen_])):
+            warnings.warn(_in_python(sentence), stacklevel=2)
         return self
 
     def partial_fit(

@@ -1,12 +1,10 @@
 """The training job: a table in, a published model out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from models import __version__
-from models.card import Calibration, ModelCard
+from models.card import ModelCard
 from models.repository import NOTHING, ModelRepository
 from models.terminal import noting
 from trainer import promotion
@@ -15,17 +13,16 @@ from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.data.schema import Schema
-from trainer.data.split import Fold, Indices, split
+from trainer.data.split import split
 from trainer.data.table import Table, read_table
-from trainer.describe import Scores, describe, libraries, mirror
+from trainer.describe import describe, libraries, mirror
 from trainer.errors import BelowBaseline, DamagedCheckpoint, TrainerError
 from trainer.evaluation.verdict import check_positive, judge
 from trainer.export.gate import check_export
 from trainer.export.graph import Threshold, to_onnx
 from trainer.promotion import Promote
-from trainer.training.calibration import hold_against
 from trainer.training.checkpoint import FileCheckpoint
-from trainer.training.fit import Score, fit, score_of
+from trainer.training.fit import fit
 from trainer.training.interrupts import held_back
 from trainer.training.range_test import RangeTest, find_learning_rate
 
@@ -41,7 +38,6 @@ class Outcome:
     version: int
     schema: Schema
     bag: Bag
-    calibration: Calibration
     difference: float
     serving: str
 
@@ -132,8 +128,7 @@ def run(
             verdict = judge(config, table.schema, start, bag)
             if fail_below_baseline and verdict.below:
                 raise BelowBaseline(f"nothing was published: {verdict.below}")
-            calibration = hold_against(bag.classifier, table.examples.take(start.split.test))
-            card = annotate(describe(config, table, start, bag, calibration, _scores(start, bag), verdict))
+            card = annotate(describe(config, table, start, bag, verdict))
             model = to_onnx(bag.classifier, mirror(card), threshold := _threshold(card))
             difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1), threshold)
             before = promotion.serving(repository, config.name)
@@ -148,37 +143,13 @@ def run(
         _remove(checkpoints)
         serving = promotion.carry_out(decision, repository, config.name, version, before.version if before else None)
         ctrl_c.drop()  # It came too late to stop anything.
-    return Outcome(card, version, table.schema, bag, calibration, difference, serving)
+    return Outcome(card, version, table.schema, bag, difference, serving)
 
 
 def _threshold(card: ModelCard) -> Threshold | None:
     if card.positive is None or card.threshold is None:
         return None
     return Threshold(card.positive, card.threshold)
-
-
-def _scores(start: Start, bag: Bag) -> Scores:
-    """The mean of the members' own scores on what each learned from and on what chose its epoch; on the test rows the
-    score of their common answer. Rows count as the table says, and class weights do not.
-    """
-    return Scores(
-        _members_score(start, bag, lambda fold: fold.train),
-        _members_score(start, bag, lambda fold: fold.validation),
-        _score(bag.classifier, start.examples.take(start.split.test)),
-    )
-
-
-def _members_score(start: Start, bag: Bag, part: Callable[[Fold], Indices]) -> Score:
-    scores = []
-    for member, fold in zip(bag.members, start.split.folds, strict=False):  # Ctrl-C leaves fewer members than folds.
-        alone = replace(bag.classifier, networks=(member.network,))
-        scores.append(_score(alone, start.examples.take(part(fold))))
-    rows, log_loss, accuracy = np.mean([(score.rows, score.log_loss, score.accuracy) for score in scores], axis=0)
-    return Score(round(rows), float(log_loss), float(accuracy))
-
-
-def _score(classifier: Classifier, part: Examples) -> Score:
-    return score_of(classifier.predict(part.rows), part.labels, part.weights)
 
 
 def _remove(checkpoints: list[FileCheckpoint]) -> None:

@@ -200,7 +200,11 @@ def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:
     columns = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("column", "kind", "different", "missing", "values"):
         number = heading in ("different", "missing")
-        columns.add_column(heading, justify="right" if number else "left", no_wrap=heading != "values")
+        # On a narrow terminal names and values go on in the next line; nothing is cut off.
+        least = 24 if heading == "values" else None
+        columns.add_column(
+            heading, justify="right" if number else "left", no_wrap=number, overflow="fold", min_width=least
+        )
     for cells in _column_lines(schema):
         columns.add_row(*map(Text, cells))
     console.print(Padding(columns, (0, 0, 1, 2), expand=False))

@@ -51,15 +51,15 @@ def decide(
         return None
     if promote == "never":
         return Decision(False, "as --promote never says")
-    test = start.examples.take(start.split.test)
-    if len(test) > MOST_ROWS:
-        chosen = np.linspace(0, len(test) - 1, MOST_ROWS, dtype=np.int64)
-        test = test.take(chosen)
+    chosen = start.split.test
+    if len(chosen) > MOST_ROWS:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_ROWS, dtype=np.int64)]
+    test = start.examples.take(chosen)
     try:
         theirs = _answers(model, test)
     except Incomparable as error:
         return Decision(False, f"the two could not be compared: {error}")
-    ours = classifier.predict(test.rows)
+    ours = classifier.predict_encoded(start.part(chosen).inputs)
     new, old = (cross_entropy(each, test.labels, test.weights) for each in (ours, theirs))
     seen = "" if _same_split(card, model.card) else ", some of which the old one may have learned from"
     reason = (

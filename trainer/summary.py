@@ -93,14 +93,16 @@ def _details(outcome: Outcome) -> Iterator[str]:
     """What the training was like, for whoever knows of batch norm."""
     card, members = outcome.card, outcome.bag.members
     frozen = max(card.frozen_statistics, key=lambda one: one.largest_shift)
-    before, after = outcome.calibration.before.ece, outcome.calibration.after.ece
+    calibration = card.calibration
+    assert calibration is not None  # A job always calibrates.
+    before, after = calibration.before.ece, calibration.after.ece
     facts = [
         *([("networks", f"{len(members)}; the answer is the mean of theirs")] if len(members) > 1 else []),
         ("epochs", _epochs([member.history for member in members])),
         ("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's"),
         (
             "calibration",
-            f"temperature {outcome.calibration.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}",
+            f"temperature {calibration.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}",
         ),
         ("export", f"differs from the network by at most {outcome.difference:.1e}"),
     ]

@@ -120,9 +120,14 @@ class Admission:
         return self._access is not None
 
     @property
+    def full(self) -> bool:
+        """Whether no more requests may wait for a thread."""
+        return self.threaded >= QUEUE
+
+    @property
     def crowded(self) -> bool:
         """Whether a request for a thread would wait longer than it may."""
-        return self.threaded >= QUEUE or self.threaded * self.seconds_each > self.limits.deadline_seconds
+        return self.full or self.threaded * self.seconds_each > self.limits.deadline_seconds
 
     def let_in(self) -> None:
         """Let in those that wait unread, the first first, as far as there is room."""

@@ -87,7 +87,7 @@ class Dispatcher:
                 work = size * one.width
             # A body that is compressed may be anything; what is not asked with POST is a page, a card or the metrics.
             if method != "POST" or size > SHORT_BODY or work > SHORT_WORK or "HTTP_CONTENT_ENCODING" in environ:
-                if not self.admission.crowded:
+                if not self.admission.full:
                     self._hand_over(Asked(client, request, one, work))
                     return
                 one, work, request = None, 0, request._replace(refusal=Overloaded(BUSY))
@@ -193,10 +193,11 @@ class Dispatcher:
         """The reply to a request, and the seconds that it took."""
         began = monotonic()
         one, request = asked.prediction, asked.request
+        if one is None:
+            # A page, a card or the metrics, which tell of the crowd.
+            return self._answer(request), monotonic() - began
         if began - since > self.admission.limits.deadline_seconds:
             return self._answer(request._replace(refusal=Overloaded(BUSY))), self.admission.seconds_each * THREADS
-        if one is None:
-            return self._answer(request), monotonic() - began
         self._predict([one])
         return self._reply(asked), monotonic() - began
 

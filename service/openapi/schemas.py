@@ -116,6 +116,10 @@ def predict_answer(card: ModelCard, version: int | None, several: bool | None) -
     model = _closed({"name": {"const": card.name}, "version": {"type": "integer", "minimum": 1}})
     if version is not None:
         model["properties"]["version"] = {"const": version}
+    if card.threshold is not None:
+        decided = {"positive": {"const": card.positive}, "threshold": {"const": card.threshold}}
+        model["properties"] |= decided
+        model["required"] += decided
     one = _closed({"model": model, "prediction": prediction(card)})
     many = _closed({"model": model, "predictions": _rows(prediction(card))})
     return many if several else {"oneOf": [one, many]}

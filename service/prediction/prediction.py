@@ -19,7 +19,7 @@ from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.prediction.protocol import Allowance, Memory, Question, WireFormat
 from service.prediction.shadowing import Shadowing
 from service.reply import Reply, failure, refusal, success
-from service.rows.tensors import Probabilities, Tensors, row_count
+from service.rows.tensors import Probabilities, Tensors, release, row_count
 from service.telemetry.drift import Drift
 from service.telemetry.observer import TRACE, Observer, trace_headers
 
@@ -165,6 +165,9 @@ class Predictions:
             end = start + row_count(part)
             one.moments += moments
             self._reply(one, probabilities[start:end])
+            # The shadow still needs them.
+            if one.choice.shadow is None:
+                release(part)
             start = end
 
     def _count(self, predictor: Predictor, tensors: Tensors, probabilities: Probabilities) -> None:

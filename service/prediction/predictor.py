@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from models.features import Feature
 from models.repository import PublishedModel
 from service.document import encode
 from service.errors import InvalidAnswer, RefusedModel, RunTimeout
+from service.prediction.decision import decision
 from service.prediction.watchdog import WATCHDOG
 from service.prediction.wording import Wording
 from service.rows.reader import RowReader
@@ -24,6 +26,7 @@ from service.rows.tensors import Probabilities, Tensors, row_count
 from service.telemetry.drift import Watch
 
 TOLERANCE = 1e-5
+OUTPUTS = ["probabilities"]
 RUN_SECONDS = 5.0
 # Rows go through the network in slices, so that what it holds between two layers does not grow with the request: of at
 # most so many rows, and of fewer where so many numbers would be held.
@@ -32,6 +35,8 @@ MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 64, 1 << 21
 SUM_TOLERANCE = 1e-3
 # Between a row alone and the same among others.
 COMPANY_TOLERANCE = 1e-6
+# Texts become onnxruntime's own in one go, in which no other thread has a turn: of so many in some 10 ms.
+MOST_TEXTS = 1 << 17
 
 
 class Predictor:
@@ -44,8 +49,12 @@ class Predictor:
         """
         self.card = model.card
         self.version = model.version
-        self.label = encode({"name": model.card.name, "version": model.version})
-        self.wording = Wording(model.card.classes)
+        named = {"name": model.card.name, "version": model.version}
+        if model.card.threshold is not None:
+            named |= {"positive": model.card.positive, "threshold": model.card.threshold}
+        self.label = encode(named)
+        self.decide = decision(model.card)
+        self.wording = Wording(model.card.classes, self.decide)
         self.rows = RowReader(model.card.features)
         self.watch = Watch(model.card, model.version) if model.card.drift else None
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
@@ -53,9 +62,10 @@ class Predictor:
         self.width = len(model.card.features) + len(model.card.classes)
         self.inputs = {name: features for name, features in inputs.items() if features}
         self._session = _session(model)
-        self._slice = max(FEWEST_ROWS, min(MOST_ROWS, MOST_NUMBERS // _breadth(model.card)))
+        self._slice = _slice(model.card)
         # Those that no run uses at the moment: to make some for every run takes a row a thirteenth of its time.
         self._options: list[onnxruntime.RunOptions] = []
+        WATCHDOG.start()
         self._check_signature()
         self._check_golden_rows()
 
@@ -69,33 +79,37 @@ class Predictor:
             options = self._options.pop()
         except IndexError:
             options = onnxruntime.RunOptions()
-        WATCHDOG.watch(options, seconds)
+        due = WATCHDOG.due
+        due[options] = monotonic() + seconds
         try:
             rows, most = row_count(tensors), self._slice
             if rows <= most:
-                return self._infer(tensors, rows, options)
-            probabilities = np.empty((rows, len(self.card.classes)), np.float32)
-            for start in range(0, rows, most):
-                part = {name: tensor[start : start + most] for name, tensor in tensors.items()}
-                probabilities[start : start + most] = self._infer(part, min(most, rows - start), options)
-            return probabilities
+                probabilities: Probabilities = self._session.run(OUTPUTS, tensors, options)[0]
+            else:
+                probabilities = self._in_slices(tensors, rows, most, options)
         except Exception:
-            if options.terminate:
+            if options not in due:
                 raise RunTimeout(f"the model took longer than {seconds:g} seconds; send fewer rows at once") from None
             raise
         finally:
-            WATCHDOG.leave(options)
             # Those of a run that was ended would end every other.
-            if not options.terminate:
+            if due.pop(options, None) is not None:
                 self._options.append(options)
-
-    def _infer(self, tensors: Tensors, rows: int, options: onnxruntime.RunOptions) -> Probabilities:
-        probabilities: Probabilities = self._session.run(["probabilities"], tensors, options)[0]
         if len(probabilities) != rows:
             raise InvalidAnswer("the model answered with more rows or fewer than it was asked for")
         # In bytes this takes a third of the time of `.all()`, which for a row alone counts.
         if b"\0" in np.isfinite(probabilities).tobytes():
             raise InvalidAnswer("the model answered with a probability that is not a finite number")
+        return probabilities
+
+    def _in_slices(self, tensors: Tensors, rows: int, most: int, options: onnxruntime.RunOptions) -> Probabilities:
+        probabilities = np.empty((rows, len(self.card.classes)), np.float32)
+        for start in range(0, rows, most):
+            part = {name: tensor[start : start + most] for name, tensor in tensors.items()}
+            (answers,) = self._session.run(OUTPUTS, part, options)
+            if len(answers) != min(most, rows - start):
+                return np.empty((0, 0), np.float32)
+            probabilities[start : start + most] = answers
         return probabilities
 
     def _check_signature(self) -> None:
@@ -149,11 +163,13 @@ class Predictor:
             raise RefusedModel(f"a golden row cannot be answered: {_first_line(error)}") from None
 
 
-def _breadth(card: ModelCard) -> int:
-    """How many numbers the network may hold of a row at once, as far as its card tells."""
+def _slice(card: ModelCard) -> int:
+    """How many rows go through the network at once, by what it may hold of each, as far as its card tells."""
     categories = sum(len(feature.categories) for feature in card.categorical)
-    units = (len(layer.running.mean) for each in card.frozen_statistics for layer in each.layers)
-    return len(card.features) + categories + sum(units) + len(card.classes)
+    units = sum(len(layer.running.mean) for each in card.frozen_statistics for layer in each.layers)
+    numbers = len(card.features) + categories + units + len(card.classes)
+    rows = min(MOST_ROWS, MOST_NUMBERS // numbers, MOST_TEXTS // max(1, len(card.categorical)))
+    return max(FEWEST_ROWS, rows)
 
 
 def _session(model: PublishedModel) -> onnxruntime.InferenceSession:

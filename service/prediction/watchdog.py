@@ -8,34 +8,29 @@ from typing import Protocol
 TICK_SECONDS = 0.1
 
 
-class Stoppable(Protocol):
+class Run(Protocol):
     """A run that ends soon once this is true."""
 
     terminate: bool
 
 
 class Watchdog:
-    """Knows all runs of a process and when each must be over. Safe to share between threads."""
+    """Knows the runs of a process, and when each must be over.
+
+    Whoever runs puts the run into `due`, with the moment on the monotonic clock, and takes it out again. Where it is
+    gone by then, the watchdog took it out and ends it, or will in an instant: it cannot be used any more. One operation
+    on a dictionary takes place at once, so this needs no lock, which for a row alone would count.
+    """
 
     def __init__(self) -> None:
-        self._due: dict[int, tuple[Stoppable, float]] = {}
-        self._lock = threading.Lock()
+        self.due: dict[Run, float] = {}
+        self._begin = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def watch(self, run: Stoppable, seconds: float) -> None:
-        """From now on a run may take so many seconds."""
-        self._due[id(run)] = run, monotonic() + seconds
-        if self._thread is None:
-            self._start()
-
-    def leave(self, run: Stoppable) -> None:
-        """The run is over, and will not be told to end any more."""
-        with self._lock:
-            del self._due[id(run)]
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
+    def start(self) -> None:
+        """Begin to look, unless it does already; a process that was forked has no thread of its parent's."""
+        with self._begin:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
                 self._thread.start()
 
@@ -43,11 +38,9 @@ class Watchdog:
         while True:
             sleep(TICK_SECONDS)
             now = monotonic()
-            with self._lock:
-                # In one call, as `watch` asks nobody for the lock.
-                for run, due in tuple(self._due.values()):
-                    if now > due:
-                        run.terminate = True
+            for run, due in tuple(self.due.items()):
+                if now > due and self.due.pop(run, None) is not None:
+                    run.terminate = True
 
 
 WATCHDOG = Watchdog()

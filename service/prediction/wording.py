@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from service.document import encode
 from service.errors import Detail
+from service.prediction.decision import Decide, most_probable
 from service.rows.tensors import Probabilities
 
 # A 32-bit float in the fewest digits that tell it from every other has no more characters, and a comma.
@@ -16,15 +17,17 @@ MOST_NUMBERS = 1 << 15
 
 
 class Wording:
-    """The predictions of a model with these classes, of at most `longest` bytes each, warnings left out; a label alone
-    takes `longest_label` at most.
+    """The predictions of a model with so many `classes`, labelled as `decide` says: of at most `longest` bytes each,
+    warnings left out, of which a label takes `longest_label`.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
+    def __init__(self, classes: Sequence[str], decide: Decide = most_probable) -> None:
+        self._decide = decide
         labels = [encode(label) for label in classes]
         by_class = b",".join(label.replace(b"%", b"%%") + b":%b" for label in labels)
         self._beginnings = [b'{"label":%b,"probability":' % label for label in labels]
         self._end = b',"probabilities":{' + by_class + b"}}"
+        self.classes = len(labels)
         self.longest_label = max(map(len, labels))
         self.longest = max(map(len, self._beginnings)) + len(self._end) + LONGEST_NUMBER * (len(labels) + 1)
 
@@ -36,8 +39,7 @@ class Wording:
         beginnings, end = self._beginnings, self._end
         numbers = iter(encode(probabilities.ravel())[1:-1].split(b","))
         rows = zip(*[numbers] * len(beginnings), strict=True)
-        best = probabilities.argmax(axis=1).tolist()
-        words = [beginnings[index] + (row := next(rows))[index] + end % row for index in best]
+        words = [beginnings[index] + (row := next(rows))[index] + end % row for index in self._decide(probabilities)]
         for index, concerns in warnings.items():
             words[index] = words[index][:-1] + b',"warnings":' + encode(concerns) + b"}"
         return words

@@ -13,7 +13,6 @@ MODULES = (
     "concurrent.futures.thread",
     "email.utils",
     "flask",
-    "httptools",
     "inotify_simple",
     "jinja2",
     "models.card",

@@ -1,7 +1,6 @@
 """One worker of the service: its event loop, and the application that it builds for itself."""
 
 import asyncio
-import ctypes
 import gc
 import logging
 import os
@@ -20,6 +19,7 @@ from service.http.admission import Admission, Limits
 from service.http.connection import Connection
 from service.http.dispatch import Dispatcher
 from service.prediction.prediction import Bounds
+from service.processes.memory import return_large_blocks
 from service.processes.supervisor import RETIRE
 from service.registry.coordination import Coordination
 from service.registry.following import follow
@@ -35,8 +35,6 @@ from service.telemetry.once import Once
 BACKLOG = 2048
 # What a request that is on its way at the end may take.
 GRACE_SECONDS = 10
-# Of mallopt(3); and from how many bytes on a block is the system's own.
-M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 1 << 20
 # How long the last lines of the log wait for their reader.
 LAST_LINES_SECONDS = 1.0
 
@@ -56,7 +54,7 @@ def work(
 
     `coordination` and `told` are files in memory that all workers have in common.
     """
-    _give_back()
+    return_large_blocks()
     lines = logs.FromThread(Metrics(board).count_dropped_lines)
     lines.addFilter(Once(told))
     logs.configure(settings.log_level, lines)
@@ -140,17 +138,6 @@ async def _serve(
     await dispatcher.close(GRACE_SECONDS)
     for task in waiting:
         task.cancel()
-
-
-def _give_back() -> None:
-    """Let the memory of long bodies go back to the system as soon as they are answered.
-
-    By itself glibc keeps blocks as large as it has ever freed one, in heaps that long and short ones share: a few long
-    requests would then raise what a worker takes for good.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def _end_alone(lines: logs.FromThread) -> None:

@@ -90,6 +90,15 @@ class RowReader:
         :raises BrokenRules: a row breaks the card; all are looked at, or as many as it takes to find enough that do.
         """
         parts: list[Tensors] = []
+        try:
+            warnings = self._read_parts(chunks, grow, parts)
+            return Rows(_joined(parts), warnings) if parts else None
+        finally:
+            # Not all at once, as many texts take long to go.
+            while parts:
+                parts.pop()
+
+    def _read_parts(self, chunks: Iterable[Chunk], grow: Grow, parts: list[Tensors]) -> Warnings:
         warnings = Warnings()
         details: list[Detail] = []
         count = start = 0
@@ -114,9 +123,7 @@ class RowReader:
             start += length
         if details:
             raise BrokenRules(details, count)
-        if not parts:
-            return None
-        return Rows({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, warnings)
+        return warnings
 
     def column_positions(self, names: Sequence[Any]) -> list[int]:
         """Where each feature stands in a table with these column names.
@@ -193,6 +200,10 @@ class RowReader:
         texts = tensors.get("categorical")
         unshared = 0 if self._texts is None or texts is None else self._texts.unshared(texts)
         return unshared + 2 * sum(tensor.nbytes for tensor in tensors.values())
+
+
+def _joined(parts: Sequence[Tensors]) -> Tensors:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _picked(picker: Picker, rows: Sequence[Any]) -> Sequence[Row]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from service.document import JSON, LongArray, decode
+from service.document import JSON, PIECE, LongArray, decode
 from service.errors import Detail, InvalidRecord
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Answer, Question, WireFormat
@@ -47,31 +47,36 @@ def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowa
     :raises TooManyRows: it has more rows, or its answer would have more bytes, than it may.
     :raises BodyTooLarge: a row or a text in it is too long, or it takes more memory than a request may.
     """
-    capacity = capacity_for(predictor, body, allowance)
-    numbers = None if capacity.long else predictor.rows.read_numbers(body)
+    numbers = None if len(body) > PIECE else predictor.rows.read_numbers(body)
     if numbers is not None:
-        capacity.grow(row_count(numbers.tensors))
+        capacity_for(predictor, body, allowance).grow(row_count(numbers.tensors))
         return Instances(predictor, numbers, several=True)
     document = decode(body)
     if not isinstance(document, dict) or len(document) != 1:
         raise misshapen()
     ((key, value),) = document.items()
     if key == "instance":
-        return Instances(predictor, read_rows(predictor, [value], body, capacity, several=False), several=False)
+        # Of one row nothing else can be too much, and it is to be quick.
+        if predictor.wording.longest > allowance.answer_bytes:
+            capacity_for(predictor, body, allowance).grow(1)
+        try:
+            return Instances(predictor, predictor.rows.read([value], may_hold_booleans(body)), several=False)
+        except BrokenRules as broken:
+            raise refuse(broken, several=False) from None
     if key == "instances" and isinstance(value, list | LongArray) and value:
-        return Instances(predictor, read_rows(predictor, value, body, capacity), several=True)
+        rows = read_rows(predictor, value, body, capacity_for(predictor, body, allowance))
+        return Instances(predictor, rows, several=True)
     raise misshapen()
 
 
 def capacity_for(predictor: Predictor, body: bytes, allowance: Allowance) -> Capacity:
     """What a request for predictions may come to."""
-    return Capacity(allowance, body, len(predictor.card.classes), predictor.wording.longest)
+    wording = predictor.wording
+    return Capacity(allowance, body, wording.classes, wording.longest)
 
 
-def read_rows(
-    predictor: Predictor, rows: list[Any] | LongArray, body: bytes, capacity: Capacity, several: bool = True
-) -> Rows:
-    """Check rows that were read from `body`.
+def read_rows(predictor: Predictor, rows: list[Any] | LongArray, body: bytes, capacity: Capacity) -> Rows:
+    """Check several rows that were read from `body`.
 
     :raises InvalidRecord: a row breaks the card; the sentence names the instance, the feature and the rule.
     """
@@ -81,7 +86,7 @@ def read_rows(
     try:
         return predictor.rows.read(rows, may_hold_booleans(body))
     except BrokenRules as broken:
-        raise refuse(broken, several) from None
+        raise refuse(broken, several=True) from None
 
 
 def read_chunks(reader: RowReader, chunks: Iterable[Chunk], capacity: Capacity) -> Rows:

@@ -123,7 +123,7 @@ def test_the_trainer_has_no_network(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("service", "present", "absent"),
     [
-        ("trainer", ["trainer", "models", "onnx", "pyarrow"], ["service", "flask", "httptools", "onnxruntime", "pip"]),
+        ("trainer", ["trainer", "models", "onnx", "pyarrow"], ["service", "flask", "onnxruntime", "pip"]),
         (
             "service",
             ["service", "models", "onnxruntime", "flask"],

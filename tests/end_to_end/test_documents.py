@@ -87,7 +87,7 @@ def shape(value: Any) -> Any:
 
 def words(text: str) -> list[str]:
     """The words of a terminal's output, without its numbers and its paths."""
-    return re.findall(r"\b[a-zA-Z]+\b", re.sub(r"\S*(/|EVENKEEL)\S*|\S*\d\S*", "", text))
+    return re.findall(r"\b[a-zA-Z]+\b", re.sub(r"--repository \S+|\S*(/|EVENKEEL)\S*|\S*\d\S*", "", text))
 
 
 def test_every_refusal_is_documented() -> None:

@@ -28,7 +28,7 @@ LENGTHY = (
 SIDES = {
     "trainer": (
         ["tests/models", "tests/trainer", *IGNORED],
-        ["flask", "httptools", "numba", "onnxruntime", "optuna", "orjson", "psycopg", "simdjson", "sklearn"],
+        ["flask", "numba", "onnxruntime", "optuna", "orjson", "psycopg", "simdjson", "sklearn"],
     ),
     "service": (["tests/models", "tests/service", *IGNORED_OF_SERVICE], ["onnx", "opentelemetry", "pyarrow", "rich"]),
 }

@@ -133,8 +133,8 @@ def test_a_long_array_comes_in_pieces() -> None:
     pieces = list(document["instances"])
 
     assert document["params"] == {"a": [1]}
-    assert 6 <= len(pieces) <= 10
-    assert all(len(piece.text) <= PIECE + 2 for piece in pieces)
+    assert 12 <= len(pieces) <= 20
+    assert all(len(piece.text) <= PIECE // 2 for piece in pieces)
     rows = [row for piece in pieces for row in piece.elements()]
     assert rows[:-1] == [[1.5, 2]] * (3 * PIECE // 10)
     assert rows[-1] == ['a,]"', None]

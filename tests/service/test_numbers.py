@@ -8,8 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.repository import ModelRepository
+from service.app import create_app
 from service.document import decode
 from service.errors import MalformedBody
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
 from service.rows.numbers import read_numbers
 from service.rows.reader import RowReader, Rows
 from service.rows.rules import BrokenRules
@@ -119,3 +122,18 @@ def test_a_row_of_another_length_is_refused(numeric_client: FlaskClient, row: An
         assert response.status_code == 422
         assert response.json is not None
         assert response.json["details"][0]["rule"] == "shape" or "must be a number" in response.json["error"]
+
+
+@pytest.mark.parametrize("rows", [3, 50_000])
+def test_without_simdjson_the_answers_are_the_same(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Python 3.14, for which there is none: short and long."""
+    registry = Registry(ModelRepository(NUMBERS))
+    registry.refresh()
+    client = create_app(registry, Bounds()).test_client()
+    request = {"instances": [[40 + number % 9, 4000.5] for number in range(rows)]}
+    with_it = client.post("/predict", json=request)
+    monkeypatch.setattr("service.rows.numbers.simdjson", None)
+
+    assert read_numbers(b'{"instances": [[1, 2]]}', 2) is None
+    assert with_it.status_code == 200
+    assert client.post("/predict", json=request).data == with_it.data

@@ -5,8 +5,11 @@ import onnx
 import pytest
 
 from models.repository import ModelRepository
+from trainer.arrays import Array
 from trainer.bag import Watch, members_for, unwatched
 from trainer.config import TrainingConfig
+from trainer.data.encoder import Encoder
+from trainer.data.rows import Rows
 from trainer.data.table import read_table
 from trainer.job import Outcome, run, train_on
 from trainer.training.fit import Epoch
@@ -53,6 +56,22 @@ def test_the_card_has_the_statistics_of_every_member(penguins: Path, tmp_path: P
     assert card.frozen_statistics[0].layers != card.frozen_statistics[1].layers
     assert sum(metrics.rows for metrics in card.metrics.values()) == 344
     assert card.metrics["train"].rows == pytest.approx(3 * card.metrics["validation"].rows, abs=3)
+
+
+def test_a_bag_encodes_every_row_once(penguins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all members, measures, baselines and the card; the gate and the golden rows alone start from raw rows."""
+    encoded: list[int] = []
+    encode = Encoder.encode
+
+    def counted(encoder: Encoder, rows: Rows) -> Array:
+        encoded.append(len(rows))
+        return encode(encoder, rows)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    train(penguins, tmp_path)
+
+    table, golden, gate = 344, (8, 1), (1000, 11)
+    assert sorted(encoded) == sorted([table, *golden, *gate])
 
 
 def test_a_bag_is_better_than_its_members(penguins: Path) -> None:

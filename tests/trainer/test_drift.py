@@ -91,8 +91,8 @@ def test_the_card_holds_the_baseline_of_the_training_rows(outcome: Outcome, exam
     assert baseline.rows == len(examples) - trained["test"].rows
     assert [one.feature for one in baseline.features] == [feature.name for feature in outcome.card.features]
 
-    everything = np.arange(len(examples))
-    again = drift_baseline(outcome.classifier, examples, everything)
+    everything, inputs = np.arange(len(examples)), outcome.classifier.encoder.encode(examples.rows)
+    again = drift_baseline(outcome.classifier, examples, inputs, everything)
     predicted = outcome.classifier.predict(examples.rows).argmax(axis=1)
     shares = {name: float(np.mean(predicted == code)) for code, name in enumerate(examples.classes)}
     assert dict(zip(again.predictions.categories, again.predictions.shares, strict=False)) == pytest.approx(
@@ -102,8 +102,9 @@ def test_the_card_holds_the_baseline_of_the_training_rows(outcome: Outcome, exam
 
 def test_of_many_rows_an_even_choice_is_looked_at(outcome: Outcome, examples: Examples) -> None:
     """From everywhere in the table; the shares stay what they are."""
-    once = drift_baseline(outcome.classifier, examples, np.arange(len(examples)))
-    many = drift_baseline(outcome.classifier, examples, np.repeat(np.arange(len(examples)), 100))
+    everything, inputs = np.arange(len(examples)), outcome.classifier.encoder.encode(examples.rows)
+    once = drift_baseline(outcome.classifier, examples, inputs, everything)
+    many = drift_baseline(outcome.classifier, examples, inputs, np.repeat(everything, 100))
 
     assert many.rows == MOST_ROWS
     for one, other in zip(many.features, once.features, strict=True):

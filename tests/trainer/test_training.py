@@ -15,8 +15,9 @@ from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
 from trainer.nn.optimizers import OPTIMIZERS
 from trainer.nn.schedules import SCHEDULES
+from trainer.nn.statistics import Moments
 from trainer.training.fit import Encoded, Epoch, History, Snapshot, fit, score
-from trainer.training.freezing import freeze
+from trainer.training.freezing import Frozen, disagreement, freeze
 from trainer.training.weighting import as_counts, weigh
 
 Parts = tuple[Encoded, Encoded]
@@ -318,13 +319,27 @@ def test_losses_fall_most_in_the_first_epochs(parts: Parts) -> None:
     assert max(falls) == max(falls[:3])
 
 
+def test_networks_whose_statistics_disagree_are_counted_in_one_sentence() -> None:
+    """With the log-losses of the network where they are farthest apart; of one network alone, nothing is counted."""
+    none = Moments(np.empty(0), np.empty(0))
+    agreeing, near, far = (Frozen("running", none, none, 0.5, population) for population in (0.505, 0.48, 0.4))
+
+    said, alone = disagreement([near, agreeing, far]), disagreement([far])
+    assert said is not None
+    assert alone is not None
+    assert "disagree in 2 of 3 networks: validation log-loss 0.5000 and 0.4000 where they are farthest apart;" in said
+    assert "disagree: validation log-loss 0.5000 and 0.4000;" in alone
+    assert disagreement([agreeing, agreeing]) is None
+
+
 def test_training_needs_little_more_than_the_table() -> None:
     """Beside the table: less than one shuffled copy of it, one batch's buffers and the parameters four times.
 
     Values, gradients and Adam's two memories are the four; the best epoch is kept in what the shuffled copy leaves.
     """
     rng = np.random.default_rng(0)
-    part = Encoded(rng.normal(size=(20_000, 64)).astype(np.float32), rng.integers(10, size=20_000))
+    inputs = rng.normal(size=(20_000, 64)).astype(np.float32)
+    part = Encoded(inputs, rng.integers(10, size=20_000))
     settings = Hyperparameters.of(hidden=(256, 256), batch_size=256, epochs=1, compiled=False)
     network = build_network(settings.architecture(64, 10), rng)
     tracemalloc.start()
@@ -333,7 +348,7 @@ def test_training_needs_little_more_than_the_table() -> None:
     tracemalloc.stop()
     buffers = 256 * (64 + 3 * 256 + 3 * 256 + 4 * 10) * 4
 
-    assert peak < part.inputs.nbytes + buffers + 4 * network.values.nbytes
+    assert peak < inputs.nbytes + buffers + 4 * network.values.nbytes
 
 
 def test_every_layer_rule_and_schedule_can_be_named() -> None:

@@ -71,7 +71,7 @@ def softmax_regression(start: Start, seed: int, class_factors: Vector) -> Array:
     rng = generator(seed, STREAM)
     network = build_network(architecture, rng, class_shares=np.maximum(totals / totals.sum(), 1e-9))
     fit(network, train, validation, settings, rng)
-    return softmax(network.logits(start.encode(start.split.test).inputs))
+    return softmax(network.logits(start.part(start.split.test).inputs))
 
 
 def _settings(rows: int) -> Hyperparameters:
@@ -86,6 +86,6 @@ def _some(start: Start, part: Indices, class_factors: Vector) -> Encoded:
     """Evenly spaced rows of a long part, weighed."""
     if len(part) > MOST_ROWS:
         part = part[np.linspace(0, len(part) - 1, MOST_ROWS, dtype=np.int64)]
-    encoded = start.encode(part)
+    encoded = start.part(part)
     own = 1.0 if encoded.weights is None else encoded.weights
     return Encoded(encoded.inputs, encoded.labels, (class_factors[encoded.labels] * own).astype(np.float32))

@@ -50,9 +50,9 @@ def check_positive(config: TrainingConfig, classes: Sequence[str]) -> None:
 
 def judge(config: TrainingConfig, schema: Schema, start: Start, bag: Bag) -> Verdict:
     """Measure a bag on the test rows. Training is over: nothing of this reaches the networks."""
-    test = start.examples.take(start.split.test)
-    answers = bag.classifier.predict(test.rows)
-    evaluation = measure(answers, test.labels, test.classes, test.weights)
+    test, classes = start.part(start.split.test), start.examples.classes
+    answers = bag.classifier.predict_encoded(test.inputs)
+    evaluation = measure(answers, test.labels, classes, test.weights)
     shares, factors = _class_shares(config, start)
     evaluation = evaluation.model_copy(
         update={
@@ -63,7 +63,7 @@ def judge(config: TrainingConfig, schema: Schema, start: Start, bag: Bag) -> Ver
     chosen = _threshold(config, start, bag)
     said = []
     if chosen and config.positive is not None:
-        label = test.classes.index(config.positive)
+        label = classes.index(config.positive)
         found = at_threshold(
             chosen.threshold, answers[:, label], test.labels == label, _counts(test.weights, len(test))
         )
@@ -117,9 +117,9 @@ def _threshold(config: TrainingConfig, start: Start, bag: Bag) -> Chosen | None:
     label = start.examples.classes.index(config.positive)
     scores, positive, counts = [], [], []
     for member, fold in zip(bag.members, start.split.folds, strict=False):  # Ctrl-C leaves fewer members than folds.
-        part = start.examples.take(fold.validation)
+        part = start.part(fold.validation)
         alone = replace(bag.classifier, networks=(member.network,))
-        scores.append(alone.predict_encoded(member.validation.inputs)[:, label])
+        scores.append(alone.predict_encoded(part.inputs)[:, label])
         positive.append(part.labels == label)
         counts.append(_counts(part.weights, len(part)))
     rule = Rule.parse(config.threshold)

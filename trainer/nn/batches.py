@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainer.arrays import Array, Labels
+from trainer.arrays import Array, Inputs, Labels, Picked
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,9 @@ class MiniBatches:
     next one is drawn.
     """
 
-    def __init__(self, inputs: Array, labels: Labels, weights: Array | None, size: int) -> None:
-        self.inputs, self.labels, self.weights = inputs, labels, weights
+    def __init__(self, inputs: Inputs, labels: Labels, weights: Array | None, size: int) -> None:
+        self.inputs = inputs if isinstance(inputs, Picked) else Picked(inputs, np.arange(len(inputs)))
+        self.labels, self.weights = labels, weights
         self.size = size
         longest = min(len(inputs), size + 1)
         self._inputs = np.empty((longest, inputs.shape[1]), inputs.dtype)
@@ -84,7 +85,8 @@ class MiniBatches:
         for batch in batches(len(order), self.size):
             chosen, labels = order[batch], all_labels[batch]
             rows = len(chosen)
-            # A permutation stays within bounds, and numpy's check of it would go through a copy.
-            inputs = np.take(self.inputs, chosen, axis=0, out=self._inputs[:rows], mode="clip")
+            places = self.inputs.places[chosen]
+            # They stay within bounds, and numpy's check of it would go through a copy.
+            inputs = np.take(self.inputs.table, places, axis=0, out=self._inputs[:rows], mode="clip")
             counted = self._equal(rows, inputs.dtype) if self.weights is None else BatchWeights.of(self.weights[chosen])
             yield inputs, labels, counted

@@ -7,7 +7,7 @@ from itertools import dropwhile
 import numpy as np
 import numpy.typing as npt
 
-from trainer.arrays import Array
+from trainer.arrays import Array, Inputs
 from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.batches import BatchWeights, batches
 from trainer.nn.layers import Dropout, Layer, Linear
@@ -93,14 +93,14 @@ class Network:
         for layer, frozen in zip(self.batch_norms, self.by_layer(moments), strict=True):
             layer.frozen = frozen
 
-    def predict(self, inputs: Array) -> Array:
+    def predict(self, inputs: Inputs) -> Array:
         """Class probabilities (n, classes) with frozen statistics.
 
         :raises NoStatistics: nothing was frozen yet.
         """
         return softmax(self.logits(inputs))
 
-    def logits(self, inputs: Array) -> Array:
+    def logits(self, inputs: Inputs) -> Array:
         """Logits (n, classes) with frozen statistics.
 
         :raises NoStatistics: nothing was frozen yet.
@@ -131,7 +131,7 @@ def running_moments(network: Network) -> Moments:
     return network.running.moments()
 
 
-def population_moments(network: Network, inputs: Array, batch_size: int, weights: Array | None = None) -> Moments:
+def population_moments(network: Network, inputs: Inputs, batch_size: int, weights: Array | None = None) -> Moments:
     """One pass over the training rows with fixed weights: the moments of each batch-norm layer's inputs, end to end.
 
     Every layer sees what it saw in training, batches normalised with their own statistics (Ioffe & Szegedy 2015,

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from models.card import Calibration, Reliability
 from trainer.arrays import Array, Labels, shortest_decimal
 from trainer.classifier import Classifier
-from trainer.data.rows import Examples
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import cross_entropy, softmax
 from trainer.nn.network import Network
@@ -99,11 +98,13 @@ def _some(part: Encoded, most: int) -> Encoded:
     return part if len(part) <= most else part.take(np.linspace(0, len(part) - 1, most, dtype=np.int64))
 
 
-def hold_against(classifier: Classifier, test: Examples) -> Calibration:
+def hold_against(classifier: Classifier, test: Encoded) -> Calibration:
     """Measure a classifier on test rows, each counting by its weight, without its calibrator and with it."""
     fitted = classifier.calibrator
     idle = replace(classifier, calibrator=Calibrator.idle(len(classifier.classes)))
-    before, after = (reliability(each.predict(test.rows), test.labels, test.weights) for each in (idle, classifier))
+    before, after = (
+        reliability(each.predict_encoded(test.inputs), test.labels, test.weights) for each in (idle, classifier)
+    )
     bias = tuple(map(shortest_decimal, fitted.bias))
     return Calibration(temperature=fitted.temperature, bias=bias, before=before, after=after)
 

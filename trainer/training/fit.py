@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trainer.arrays import Array, Labels
+from trainer.arrays import Array, Inputs, Labels
 from trainer.errors import Diverged
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.batches import MiniBatches
@@ -23,7 +23,7 @@ from trainer.training.interrupts import held_back
 class Encoded:
     """One part of the table as the network sees it: `inputs` (n, width), `labels` (n,), `weights` (n,) or None."""
 
-    inputs: Array
+    inputs: Inputs
     labels: Labels
     weights: Array | None = None
 

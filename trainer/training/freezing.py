@@ -1,5 +1,6 @@
 """Which statistics a trained network keeps for inference."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,15 +30,25 @@ class Frozen:
         return float(np.max(np.abs(self.running.mean - self.population.mean) / deviation, initial=0.0))
 
     @property
-    def disagreement(self) -> str | None:
-        """A sentence where the two kinds would not give the same answers, else None."""
-        if abs(self.running_log_loss - self.population_log_loss) <= NOTICEABLE:
-            return None
-        return (
-            f"running and population statistics disagree: validation log-loss {self.running_log_loss:.4f} and "
-            f"{self.population_log_loss:.4f}; --statistics auto takes the better, and more --epochs, less --dropout or "
-            "another --ewma-decay may bring them together"
-        )
+    def gap(self) -> float:
+        """How far the log-losses under the two kinds are apart, in nats."""
+        return abs(self.running_log_loss - self.population_log_loss)
+
+
+def disagreement(networks: Sequence[Frozen]) -> str | None:
+    """One sentence where the two kinds would not give the same answers in some of the networks, else None."""
+    apart = [frozen for frozen in networks if not frozen.gap <= NOTICEABLE]
+    if not apart:
+        return None
+    farthest = max(apart, key=lambda frozen: frozen.gap)
+    where, which = "", ""
+    if len(networks) > 1:
+        where, which = f" in {len(apart)} of {len(networks)} networks", " where they are farthest apart"
+    return (
+        f"running and population statistics disagree{where}: validation log-loss {farthest.running_log_loss:.4f} and "
+        f"{farthest.population_log_loss:.4f}{which}; --statistics auto takes the better, and more --epochs, less "
+        "--dropout or another --ewma-decay may bring them together"
+    )
 
 
 def freeze(network: Network, train: Encoded, validation: Encoded, *, statistics: Statistics, batch_size: int) -> Frozen:

@@ -8,11 +8,12 @@ from service.document import JSON, encode
 from service.errors import InvalidTensor
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Answer, Question, WireFormat
+from service.prediction.wording import MOST_NUMBERS
 from service.rows.tensors import Probabilities, Tensors
 from service.wire.capacity import Capacity
 from service.wire.open_inference.envelope import HEADER_LENGTH, Envelope, EnvelopeReader, Wish
 from service.wire.open_inference.inputs import raw_input, read_inputs
-from service.wire.open_inference.outputs import OUTPUTS, described, longest_row, slices, values
+from service.wire.open_inference.outputs import OUTPUTS, longest_row, output, slices
 
 OCTETS = "application/octet-stream"
 # The wishes of a request without any, by whether it asks for binary outputs.
@@ -30,43 +31,58 @@ class Inference:
 
     def answer(self, probabilities: Probabilities) -> Answer:
         card = self.predictor.card
-        classes, parts = card.classes, slices(probabilities)
         head: dict[str, Any] = {"model_name": card.name, "model_version": str(self.predictor.version)}
         if self.id is not None:
             head["id"] = self.id
-        head["outputs"] = outputs = []
-        raw: list[bytes] = []
-        for wish in self.wishes:
-            output = described(wish, classes, len(probabilities))
-            outputs.append(output)
-            if wish.binary:
-                data = [values(wish, classes, part) for part in parts]
-                output["parameters"] = {"binary_data_size": sum(map(len, data))}
-                raw += data
-            elif len(parts) == 1:
-                output["data"] = values(wish, classes, probabilities)
-        texts = [encode(head)] if len(parts) == 1 else _in_parts(head, self.wishes, classes, parts)
+        if probabilities.size <= MOST_NUMBERS:
+            texts, raw = _at_once(head, self.wishes, self.predictor, probabilities)
+        else:
+            texts, raw = _in_parts(head, self.wishes, self.predictor, slices(probabilities))
         if not raw:
             return Answer(texts[0] if len(texts) == 1 else b"".join(texts))
         return Answer(b"".join((*texts, *raw)), OCTETS, ((HEADER_LENGTH, str(sum(map(len, texts)))),))
 
 
+def _at_once(
+    head: dict[str, Any], wishes: list[Wish], predictor: Predictor, probabilities: Probabilities
+) -> tuple[list[bytes], list[bytes]]:
+    """The JSON of a short answer, and the raw bytes behind it."""
+    outputs, raw = [], []
+    for wish in wishes:
+        described, values = output(wish, predictor.card.classes, predictor.decide, probabilities)
+        if wish.binary:
+            described["parameters"] = {"binary_data_size": len(values)}
+            raw.append(values)
+        else:
+            described["data"] = values
+        outputs.append(described)
+    head["outputs"] = outputs
+    return [encode(head)], raw
+
+
 def _in_parts(
-    head: dict[str, Any], wishes: list[Wish], classes: tuple[str, ...], parts: list[Probabilities]
-) -> list[bytes]:
-    """The JSON of an answer whose data is long: it is worded a few rows at a time."""
-    outputs = head.pop("outputs")
-    texts, before = [encode(head)[:-1]], b',"outputs":['
-    for wish, output in zip(wishes, outputs, strict=True):
-        texts.append(before + encode(output)[:-1])
-        if not wish.binary:
-            before = b',"data":['
-            for part in parts:
-                texts += before, encode(values(wish, classes, part))[1:-1]
-                before = b","
+    head: dict[str, Any], wishes: list[Wish], predictor: Predictor, parts: list[Probabilities]
+) -> tuple[list[bytes], list[bytes]]:
+    """The same of a long answer, whose data is worded a few rows at a time: not all that it is made of takes memory at
+    once.
+    """
+    texts, raw, before = [encode(head)[:-1]], [], b',"outputs":['
+    for wish in wishes:
+        described, values = output(wish, predictor.card.classes, predictor.decide, parts[0])
+        described["shape"][0] = sum(map(len, parts))
+        others = (output(wish, predictor.card.classes, predictor.decide, part)[1] for part in parts[1:])
+        if wish.binary:
+            data = [values, *others]
+            described["parameters"] = {"binary_data_size": sum(map(len, data))}
+            raw += data
+            texts.append(before + encode(described)[:-1])
+        else:
+            texts += before, encode(described)[:-1], b',"data":[', encode(values)[1:-1]
+            for values in others:
+                texts += b",", encode(values)[1:-1]
             texts.append(b"]")
         before = b"},"
-    return [*texts, b"}]}"]
+    return [*texts, b"}]}"], raw
 
 
 class InferenceReader:
@@ -90,10 +106,9 @@ class InferenceReader:
         else:
             envelope = self._envelopes.read(body, length)
         _check(envelope.wishes)
-        wishes = envelope.wishes or EVERYTHING[envelope.binary]
-        classes, label = len(predictor.card.classes), predictor.wording.longest_label
-        longest = sum([longest_row(wish, classes, label) for wish in wishes])
-        capacity = Capacity(allowance, body, classes, longest)
+        wishes, wording = envelope.wishes or EVERYTHING[envelope.binary], predictor.wording
+        longest = longest_row(wishes, wording.classes, wording.longest_label)
+        capacity = Capacity(allowance, body, wording.classes, longest)
         tensors = read_inputs(envelope.tensors, predictor.inputs, capacity)
         return Inference(predictor, tensors, envelope.id, wishes)
 

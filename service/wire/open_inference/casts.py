@@ -51,18 +51,15 @@ def numeric(tensor: Tensor, features: Sequence[Feature], capacity: Capacity) -> 
         raise InvalidTensor(f"input '{tensor.name}' must have one of the datatypes {', '.join(NUMBERS)}")
     rows = _rows(tensor, len(features), capacity)
     try:
-        if isinstance(tensor.data, bytes | memoryview):
-            numbers = _from_bytes(tensor, NUMBERS[tensor.datatype], capacity)
-        elif isinstance(tensor.data, LongArray):
-            numbers = _joined(tensor, capacity)
-        else:
+        if isinstance(tensor.data, list):
             values = _flat(tensor, tensor.data)
             _check_length(tensor, len(values))
             numbers = _from_json(values, tensor.datatype)
+        elif isinstance(tensor.data, LongArray):
+            numbers = _joined(tensor, capacity)
+        else:
+            numbers = _from_bytes(tensor, NUMBERS[tensor.datatype], capacity)
         array = numbers.reshape(rows, len(features))
-        if capacity.long:
-            # Once more for what they may be joined to.
-            capacity.grow(rows, 2 * array.nbytes)
         # In bytes this takes a third of the time of `.all()`, which for a row alone counts.
         if b"\0" in np.isfinite(array).tobytes():
             _check_gaps(array, features)
@@ -98,8 +95,8 @@ def _rows(tensor: Tensor, width: int, capacity: Capacity) -> int:
         shape.append(1)
     if len(shape) != 2 or shape[0] < 1 or shape[1] != width:
         raise InvalidTensor(f"input '{tensor.name}' must have shape [N, {width}] with N at least 1")
-    if isinstance(tensor.data, list) and prod(shape) > len(tensor.data) * width:
-        # There cannot be so many, which is worth more words than that there may not.
+    if isinstance(tensor.data, list) and shape[0] > len(tensor.data):
+        # There are not so many, which is worth more words than that there may not be.
         _check_length(tensor, len(_flat(tensor, tensor.data)))
     capacity.grow(shape[0])
     return shape[0]
@@ -127,11 +124,13 @@ def _pieces(tensor: Tensor, data: LongArray) -> Iterator[list[Any]]:
     count, before = 0, None
     for piece in data:
         values, inner = _flattened(tensor, piece.elements())
-        if any(isinstance(value, LongArray | LongObject) for value in values[:1]):
+        if any(isinstance(value, (LongArray, LongObject)) for value in values[:1]):
             raise InvalidTensor(f"input '{tensor.name}' holds a list that is too long for a row")
         if inner != (inner if before is None else before):
             raise InvalidTensor(f"input '{tensor.name}' is ragged: its lists differ in length")
         count, before = count + len(values), inner
+        if 0 in inner:
+            _check_length(tensor, count)
         if count > prod(tensor.shape):
             raise InvalidTensor(f"input '{tensor.name}' has more elements than its shape says: {prod(tensor.shape)}")
         yield values
@@ -148,7 +147,8 @@ def _joined(tensor: Tensor, capacity: Capacity) -> npt.NDArray[np.float32]:
         except _BadElement as bad:
             raise _BadElement(count + bad.position, bad.rule) from None
         count += len(values)
-        capacity.grow(1, parts[-1].nbytes)
+        # Once more for the whole that they are joined to.
+        capacity.grow(1, 2 * parts[-1].nbytes)
     _check_length(tensor, count)
     return np.concatenate(parts)
 
@@ -161,14 +161,19 @@ def _shared(tensor: Tensor, features: Sequence[Feature], capacity: Capacity) -> 
             known |= {text: text for text in feature.categories}
     parts: list[npt.NDArray[np.object_]] = []
     count = 0
-    for values in _elements(tensor):
-        _check_texts(values, features, count)
-        parts.append(np.array(list(map(known.get, values, values)), object))
-        count += len(values)
-        unshared = sum(getsizeof(value) for value in values if value not in known)
-        # Once more for each whole that they are joined to.
-        capacity.grow(1, 3 * parts[-1].nbytes + unshared)
-    return np.concatenate(parts) if parts else np.empty(0, object)
+    try:
+        for values in _elements(tensor):
+            _check_texts(values, features, count)
+            parts.append(np.array(list(map(known.get, values, values)), object))
+            count += len(values)
+            unshared = sum(getsizeof(value) for value in values if value not in known)
+            # Once more for the whole that they are joined to.
+            capacity.grow(1, 2 * parts[-1].nbytes + unshared)
+        return np.concatenate(parts) if parts else np.empty(0, object)
+    finally:
+        # Not all at once, as many texts take long to go.
+        while parts:
+            parts.pop()
 
 
 def _check_texts(values: Sequence[Any], features: Sequence[Feature], start: int) -> None:
@@ -176,7 +181,7 @@ def _check_texts(values: Sequence[Any], features: Sequence[Feature], start: int)
     for position, value in enumerate(values, start):
         if value is None and not features[position % width].nullable:
             raise _BadElement(position, "must not be null")
-        if not isinstance(value, str | None):
+        if value is not None and not isinstance(value, str):
             raise _BadElement(position, "must be a text")
 
 
@@ -215,7 +220,8 @@ def _integers(values: list[Any], datatype: str) -> npt.NDArray[Any]:
 
 def _from_bytes(tensor: Tensor, dtype: DType, capacity: Capacity) -> npt.NDArray[np.float32]:
     data = tensor.data
-    assert isinstance(data, bytes | memoryview)
+    assert not isinstance(data, list)
+    assert not isinstance(data, LongArray)
     size = prod(tensor.shape) * dtype.itemsize
     if len(data) != size:
         raise InvalidTensor(f"input '{tensor.name}' has {len(data)} bytes; its shape and datatype say {size}")

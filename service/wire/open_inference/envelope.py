@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from service.document import LongArray, LongObject, decode, drain
+from service.document import PIECE, LongArray, LongObject, decode, drain
 from service.errors import InvalidTensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -144,7 +144,8 @@ class EnvelopeReader:
         if isinstance(document, dict) and isinstance(document.get("inputs"), LongArray):
             inputs = self._long(document["inputs"])
             document["inputs"] = [_ANY]
-        _drain_others(document, "inputs")
+        if len(text) > PIECE:
+            _drain_others(document, "inputs")
         request = _validated(self._request, document)
         if inputs is None:
             inputs = [_announced(given, number) for number, given in enumerate(request["inputs"])]
@@ -204,7 +205,7 @@ def _announced(given: _Input, number: int) -> _Announced:
     data, size = given.get("data"), (given.get("parameters") or {}).get("binary_data_size")
     if (size is None) == ("data" not in given):
         raise InvalidTensor(f"input '{name[:64]}' must have either data or the parameter binary_data_size")
-    if size is None and not isinstance(data, list | LongArray):
+    if size is None and not isinstance(data, (list, LongArray)):
         raise InvalidTensor(f"inputs.{number}.data: should be a valid list")
     return _Announced(name, given["datatype"], given["shape"], data, size or 0)
 

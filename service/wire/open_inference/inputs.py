@@ -20,20 +20,7 @@ def read_inputs(given: Iterable[Tensor], inputs: Inputs, capacity: Capacity) -> 
 
     :raises InvalidTensor: an input is missing, unknown or ill-shaped, or an element is not one its column may have.
     """
-    found: Tensors = {}
-    columns: Tensors = {}
-    features: dict[str, Feature] = {}
-    for tensor in given:
-        name, whole = tensor.name, inputs.get(tensor.name)
-        # A feature may have the name of an input.
-        if whole is None or (len(whole) > 1 and tensor.shape[1:] in ([], [1])):
-            features = features or {feature.name: feature for part in inputs.values() for feature in part}
-        if name in features and name not in columns:
-            columns[name] = _cast(tensor, [features[name]], capacity)
-        elif whole is not None and name not in found:
-            found[name] = _cast(tensor, whole, capacity)
-        else:
-            raise _misnamed(inputs)
+    found, columns = _read(given, inputs, capacity)
     if columns and not found and len(columns) == sum(map(len, inputs.values())):
         found = {kind: _stack(columns, part) for kind, part in inputs.items()}
     elif columns or found.keys() != inputs.keys():
@@ -53,6 +40,28 @@ def raw_input(body: bytes, inputs: Inputs) -> Tensor:
     ((name, features),) = inputs.items()
     datatype, elements = (TEXT, _count_texts(body)) if name == "categorical" else ("FP32", len(body) // 4)
     return Tensor(name, datatype, [elements // len(features), len(features)], body)
+
+
+def _read(given: Iterable[Tensor], inputs: Inputs, capacity: Capacity) -> tuple[Tensors, Tensors]:
+    """Whole tensors and columns, by name, each cast as it comes."""
+    found: Tensors = {}
+    columns: Tensors = {}
+    features: dict[str, Feature] = {}
+    for tensor in given:
+        name, whole = tensor.name, inputs.get(tensor.name)
+        # A feature may have the name of an input.
+        if whole is None or (len(whole) > 1 and (len(tensor.shape) < 2 or tensor.shape[1] == 1)):
+            features = features or {feature.name: feature for part in inputs.values() for feature in part}
+        if name in features and name not in columns:
+            columns[name] = column = _cast(tensor, [features[name]], capacity)
+            if capacity.long:
+                # Itself, and its part of the whole.
+                capacity.grow(len(column), 2 * column.nbytes)
+        elif whole is not None and name not in found:
+            found[name] = _cast(tensor, whole, capacity)
+        else:
+            raise _misnamed(inputs)
+    return found, columns
 
 
 def _misnamed(inputs: Inputs) -> InvalidTensor:

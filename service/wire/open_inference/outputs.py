@@ -3,12 +3,13 @@
 Long data is made a few rows at a time, so that what it is made of does not all take memory at once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from service.prediction.decision import Decide
 from service.prediction.wording import LONGEST_NUMBER, MOST_NUMBERS
 from service.rows.tensors import Probabilities
 from service.wire.open_inference.envelope import Wish
@@ -20,26 +21,29 @@ LONGEST_LIKELIHOOD = 56
 SEPARATORS = FLOAT = 4
 
 
-def described(wish: Wish, classes: tuple[str, ...], rows: int) -> dict[str, Any]:
-    """The name, datatype and shape of an output."""
+def output(
+    wish: Wish, classes: tuple[str, ...], decide: Decide, probabilities: Probabilities
+) -> tuple[dict[str, Any], Any]:
+    """The name, datatype and shape of an output; and its data, as it goes into JSON or, where binary is wished for, as
+    bytes.
+    """
+    shape: list[int] = list(probabilities.shape)
+    values: Any
     if wish.classes:
-        return {"name": wish.name, "datatype": "BYTES", "shape": [rows, min(wish.classes, len(classes))]}
-    if wish.name == "label":
-        return {"name": wish.name, "datatype": "BYTES", "shape": [rows]}
-    return {"name": wish.name, "datatype": "FP32", "shape": [rows, len(classes)]}
-
-
-def values(wish: Wish, classes: tuple[str, ...], probabilities: Probabilities) -> Any:
-    """The data of some rows of an output, as it goes into JSON or, where binary is wished for, as bytes."""
-    if wish.classes:
+        shape[1] = min(wish.classes, shape[1])
         likeliest = _likeliest(probabilities, classes, wish.classes)
-        return b"".join(_lengths_and_texts(likeliest)) if wish.binary else list(likeliest)
-    if wish.name == "label":
-        best = probabilities.argmax(axis=1).tolist()
+        values = b"".join(_lengths_and_texts(likeliest)) if wish.binary else list(likeliest)
+    elif wish.name == "label":
+        del shape[1]
+        best = decide(probabilities)
         if wish.binary:
-            return b"".join(map(_of_classes(classes).__getitem__, best))
-        return list(map(classes.__getitem__, best))
-    return probabilities.tobytes() if wish.binary else probabilities.ravel()
+            values = b"".join(map(_of_classes(classes).__getitem__, best))
+        else:
+            values = list(map(classes.__getitem__, best))
+    else:
+        values = probabilities.tobytes() if wish.binary else probabilities.ravel()
+        return {"name": wish.name, "datatype": "FP32", "shape": shape}, values
+    return {"name": wish.name, "datatype": "BYTES", "shape": shape}, values
 
 
 def slices(probabilities: Probabilities) -> list[Probabilities]:
@@ -49,13 +53,17 @@ def slices(probabilities: Probabilities) -> list[Probabilities]:
     return [probabilities[start : start + step] for start in range(0, rows, step)]
 
 
-def longest_row(wish: Wish, classes: int, longest_label: int) -> int:
-    """How many bytes of an output a row takes at most."""
-    if wish.classes:
-        return min(wish.classes, classes) * (longest_label + LONGEST_LIKELIHOOD)
-    if wish.name == "label":
-        return longest_label + SEPARATORS
-    return FLOAT * classes if wish.binary else LONGEST_NUMBER * classes
+def longest_row(wishes: Sequence[Wish], classes: int, longest_label: int) -> int:
+    """How many bytes of all outputs together a row takes at most."""
+    longest = 0
+    for name, binary, likeliest in wishes:
+        if likeliest:
+            longest += min(likeliest, classes) * (longest_label + LONGEST_LIKELIHOOD)
+        elif name == "label":
+            longest += longest_label + SEPARATORS
+        else:
+            longest += FLOAT * classes if binary else LONGEST_NUMBER * classes
+    return longest
 
 
 def _likeliest(probabilities: Probabilities, classes: tuple[str, ...], most: int) -> Iterator[str]:

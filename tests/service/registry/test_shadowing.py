@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 import pytest
 
+from service.prediction.decision import most_probable
 from service.prediction.predictor import Predictor
 from service.prediction.shadowing import LONGEST_QUEUE, MOST_ROWS, Shadowing, compare
 from service.rows.tensors import Probabilities, Tensors
@@ -17,6 +18,8 @@ GIVEN = np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.7, 0.1]], np.float32
 
 class Stub:
     """A shadow with a fixed answer, that can be held up."""
+
+    decide = staticmethod(most_probable)
 
     def __init__(self, answer: Probabilities | Exception) -> None:
         self.answer = answer
