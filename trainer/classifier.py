@@ -1,6 +1,6 @@
 """A trained classifier: the encoder and the networks, raw rows in, probabilities out."""
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,19 +30,17 @@ class Classifier:
     def predict(self, rows: Rows) -> Array:
         """Class probabilities of raw rows, shape (n, classes)."""
         places = np.arange(len(rows))
-        return self._joined(self._answer(self.encoder.encode(rows.take(places[block]))) for block in _blocks(rows))
+        return self._answers(len(rows), lambda block: self.encoder.encode(rows.take(places[block])))
 
     def predict_encoded(self, inputs: Inputs) -> Array:
         """Class probabilities of encoded rows (n, width), shape (n, classes)."""
-        return self._joined(self._answer(inputs[block]) for block in _blocks(inputs))
+        return self._answers(len(inputs), lambda block: inputs[block])
 
-    def _joined(self, answers: Iterable[Array]) -> Array:
-        return np.concatenate([np.empty((0, len(self.classes)), np.float32), *answers])
-
-    def _answer(self, inputs: Array) -> Array:
-        total = sum(self.calibrator.probabilities(network.logits(inputs)) for network in self.networks)
-        return np.asarray(total / np.float32(len(self.networks)))
-
-
-def _blocks(rows: Sized) -> Iterator[slice]:
-    return (slice(start, start + ROWS_AT_ONCE) for start in range(0, len(rows), ROWS_AT_ONCE))
+    def _answers(self, rows: int, encoded: Callable[[slice], Array]) -> Array:
+        answers = np.empty((rows, len(self.classes)), np.float32)
+        for start in range(0, rows, ROWS_AT_ONCE):
+            block = slice(start, start + ROWS_AT_ONCE)
+            inputs = encoded(block)
+            total = sum(self.calibrator.probabilities(network.logits(inputs)) for network in self.networks)
+            answers[block] = total / np.float32(len(self.networks))
+        return answers

@@ -45,7 +45,7 @@ def describe(config: TrainingConfig, table: Table, start: Start, bag: Bag, verdi
     calibration = hold_against(bag.classifier, test)
     return ModelCard(
         name=config.name,
-        features=describe_features(start.examples.rows.take(start.split.train)),
+        features=describe_features(start.examples.rows, start.split.train),
         classes=bag.classifier.classes,
         # Rows count as the table says, and class weights do not.
         metrics={

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pyarrow as pa
 import pytest
 from pyarrow import csv as arrow_csv
@@ -96,6 +97,8 @@ def variants(header: str, rows: list[str], folder: Path) -> dict[str, Path]:
         (folder / name).write_bytes(data)
     table = pa.table(columns)
     parquet.write_table(table, folder / "table.parquet", row_group_size=50)
+    gaps = pa.table({name: [None if cell == "NA" else cell for cell in cells] for name, cells in columns.items()})
+    parquet.write_table(gaps, folder / "gaps.parquet")
     buffer = io.BytesIO()
     parquet.write_table(table, buffer)
     (folder / "packed.parquet.gz").write_bytes(gzip.compress(buffer.getvalue()))
@@ -116,8 +119,8 @@ def test_every_form_of_a_table_is_read_as_fit_reads_it(predict: Command, penguin
         assert predict(path, "-o", output).code == 0, name
         found = parquet.read_table(output)
         assert found.column_names == names, name
-        assert [{k: str(v or "") for k, v in row.items()} for row in found.select(names[:9]).to_pylist()] == [
-            {k: row[k] for k in names[:9]} for row in expected
+        assert [{k: v or "NA" for k, v in row.items()} for row in found.select(names[:9]).to_pylist()] == [
+            {k: row[k] or "NA" for k in names[:9]} for row in expected
         ], name
         numbers = np.column_stack([found[column].to_numpy() for column in OURS[1:5]])
         assert numbers.tolist() == [[float(np.float32(row[column])) for column in OURS[1:5]] for row in expected], name
@@ -372,3 +375,20 @@ def test_the_only_model_needs_no_name(
     first = command("predict", penguins, "--model", "penguins", "--version", "1")
     assert first.code == 0
     assert first.out != command("predict", penguins, "--model", "penguins").out
+
+
+def test_the_label_is_that_of_the_models_file(penguins: Path, tmp_path: Path) -> None:
+    """Of two classes, by the threshold that was chosen in training."""
+    table, output, store = tmp_path / "t.csv", tmp_path / "out.parquet", tmp_path / "store"
+    table.write_text(penguins.read_text().replace("Chinstrap", "Adelie"))
+    fit = ["fit", str(table), "--target", "species", "--name", "two", "--repository", str(store), "--epochs", "1"]
+    assert main([*fit, "--members", "1", "--positive", "Gentoo", "--threshold", "cost=50:1"]) == 0
+    assert console(["predict", str(table), "--repository", str(store), "-o", str(output)]) == 0
+    found = parquet.read_table(output)
+    model, rows = ModelRepository(store).read("two", 1), read_table(table, "species").examples.rows
+    session = onnxruntime.InferenceSession(model.onnx, providers=["CPUExecutionProvider"])
+    (labels,) = session.run(["label"], {"numeric": rows.numeric, "categorical": rows.texts()})
+
+    assert found["label"].to_pylist() == labels.tolist()
+    best = np.argmax([found[f"probability_{name}"].to_numpy() for name in model.card.classes], axis=0)
+    assert [model.card.classes[place] for place in best] != labels.tolist()

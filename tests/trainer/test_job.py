@@ -1,6 +1,7 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,8 +69,8 @@ def test_a_graph_that_answers_otherwise_is_not_published(
 ) -> None:
     """The gate stands before the repository."""
 
-    def mistaken(classifier: Classifier, metadata: Mapping[str, str]) -> bytes:
-        return to_onnx(replace(classifier, calibrator=Calibrator(1.1, classifier.calibrator.bias)), metadata)
+    def mistaken(classifier: Classifier, *more: Any) -> bytes:
+        return to_onnx(replace(classifier, calibrator=Calibrator(1.1, classifier.calibrator.bias)), *more)
 
     monkeypatch.setattr("trainer.job.to_onnx", mistaken)
     with pytest.raises(ExportMismatch):

@@ -15,6 +15,7 @@ from models.features import CategoricalFeature, DateFeature, Feature, NumericFea
 from trainer.arrays import Array, shortest_decimal
 from trainer.data.rows import RARE, Rows
 from trainer.data.scaling import Kind, Scaling, fit_scaling
+from trainer.data.split import Indices
 
 # A column with a value that is so common, and so many different ones, is a mixture: zero or an amount, 40 hours or not.
 COMMON = 0.3
@@ -180,17 +181,14 @@ def _frequent_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
     return tuple(known)
 
 
-def _known_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
-    return tuple(
-        tuple(vocabulary[code] for code in np.unique(rows.codes[:, column]))
-        for column, vocabulary in enumerate(rows.vocabularies)
-    )
-
-
-def describe_features(rows: Rows) -> tuple[Feature, ...]:
+def describe_features(rows: Rows, train: Indices | slice = slice(None)) -> tuple[Feature, ...]:
     """The features as the card lists them, with the ranges and categories of the training rows, in table order."""
-    numbers = iter(rows.numeric.T)
-    texts = iter(_known_texts(rows))
+    # A column at a time: a copy of the training rows would be most of the table.
+    numbers = (values[train] for values in rows.numeric.T)
+    texts = (
+        tuple(vocabulary[code] for code in np.unique(codes[train]))
+        for vocabulary, codes in zip(rows.vocabularies, rows.codes.T, strict=True)
+    )
     features: list[Feature] = []
     for column in rows.columns:
         named = {"name": column.name, "nullable": column.nullable, "reading": column.reading}

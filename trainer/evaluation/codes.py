@@ -6,6 +6,7 @@ import numpy as np
 
 from trainer.arrays import Array
 from trainer.data.rows import Rows
+from trainer.data.split import Indices
 
 # What the last word of such a column's name often is.
 WORDS = frozenset(
@@ -20,10 +21,10 @@ FEWEST_BARE_VALUES, BARE_ROWS_A_VALUE, FEWEST_DIGITS, DENSEST = 10, 5, 4, 0.2
 DATES = (19_000_101, 21_001_231)
 
 
-def code_columns(rows: Rows) -> list[str]:
-    """The numeric columns that look like codes."""
+def code_columns(rows: Rows, train: Indices | slice = slice(None)) -> list[str]:
+    """The numeric columns that look like codes in the training rows."""
     columns = zip(rows.numbers, rows.numeric.T, strict=True)
-    return [one.name for one, values in columns if one.kind == "numeric" and _are_codes(one.name, values)]
+    return [one.name for one, values in columns if one.kind == "numeric" and _are_codes(one.name, values[train])]
 
 
 def _are_codes(name: str, column: Array) -> bool:

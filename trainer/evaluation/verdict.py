@@ -72,7 +72,7 @@ def judge(config: TrainingConfig, schema: Schema, start: Start, bag: Bag) -> Ver
             said.append(cautions.unreached(Rule.parse(config.threshold).precision, chosen.shortfall))
     below = cautions.below_baseline(config.target, evaluation)
     copies = repeated(start.examples.rows, start.split.train, start.split.test)
-    codes = code_columns(start.examples.rows.take(start.split.train))
+    codes = code_columns(start.examples.rows, start.split.train)
     others = cautions.cautions(schema, evaluation, config.positive, copies, codes)
     warnings = (*([below] if below else []), *others, *said)
     return Verdict(evaluation, warnings, below, chosen.threshold if chosen else None)

@@ -105,8 +105,11 @@ class Network:
 
         :raises NoStatistics: nothing was frozen yet.
         """
-        parts = [self._infer(inputs[start : start + ROWS_AT_ONCE]) for start in range(0, len(inputs), ROWS_AT_ONCE)]
-        return np.concatenate(parts)
+        logits = np.empty((len(inputs), self.classes), np.result_type(inputs.dtype, self.values))
+        for start in range(0, len(inputs), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            logits[part] = self._infer(inputs[part])
+        return logits
 
     def _infer(self, inputs: Array) -> Array:
         for layer in self.layers:

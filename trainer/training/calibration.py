@@ -111,8 +111,10 @@ def hold_against(classifier: Classifier, test: Encoded) -> Calibration:
 
 def reliability(probabilities: Array, labels: Labels, weights: Array | None = None) -> Reliability:
     """Measure probabilities (n, classes) against labels (n,); `weights` (n,) say how much each row counts."""
-    truth = np.eye(probabilities.shape[1])[labels]
-    brier = float(np.average(((probabilities - truth) ** 2).sum(axis=1), weights=weights))
+    missed = probabilities.astype(np.float64)
+    missed[np.arange(len(labels)), labels] -= 1
+    missed *= missed
+    brier = float(np.average(missed.sum(axis=1), weights=weights))
     right = probabilities.argmax(axis=1) == labels
     error = calibration_error(probabilities.max(axis=1), right, weights)
     return Reliability(log_loss=cross_entropy(probabilities, labels, weights), brier=brier, ece=error)
