@@ -14,7 +14,6 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from evenkeel.errors import RefusedByService, Unreachable
 from models.card import ModelCard
@@ -65,13 +64,12 @@ class RemoteModel:
         self._connection = kind(parts.hostname, port, timeout=max(patience * ANSWER_SHARE, 1.0))
         self._base, self._headers = parts.path.rstrip("/"), {"X-API-Key": key} if key else {}
         self._rows = MOST_ROWS
-        name = self._only_model() if model is None else model
-        place = f"/v1/models/{quote(name, safe='')}" + (f"/versions/{version}" if version else "")
-        described = self._document(self._ask("GET", place))
         try:
-            self.card, self.version = ModelCard.model_validate_json(json.dumps(described["card"])), described["version"]
-        except (KeyError, TypeError, ValidationError):
-            raise RefusedByService(f"{url} answers, but not with a model card; is it a service of Evenkeel?") from None
+            name = self._only_model() if model is None else model
+            self.card, self.version = self._described(name, version)
+        except BaseException:
+            self.close()
+            raise
         self._path = f"/v2/models/{quote(name, safe='')}/versions/{self.version}/infer"
 
     def close(self) -> None:
@@ -102,6 +100,16 @@ class RemoteModel:
                 answers[start : start + count] = self._probabilities(reply, count)
             start += count
         return answers, refused
+
+    def _described(self, name: str, version: int | None) -> tuple[ModelCard, int]:
+        place = f"/v1/models/{quote(name, safe='')}" + (f"/versions/{version}" if version else "")
+        described = self._document(self._ask("GET", place))
+        try:
+            return ModelCard.model_validate_json(json.dumps(described["card"])), int(described["version"])
+        except (KeyError, TypeError, ValueError):
+            raise RefusedByService(
+                f"{self.url} answers, but not with a model card; is it a service of Evenkeel?"
+            ) from None
 
     def _only_model(self) -> str:
         document = self._document(self._ask("GET", "/v1/models"))

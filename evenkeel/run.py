@@ -14,6 +14,7 @@ import numpy.typing as npt
 from evenkeel.errors import Unanswered
 from evenkeel.labelled import schema_of
 from evenkeel.rows import RowReader, Rows, Tensors
+from evenkeel.scoring import decision_of
 from evenkeel.written import Answers, Columns, Writer, writing
 from models.card import ModelCard
 from models.terminal import printable
@@ -55,6 +56,7 @@ class Run:
 
     def __init__(self, model: Model, *, keep_going: bool) -> None:
         self._model, self._keep_going = model, keep_going
+        self._decide = decision_of(model.card)
         self._rows, self._unanswered, self._warned = 0, 0, 0
         self._first = ""
         self._kinds: Counter[str] = Counter()
@@ -133,7 +135,8 @@ class Run:
         if reasons and not self._unanswered:
             row = min(reasons)
             self._first = f"{block.place(row)}: {printable(remarks[row], 200)}"
-        writer.write(block.table, Answers(_labels(self._model.card, probabilities), probabilities, answered, remarks))
+        labels = np.array(self._decide(probabilities), np.intp)
+        writer.write(block.table, Answers(labels, probabilities, answered, remarks))
         self._rows += len(block)
         self._unanswered += len(reasons)
         self._kinds += kinds
@@ -149,16 +152,6 @@ class Run:
             concerned = f", feature '{feature}'" if feature else ""
             way = "mend it, or say --on-error null to answer the other rows"
             raise InvalidTable(f"{block.path}, {block.place(row)}{concerned}: {why}; {way}")
-
-
-def _labels(card: ModelCard, probabilities: Array) -> npt.NDArray[np.intp]:
-    """The place of each row's label among the classes, as the label in the model's file is chosen."""
-    if card.positive is None or card.threshold is None:
-        best: npt.NDArray[np.intp] = probabilities.argmax(axis=1)
-        return best
-    positive = card.classes.index(card.positive)
-    found = probabilities[:, positive] >= np.float32(card.threshold)
-    return np.where(found, positive, 1 - positive)
 
 
 def _check_features(path: Path, table: Blocks, card: ModelCard) -> None:

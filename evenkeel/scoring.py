@@ -4,6 +4,7 @@ The only module of this package that knows the service.
 """
 
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,13 @@ def local_model(repository: ModelRepository, name: str | None, version: int | No
             raise InvalidSetting(f"say --model and a name: the repository {repository.root} {held}")
         (name,) = names
     return LocalModel(repository.read(name, version or repository.serving_version(name)))
+
+
+def decision_of(card: ModelCard) -> Callable[[Any], list[int]]:
+    """Which place among the classes each row (n, classes) of probabilities is taken for, as the service decides it."""
+    from service.prediction.decision import decision
+
+    return decision(card)
 
 
 def address_from_settings() -> str:

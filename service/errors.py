@@ -26,7 +26,6 @@ ServiceError
 ├── RunTimeout              the model took longer than a run may
 └── InvalidAnswer           the model answered with something that is no probability
 RefusedModel                a version that this service will not load (never over HTTP)
-RefusedTable                a table that `evenkeel predict` cannot score (never over HTTP)
 """
 
 from dataclasses import dataclass

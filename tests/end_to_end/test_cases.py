@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from evenkeel.command_line import main as evenkeel
 from evenkeel.labelled import read_labelled
 from models.cells import days_of, moment
 from models.features import Feature, Value, cell_reader
@@ -20,7 +24,8 @@ from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance
 from service.rows.tensors import Tensors
 from service.wire import invocations
-from tests.end_to_end.conftest import ROOT
+from tests.conftest import find_free_port
+from tests.end_to_end.conftest import ROOT, running
 from trainer.command_line import main
 from trainer.data.contents import read_contents
 from trainer.data.rows import Rows
@@ -124,8 +129,21 @@ class Boundless:
 ALLOWANCE = Allowance(10**6, 10**9, Boundless())
 
 
-def scored(table: Path, target: str, predictor: Predictor, rows: Rows) -> None:
-    """The same file: the trainer's rows, those of `evaluate`, the contract's before onnxruntime, JSON, and CSV."""
+def predicted(table: Path, predictor: Predictor, store: Path, *flags: str) -> npt.NDArray[np.float32]:
+    """What `evenkeel predict` writes of a file, with all its cells beside that."""
+    output = store.parent / "scored.parquet"
+    assert evenkeel(["predict", str(table), "--repository", str(store), "-o", str(output), *flags]) == 0
+    found = parquet.read_table(output)
+    classes = predictor.card.classes
+    numbers = np.column_stack([found.column(f"probability_{label}").to_numpy() for label in classes])
+    assert found.column("label").to_pylist() == [classes[place] for place in numbers.argmax(axis=1)]
+    return numbers
+
+
+def scored(table: Path, target: str, predictor: Predictor, rows: Rows, store: Path) -> None:
+    """The same file: the trainer's rows, those of `evaluate`, the contract's before onnxruntime, JSON, CSV, and what
+    `predict` writes with a service and without one.
+    """
     features = predictor.card.features
     body, content_type, lines = as_posted(table, target)
     read = {feature.name: cell_reader(feature) for feature in features}
@@ -138,6 +156,10 @@ def scored(table: Path, target: str, predictor: Predictor, rows: Rows) -> None:
         "CSV": lambda: invocations.read(predictor, body, {"CONTENT_TYPE": content_type}, ALLOWANCE).tensors,
     }
     answers = {way: predictor.predict(tensors()) for way, tensors in ways.items()}
+    answers["predict"] = predicted(table, predictor, store)
+    with running(store, find_free_port()) as service:
+        service.wait()
+        answers["predict through a service"] = predicted(table, predictor, store, "--url", service.url)
 
     for way, answer in answers.items():
         assert answer.tobytes() == answers["contract"].tobytes(), way
@@ -160,7 +182,7 @@ def test_a_table_is_trained_on_at_first_try_and_scored_alike_in_every_way(
         assert {feature.name: feature.kind for feature in predictor.card.features} == kinds
     for words in said:
         assert words in printed
-    scored(table, target, predictor, read_table(table, target).examples.rows)
+    scored(table, target, predictor, read_table(table, target).examples.rows, tmp_path / "store")
 
 
 def test_the_same_table_in_two_encodings_is_the_same_model(tmp_path: Path) -> None:
@@ -180,7 +202,7 @@ def test_a_model_trained_by_a_schema_scores_its_own_file(name: str, tmp_path: Pa
     assert main(["fit", str(table), *map(str, flags), "--epochs", "2", "--hidden", "8", "--members", "1"]) == 0
 
     predictor = Predictor(ModelRepository(tmp_path / "store").read("m", 1))
-    scored(table, "y", predictor, read_table(table, "y", schema=schema).examples.rows)
+    scored(table, "y", predictor, read_table(table, "y", schema=schema).examples.rows, tmp_path / "store")
 
 
 @pytest.mark.parametrize("name", ["sentinel", "inf"])
@@ -204,3 +226,50 @@ def test_the_index_that_a_parquet_file_declares_is_no_feature() -> None:
     assert [column.name for column in table.examples.rows.columns] == ["x"]
     assert table.schema.read_as == "left out: the index '__index_level_0__'"
     assert [column.name for column in named.examples.rows.columns] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "code", "sentence"),
+    [
+        ("predict-header", "spacehdr.csv", 0, ""),
+        ("predict-header", "duphdr.csv", 65, "columns 1 and 2 are both named 'age'; rename one in the header"),
+        ("predict-header", "blank.csv", 0, ""),
+        ("predict-formats", "cp.csv", 0, ""),
+        ("predict-formats", "u16.csv", 0, ""),
+        ("predict-formats", "gz.csv.gz", 0, ""),
+        ("predict-inf", "nan.csv", 65, "line 3, feature 'age': 'NAN' is no number"),
+        ("predict-inf", "inf.csv", 65, "line 3, feature 'age': 'inf' does not fit in a 32-bit float"),
+        ("predict-inf", "e400.csv", 65, "line 3, feature 'age': '1e400' does not fit in a 32-bit float"),
+        ("predict-label-columns", "label.csv", 0, ""),
+    ],
+)
+def test_small_files_are_scored_or_refused_by_their_place(
+    kind: str, file: str, code: int, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Headers, formats, numbers that are none, and names that are taken."""
+    table, store, output = tmp_path / "t.csv", tmp_path / "store", tmp_path / "out.csv"
+    rows = [f"{20 + n % 40},{('red', 'blue')[n % 2]},{('no', 'yes')[n % 3 == 0]}" for n in range(120)]
+    table.write_text("\n".join(["age,colour,y", *rows]))
+    trained(table, "y", store)
+    capsys.readouterr()
+
+    path = CASES / "faults" / kind / file
+    assert evenkeel(["predict", str(path), "--repository", str(store), "-o", str(output)]) == code
+    assert sentence in capsys.readouterr().err
+    assert output.exists() == (code == 0)
+    if code == 0:
+        header, *lines = list(csv.reader(io.StringIO(output.read_text(encoding="utf-8"), newline="")))
+        assert len(set(header)) == len(header)
+        place = header.index("predicted_label" if kind == "predict-label-columns" else "label")
+        assert {line[place] for line in lines} <= {"no", "yes"}
+
+
+def test_a_parquet_file_is_scored_as_it_was_trained_on(tmp_path: Path) -> None:
+    """Whole numbers with gaps in it too."""
+    path, store = CASES / "faults/predict-formats/pq_f_i64null.parquet", tmp_path / "store"
+    table = tmp_path / "many.parquet"
+    parquet.write_table(pa.concat_tables([parquet.read_table(path)] * 40), table)
+    predictor = trained(table, "y", store)
+    expected = predictor.predict(trainers(read_table(table, "y").examples.rows))
+
+    assert predicted(table, predictor, store).tobytes() == expected.tobytes()

@@ -9,6 +9,7 @@ import pytest
 from evenkeel.compare import add_compare
 from evenkeel.errors import EXIT_CODES
 from evenkeel.evaluate import add_evaluate
+from evenkeel.predict import add_predict
 from models.card import ModelCard
 from models.repository import ModelRepository
 from models.terminal import CommandLine, run
@@ -47,6 +48,7 @@ def command(repository: ModelRepository, capsys: pytest.CaptureFixture[str]) -> 
         commands = parser.add_subparsers(required=True)
         add_evaluate(commands)
         add_compare(commands)
+        add_predict(commands)
         options = parser.parse_args([str(one) for one in arguments])
         capsys.readouterr()
         code = run("evenkeel", lambda: options.command(repository, options), EXIT_CODES)

@@ -16,7 +16,15 @@ from trainer.data.contents import WORKBOOKS, recognise
 from trainer.data.decoded import check_names
 from trainer.data.layout import check_quotes, end_of_rows, find_total, lines_in, numbered_rows, read_header
 from trainer.data.opened import CHUNK, OpenedFile, Text
-from trainer.data.parsing import BLOCK_OF_COLUMN, ArrowTable, ParquetBlocks, Unparsed, parse_texts, text_table
+from trainer.data.parsing import (
+    BLOCK_OF_COLUMN,
+    ArrowTable,
+    ParquetBlocks,
+    Unparsed,
+    parse_texts,
+    signals_left_alone,
+    text_table,
+)
 from trainer.data.schema import FileSchema
 from trainer.data.wording import note, refusal
 from trainer.data.workbook import read_sheet
@@ -79,7 +87,7 @@ def open_blocks(path: Path, given: FileSchema) -> Iterator[Blocks]:
     :raises TableChanged: also while it is read: it was written to in the meantime.
     :raises InvalidTable: also while it is read: it is no table; the sentence names the line, the column or the byte.
     """
-    with OpenedFile(path) as file:
+    with OpenedFile(path) as file, signals_left_alone():
         whole = file.read(LARGEST_WORKBOOK + 1) if file.head.startswith(WORKBOOKS) else b""
         if len(whole) > LARGEST_WORKBOOK:
             raise refusal("large_workbook", path=path, most=LARGEST_WORKBOOK >> 20)

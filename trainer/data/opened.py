@@ -11,7 +11,7 @@ import stat
 import tempfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, Protocol, Self, cast
 
 from trainer.data.contents import GZIP, MARKS, ZSTD, is_utf8_elsewhere
 from trainer.data.parsing import Unparsed, ZstdReader
@@ -20,6 +20,10 @@ from trainer.errors import InvalidSetting, TableChanged, Unreadable
 
 CHUNK = 1 << 20
 _UTF8 = ("utf-8", "utf8", "utf-8-sig")
+
+
+class _Readable(Protocol):
+    def read1(self, size: int, /) -> bytes: ...
 
 
 class OpenedFile:
@@ -39,7 +43,7 @@ class OpenedFile:
         except OSError as error:
             raise Unreadable(f"{path}: {error.strerror}") from None
         self._packed = "gzip" if magic.startswith(GZIP) else "zstd" if magic == ZSTD else ""
-        self._stream: BinaryIO | ZstdReader | gzip.GzipFile | io.BufferedReader = self._file
+        self._stream: _Readable = self._file
         if self._packed:
             self._stream = gzip.GzipFile(fileobj=self._file) if self._packed == "gzip" else ZstdReader(self._file)
         self._copy: BinaryIO | None = None
@@ -63,7 +67,8 @@ class OpenedFile:
         parts, self._read_ahead = [self._read_ahead], b""
         found = len(parts[0])
         try:
-            while found < size and (part := self._stream.read(size - found)):
+            # One system call at a time: Python looks for a Ctrl-C between them, and not while `read` makes several.
+            while found < size and (part := self._stream.read1(size - found)):
                 parts.append(part)
                 found += len(part)
         except (gzip.BadGzipFile, zlib.error, EOFError, Unparsed) as error:
