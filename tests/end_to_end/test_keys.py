@@ -28,7 +28,7 @@ def predict(connection: http.client.HTTPConnection, key: str) -> int:
 
 
 def score(service: Service, table: Path, *flags: str, key: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "service", "predict", str(table), "--url", service.url, *flags]
+    command = [sys.executable, "-m", "evenkeel", "predict", str(table), "--url", service.url, *flags]
     variables = {"EVENKEEL_API_KEY": key, "PATH": ""}
     return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
 
@@ -65,8 +65,8 @@ def test_keys_are_asked_for_and_rotated(
     ]
     assert [process.returncode for process in scored] == [0, 0, 65, 65, 64]
     assert scored[0].stdout == scored[1].stdout
-    assert scored[2].stderr.startswith("service: this needs an API key")
-    assert scored[4].stderr.startswith("service: EVENKEEL_API_KEY should hold an API key and nothing else")
+    assert scored[2].stderr.startswith(f"evenkeel: {service.url}: this needs an API key")
+    assert scored[4].stderr.startswith("evenkeel: EVENKEEL_API_KEY should hold an API key and nothing else")
 
     for connection in connections:
         connection.close()

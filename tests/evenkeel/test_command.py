@@ -71,7 +71,7 @@ def test_every_example_of_the_help_is_a_command_line(parser: CommandLine) -> Non
     )
     examples = re.findall(rf"^  {parser.prog}\b(.*)$", text, re.MULTILINE)
 
-    assert len(examples) > 3
+    assert len(examples) > 1
     for example in examples:
         parser.parse_args(shlex.split(example))
 
