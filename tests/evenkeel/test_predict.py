@@ -382,10 +382,12 @@ def test_the_label_is_that_of_the_models_file(penguins: Path, tmp_path: Path) ->
     table, output, store = tmp_path / "t.csv", tmp_path / "out.parquet", tmp_path / "store"
     table.write_text(penguins.read_text().replace("Chinstrap", "Adelie"))
     fit = ["fit", str(table), "--target", "species", "--name", "two", "--repository", str(store), "--epochs", "1"]
+    for name in ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "island"):
+        fit += ["--drop", name]
     assert main([*fit, "--members", "1", "--positive", "Gentoo", "--threshold", "cost=50:1"]) == 0
     assert console(["predict", str(table), "--repository", str(store), "-o", str(output)]) == 0
     found = parquet.read_table(output)
-    model, rows = ModelRepository(store).read("two", 1), read_table(table, "species").examples.rows
+    model, rows = ModelRepository(store).read("two", 1), read_table(table, "species", drop=fit[-9::2]).examples.rows
     session = onnxruntime.InferenceSession(model.onnx, providers=["CPUExecutionProvider"])
     (labels,) = session.run(["label"], {"numeric": rows.numeric, "categorical": rows.texts()})
 
