@@ -25,8 +25,8 @@ from service.errors import (
 LONGEST_HEAD = 32 << 10
 MOST_HEADERS = 100
 LONGEST_TARGET = 8 << 10
-# Of those that RFC 9110 and RFC 5789 know; whether a route takes it is the route's business.
-METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE"})
+# Those of RFC 9110, RFC 5789 and the draft of QUERY; whether a route takes it is the route's business.
+METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"QUERY"})
 # What says, in WSGI's words, that a body comes in chunks: nobody knows how long it will be.
 CHUNKED = "wsgi.input_terminated"
 # What every request has in its WSGI environment, also one whose head could not be read.
