@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
 
 from service.access import Access
@@ -104,6 +104,13 @@ def create_app(
     app.register_error_handler(HTTPException, _not_routed)
     app.register_error_handler(Exception, lambda error: send(failure(error, request_id())))
     _observe(app, observer)
+
+    @app.before_request
+    def refuse_twins() -> None:
+        """Flask takes a path with more slashes before it for the same, which a proxy in front may not."""
+        if request.environ["PATH_INFO"].startswith("//"):
+            raise NotFound
+
     if access is not None:
         _guard(app, access)
     app.wsgi_app = Front(app.wsgi_app, predictions)  # type: ignore[method-assign]
@@ -134,7 +141,7 @@ def _guard(app: Flask, access: Access) -> None:
 
     @app.before_request
     def check() -> None:
-        if scope := scope_of(request.path):
+        if scope := scope_of(request.environ["PATH_INFO"]):
             access.check(request.environ, scope)
 
 

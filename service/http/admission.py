@@ -13,12 +13,14 @@ from service.access import Access
 from service.errors import BodyTooLarge, NotReady, Overloaded, ServiceError
 from service.http.budget import BUDGET, LEAST_MEMORY, RESERVE
 from service.http.head import CHUNKED, content_length
-from service.routes.table import HEALTH, READINESS, scope_of
+from service.routes.table import HEALTH, READINESS, find, scope_of
 
 # A body of at most so many bytes, and not compressed, takes no part of the budget: it has a reserve of its own.
 SHORT_BODY = 16 << 10
 # How many requests may wait for a thread.
 QUEUE = 64
+# How many may wait unread: of each something has been read already.
+MOST_DEFERRED = 128
 # How many of those that wait unread in vain are refused at a tick. Many clients come again as soon as they are refused,
 # and each refusal costs some of the time that answers need.
 REFUSALS = 4
@@ -59,8 +61,8 @@ class Client(Protocol):
 
     def close_if_idle(self) -> None: ...
 
-    def proceed(self, refusal: ServiceError | None) -> None:
-        """Read the body that has waited, or refuse it."""
+    def proceed(self, refusal: ServiceError | None) -> bool:
+        """Read the body that has waited, or refuse it; whether it waits no more."""
 
 
 class Admission:
@@ -98,8 +100,8 @@ class Admission:
         length, path = content_length(environ), environ["PATH_INFO"]
         if self.draining and path in READINESS:
             raise NotReady("the service is stopping")
-        if length > self.limits.body_bytes:
-            raise BodyTooLarge(f"the body has {length} bytes; the limit is {self.limits.body_bytes}")
+        if length > (limit := self.longest_body(path)):
+            raise BodyTooLarge(f"the body has {length} bytes; the limit is {limit}")
         if length > SHORT_BODY or CHUNKED in environ:
             # The key of a short body is checked before its answer; a long one is not worth reading without.
             if self._access is not None and (scope := scope_of(path)):
@@ -129,13 +131,28 @@ class Admission:
         """Whether a request for a thread would wait longer than it may."""
         return self.full or self.threaded * self.seconds_each > self.limits.deadline_seconds
 
+    def defer(self, client: Client, now: float) -> None:
+        """Let a body wait unread.
+
+        :raises Overloaded: there are too many that do.
+        """
+        if len(self.deferred) >= MOST_DEFERRED:
+            raise Overloaded(BUSY)
+        self.deferred.append((now, client))
+
+    def longest_body(self, path: str) -> int:
+        """How many bytes of body are read on a path: long ones only where somebody reads them, and with a key."""
+        match = find(path)
+        return self.limits.body_bytes if match is not None and match.route.wire else SHORT_BODY
+
     def let_in(self) -> None:
         """Let in those that wait unread, the first first, as far as there is room."""
-        for _ in range(len(self.deferred)):
-            if self.crowded or self.late:
+        while self.deferred and not (self.crowded or self.late):
+            first = self.deferred.popleft()
+            if not first[1].proceed(None):
+                # There is no memory for it, and none of the others goes before it.
+                self.deferred.appendleft(first)
                 return
-            # It may find no memory, and then waits again.
-            self.deferred.popleft()[1].proceed(None)
 
     def turn_away(self, now: float) -> None:
         """Let in those that there is room for. Of the others refuse all that have waited for as long as they may, and

@@ -12,6 +12,8 @@ _VALUE = rb'(?:%b|"(?:[^"\\\0-\x08\n-\x1f\x7f]|\\[^\0-\x08\n-\x1f\x7f])*")' % _T
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;[ \t]*%b[ \t]*(?:=[ \t]*%b[ \t]*)?)*" % (_TOKEN, _VALUE))
 _TRAILER = re.compile(rb"%b:[^\0-\x08\n-\x1f\x7f]*" % _TOKEN)
 LINE_END = b"\r\n"
+# So many chunks are read at once, before others have their turn.
+MOST_AT_ONCE = 512
 TRAILERS = f"the trailers behind a body must have at most {LONGEST_TRAILERS} bytes"
 
 
@@ -25,6 +27,8 @@ class Chunks:
         # Bytes that the present chunk still has, its line end included; and what all lines together have taken.
         self._left = self._framing = self._trailers = 0
         self._last = False
+        # Whether there may be more in the buffer than was read at once.
+        self.unfinished = False
 
     def read(self, buffer: bytearray) -> bool:
         """Take what there is of the body out of `buffer`; whether that was its end.
@@ -32,9 +36,9 @@ class Chunks:
         :raises InvalidRequest: it breaks the standard.
         :raises BodyTooLarge: it is longer than the limit, or its chunks are too many.
         """
-        taken = 0
+        taken, self.unfinished = 0, False
         try:
-            while True:
+            for _ in range(MOST_AT_ONCE):
                 if self._left:
                     taken = self._take_data(buffer, taken)
                     if self._left:
@@ -50,6 +54,8 @@ class Chunks:
                 if self._last and not line:
                     return True
                 self._take_line(line)
+            self.unfinished = True
+            return False
         finally:
             del buffer[:taken]
 

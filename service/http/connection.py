@@ -7,6 +7,7 @@ socket, so that however many requests one read holds, others have their turn bet
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from io import BytesIO
 from math import inf
 from typing import Any, Protocol, cast
@@ -25,7 +26,7 @@ from service.http.admission import SHORT_BODY, Admission, Reservation
 from service.http.chunks import Chunks
 from service.http.head import BASE, CHUNKED, LONGEST_HEAD, content_length, read_head
 from service.http.heads import Heads, Request
-from service.reply import CLOSE, STATUS_LINES, Reply
+from service.reply import CLOSE, STATUS_LINES, Reply, worded
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class Dispatch(Protocol):
     date: str
 
     def ask(self, request: Request, client: "Connection", memory: Reservation) -> None: ...
+
+    def soon(self, call: Callable[[], None]) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -83,11 +86,14 @@ class Connection(asyncio.Protocol):
         # A request is being answered; its body waits for room; the client does not read; it sends no more; no more is
         # read of it; reading is paused.
         self._busy = self._deferred = self._choked = self._half_closed = self._ended = self._paused = False
+        # The rest of the chunks that are there is read in the next turn of the loop.
+        self._resuming = False
 
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=SHORT_BODY)
         peer = transport.get_extra_info("peername")
         self._address = peer[0] if isinstance(peer, tuple) else ""
         try:
@@ -116,7 +122,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._half_closed = True
         self._advance()
-        return self._busy
+        return self._busy or self._resuming or self._deferred
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -135,7 +141,9 @@ class Connection(asyncio.Protocol):
         self._memory.end()
         if self._transport.is_closing():
             return
-        self._send(request, reply)
+        self._send(request, self._within_memory(reply))
+        if self._own.held and not self._choked:
+            self._account()
         if self._environ is not None:
             self._forget()
         if self._buffer or self._paused:
@@ -154,11 +162,11 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def proceed(self, refusal: ServiceError | None) -> None:
-        """Read the body that has waited, or refuse it."""
+    def proceed(self, refusal: ServiceError | None) -> bool:
+        """Read the body that has waited, or refuse it; whether it waits no more."""
         self._deferred = False
         if self._ended or self._environ is None:
-            return
+            return True
         try:
             if refusal is None:
                 self._begin_body(self._environ)
@@ -167,7 +175,9 @@ class Connection(asyncio.Protocol):
                 self._pass_over(refusal)
         except ServiceError as refused:
             self._refuse(refused)
-        self._advance()
+        if not self._deferred:
+            self._advance()
+        return not self._deferred
 
     def close_if_idle(self) -> None:
         """End it, unless a request is on its way."""
@@ -198,7 +208,7 @@ class Connection(asyncio.Protocol):
                 if (self._environ is None and not self._read_head()) or not self._read_body():
                     break
                 self._complete(data)
-            if self._half_closed and self._environ is not None and not (self._busy or self._deferred):
+            if self._half_closed and self._environ is not None and not (self._busy or self._deferred or self._resuming):
                 raise MalformedBody(f"the body ended after {self._come} bytes, before it was whole")
             if self._half_closed and not (self._busy or self._deferred or self._choked or self._ended):
                 self._end(unread=False)
@@ -231,6 +241,8 @@ class Connection(asyncio.Protocol):
         self._keep_alive = read_head(head, self._environ, self._admission.limits.hosts)
         hide_key(self._environ)
         self._begin_body(self._environ)
+        if self._deferred:
+            self._admission.defer(self, self._dispatch.now)
         return not self._deferred
 
     def _begin_body(self, environ: dict[str, Any]) -> None:
@@ -240,7 +252,7 @@ class Connection(asyncio.Protocol):
         """
         self._length = content_length(environ)
         if CHUNKED in environ:
-            self._chunks = Chunks(self._admission.limits.body_bytes)
+            self._chunks = Chunks(self._admission.longest_body(environ["PATH_INFO"]))
         try:
             self._admission.admit(environ, self._memory)
         except Overloaded as refusal:
@@ -248,7 +260,6 @@ class Connection(asyncio.Protocol):
                 self._pass_over(refusal)
             else:
                 self._deferred, self.due = True, inf
-                self._admission.deferred.append((self._dispatch.now, self))
                 return
         except NotReady as refusal:
             self._pass_over(refusal)
@@ -270,6 +281,9 @@ class Connection(asyncio.Protocol):
         """
         if self._chunks is not None:
             whole = self._chunks.read(self._buffer)
+            if self._chunks.unfinished and not self._resuming:
+                self._resuming = True
+                self._dispatch.soon(self._resume)
             self._come = len(self._chunks.body)
             self._memory.resize(self._come)
             return whole
@@ -280,6 +294,12 @@ class Connection(asyncio.Protocol):
             self._come += min(missing, len(self._buffer))
             del self._buffer[:missing]
         return self._come == self._length
+
+    def _resume(self) -> None:
+        """Read on where others had their turn."""
+        self._resuming = False
+        if not self._ended:
+            self._advance()
 
     def _complete(self, data: bytes) -> None:
         """Ask the request that was read."""
@@ -303,13 +323,25 @@ class Connection(asyncio.Protocol):
         :raises Overloaded: there is no room for what has come.
         """
         waits = len(self._buffer)
-        self._own.resize((waits if waits > FREE else 0) + self._unsent, must=self._busy or self._choked)
-        paused = self._choked or self._deferred or (self._busy and waits > AHEAD)
+        self._own.resize(
+            (waits if waits > FREE else 0) + self._unsent, must=self._busy or self._choked or self._deferred
+        )
+        paused = self._choked or self._deferred or self._resuming or (self._busy and waits > AHEAD)
         if paused != self._paused and not self._transport.is_closing():
             self._paused = paused
             (self._transport.pause_reading if paused else self._transport.resume_reading)()
 
     # From a reply to bytes.
+
+    def _within_memory(self, reply: Reply) -> Reply:
+        """The reply, if there is memory for it to wait for a client that is slow to read."""
+        if len(reply.body) <= SHORT_BODY:
+            return reply
+        try:
+            self._own.resize(self._own.held + len(reply.body))
+        except ServiceError as refusal:
+            return worded(str(refusal), "overloaded", 503, "-", extra=(CLOSE,))
+        return reply
 
     def _send(self, request: Request, reply: Reply) -> None:
         headers, environ = reply.headers, request.environ
@@ -330,7 +362,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, refusal: ServiceError) -> None:
         """Answer what is not read to its end; nothing can follow it."""
         if not (self._ended or self._busy):
-            self._ended = True
+            self._ended, self._deferred = True, False
             self._buffer.clear()
             self._ask(Request(self._environ or BASE | {"REMOTE_ADDR": self._address}, 0, False, refusal))
 

@@ -12,7 +12,7 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from email.utils import formatdate
 from time import monotonic
 from typing import NamedTuple, Protocol
@@ -31,8 +31,11 @@ THREADS = 2
 SWITCH_SECONDS = 0.0005
 # So many requests are answered in one turn of the loop, before others have theirs.
 TOGETHER = 32
-# And so much work: bytes of bodies times features and classes, since a byte may be a cell, and a row an answer.
-SHORT_WORK = 1 << 20
+# And so much work: bytes of bodies times features and classes, since a byte may be a cell, and a row an answer; the
+# bytes count for so much at least, however narrow the model is. So bodies of 16 kB are the most of a turn.
+SHORT_WORK, LEAST_WIDTH = 1 << 20, 64
+# So many probabilities a request may come to, as far as its bytes tell, and be answered in the loop.
+SHORT_ANSWER = 1 << 15
 TICK_SECONDS = 0.05
 # Connections are looked through each so many ticks.
 SWEEP_TICKS = 5
@@ -72,21 +75,30 @@ class Dispatcher:
         self._waiting: deque[Asked] = deque()
         self._turning = False
         self._threads = ThreadPoolExecutor(THREADS)
+        # Requests that were handed over, and since when they have waited.
+        self._queued: deque[tuple[float, Future[tuple[Reply, float]]]] = deque()
 
     def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
         """Answer a request, in this turn or in a thread."""
         environ, one, work = request.environ, None, 0
         path = environ["PATH_INFO"]
         if request.refusal is None and path not in HEALTH:
-            method, size = environ["REQUEST_METHOD"], request.body_bytes
+            method, size, long_answer = environ["REQUEST_METHOD"], request.body_bytes, False
             match = prediction(method, path)
             if match is not None:
                 route, model, version = match
                 assert route.wire is not None
                 one = self._front.predictions.begin(environ, route.wire, route.metric, model, version, memory)
-                work = size * one.width
+                work = size * max(one.width, LEAST_WIDTH)
+                long_answer = size * one.answers_per_byte > SHORT_ANSWER
             # A body that is compressed may be anything; what is not asked with POST is a page, a card or the metrics.
-            if method != "POST" or size > SHORT_BODY or work > SHORT_WORK or "HTTP_CONTENT_ENCODING" in environ:
+            if (
+                method != "POST"
+                or size > SHORT_BODY
+                or work > SHORT_WORK
+                or long_answer
+                or "HTTP_CONTENT_ENCODING" in environ
+            ):
                 if not self.admission.full:
                     self._hand_over(Asked(client, request, one, work))
                     return
@@ -102,6 +114,10 @@ class Dispatcher:
                 self._take_turn()
             else:
                 asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call back in the next turn of the loop."""
+        asyncio.get_running_loop().call_soon(call)
 
     async def watch(self, beat: Callable[[], None]) -> None:
         """Tell with each tick that the loop is alive, see by how much it is late, and cut what comes too slowly."""
@@ -119,6 +135,7 @@ class Dispatcher:
             before, late = late, lag > admission.limits.deadline_seconds
             admission.late = before and late
             admission.turn_away(self.now)
+            self._give_up(self.now - admission.limits.deadline_seconds)
             ticks += 1
             if ticks % SWEEP_TICKS == 0:
                 # What is due was reckoned from the tick before.
@@ -176,18 +193,29 @@ class Dispatcher:
 
     def _hand_over(self, asked: Asked) -> None:
         """Let a thread answer."""
-        admission = self.admission
+        admission, loop = self.admission, asyncio.get_running_loop()
         admission.threaded += 1
 
-        def leave(answer: "asyncio.Future[tuple[Reply, float]]") -> None:
-            reply, seconds = answer.result()
+        def leave(answer: Future[tuple[Reply, float]]) -> None:
             admission.threaded -= 1
-            admission.seconds_each += NEWEST * (seconds / THREADS - admission.seconds_each)
+            if answer.cancelled():
+                reply = self._answer(asked.request._replace(refusal=Overloaded(BUSY)))
+            else:
+                reply, seconds = answer.result()
+                admission.seconds_each += NEWEST * (seconds / THREADS - admission.seconds_each)
             self._send(asked, reply)
             admission.let_in()
 
-        answer = asyncio.get_running_loop().run_in_executor(self._threads, self._answer_in_time, asked, monotonic())
-        answer.add_done_callback(leave)
+        since = monotonic()
+        answer = self._threads.submit(self._answer_in_time, asked, since)
+        self._queued.append((since, answer))
+        answer.add_done_callback(lambda done: loop.call_soon_threadsafe(leave, done))
+
+    def _give_up(self, before: float) -> None:
+        """Refuse requests that have waited for a thread since before a moment."""
+        while self._queued and (self._queued[0][0] < before or self._queued[0][1].done()):
+            # What a thread has begun goes on.
+            self._queued.popleft()[1].cancel()
 
     def _answer_in_time(self, asked: Asked, since: float) -> tuple[Reply, float]:
         """The reply to a request, and the seconds that it took."""

@@ -48,8 +48,8 @@ BASE: dict[str, Any] = {
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9])\.([0-9])" % _TOKEN)
-# The white space around a value is no part of it.
-_FIELD = re.compile(rb"(%b):[ \t]*((?:[^\0-\x08\n-\x1f\x7f]*[^\0- \x7f])?)[ \t]*" % _TOKEN)
+# White space before a value is passed over for good (`*+`): to try it again and again would take its length squared.
+_FIELD = re.compile(rb"(%b):[ \t]*+([^\0-\x08\n-\x1f\x7f]*)" % _TOKEN)
 # RFC 3986, section 3.2: a name, an address in brackets, and a port; without a comma, which joins two headers.
 _HOST = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\])|((?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*))(?::[0-9]*)?")
 _LENGTH = re.compile(r"[0-9]{1,18}")
@@ -99,17 +99,22 @@ def _read_request_line(line: bytes, environ: dict[str, Any]) -> int:
     if len(target) > LONGEST_TARGET:
         raise TargetTooLong(f"path and query must have at most {LONGEST_TARGET} characters")
     path, _, query = target.partition(b"?")
-    if not path.startswith(b"/"):
-        # The absolute form names a scheme and a host first.
-        _, absolute, rest = path.partition(b"://")
-        path = b"/" + rest.partition(b"/")[2] if absolute else path
-    if b"%" in path:
-        path = unquote_to_bytes(path)
     environ["REQUEST_METHOD"] = method.decode()
-    environ["PATH_INFO"] = path.decode("latin-1")
+    environ["PATH_INFO"] = _path(path).decode("latin-1")
     environ["QUERY_STRING"] = query.decode()
     environ["SERVER_PROTOCOL"] = "HTTP/1.1" if minor == b"1" else "HTTP/1.0"
     return int(minor)
+
+
+def _path(target: bytes) -> bytes:
+    """The path of a request's target, without percent signs."""
+    if not target.startswith(b"/") and target != b"*":
+        # The absolute form names a scheme and a host first.
+        _, absolute, rest = target.partition(b"://")
+        if not absolute:
+            raise InvalidRequest("a target is a path that begins with a slash, or a whole address")
+        target = b"/" + rest.partition(b"/")[2]
+    return unquote_to_bytes(target) if b"%" in target else target
 
 
 def _read_field(field: bytes, environ: dict[str, Any]) -> None:
@@ -120,7 +125,8 @@ def _read_field(field: bytes, environ: dict[str, Any]) -> None:
     # An underscore would make it the twin of a header with a dash.
     if b"_" in name:
         return
-    key, text = _key_of(name.lower()), value.decode("latin-1")
+    # The white space around a value is no part of it.
+    key, text = _key_of(name.lower()), value.rstrip(b" \t").decode("latin-1")
     # A header that is sent twice is joined, and so has no known value.
     environ[key] = f"{environ[key]},{text}" if key in environ else text
 

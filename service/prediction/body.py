@@ -11,6 +11,9 @@ from service.prediction.protocol import Memory
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 # So much is inflated at once: its memory is counted before the next piece, and other threads have their turn.
 PIECE = 1 << 20
+WINDOW = 64 << 10
+# Of gzip; a file that was compressed in parts has some.
+MOST_MEMBERS = 1000
 
 
 def read_body(environ: dict[str, Any], limit: int, media: Set[str], memory: Memory) -> bytes:
@@ -55,22 +58,24 @@ def _inflated(body: bytes, encoding: str, limit: int, memory: Memory) -> Iterato
     """The pieces of a compressed body. Of gzip's members (RFC 1952, section 2.2) there may be several."""
     if encoding not in WINDOWS:
         raise UnsupportedMedia("the body's Content-Encoding must be gzip, deflate or none")
-    left, whole = limit, False
-    while body or not whole:
+    # In windows: what the inflater leaves of what it was given it copies.
+    view, start, left, members = memoryview(body), 0, limit, 0
+    while start < len(view) or not members:
         inflater = zlib.decompressobj(WINDOWS[encoding])
+        members += 1
+        if members > MOST_MEMBERS or (members > 1 and encoding == "deflate"):
+            raise MalformedBody(f"behind its {encoding} stream the body has more bytes")
         while not inflater.eof:
+            window = view[start : start + WINDOW]
             try:
-                piece = inflater.decompress(body, min(PIECE, left + 1))
+                piece = inflater.decompress(window, min(PIECE, left + 1))
             except zlib.error:
                 raise MalformedBody(f"the body is not {encoding}, as its Content-Encoding says") from None
             left -= len(piece)
             if left < 0:
                 raise BodyTooLarge(f"the body inflates to more than the limit of {limit} bytes")
-            body = inflater.unconsumed_tail
-            if not (piece or body or inflater.eof):
+            start += len(window) - len(inflater.unconsumed_tail) - len(inflater.unused_data)
+            if not (piece or len(window) or inflater.eof):
                 raise MalformedBody(f"the body ends before its {encoding} stream does")
             memory.take(len(piece))
             yield piece
-        body, whole = inflater.unused_data, True
-        if body and encoding == "deflate":
-            raise MalformedBody("behind the deflate stream the body has more bytes")

@@ -65,6 +65,8 @@ class Prediction:
     moments: tuple[float, ...]
     # Features and classes of the model: what a byte of the body may cost; 0 where the reply is there already.
     width: int = 0
+    # How many probabilities a byte of the body may come to: a row has a byte and a comma for each feature at least.
+    answers_per_byte: float = 0.0
     choice: Choice = field(init=False)
     predictor: Predictor = field(init=False)
     question: Question = field(init=False)
@@ -107,6 +109,7 @@ class Predictions:
                 self._access.check(environ)
             prediction.choice = choice = self._models.choice(model, version)
             prediction.width = choice.predictor.width
+            prediction.answers_per_byte = choice.predictor.answers_per_byte
             prediction.moments = began, perf_counter()
         except Exception as error:
             prediction.reply = _broken(error, request_id)

@@ -60,6 +60,7 @@ class Predictor:
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
         # What a byte of a request may cost: it may be a cell, and a row an answer.
         self.width = len(model.card.features) + len(model.card.classes)
+        self.answers_per_byte = len(model.card.classes) / (2 * max(1, len(model.card.features)))
         self.inputs = {name: features for name, features in inputs.items() if features}
         self._session = _session(model)
         self._slice = _slice(model.card)

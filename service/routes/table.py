@@ -86,8 +86,6 @@ for _route in ROUTES:
 @lru_cache(KNOWN_PATHS)
 def find(path: str) -> Match | None:
     """The route of a path, whatever the method; None where there is none. No path has two."""
-    # As Flask has it.
-    path = "/" + path.lstrip("/")
     if plain := _PLAIN.get(path):
         return Match(plain)
     for pattern, route in _PATTERNS:

@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from models.features import Feature
 from service.errors import Detail
 from service.rows.columns import BROKEN, NumericColumns, Row, TextColumns
 from service.rows.numbers import read_numbers
 from service.rows.rules import LONGEST_ECHO, MOST_DETAILS, BrokenRules, Rules
-from service.rows.tensors import Tensors
+from service.rows.tensors import Tensors, drop, join
 from service.rows.warnings import Warnings
 
 # None where a row already is what would be picked.
@@ -92,11 +90,13 @@ class RowReader:
         parts: list[Tensors] = []
         try:
             warnings = self._read_parts(chunks, grow, parts)
-            return Rows(_joined(parts), warnings) if parts else None
+            if not parts:
+                return None
+            by_name = {name: [part[name] for part in parts] for name in parts[0]}
+            parts.clear()
+            return Rows({name: join(some) for name, some in by_name.items()}, warnings)
         finally:
-            # Not all at once, as many texts take long to go.
-            while parts:
-                parts.pop()
+            drop(parts)
 
     def _read_parts(self, chunks: Iterable[Chunk], grow: Grow, parts: list[Tensors]) -> Warnings:
         warnings = Warnings()
@@ -130,7 +130,8 @@ class RowReader:
 
         :raises BrokenRules: a feature is missing, or a column is none.
         """
-        texts = [str(name) for name in names]
+        # However deep a list may be that stands in the place of a name.
+        texts = ["…" if isinstance(name, list | dict) else str(name) for name in names]
         twice: list[Detail] = [
             {"feature": name[:LONGEST_ECHO], "rule": "unique", "message": "stands twice among the columns"}
             for name, times in Counter(texts).items()
@@ -200,10 +201,6 @@ class RowReader:
         texts = tensors.get("categorical")
         unshared = 0 if self._texts is None or texts is None else self._texts.unshared(texts)
         return unshared + 2 * sum(tensor.nbytes for tensor in tensors.values())
-
-
-def _joined(parts: Sequence[Tensors]) -> Tensors:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _picked(picker: Picker, rows: Sequence[Any]) -> Sequence[Row]:

@@ -19,8 +19,30 @@ def row_count(tensors: Tensors) -> int:
     return len(next(iter(tensors.values())))
 
 
+def join(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """One array of several, at least one, which are gone then.
+
+    Copied one by one, and let go of as soon as they were: of many texts, all at once would hold the interpreter for as
+    long as that takes.
+    """
+    parts.reverse()
+    joined = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    at = 0
+    while parts:
+        part = parts.pop()
+        joined[at : at + len(part)] = part
+        at += len(part)
+    return joined
+
+
+def drop(parts: list[Any]) -> None:
+    """Let go of parts that are of no use, one by one."""
+    while parts:
+        parts.pop()
+
+
 def release(tensors: Tensors) -> None:
-    """Let go of many texts, some at a time: all at once would hold the interpreter for as long as that takes."""
+    """Let go of many texts, some at a time."""
     texts = tensors.get("categorical")
     if texts is not None and texts.size > MANY_TEXTS:
         flat = texts.reshape(-1)

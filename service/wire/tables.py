@@ -11,6 +11,25 @@ from service.errors import BodyTooLarge, MalformedBody
 # So many cells are read at once.
 MOST_CELLS = 1 << 15
 MOST_CHARSET = 32
+# Those that spreadsheets write. Python knows more, some of which are slow, and keeps each name that it was asked for.
+CHARSETS = frozenset(
+    {
+        *(
+            "utf-8",
+            "utf8",
+            "utf-8-sig",
+            "utf-16",
+            "utf-16le",
+            "utf-16be",
+            "utf-16-le",
+            "utf-16-be",
+            "us-ascii",
+            "ascii",
+        ),
+        *("latin-1", "latin1", *(f"iso-8859-{part}" for part in (1, 2, 5, 7, 9, 15))),
+        *(f"{name}{page}" for name in ("windows-", "cp") for page in range(1250, 1259)),
+    }
+)
 DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -27,12 +46,14 @@ class CsvTable:
         :raises MalformedBody: there is none, or the charset is none that Python knows.
         """
         self._charset = charset.upper()[:MOST_CHARSET]
+        if charset.lower() not in CHARSETS:
+            raise MalformedBody(f"a CSV in {self._charset} is not read; send it in UTF-8")
         by_name = {feature.name: feature for feature in features}
         try:
             headers = {delimiter: _header(body, charset, delimiter) for delimiter in DELIMITERS}
             delimiter = max(DELIMITERS, key=lambda one: sum(name in by_name for name in headers[one]))
             self._lines = _Lines(body, charset)
-        except (LookupError, UnicodeDecodeError):
+        except UnicodeError:
             raise self._malformed() from None
         self._rows = csv.reader(self._lines, delimiter=delimiter, strict=True)
         header = self._next()
@@ -68,7 +89,7 @@ class CsvTable:
         self._lines.left = PIECE
         try:
             return next(filter(None, self._rows), None)
-        except (UnicodeDecodeError, csv.Error):
+        except (UnicodeError, csv.Error):
             raise self._malformed() from None
 
     def _malformed(self) -> MalformedBody:

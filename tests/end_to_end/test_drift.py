@@ -29,6 +29,10 @@ def test_a_shifted_column_shows(penguins: Path, tmp_path: Path, serve: Callable[
     heavier = [record | {"body_mass_g": 1.2 * (record["body_mass_g"] or 4000)} for record in records]
     service = serve(tmp_path, EVENKEEL_WORKERS="2")
     service.wait()
+    for version in ("1", "2"):
+        # The version that does not serve is loaded behind the other, by each worker for itself.
+        for _ in range(30):
+            service.wait(f"/v2/models/penguins/versions/{version}/ready")
     for version, sent in (("1", records), ("2", heavier)):
         for start in [*range(0, len(sent), AT_ONCE)] * 2:
             asked = {"instances": sent[start : start + AT_ONCE]}

@@ -230,14 +230,21 @@ class _Loopless(Dispatcher):
     def __init__(self) -> None:
         super().__init__(cast(Front, _app().wsgi_app), Admission(Limits(LIMIT)))
         self._asked: list[tuple[Request, Answers, Reservation]] = []
+        self._later: list[Callable[[], None]] = []
 
     def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
         self._asked.append((request, client, memory))
 
+    def soon(self, call: Callable[[], None]) -> None:
+        self._later.append(call)
+
     def answer_all(self) -> None:
-        while self._asked:
-            request, client, _ = self._asked.pop(0)
-            client.answered(request, self._reply_to(request))
+        while self._asked or self._later:
+            if self._later:
+                self._later.pop(0)()
+            else:
+                request, client, _ = self._asked.pop(0)
+                client.answered(request, self._reply_to(request))
 
     def _reply_to(self, request: Request) -> Reply:
         """As a WSGI server would have it, predictions included."""
@@ -273,6 +280,9 @@ class _Wire:
 
     def get_extra_info(self, name: str) -> None:
         """It came from nowhere."""
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        """It has no buffer."""
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -381,7 +391,7 @@ async def _answered(said: list[bytes], dice: random.Random) -> list[list[int]]:
 async def _at_rest(connections: list[Connection]) -> None:
     """Once every request that came whole is answered."""
     async with asyncio.timeout(10):
-        while any(connection._busy for connection in connections):
+        while any(connection._busy or connection._resuming for connection in connections):
             await asyncio.sleep(0)
 
 

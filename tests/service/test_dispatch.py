@@ -237,9 +237,10 @@ def test_no_client_waits_unread_for_longer_than_it_may() -> None:
         def __init__(self, number: int) -> None:
             self.number = number
 
-        def proceed(self, refusal: ServiceError | None) -> None:
+        def proceed(self, refusal: ServiceError | None) -> bool:
             assert isinstance(refusal, Overloaded)
             refused.append(self.number)
+            return True
 
     admission.threaded = QUEUE
     admission.seconds_each = 0.1

@@ -1,5 +1,7 @@
 """The head of a request, as RFC 9110 and RFC 9112 have it."""
 
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -205,8 +207,23 @@ def test_broken_chunks_are_refused(said: bytes) -> None:
         Chunks(1000).read(bytearray(said))
 
 
+def test_nothing_in_a_head_takes_long() -> None:
+    """A header of white space, say."""
+    began = time.process_time()
+    for value in (b" " * 32_000 + b"\x01", b"\t " * 16_000, b"a " * 16_000 + b"\0"):
+        with suppress(InvalidRequest):
+            read(POST + b"Content-Length: 1\r\nX:" + value)
+    assert time.process_time() - began < 0.1
+
+
 @pytest.mark.parametrize("said", [b"3e9\r\n", b"1;a\r\na\r\n" * 9000, b"0\r\n" + b"X-A: b\r\n" * 9000])
 def test_chunks_are_bounded(said: bytes) -> None:
     """What they hold, their framing and their trailers."""
+    chunks, buffer = Chunks(1000), bytearray(said)
+
+    def read() -> None:
+        while not chunks.read(buffer):
+            assert chunks.unfinished
+
     with pytest.raises(BodyTooLarge):
-        Chunks(1000).read(bytearray(said))
+        read()

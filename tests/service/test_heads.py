@@ -48,6 +48,9 @@ class Transport:
     def get_extra_info(self, name: str) -> None:
         """It came from nowhere."""
 
+    def set_write_buffer_limits(self, high: int) -> None:
+        """It has no buffer."""
+
     def write(self, data: bytes) -> None:
         """It is gone."""
 

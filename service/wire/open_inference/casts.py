@@ -17,6 +17,7 @@ import numpy.typing as npt
 from models.features import FLOAT32_MAX, Feature
 from service.document import LongArray, LongObject
 from service.errors import InvalidTensor
+from service.rows.tensors import drop, join
 from service.wire.capacity import Capacity
 from service.wire.open_inference.envelope import Tensor
 
@@ -150,7 +151,7 @@ def _joined(tensor: Tensor, capacity: Capacity) -> npt.NDArray[np.float32]:
         # Once more for the whole that they are joined to.
         capacity.grow(1, 2 * parts[-1].nbytes)
     _check_length(tensor, count)
-    return np.concatenate(parts)
+    return join(parts)
 
 
 def _shared(tensor: Tensor, features: Sequence[Feature], capacity: Capacity) -> npt.NDArray[np.object_]:
@@ -169,11 +170,9 @@ def _shared(tensor: Tensor, features: Sequence[Feature], capacity: Capacity) -> 
             unshared = sum(getsizeof(value) for value in values if value not in known)
             # Once more for the whole that they are joined to.
             capacity.grow(1, 2 * parts[-1].nbytes + unshared)
-        return np.concatenate(parts) if parts else np.empty(0, object)
+        return join(parts) if parts else np.empty(0, object)
     finally:
-        # Not all at once, as many texts take long to go.
-        while parts:
-            parts.pop()
+        drop(parts)
 
 
 def _check_texts(values: Sequence[Any], features: Sequence[Feature], start: int) -> None:
