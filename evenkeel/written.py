@@ -184,8 +184,7 @@ def _spelled(cells: pa.Array) -> pa.StringArray:
 
 def _lines(columns: Sequence[pa.StringArray], delimiter: str) -> bytes:
     """Rows of CSV, from columns of texts."""
-    special = re.compile(rb'["\r\n%b]' % re.escape(delimiter).encode())
-    quoted = [_quoted(column, special) for column in columns]
+    quoted = [_quoted(column, ('"', "\r", "\n", delimiter)) for column in columns]
     rows = pc.binary_join_element_wise(*quoted, delimiter, null_handling="replace", null_replacement="")
     lines = pc.binary_join_element_wise(rows, "", "\n")
     _, offsets, data = lines.buffers()
@@ -196,14 +195,13 @@ def _lines(columns: Sequence[pa.StringArray], delimiter: str) -> bytes:
     return written
 
 
-def _quoted(texts: pa.StringArray, special: re.Pattern[bytes]) -> pa.StringArray:
+def _quoted(texts: pa.StringArray, special: Sequence[str]) -> pa.StringArray:
+    """The same, with quotes around texts that hold one of some characters."""
     data = texts.buffers()[2]
+    together = b"" if data is None else data.to_pybytes()
     # Most columns have no such character at all, which is quickly seen.
-    if data is None or not special.search(data):
+    if not any(one.encode() in together for one in special):
         return texts
-    inside = pc.replace_substring(texts, '"', '""')
-    return pc.if_else(
-        pc.match_substring_regex(texts, special.pattern.decode()),
-        pc.binary_join_element_wise('"', inside, '"', ""),
-        texts,
-    )
+    pattern = f"[{''.join(map(re.escape, special))}]"
+    inside = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
+    return pc.if_else(pc.match_substring_regex(texts, pattern), inside, texts)

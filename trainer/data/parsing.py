@@ -82,7 +82,7 @@ def parse_texts(data: bytes, names: Sequence[str], delimiter: str) -> ArrowTable
         table: ArrowTable = arrow_csv.read_csv(
             pa.BufferReader(data),
             # In one block, which no line break straddles.
-            read_options=arrow_csv.ReadOptions(block_size=len(data) + 1, column_names=numbered, use_threads=False),
+            read_options=arrow_csv.ReadOptions(block_size=len(data) + 1, column_names=numbered),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=b'"' in data, delimiter=delimiter),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
