@@ -104,18 +104,18 @@ def test_the_encoding_of_the_terminal_changes_no_byte(
 
 
 def test_memory_does_not_grow_with_the_file(repository: ModelRepository, penguins: Path, tmp_path: Path) -> None:
-    """Ten times as many rows take less than a tenth more at the peak."""
+    """Of some blocks as of ten times as many: less than a seventh more at the peak."""
     header, *lines = penguins.read_text().splitlines()
     code = (
         "import sys; from evenkeel.command_line import main; assert main(sys.argv[1:]) == 0; "
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     peaks = []
-    for times in (100, 1000):
+    for times in (300, 3000):
         table = tmp_path / "t.csv"
         table.write_text("\n".join([header, *lines * times]))
         arguments: list[Any] = ["predict", table, "--model", "penguins", "--version", "1", "-o", tmp_path / "o.csv"]
         command = [sys.executable, "-c", code, *arguments, "--repository", repository.root]
         peaks.append(int(subprocess.check_output(command, cwd=ROOT)))
 
-    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] < 1.15 * peaks[0], peaks
