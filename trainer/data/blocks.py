@@ -14,8 +14,9 @@ from pathlib import Path
 from trainer.data.columns import NumberCells, OtherCells, TextCells, holds_something, typed_column
 from trainer.data.contents import WORKBOOKS, recognise
 from trainer.data.decoded import INDEX, check_names
+from trainer.data.encoding import CHUNK, Text
 from trainer.data.layout import check_quotes, end_of_rows, find_total, lines_in, numbered_rows, read_header
-from trainer.data.opened import CHUNK, OpenedFile, Text
+from trainer.data.opened import OpenedFile
 from trainer.data.parsing import (
     BLOCK_OF_COLUMN,
     ArrowTable,
@@ -138,7 +139,7 @@ def _text_blocks(
 
 
 def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
-    path, text = file.path, Text(file, given.encoding)
+    path, text = file.path, Text(file.path, file.read, given.encoding)
     head = text.read(CHUNK + 1)
     if not head.strip():
         raise refusal("empty", path=path)
