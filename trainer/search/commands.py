@@ -130,7 +130,7 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
             if trials := search.finished():
                 leaderboard.write_csv(folder / LEADERBOARD, search.plan, trials)
                 shares = importances(search.plan.box, trials)
-                winner = leaderboard.command(finish.leading(search, trials))
+                winner = leaderboard.command(finish.leading(search, trials), repository)
                 report.write(folder / REPORT, search.config, search.plan, trials, shares, winner)
         refitting = partial(screen.refitting, quiet=options.quiet)
         outcome = finish.publish(search, repository, seeds, refitting) if seeds and trials else None
@@ -146,7 +146,7 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
                 print(f"Published already, version {version}")
             screen.show_files(folder, (LEADERBOARD, REPORT))
             if trials:
-                screen.show_winner(leaderboard.command(finish.leading(search, trials, outcome)))
+                screen.show_winner(leaderboard.command(finish.leading(search, trials, outcome), repository))
 
 
 def _retest(options: argparse.Namespace, request: "Request", seeds: int) -> None:

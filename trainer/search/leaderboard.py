@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from models.repository import ModelRepository
+from models.wording import command_on
 from trainer.config import TrainingConfig
 from trainer.files import replace_file
 from trainer.search.plan import Plan, Trials, ranked
@@ -56,7 +58,7 @@ def write_csv(path: Path, plan: Plan, trials: Trials) -> None:
     replace_file(path, text.getvalue())
 
 
-def command(config: TrainingConfig) -> str:
+def command(config: TrainingConfig, repository: ModelRepository) -> str:
     """The whole command that trains with these settings: a flag for each that is not what it would be anyway."""
     flags = [f"{shlex.quote(str(config.table))} --target {shlex.quote(config.target)} --name {config.name}"]
     for setting, field in TrainingConfig.model_fields.items():
@@ -65,7 +67,7 @@ def command(config: TrainingConfig) -> str:
             continue
         flag = "--schema" if setting == "table_schema" else f"--{setting.replace('_', '-')}"
         flags += [f"{flag} {shlex.quote(one)}" for one in _spelled(setting, value)]
-    return f"evenkeel fit {' '.join(flags)}"
+    return f"{command_on(repository, 'fit')} {' '.join(flags)}"
 
 
 def first_columns(plan: Plan, importances: Mapping[str, float]) -> list[str]:
