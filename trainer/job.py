@@ -8,6 +8,7 @@ from models.card import ModelCard
 from models.repository import NOTHING, ModelRepository
 from models.terminal import noting
 from trainer import promotion
+from trainer.answers import held_out
 from trainer.bag import Bag, Fit, Start, Watch, build_member, generator, members_for, train_bag, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
@@ -125,14 +126,15 @@ def run(
     try:
         with noting(NOTHING, KeyboardInterrupt):
             bag = train_bag(config, start, watch, checkpoints.__getitem__, train)
-            verdict = judge(config, table.schema, start, bag)
+            answers = held_out(start, bag)
+            verdict = judge(config, table.schema, start, answers)
             if fail_below_baseline and verdict.below:
                 raise BelowBaseline(f"nothing was published: {verdict.below}")
-            card = annotate(describe(config, table, start, bag, verdict))
+            card = annotate(describe(config, table, start, bag, answers, verdict))
             model = to_onnx(bag.classifier, mirror(card), threshold := _threshold(card))
             difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1), threshold)
             before = promotion.serving(repository, config.name)
-            decision = promotion.decide(promote, card, start, bag.classifier, before) if before else None
+            decision = promotion.decide(promote, card, start, answers.test, before) if before else None
     except DamagedCheckpoint:
         raise
     except TrainerError:
