@@ -27,6 +27,7 @@ import numpy as np
 from models.repository import ModelRepository
 from trainer.config import TrainingConfig
 from trainer.job import prepare
+from trainer.report.svg import drawing, element, line, path, text
 from trainer.search.crew import run_workers
 from trainer.search.finish import publish
 from trainer.search.place import Place
@@ -34,7 +35,6 @@ from trainer.search.plan import Trials
 from trainer.search.rows import share
 from trainer.search.search import Request, open_search
 from trainer.search.space import Range
-from trainer.report.svg import drawing, element, line, path, text
 from trainer.search.worker import Order, run_trials
 
 TARGETS = {

@@ -50,9 +50,7 @@ class Plot:
     def place(self, x: float, y: float) -> Point:
         """Where a point lies in the picture; what lies beyond an axis is drawn at its end."""
         left, end, top, foot = self._ends
-        across, up = (
-            axis.place(min(max(value, axis.low), axis.high)) for axis, value in ((self._x, x), (self._y, y))
-        )
+        across, up = (axis.place(min(max(value, axis.low), axis.high)) for axis, value in ((self._x, x), (self._y, y)))
         return left + across * (end - left), foot - up * (foot - top)
 
     def line(self, points: Iterable[Point], cls: str, title: str = "") -> Self:
@@ -95,6 +93,12 @@ class Plot:
         self.parts.append(text(said, across, up, cls, anchor))
         return self
 
+    def corner(self, said: str, place: int, cls: str = "halo") -> Self:
+        """Words in the upper left corner, under those of lower `place`: a line of the key."""
+        left, _, top, _ = self._ends
+        self.parts.append(text(said, left + 10, top + 14 + 16 * place, cls))
+        return self
+
     def names(self, ends: Sequence[tuple[Point, str, str]]) -> Self:
         """Words behind the ends of lines (point, words, class), moved apart where they would touch."""
         placed = sorted(((*self.place(*point), said, cls) for point, said, cls in ends), key=lambda one: one[1])
@@ -108,6 +112,6 @@ class Plot:
             self.parts.append(text(said, x + 6, y - lift + 4, f"small {cls}"))
         return self
 
-    def drawing(self) -> str:
+    def drawing(self, cls: str = "") -> str:
         """The picture."""
-        return drawing(self.width, self.height, self.parts, self.label)
+        return drawing(self.width, self.height, self.parts, self.label, cls)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trainer.nn.optimizers import OPTIMIZERS
-from trainer.report.axes import Axis, Scaled
+from trainer.report.axes import Axis
 
 Value = int | float | str | bool
 Values = dict[str, Value]

@@ -10,8 +10,8 @@ from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, InvalidSpace
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.optimizers import OPTIMIZERS
-from trainer.search.rows import Encoding
 from trainer.report.axes import Scaled
+from trainer.search.rows import Encoding
 from trainer.search.space import DEFAULT, Choice, Range, Space, Value, draw, settings
 
 SCALES = ("uniform", "log", "one_minus_log")
