@@ -67,10 +67,14 @@ class Curves(_Part):
 
 
 class Confidence(_Part):
-    """The test rows whose highest probability lies in one bin: its mean, the share that is right, and their share."""
+    """The test rows whose highest probability lies in one bin: its mean, the share that is right, and their share.
+
+    `interval` is Wilson's score interval of the accuracy at 95 %.
+    """
 
     confidence: float
     accuracy: float
+    interval: tuple[float, float]
     share: float
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from models.figures import MOST_CURVES, MOST_POINTS, Confidence, Curves, Point
 from trainer.answers import Answers
 from trainer.arrays import Array
-from trainer.evaluation.measures import Vector, auc
+from trainer.evaluation.measures import Vector, auc, effective_rows, wilson
 
 BINS, DIGITS = 15, 5
 
@@ -27,17 +27,19 @@ def confidences(probabilities: Array, test: Answers) -> tuple[Confidence, ...]:
     highest, counts = probabilities.max(axis=1).astype(np.float64), test.counts
     right = probabilities.argmax(axis=1) == test.labels
     places = np.minimum((highest * BINS).astype(np.int64), BINS - 1)
-    held, sure, hits = (
-        np.bincount(places, counts * values, minlength=BINS) for values in (1.0, highest, right.astype(np.float64))
-    )
-    return tuple(
-        Confidence(
-            confidence=_rounded(sure[place] / held[place]),
-            accuracy=_rounded(hits[place] / held[place]),
-            share=_rounded(held[place] / held.sum()),
+    found = []
+    for place in np.unique(places):
+        here = places == place
+        accuracy = min(float(np.average(right[here], weights=counts[here])), 1.0)
+        found.append(
+            Confidence(
+                confidence=_rounded(np.average(highest[here], weights=counts[here])),
+                accuracy=_rounded(accuracy),
+                interval=wilson(accuracy, effective_rows(counts[here])),
+                share=_rounded(counts[here].sum() / counts.sum()),
+            )
         )
-        for place in np.flatnonzero(held)
-    )
+    return tuple(found)
 
 
 def _curves(test: Answers, label: int, name: str, cut: float | None) -> Curves:

@@ -12,8 +12,9 @@ from trainer.report.plot import Plot
 from trainer.report.svg import drawing, rect, text
 
 SHARE = Axis("uniform", 0.0, 1.0)
-FEW, SHOWN = 8, 20
+FEW, SOME, SHOWN, BINS = 8, 12, 20, 15
 LONGEST_LABEL = 16
+KEY = '<b class="fifth">● after calibration</b>, with 95 % intervals; <b class="best">○ before</b>'
 
 
 def mistakes(card: ModelCard) -> str:
@@ -27,48 +28,51 @@ def mistakes(card: ModelCard) -> str:
     )
     if evaluation.confusion.others:
         said += f" Of {len(card.classes)} classes those are shown that are mistaken most."
-    return section("What is taken for what", said, confusion(evaluation.confusion), anchor="mistakes") + section(
-        "Class by class",
+    hardest = " The hardest come first." if len(evaluation.classes) > SHOWN else ""
+    told = (
         "Precision is the share of the rows taken for a class that are of it, recall the share of its rows that were "
-        "found, F1 their harmonic mean."
-        + (" The hardest classes come first." if len(evaluation.classes) > SHOWN else ""),
-        _classes(evaluation.classes),
-        anchor="classes",
+        f"found, F1 their harmonic mean.{hardest}"
     )
+    picture, scores = confusion(evaluation.confusion), _classes(evaluation.classes)
+    if len(evaluation.confusion.counts) <= SOME:
+        content = [grid(figure("Confusion matrix", picture), figure("Class by class", scores, told))]
+    else:
+        content = [picture, figure("Class by class", scores, told)]
+    return section("What is taken for what", said, *content, anchor="mistakes")
 
 
 def confusion(matrix: Confusion) -> str:
-    """The matrix as a picture with its numbers."""
+    """The matrix as a picture with its numbers; in a large one nothing stands for none."""
     names = [*matrix.labels, *([f"{matrix.others} others"] if matrix.others else [])]
     few = len(names) <= FEW
-    wide, high = (64.0, 38.0) if few else (34.0, 26.0)
-    left, top = 132.0, 30.0 if few else 96.0
-    parts = [text("is", left - 12, top - 10, "small", "end"), text("taken for", left, 12, "small")]
-    for place, name in enumerate(names):
-        shown = brief(name, LONGEST_LABEL if not few else 10)
+    wide, high = (72.0 if len(names) <= 4 else 60.0, 38.0) if few else (33.0, 26.0)
+    shown = [brief(name, 10 if few else LONGEST_LABEL) for name in names]
+    # Long names of many columns are turned.
+    turned = not few and max(map(len, shown)) > 3
+    left, top = 120.0, 28.0 + (4.6 * max(map(len, shown)) + 10 if turned else 16.0)
+    parts = [text("is", left - 12, top - 7, "small", "end"), text("taken for", left, 14, "small")]
+    for place, name in enumerate(shown):
         x = left + wide * (place + 0.5)
-        if few:
-            parts.append(text(shown, x, top - 7, "name", "middle"))
-        else:
-            turned = f"rotate(-50 {x:.0f} {top - 8:.0f})"
-            parts.append(text(shown, x, top - 8, "small", transform=turned))
+        how = {"transform": f"rotate(-50 {x:.0f} {top - 8:.0f})"} if turned else {}
+        parts.append(text(name, x, top - 7, "small" if turned else "", "" if turned else "middle", **how))
     for truth, counts in enumerate(matrix.counts):
         y, whole = top + high * truth, sum(counts) or 1
-        parts.append(text(brief(names[truth], LONGEST_LABEL), left - 12, y + high / 2 + 4, "name", "end"))
+        parts.append(text(brief(names[truth], LONGEST_LABEL), left - 12, y + high / 2 + 4, "", "end"))
         for answer, count in enumerate(counts):
             share, right = count / whole, truth == answer
-            x = left + wide * answer
-            title = f"{brief(names[truth])} taken for {brief(names[answer])}: {count:g} of {whole:g}, {share:.1%}"
-            cell = rect(x + 1, y + 1, wide - 2, high - 2, "right" if right else "wrong", title, radius=4.0)
-            parts.append(cell.replace("<rect", f'<rect fill-opacity="{max(share, 0.03):.2f}"', 1))
-            tone = "nil" if not count else "on" if share > 0.6 else ""
-            parts.append(text(_count(count), x + wide / 2, y + high / 2 + 4, f"small {tone}".strip(), "middle"))
-    width = left + wide * len(names) + (10 if few else 60)
+            title = f"{shown[truth]} taken for {shown[answer]}: {count:g} of {whole:g}, {share:.1%}" if count else ""
+            x, cls = left + wide * answer, "right" if right else "wrong"
+            parts.append(
+                rect(x + 1, y + 1, wide - 2, high - 2, cls, title, 4.0, fill_opacity=f"{0.04 + 0.46 * share:.2f}")
+            )
+            if count or few:
+                parts.append(text(_count(count), x + wide / 2, y + high / 2 + 4, "" if count else "nil", "middle"))
+    width = left + wide * len(names) + (50 if turned else 6)
     mistaken = sum(
         count for truth, counts in enumerate(matrix.counts) for at, count in enumerate(counts) if at != truth
     )
     label = f"Confusion matrix of {len(names)} classes, {mistaken:g} of {sum(map(sum, matrix.counts)):g} rows mistaken"
-    return drawing(width, top + high * len(names) + 8, parts, label, "narrow" if few else "wide")
+    return drawing(width, top + high * len(names) + 8, parts, label, "own" if len(names) <= SOME else "own wide")
 
 
 def _count(count: float) -> str:
@@ -116,16 +120,9 @@ def rankings(figures: Figures) -> str:
     return section(
         "How well it ranks",
         escape(said),
-        grid(figure("ROC", roc(found)), figure("Precision–recall", precision(found))) + _areas(found),
+        grid(figure("ROC", roc(found)), figure("Precision–recall", precision(found))),
         anchor="ranking",
     )
-
-
-def _areas(found: Sequence[Curves]) -> str:
-    if len(found) == 1:
-        return ""
-    rows = ([brief(one.label), _rate(one.auc), f"{one.share:.1%}"] for one in found)
-    return folded("The area of each class", table(["class", "AUC", "share of the test rows"], rows))
 
 
 def roc(found: Sequence[Curves]) -> str:
@@ -156,12 +153,14 @@ def _ranked(plot: Plot, found: Sequence[Curves], lines: Sequence[Sequence[Point]
         if one.at:
             plot.dots([one.at[which]], 5.5, "hollow best", ["where the model decides"])
             x, y = one.at[which]
-            plot.note(x + 0.03, y - 0.07, "threshold")
+            # Where the curve does not run: beneath it on the right of the ROC, on the left of the other.
+            plot.note(x + (-0.03 if which else 0.03), y - 0.08, "threshold", anchor="end" if which else "start")
     if len(found) > 1:
         start = 0.055 * len(found)
         for number, one in enumerate(found):
             at = start - 0.055 * number
-            plot.note(0.62 if which == 0 else 0.06, at, f"― {brief(one.label, 14)}", f"small halo t{number % 10}")
+            said = f"― {brief(one.label, 14)}, area {_rate(one.auc)}" if which == 0 else f"― {brief(one.label, 14)}"
+            plot.note(0.55 if which == 0 else 0.06, at, said, f"small halo t{number % 10}")
 
 
 def confidence(card: ModelCard, figures: Figures) -> str:
@@ -171,43 +170,45 @@ def confidence(card: ModelCard, figures: Figures) -> str:
         return ""
     before, after = calibration.before.ece, calibration.after.ece
     said = (
-        f"Test rows by the probability of the answer that was given: its mean, against how often it was right. On "
-        f"the dashed line a probability is a frequency. Calibration divided the logits by "
-        f"{calibration.temperature:.2f} and took the mean distance from that line, the calibration error, from {before:.3f} to {after:.3f}. The grey "
-        "bars are the shares of the rows."
+        "Test rows by the probability of the answer that was given: its mean, against how often it was right. On the "
+        "dashed line a probability is a frequency. Calibration divided the logits by "
+        f"{calibration.temperature:.2f} and took the mean distance from that line, the calibration error, from "
+        f"{before:.3f} to {after:.3f}. The grey bars are the shares of the rows."
     )
-    return section(
-        "Can its probabilities be trusted", said, reliability(figures.before, figures.after), anchor="reliability"
+    rows = [
+        [name, f"{one.log_loss:.4f}", f"{one.brier:.4f}", f"{one.ece:.4f}"]
+        for name, one in (("before", calibration.before), ("after", calibration.after))
+    ]
+    scores = figure(
+        "The probabilities measured",
+        table(["calibration", "log-loss", "Brier score", "calibration error"], rows),
+        "On the test rows; each is better the smaller it is. Calibration was fitted on the validation rows.",
     )
+    diagram = figure("Reliability", reliability(figures.before, figures.after), KEY)
+    return section("Can its probabilities be trusted", said, grid(diagram, scores), anchor="reliability")
 
 
 def reliability(before: Sequence[Confidence], after: Sequence[Confidence]) -> str:
     """How often the answers of each confidence are right, before calibration and after."""
     low = min(one.confidence for one in (*before, *after))
-    start = next(at for at in (0.8, 0.6, 0.4, 0.2, 0.0) if at <= low or at == 0.0)
-    axis = Axis("uniform", start, 1.0)
-    floor = Axis("uniform", 0.0, 1.0)
+    start = next(at for at in (0.8, 0.6, 0.5, 0.4, 0.2, 0.0) if at <= low or at == 0.0)
     gap = max(abs(one.confidence - one.accuracy) for one in after)
     plot = Plot(
-        axis,
-        floor,
-        f"Reliability: no bin is off by more than {gap:.2f} after calibration",
-        width=620.0,
-        height=380.0,
+        Axis("uniform", start, 1.0),
+        SHARE,
+        f"Reliability: after calibration no bin is off by more than {gap:.2f}",
+        height=340.0,
         x_title="probability of the answer",
         y_title="share that is right",
     )
-    half = 0.5 / 15
     for one in after:
-        ends = (max(one.confidence - half, start), min(one.confidence + half, 1.0))
-        plot.bars(ends, [one.share * 0.5], "under", [f"{one.share:.1%} of the rows"])
+        first = min(int(one.confidence * BINS), BINS - 1) / BINS
+        plot.bars((max(first, start), first + 1 / BINS), [one.share * 0.5], "under", [f"{one.share:.1%} of the rows"])
     plot.line([(start, start), (1, 1)], "even")
-    for bins, colour, dashed, dots in ((before, 1, " dashed", "hollow best"), (after, 0, "", "fifth")):
-        points = [(one.confidence, one.accuracy) for one in bins]
-        plot.line(points, f"curve l{colour}{dashed}")
-        plot.dots(
-            points, 4.4, dots, [f"{one.confidence:.3f}: right {one.accuracy:.1%}, {one.share:.1%}" for one in bins]
-        )
-    left = start + 0.03 * (1 - start)
-    plot.note(left, 0.93, "● after calibration", "halo t0").note(left, 0.86, "○ before", "halo t1")
-    return plot.drawing("narrow")
+    for one in after:
+        plot.line([(one.confidence, end) for end in one.interval], "whisker")
+    for bins, cls in ((before, "hollow best"), (after, "fifth")):
+        for one in bins:
+            said = f"{one.confidence:.3f}: right for {one.accuracy:.1%}, {one.share:.1%} of the rows"
+            plot.dots([(one.confidence, one.accuracy)], 4.6, cls, [said])
+    return plot.drawing()

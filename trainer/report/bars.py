@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from trainer.report.axes import Axis
 from trainer.report.page import brief
-from trainer.report.svg import dot, drawing, line, rect, text
+from trainer.report.svg import drawing, line, mark, rect, text
 
 HEIGHT, TOP, FOOT = 24.0, 6.0, 26.0
-LONGEST_NAME = 26
+LONGEST_NAME = 20
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def bars(rows: Sequence[Row], label: str, *, width: float = 960.0, left: float =
 
 @dataclass(frozen=True)
 class Marks:
-    """A row of dots, each with its class and its title, over a faint bar of length `under`."""
+    """A row of marks, each with its class and its title, over a faint bar of length `under`."""
 
     name: str
     dots: Sequence[tuple[float, str, str]]
@@ -84,7 +84,7 @@ def marks(
             parts.append(rect(left, middle - row / 2 + 2, x(one.under) - left, row - 4, "under"))
         if one.interval:
             parts.append(line(x(one.interval[0]), middle, x(one.interval[1]), middle, "whisker"))
-        parts += [dot(x(value), middle, 4.6, cls, title) for value, cls, title in one.dots]
+        parts += [mark(x(value), middle, place, cls, title) for place, (value, cls, title) in enumerate(one.dots)]
         if one.said:
             parts.append(text(one.said, width - right + 12, middle + 4, "small"))
     return drawing(width, foot + FOOT, parts, label)

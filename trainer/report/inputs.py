@@ -11,7 +11,7 @@ from trainer.report.axes import Axis, Tick
 from trainer.report.bars import Marks, Row, bars, marks
 from trainer.report.page import brief, figure, folded, grid, section
 from trainer.report.plot import Plot
-from trainer.report.svg import drawing, rect
+from trainer.report.svg import drawing, rect, sign
 
 SHOWN, MOST_CATEGORIES = 15, 12
 MINI_WIDTH, MINI_HEIGHT = 190.0, 46.0
@@ -43,7 +43,7 @@ def bars_of(weighed: Sequence[Importance]) -> str:
         for one in weighed
     ]
     leading = ", ".join(f"{brief(one.feature)} {one.mean:.3f}" for one in weighed[:3])
-    return bars(rows, f"Permutation importance in nats: {leading}", left=190.0)
+    return bars(rows, f"Permutation importance in nats: {leading}", width=560.0, left=165.0, cls="large")
 
 
 def dependence(figures: Figures) -> str:
@@ -94,7 +94,9 @@ def _by_category(one: Dependence, spread: Distribution, axis: Axis, label: str) 
             for number, (name, line) in enumerate(zip(one.labels, one.probabilities, strict=True))
         ]
         rows.append(Marks(str(text) or "missing", dots, under=axis.high * spread.shares[place] / most))
-    key = " ".join(f'<b class="k{number}">● {escape(brief(name, 20))}</b>' for number, name in enumerate(one.labels))
+    key = " ".join(
+        f'<b class="k{number}">{sign(number)} {escape(brief(name, 20))}</b>' for number, name in enumerate(one.labels)
+    )
     left = len(one.values) - len(rows)
     more = f" The {len(rows)} commonest of {len(one.values)}." if left > 0 else ""
     return f'<p class="key">{key}{more}</p>{marks(rows, axis, label)}'
@@ -161,7 +163,12 @@ def spread_of(one: Distribution) -> str:
             parts.append(
                 rect(number * room + 0.5, foot - max(high, 0.8), max(room - 1, 0.8), max(high, 0.8), cls, title)
             )
-    ends = f"{named[0]} … {named[-1]}" if one.kind != "categorical" else _commonest(one)
+    if one.kind == "categorical":
+        ends = _commonest(one)
+    else:
+        bins = _ends(one)
+        low, (start, end) = bins[0][0], bins[-1]
+        ends = f"{low} … {end or start}" if len(bins) > 1 else named[0]
     label = f"Distribution of {brief(one.feature)}: {ends}"
     return drawing(MINI_WIDTH, foot, parts, label, "mini") + f"<small>{escape(ends)}</small>"
 
@@ -169,8 +176,17 @@ def spread_of(one: Distribution) -> str:
 def _named(one: Distribution) -> list[str]:
     if one.kind == "categorical":
         return [*(brief(text, 20) for text in one.categories), "all others"]
-    spelled = [iso_date(edge)[:10] if one.kind == "date" else f"{edge:g}" for edge in one.edges]
-    return [f"{low} to {high}" for low, high in pairwise(spelled)]
+    return [f"{low} to {high}" if high else low for low, high in _ends(one)]
+
+
+def _ends(one: Distribution) -> list[tuple[str, str]]:
+    """The ends of each bin; of one that holds a single whole number, that alone."""
+    if one.kind == "date":
+        return [(iso_date(low)[:10], iso_date(high)[:10]) for low, high in pairwise(one.edges)]
+    around = [(low + high) / 2 for low, high in pairwise(one.edges)]
+    if one.edges[1] - one.edges[0] == 1 and around[0].is_integer():
+        return [(f"{middle:.7g}", "") for middle in around]
+    return [(f"{low:.7g}", f"{high:.7g}") for low, high in pairwise(one.edges)]
 
 
 def _commonest(one: Distribution) -> str:

@@ -35,8 +35,7 @@ def log_losses(courses: Sequence[Course]) -> str:
     """Training and validation log-loss over epochs, on a log scale."""
     lines: Lines = {"training": lambda one: one.loss, "validation": lambda one: one.log_loss}
     values = sorted(value for one in courses for of in lines.values() for value in of(one))
-    # The first epochs would press everything else into one line.
-    high = values[int(0.95 * (len(values) - 1))]
+    high = values[-1]
     low = max(values[0], LEAST)
     plot = Plot(
         _epochs(courses),
@@ -75,7 +74,7 @@ def _draw(plot: Plot, courses: Sequence[Course], lines: Lines) -> None:
     for name, of in lines.items():
         colour = 0 if name == "validation" else 1
         dashed = "" if name == "validation" else " dashed"
-        if len(courses) > 1:
+        if len(courses) > 1 and name == "validation":
             for number, one in enumerate(courses, 1):
                 plot.line(zip(one.epochs, of(one), strict=True), f"member l{colour}", f"network {number}, {name}")
         mean = _mean(courses, of)

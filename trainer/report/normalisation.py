@@ -8,6 +8,7 @@ from models.figures import Figures, NormalisedLayer, Percentiles, UnitCourse
 from trainer.report.axes import Axis
 from trainer.report.page import figure, grid, section
 from trainer.report.plot import Plot
+from trainer.report.svg import sign
 
 MOST_DOTS, MOST_LAYERS = 300, 8
 
@@ -73,10 +74,8 @@ def _against(lines: Sequence[Sequence[tuple[float, float]]], label: str, scale: 
     plot = Plot(axis, axis, label, height=340.0, x_title="population", y_title="running")
     plot.line([(axis.low, axis.low), (axis.high, axis.high)], "even")
     for number, line in enumerate(shown):
-        plot.dots(line, 3.4, f"unit f{number}")
-    names = [(f"● layer {number + 1}", f"halo t{number}") for number in range(len(lines))]
-    for number, (name, cls) in enumerate(names):
-        plot.corner(name, number, cls)
+        plot.marks(line, number, f"unit f{number}")
+        plot.corner(f"{sign(number)} layer {number + 1}", number, f"halo t{number}")
     return plot.drawing()
 
 

@@ -8,7 +8,7 @@ from html import escape
 from models.terminal import printable
 from trainer.report.style import STYLE
 
-LONGEST = 40
+LONGEST, MOST_LETTERS = 40, 1000
 
 
 def document(title: str, sections: Iterable[str]) -> str:
@@ -20,7 +20,7 @@ def document(title: str, sections: Iterable[str]) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{STYLE}</style></head>\n'
-        f"<body><h1>{escape(title)}</h1>\n{''.join(sections)}</body></html>\n"
+        f"<body><main><h1>{escape(title)}</h1>\n{''.join(sections)}</main></body></html>\n"
     )
 
 
@@ -28,7 +28,13 @@ def section(heading: str, explanation: str, *content: str, anchor: str = "") -> 
     """A heading, a sentence or two of HTML on what is to be seen, and what is."""
     where = f' id="{anchor}"' if anchor else ""
     said = f"<p>{explanation}</p>" if explanation else ""
-    return f"<h2{where}>{escape(heading)}</h2>{said}{''.join(f'<section>{one}</section>' for one in content if one)}\n"
+    return f"<h2{where}>{escape(heading)}</h2>{said}{''.join(_card(heading, one) for one in content if one)}\n"
+
+
+def _card(heading: str, content: str) -> str:
+    # What is wider than a phone is scrolled, by keyboard too.
+    scrolled = f' role="group" aria-label="{escape(heading)}" tabindex="0"' if 'class="wide"' in content else ""
+    return f'<div class="card"{scrolled}>{content}</div>'
 
 
 def figure(title: str, picture: str, explanation: str = "") -> str:
@@ -65,5 +71,10 @@ def folded(summary: str, content: str) -> str:
 
 
 def brief(text: str, longest: int = LONGEST) -> str:
-    """A name of the user's that fits; neither a terminal nor a page takes it for a command."""
-    return printable(text, longest)
+    """A name of the user's that fits: control characters spelled out, the middle of a long one left out."""
+    shown = printable(text, MOST_LETTERS)
+    if len(shown) <= longest:
+        return shown
+    # The end tells apart what begins alike.
+    end = (longest - 1) // 2
+    return f"{shown[: longest - 1 - end]}…{shown[-end:]}"

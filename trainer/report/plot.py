@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Self
 
 from trainer.report.axes import Axis, Tick
-from trainer.report.svg import Point, dot, drawing, line, path, rect, text
+from trainer.report.svg import Point, dot, drawing, line, mark, path, rect, text
 
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 14.0, 40.0
 LETTER = 6.2
@@ -65,6 +65,11 @@ class Plot:
     def dots(self, points: Iterable[Point], radius: float, cls: str, titles: Iterable[str] = ()) -> Self:
         said = iter(titles)
         self.parts += [dot(*self.place(*point), radius, cls, next(said, "")) for point in points]
+        return self
+
+    def marks(self, points: Iterable[Point], number: int, cls: str, size: float = 4.0) -> Self:
+        """Dots, or what stands for them in a series of this number."""
+        self.parts += [mark(*self.place(*point), number, cls, size=size) for point in points]
         return self
 
     def upright(self, x: float, cls: str, said: str = "") -> Self:

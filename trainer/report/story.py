@@ -1,6 +1,6 @@
 """The story of a model in sentences: learned from what, how good beside what is simple, how sure, what to mind."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 
 from models.card import ModelCard
@@ -9,7 +9,7 @@ from models.figures import Figures
 from models.wording import called
 from trainer.report.axes import Axis, even
 from trainer.report.bars import Marks, marks
-from trainer.report.page import brief, facts, section
+from trainer.report.page import brief, facts, figure, grid, section
 
 MOST_CLASSES = 6
 MANY_ROWS = 100
@@ -28,8 +28,9 @@ def _learned(card: ModelCard) -> str:
     rows = {part: metrics.rows for part, metrics in card.metrics.items()}
     networks = len(card.frozen_statistics)
     bag = f" by {networks} networks, whose mean answer it gives" if networks > 1 else ""
-    classes = [f"“{brief(label)}”" for label in card.classes[:MOST_CLASSES]]
-    more = [f"{len(card.classes) - MOST_CLASSES} more"] if len(card.classes) > MOST_CLASSES else []
+    named = card.classes if len(card.classes) <= MOST_CLASSES else card.classes[:3]
+    classes = [f"“{brief(label)}”" for label in named]
+    more = [f"{len(card.classes) - len(named)} more"] if len(card.classes) > len(named) else []
     of = card.provenance.test_table
     tested = f"the {rows['test']:,} rows of {brief(of)}" if of else f"{rows['test']:,} rows"
     return (
@@ -50,13 +51,14 @@ def _kinds(card: ModelCard) -> str:
 
 
 def _how_often_right(card: ModelCard) -> str:
-    return f"It is right about <b>{card.metrics['test'].accuracy:.1%}</b> of the test rows."
+    return f"Its answer is right for <b>{card.metrics['test'].accuracy:.1%}</b> of the test rows."
 
 
 def _how_good(card: ModelCard, evaluation: Evaluation) -> Iterator[str]:
-    beside = [f"{escape(called(one))} about {one.accuracy:.1%}" for one in evaluation.baselines]
-    yield _how_often_right(card)[:-1] + (f"; {_and(beside)}." if beside else ".")
-    yield f"By the log-loss, which minds the probabilities too, it is {_and(map(_gain, evaluation.baselines))}."
+    beside = _and(map(_plainly, evaluation.baselines))
+    yield _how_often_right(card) + (f" {beside[0].upper()}{beside[1:]}." if beside else "")
+    if beside:
+        yield f"By the log-loss, which minds the probabilities too, it is {_and(map(_gain, evaluation.baselines))}."
     if evaluation.at_threshold and card.positive is not None and card.threshold is not None:
         found = evaluation.at_threshold
         rates = [("precision", found.precision), ("recall", found.recall)]
@@ -65,6 +67,12 @@ def _how_good(card: ModelCard, evaluation: Evaluation) -> Iterator[str]:
             f"A row is taken for “{escape(brief(card.positive))}” from a probability of <b>{card.threshold:g}</b> on: "
             f"that is so for {found.predicted:g} test rows, with {said or 'none of them right'}."
         )
+
+
+def _plainly(baseline: Baseline) -> str:
+    if baseline.answer is None:
+        return f"softmax regression, a network without hidden layers, is right for {baseline.accuracy:.1%}"
+    return f"always answering “{escape(brief(baseline.answer))}” would be right for {baseline.accuracy:.1%}"
 
 
 def _gain(baseline: Baseline) -> str:
@@ -83,7 +91,7 @@ def _how_sure(card: ModelCard, evaluation: Evaluation | None) -> Iterator[str]:
         low, high = evaluation.accuracy_interval
         few = " So few rows leave much open." if evaluation.rows < MANY_ROWS else ""
         yield (
-            f"On further rows like these it would be right about {low:.1%} to {high:.1%} of them "
+            f"On further rows like these it would be right for {low:.1%} to {high:.1%} of them "
             f"(95 % interval, {evaluation.rows:,} rows).{few}"
         )
     if card.calibration:
@@ -114,39 +122,50 @@ def _numbers(card: ModelCard) -> str:
 
 def _to_mind(card: ModelCard) -> str:
     if not card.warnings:
-        return section("What to mind", "Nothing that training looks for was found amiss.", anchor="mind")
+        return section("What to be careful about", "Nothing that training looks for was found amiss.", anchor="mind")
     listed = "".join(f"<li>{escape(one[0].upper() + one[1:])}.</li>" for one in card.warnings)
-    return section("What to mind", "", anchor="mind") + f'<ul class="warnings">{listed}</ul>\n'
+    return section("What to be careful about", "", anchor="mind") + f'<ul class="warnings">{listed}</ul>\n'
 
 
 def _beside(evaluation: Evaluation | None) -> str:
     if evaluation is None or not evaluation.baselines:
         return ""
     said = (
-        "How often each is right about the test rows, and the interval in which the model's accuracy lies with 95 % "
-        "confidence. Softmax regression is a network without hidden layers on the same inputs."
+        "Each on the same test rows: how often it is right, with the interval in which the model's accuracy lies with "
+        "95 % confidence, and its log-loss, which is smaller the more it trusted what was true. Softmax regression is "
+        "a network without hidden layers on the same inputs."
     )
-    return section("Beside what is simple", said, beside(evaluation), anchor="baselines")
+    pictures = grid(figure("Accuracy", accuracies(evaluation)), figure("Log-loss, nats", log_losses(evaluation)))
+    return section("Beside what is simple", said, pictures, anchor="baselines")
 
 
-def beside(evaluation: Evaluation) -> str:
+def accuracies(evaluation: Evaluation) -> str:
     """The accuracy of the model and of its baselines on one axis."""
     low, high = evaluation.accuracy_interval
-    rows = [Marks("this model", [(evaluation.accuracy, "best", "")], interval=(low, high), said=_percent(evaluation))]
+    said = f"{evaluation.accuracy:.1%}"
+    rows = [Marks("this model", [(evaluation.accuracy, "best", "")], interval=(low, high), said=said)]
     rows += [
         Marks(called(one), [(one.accuracy, "fifth", "")], said=f"{one.accuracy:.1%}")
         for one in sorted(evaluation.baselines, key=lambda one: -one.accuracy)
     ]
     least = min([low, *(one.accuracy for one in evaluation.baselines)])
     start = next((at for at in reversed(even(0.0, 1.0, 10)) if at < least), 0.0)
-    accuracies = ", ".join(f"{row.name} {row.said}" for row in rows)
-    return marks(rows, Axis("uniform", start, 1.0), f"Accuracy: {accuracies}", width=720, left=190, row=27)
+    return marks(rows, Axis("uniform", start, 1.0), _spoken("Accuracy", rows), row=27)
 
 
-def _percent(evaluation: Evaluation) -> str:
-    return f"{evaluation.accuracy:.1%}"
+def log_losses(evaluation: Evaluation) -> str:
+    """The log-loss of the model and of its baselines from zero on."""
+    ordered = sorted(evaluation.baselines, key=lambda one: one.log_loss)
+    rows = [Marks("this model", [(evaluation.log_loss, "best", "")], said=f"{evaluation.log_loss:.3f}")]
+    rows += [Marks(called(one), [(one.log_loss, "fifth", "")], said=f"{one.log_loss:.3f}") for one in ordered]
+    high = max(row.dots[0][0] for row in rows) * 1.05 or 1.0
+    return marks(rows, Axis("uniform", 0.0, high), _spoken("Log-loss", rows), row=27)
 
 
-def _and(words: "Iterator[str] | list[str] | map[str]", word: str = "and") -> str:
+def _spoken(what: str, rows: list[Marks]) -> str:
+    return f"{what}: {', '.join(f'{row.name} {row.said}' for row in rows)}"
+
+
+def _and(words: Iterable[str], word: str = "and") -> str:
     *most, last = [*words] or [""]
     return f"{', '.join(most)} {word} {last}" if most else last

@@ -20,8 +20,8 @@ p.lead { font-size: 16px }
 p.key { font-size: 13px; margin: 0 0 4px } small { color: var(--soft); font-size: 12px }
 .story b { font-variant-numeric: tabular-nums }
 a { color: var(--fifth) } nav { margin: 10px 0 0; display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: 14px }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 18px; overflow-x: auto }
-section + section { margin-top: 12px }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 18px; overflow-x: auto }
+.card + .card { margin-top: 12px }
 dl { display: flex; flex-wrap: wrap; gap: 10px 36px; margin: 22px 0 0 } dt { color: var(--soft); font-size: 13px }
 dd { margin: 0; font-size: 22px; font-variant-numeric: tabular-nums; letter-spacing: -0.01em }
 ul.warnings { margin: 10px 0 0; padding: 0; list-style: none; max-width: 90ch }
@@ -29,7 +29,8 @@ ul.warnings li { border-left: 3px solid var(--best); padding: 4px 0 4px 14px; ma
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 24px 28px }
 .grid > * { min-width: 0 }
 svg { display: block; width: 100%; height: auto; font-size: 12px; font-family: inherit; overflow: visible }
-svg.wide { min-width: 640px } svg.mini { width: 190px } svg.narrow { max-width: 620px }
+svg.wide { min-width: 640px } svg.mini { width: 190px } svg.large { max-width: 760px }
+svg.own { width: auto; max-width: 100% }
 svg text { fill: var(--ink) } svg .small { fill: var(--soft); font-size: 11px } svg .name { font-weight: 600 }
 svg .halo { paint-order: stroke; stroke: var(--card); stroke-width: 3px; stroke-linejoin: round }
 svg .grid { stroke: var(--line) } svg .axis { stroke: var(--soft) } svg .stage-line { stroke: var(--soft);
@@ -40,10 +41,11 @@ svg .curve { fill: none; stroke-width: 2.2; stroke-linejoin: round } svg .member
   opacity: .35 } svg .dashed { stroke-dasharray: 6 4 } svg .band { stroke: none; opacity: .16 }
 svg .whisker { stroke: var(--ink); stroke-width: 1.5 }
 svg .under { fill: var(--rest); opacity: .32 } svg .right { fill: var(--fifth) } svg .wrong { fill: var(--best) }
-svg text.on { fill: var(--paper) } svg text.nil { fill: var(--soft); opacity: .6 }
+svg text.nil { fill: var(--soft); opacity: .6 }
 circle.best { fill: var(--best) } circle.fifth { fill: var(--fifth) } circle.rest { fill: var(--rest); opacity: .75 }
-circle.hollow { fill: var(--card); stroke: var(--rest); stroke-width: 1.4 } circle.hollow.fifth { stroke: var(--fifth) }
-circle.hollow.best { stroke: var(--best) } circle.stop { fill: var(--rest) } circle.unit { opacity: .5 }
+circle.hollow, path.hollow { fill: var(--card); stroke: var(--rest); stroke-width: 1.4 }
+circle.hollow.fifth { stroke: var(--fifth) }
+circle.hollow.best, path.hollow.best { stroke: var(--best) } circle.stop { fill: var(--rest) } svg .unit { opacity: .5 }
 .trial { fill: none; stroke-linejoin: round } .trial.best { stroke: var(--best); stroke-width: 2.6 }
 .trial.fifth { stroke: var(--fifth); stroke-width: 1.5; opacity: .85 } .trial.rest { stroke: var(--rest); opacity: .38 }
 .trial.faint { opacity: .2 } .trial:hover { stroke: var(--ink); stroke-width: 3; opacity: 1 }
@@ -59,13 +61,14 @@ code.block { display: block; background: var(--s0); border-radius: 8px; padding:
 details { margin-top: 12px } summary { cursor: pointer; color: var(--fifth); font-size: 14px }
 b.best { color: var(--best) } b.fifth { color: var(--fifth) } footer { margin-top: 48px; color: var(--soft);
   font-size: 13px }
-@media (max-width: 600px) { body { padding: 24px 14px 60px } section { padding: 14px 12px } h1 { font-size: 23px }
-  svg { font-size: 15px } svg .small { font-size: 14px } svg.wide, svg.mini { font-size: 12px }
-  svg.wide .small, svg.mini .small { font-size: 11px } .two { grid-template-columns: 1fr !important }
+@media (max-width: 600px) { body { padding: 24px 14px 60px } .card { padding: 14px 12px } h1 { font-size: 23px }
+  svg { font-size: 14px } svg .small { font-size: 13px } svg.wide, svg.mini, svg.own { font-size: 12px }
+  svg.wide .small, svg.mini .small, svg.own .small { font-size: 11px } th, td { padding-right: 9px; font-size: 12px }
+  thead th { white-space: normal; vertical-align: bottom }
   table.features, table.features tbody, table.features tr, table.features td, table.features tbody th { display: block;
     text-align: left; padding: 2px 0; border: 0 } table.features thead { display: none }
   table.features tr { border-top: 1px solid var(--line); padding: 10px 0 } }
-@media print { body { max-width: none } section { break-inside: avoid } nav { display: none } }
+@media print { body { max-width: none } .card { break-inside: avoid } nav { display: none } }
 """ + "".join(
     f".l{n} {{ stroke: var(--c{n}) }} .f{n}, svg text.t{n} {{ fill: var(--c{n}) }} b.k{n} {{ color: var(--c{n}) }}\n"
     for n in range(10)

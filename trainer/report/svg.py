@@ -10,6 +10,19 @@ from html import escape
 
 Point = tuple[float, float]
 
+SIGNS = "●■◆▲"
+SHAPES: tuple[tuple[Point, ...], ...] = (
+    (),
+    ((-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)),
+    ((0.0, -1.15), (1.15, 0.0), (0.0, 1.15), (-1.15, 0.0)),
+    ((0.0, -1.1), (1.05, 0.8), (-1.05, 0.8)),
+)
+
+
+def sign(number: int) -> str:
+    """A mark as a letter, for a key."""
+    return SIGNS[number % len(SIGNS)]
+
 
 def element(tag: str, inside: str = "", **attributes: object) -> str:
     """One element; `cls` is its class, and underscores in names are hyphens. An empty attribute is left out."""
@@ -42,15 +55,27 @@ def dot(x: float, y: float, radius: float, cls: str, title: str = "") -> str:
     return element("circle", _tooltip(title), cx=x, cy=y, r=radius, cls=cls)
 
 
-def rect(x: float, y: float, width: float, height: float, cls: str, title: str = "", radius: float = 0.0) -> str:
+def mark(x: float, y: float, number: int, cls: str, title: str = "", size: float = 5.0) -> str:
+    """A dot, a square, a diamond or a triangle, by number: what is told apart by colour is told apart by shape too."""
+    corners = SHAPES[number % len(SHAPES)]
+    if not corners:
+        return dot(x, y, size * 0.9, cls, title)
+    return path(((x + size * across, y + size * down) for across, down in corners), cls, title, closed=True)
+
+
+def rect(
+    x: float, y: float, width: float, height: float, cls: str, title: str = "", radius: float = 0.0, **others: object
+) -> str:
     rounded = {"rx": radius} if radius else {}
-    return element("rect", _tooltip(title), x=x, y=y, width=width, height=height, cls=cls, **rounded)
+    return element("rect", _tooltip(title), x=x, y=y, width=width, height=height, cls=cls, **rounded, **others)
 
 
 def drawing(width: float, height: float, parts: Iterable[str], label: str, cls: str = "") -> str:
     """A whole picture, which shrinks with the page; `label` is what it is to somebody who does not see it."""
     box = f"0 0 {short(width)} {short(height)}"
-    return element("svg", "".join(parts), viewBox=box, role="img", aria_label=label, cls=cls)
+    return element(
+        "svg", "".join(parts), viewBox=box, role="img", aria_label=label, cls=cls, width=width if "own" in cls else ""
+    )
 
 
 def short(value: object) -> str:
