@@ -82,8 +82,8 @@ def _edges(values: Vector) -> Vector:
     # Bins of one whole number each lie around it.
     shift = 0.5 if whole and step == 1 else 0.0
     first, last = np.floor(low / step + shift), np.floor(high / step + shift) + 1
-    edges: Vector = np.round((np.arange(first, min(last, first + MOST_BINS) + 1) - shift) * step, 12)
-    return edges
+    places = np.arange(first, min(last, first + MOST_BINS) + 1) - shift
+    return np.array([float(f"{place * step:.10g}") for place in places])
 
 
 def _counted(
@@ -111,7 +111,7 @@ def _of_number(encoder: Encoder, place: int, kind: str) -> Iterator[str]:
     if kind == "date":
         yield "season, hour and weekday as inputs of their own"
     if place in encoder.gaps:
-        yield f"a missing cell becomes the median, {encoder.median[place]:.6g}, and is marked"
+        yield f"a missing cell becomes the median, about {encoder.median[place]:.3g}, and is marked"
     for column, values in encoder.atoms:
         if column == place:
             yield f"{len(values)} values that often repeat have inputs of their own"

@@ -11,6 +11,7 @@ from trainer.figures.curves import confidences, curves
 from trainer.figures.distributions import distributions
 from trainer.figures.importance import PERMUTATIONS, dependences, importances
 from trainer.figures.learning import course, layers, unit_course
+from trainer.files import text_of
 
 # A stream of randomness of its own: nothing that is trained or published changes by it.
 STREAM = 901
@@ -45,4 +46,4 @@ def _anywhere(config: TrainingConfig) -> TrainingConfig:
     """The settings without the folders of this machine."""
     paths = ("table", "table_schema", "test_table")
     given = {name: getattr(config, name) for name in paths}
-    return config.model_copy(update={name: Path(path.name) for name, path in given.items() if path is not None})
+    return config.model_copy(update={name: Path(text_of(path)) for name, path in given.items() if path is not None})

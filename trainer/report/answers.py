@@ -125,6 +125,10 @@ def rankings(figures: Figures) -> str:
     )
 
 
+def _area(one: Curves) -> str:
+    return "–" if one.auc is None else f"{one.auc:.4f}"
+
+
 def roc(found: Sequence[Curves]) -> str:
     """True against false positive rates."""
     areas = ", ".join(f"{brief(one.label)} {_rate(one.auc)}" for one in found)
@@ -134,7 +138,7 @@ def roc(found: Sequence[Curves]) -> str:
     plot.line([(0, 0), (1, 1)], "even")
     _ranked(plot, found, [one.roc for one in found], 0)
     if len(found) == 1:
-        plot.note(0.96, 0.06, f"area {_rate(found[0].auc)}", "name halo", "end")
+        plot.note(0.96, 0.06, f"area {_area(found[0])}", "name halo", "end")
     return plot.drawing()
 
 
@@ -159,7 +163,7 @@ def _ranked(plot: Plot, found: Sequence[Curves], lines: Sequence[Sequence[Point]
         start = 0.055 * len(found)
         for number, one in enumerate(found):
             at = start - 0.055 * number
-            said = f"― {brief(one.label, 14)}, area {_rate(one.auc)}" if which == 0 else f"― {brief(one.label, 14)}"
+            said = f"― {brief(one.label, 14)}, area {_area(one)}" if which == 0 else f"― {brief(one.label, 14)}"
             plot.note(0.55 if which == 0 else 0.06, at, said, f"small halo t{number % 10}")
 
 

@@ -57,7 +57,7 @@ def even(low: float, high: float, wanted: int = WANTED_TICKS, *, whole: bool = F
     if whole:
         step = max(1.0, round(step))
     first = math.ceil(low / step - 1e-9)
-    return [round(step * number, 12) for number in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [float(f"{step * number:.10g}") for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def round_step(rough: float) -> float:

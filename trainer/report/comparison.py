@@ -1,6 +1,6 @@
 """Two versions of a model side by side."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -53,25 +53,27 @@ def comparison(sides: Sides, differing: Sequence[Sequence[str]], said: Sequence[
         _drawn_for_both(
             "How they learned",
             sides,
-            lambda one: one.figures and log_losses(one.figures.courses),
-            lambda one: one.figures and accuracies(one.figures.courses),
+            log_loss=lambda one: one.figures and log_losses(one.figures.courses),
+            validation_accuracy=lambda one: one.figures and accuracies(one.figures.courses),
         ),
         _importance(sides),
         _ranking(sides),
         _drawn_for_both(
             "What is taken for what",
             sides,
-            lambda one: one.card.evaluation and confusion(one.card.evaluation.confusion),
+            confusion_matrix=lambda one: one.card.evaluation and confusion(one.card.evaluation.confusion),
         ),
         _drawn_for_both(
             "Can their probabilities be trusted",
             sides,
-            lambda one: one.figures and reliability(one.figures.before, one.figures.after),
+            reliability=lambda one: one.figures and reliability(one.figures.before, one.figures.after),
         ),
         _drawn_for_both(
-            "Batch norm: running against population means",
+            "Batch norm",
             sides,
-            lambda one: one.card.frozen_statistics[0].layers and means(one.card.frozen_statistics[0]),
+            running_against_population_means=lambda one: (
+                one.card.frozen_statistics[0].layers and means(one.card.frozen_statistics[0])
+            ),
         ),
     ]
     return document(title, parts)
@@ -133,7 +135,7 @@ def _importance(sides: Sides) -> str:
         rows.append(Marks(name, dots))
     said = (
         f'The rise of the log-loss in nats when the column is permuted: <b class="fifth">● {sides[0].name}</b>, '
-        f'<b class="best">○ {sides[1].name}</b>.'
+        f'<b class="best">□ {sides[1].name}</b>.'
     )
     picture = marks(
         rows,
@@ -167,13 +169,14 @@ def _ranking(sides: Sides) -> str:
     )
 
 
-def _drawn_for_both(heading: str, sides: Sides, *pictures: Callable[[Side], object]) -> str:
-    """The same pictures of both, next to each other."""
-    drawn: Iterable[str] = (
-        figure(f"Version {side.version}", str(found))
-        for picture in pictures
-        for side in sides
-        if (found := picture(side))
+def _drawn_for_both(heading: str, sides: Sides, **pictures: Callable[[Side], object]) -> str:
+    """The same pictures of both, next to each other, under the names of what they show."""
+    content = grid(
+        *(
+            figure(f"Version {side.version}: {what.replace('_', ' ')}", str(found))
+            for what, picture in pictures.items()
+            for side in sides
+            if (found := picture(side))
+        )
     )
-    content = grid(*drawn)
     return section(heading, "", content) if content else ""

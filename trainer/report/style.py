@@ -58,6 +58,7 @@ td.words { text-align: left; white-space: normal; min-width: 200px; color: var(-
 tbody tr + tr > * { border-top: 1px solid var(--line) } tr.best > * { color: var(--best); font-weight: 600 }
 code { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere }
 code.block { display: block; background: var(--s0); border-radius: 8px; padding: 12px 14px }
+pre { margin: 0; white-space: pre-wrap; font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace }
 details { margin-top: 12px } summary { cursor: pointer; color: var(--fifth); font-size: 14px }
 b.best { color: var(--best) } b.fifth { color: var(--fifth) } footer { margin-top: 48px; color: var(--soft);
   font-size: 13px }
