@@ -8,6 +8,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from io import BytesIO
 from math import inf
 from typing import Any, Protocol, cast
 

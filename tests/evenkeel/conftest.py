@@ -10,6 +10,7 @@ from evenkeel.compare import add_compare
 from evenkeel.errors import EXIT_CODES
 from evenkeel.evaluate import add_evaluate
 from evenkeel.predict import add_predict
+from evenkeel.report import add_report
 from models.card import ModelCard
 from models.repository import ModelRepository
 from models.terminal import CommandLine, run
@@ -49,6 +50,7 @@ def command(repository: ModelRepository, capsys: pytest.CaptureFixture[str]) -> 
         add_evaluate(commands)
         add_compare(commands)
         add_predict(commands)
+        add_report(commands)
         options = parser.parse_args([str(one) for one in arguments])
         capsys.readouterr()
         code = run("evenkeel", lambda: options.command(repository, options), EXIT_CODES)
