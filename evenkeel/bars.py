@@ -37,18 +37,17 @@ def bars(header: Sequence[str], rows: Sequence[Bar]) -> Iterator[str]:
     zero = round(-low * scale)
     for at, row in enumerate([Bar(above, last, 0.0), *rows]):
         texts = (column[at] + " " * (width - _cells(column[at])) for column, width in zip(columns, widths, strict=True))
-        yield f"  {'  '.join(texts)}  {row.number:>{number}}  {_bar(row.value, scale, zero)}".rstrip()
+        yield f"  {'  '.join(texts)}  {row.number:>{number}}  {_bar(row.value, scale, zero, room - zero)}".rstrip()
 
 
-def _bar(value: float, scale: float, zero: int) -> str:
-    """A bar from the zero on, to half a cell."""
+def _bar(value: float, scale: float, left: int, right: int) -> str:
+    """A bar from the zero on, to half a cell, with so many cells on either side."""
     whole, half, left_half = ("█", "▌", "▐") if _can_show("█▌▐") else ("#", "", "")
-    halves = round(2 * abs(value) * scale)
-    length, more = divmod(min(halves, 2 * zero) if value < 0 else halves, 2)
+    length, more = divmod(min(round(2 * abs(value) * scale), 2 * (left if value < 0 else right)), 2)
     if value < 0:
         shown = left_half * more + whole * length
-        return " " * (zero - len(shown)) + _coloured(shown, RED)
-    return " " * zero + _coloured(whole * length + half * more, GREEN)
+        return " " * (left - len(shown)) + _coloured(shown, RED)
+    return " " * left + _coloured(whole * length + half * more, GREEN)
 
 
 def _coloured(text: str, colour: str) -> str:

@@ -27,11 +27,7 @@ def add_explain(commands: "argparse._SubParsersAction[Any]") -> None:
         "explain",
         explain_model,
         "show which columns a model goes by, or why one row is answered as it is",
-        examples=(
-            "penguins",
-            "penguins --table examples/penguins.csv --row 5",
-            """penguins '{"island": "Biscoe", "bill_length_mm": 45.1, …}' --reference background""",
-        ),
+        examples=("penguins", "penguins --table examples/penguins.csv --row 5"),
         epilog="Without a row: by how much the test rows are answered worse when a column is shuffled. Of a row: "
         "Shapley values against a reference row; they sum to the answer. No service is needed. docs/explaining.md says "
         "what these numbers are, and what they are not. Exit codes: 0 done, 64 usage, 65 unfit row, table or model, 66 "
