@@ -48,7 +48,7 @@ def client(registry: Registry, publish: Callable[..., int]) -> FlaskClient:
     """Version 1 was published before there were typical rows, version 2 has some."""
     publish(typical=TYPICAL, background=BACKGROUND, drift=BASELINE)
     registry.refresh()
-    return create_app(registry, Bounds(LIMIT)).test_client()
+    return create_app(registry, Bounds(LIMIT, run_seconds=60.0)).test_client()
 
 
 def answered(client: FlaskClient, path: str, body: Any) -> Any:
