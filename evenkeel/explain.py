@@ -110,7 +110,7 @@ def _reasons(model: LocalModel, row: Any, reference: Any, found: Mapping[str, An
     rows = [
         Bar(
             (name, _spelled(given[name]), *([] if held is None else [_spelled(held[name])])),
-            f"{found['values'][name]:+.4f}{f' ± {errors[name]:.4f}' if errors else ''}",
+            f"{_signed(found['values'][name])}{f' ± {errors[name]:.4f}' if errors else ''}",
             found["values"][name],
         )
         for name in order
@@ -118,7 +118,7 @@ def _reasons(model: LocalModel, row: Any, reference: Any, found: Mapping[str, An
     if rows:
         yield from bars(("feature", "value", *([] if held is None else ["instead of"]), "adds"), rows[:MOST_BARS])
     if len(rows) > MOST_BARS:
-        yield f"  and {len(rows) - MOST_BARS} others, {sum(one.value for one in rows[MOST_BARS:]):+.4f} together"
+        yield f"  and {len(rows) - MOST_BARS} others, {_signed(sum(one.value for one in rows[MOST_BARS:]))} together"
     if alike := [printable(name, 40) for name in names if name not in order]:
         more = f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else ""
         yield f"  adding nothing: {', '.join(alike[:MOST_NAMED])}{more}"
@@ -130,6 +130,11 @@ def _against(reference: Any, rows: int) -> str:
     if reference in (None, "typical"):
         return "In the typical row"
     return f"In the mean of {rows} background rows" if reference == "background" else "In the reference"
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.4f}"
+    return text if float(text) else text[1:]
 
 
 def _spelled(value: Any) -> str:
