@@ -89,6 +89,9 @@ def _model_paths(predictor: Predictor, name: str, version: int | None) -> dict[s
         path("predict_model", "predict_version"): {
             "post": _predict(predictor, f"predict_{name}", f"Ask {of}", version)
         },
+        path("explain_model", "explain_version"): {
+            "post": _explain(predictor, f"explain_{name}", f"Why {of} answers as it does", version)
+        },
         path("card", "card_version"): {"get": operation(f"card_{name}", f"The card of {of}", in_json(state))},
         path("metadata", "metadata_version"): {
             "get": operation(f"metadata_{name}", f"Open Inference Protocol: {of}", in_json(OBJECT))
@@ -105,6 +108,13 @@ def _predict(predictor: Predictor, name: str, summary: str, version: int | None)
     row = schemas.row(card, reference(_record_name(predictor)))
     answer = schemas.predict_answer(card, version, several=None)
     request = schemas.predict_request(card, row)
+    return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 504), version)
+
+
+def _explain(predictor: Predictor, name: str, summary: str, version: int | None) -> Schema:
+    card = predictor.card
+    request = schemas.explain_request(card, schemas.row(card, reference(_record_name(predictor))))
+    answer = schemas.explain_answer(card, version)
     return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 504), version)
 
 
