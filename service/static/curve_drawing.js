@@ -4,9 +4,9 @@ import { el, named, svg, unbroken } from "./dom.js";
 import { isoDate, percent, readingOf, rounded } from "./values.js";
 
 const HEIGHT = 190;
-const EDGE = { left: 38, right: 12, top: 16, bottom: 20 };
+const EDGE = { left: 44, right: 14, top: 16, bottom: 20 };
 const SPREAD = 30;
-const GAP = 44;
+const GAP = 58;
 const MOST_LABEL = 18;
 
 function cut(text) {
@@ -27,6 +27,8 @@ export function ticksOf(low, high, count) {
 function wordingOf(feature, span) {
   const reading = readingOf(feature);
   if (feature.kind === "date") return (days) => (span > 1500 ? isoDate(Math.round(days)).slice(0, 4) : span > 120 ? isoDate(Math.round(days)).slice(0, 7) : isoDate(Math.round(days)).slice(5, 10));
+  // Round numbers that would not fit beside each other.
+  if (span >= 1e5) return (number) => number.toLocaleString("en", { notation: "compact" });
   return (number) => rounded(number, span, reading.decimal) + (reading.unit === "%" ? " %" : "");
 }
 
@@ -51,6 +53,7 @@ export function drawLines({ feature, tried, answers, now, current, colours, spre
   drawing.append(...spreadBars(spread, x, low, high));
   const word = wordingOf(feature, high - low);
   for (const tick of ticksOf(low, high, Math.max(2, Math.floor((right - EDGE.left) / 70)))) {
+    if (gap >= 0 && x(tick) > right - 8) continue;
     drawing.append(svg("text", { class: "tick", x: x(tick), y: HEIGHT - 5, "text-anchor": "middle" }, word(tick)));
   }
   const beside = gap >= 0 ? right + GAP / 2 + 4 : 0;
