@@ -1,7 +1,7 @@
 // A table of many rows: dropped as a file, scored, sorted, filtered, and taken away as a file.
 
 import { readersOf } from "./csv.js";
-import { announcer, el, later, named } from "./dom.js";
+import { announcer, el, later, named, unbroken } from "./dom.js";
 import { remarkOf, scoreFile, written } from "./scoring.js";
 import { counted, percent } from "./values.js";
 
@@ -103,7 +103,7 @@ function makeView(card, open, stop) {
   const heading = (by, text) => {
     const here = state.by === by;
     const press = () => set({ by, down: here ? !state.down : by === "probability" });
-    return el("th", { scope: "col", "aria-sort": here ? (state.down ? "descending" : "ascending") : null }, el("button", { type: "button", class: "sort", onclick: press }, named(text), here ? (state.down ? " ↓" : " ↑") : ""));
+    return el("th", { scope: "col", class: by === "probability" ? null : "text", "aria-sort": here ? (state.down ? "descending" : "ascending") : null }, el("button", { type: "button", class: "sort", onclick: press }, named(text), here ? (state.down ? " ↓" : " ↑") : ""));
   };
   const draw = () => {
     const { scored } = state;
@@ -113,7 +113,7 @@ function makeView(card, open, stop) {
     body.replaceChildren(
       ...found.slice(0, state.most).map((row) => {
         const number = row.fault ? String(row.line) : el("button", { type: "button", class: "sort", "aria-label": `Line ${row.line}: put it into the form`, title: "Put it into the form", onclick: () => open(Object.fromEntries(readersOf(state.scored.columns, card).map(({ name, place, read }) => [name, read(row.cells[place])]))) }, String(row.line));
-        return el("tr", { class: row.fault ? "unanswered" : null }, el("th", { scope: "row" }, number), el("td", { class: "text" }, row.label === null ? "–" : named(row.label)), el("td", {}, row.probability === null ? "" : percent(row.probability)), el("td", { class: "text remark-cell", title: row.warnings.map((one) => one.message).join("; ") }, named(remarkOf(row))), ...columns.map((_, at) => el("td", { class: "text" }, named(row.cells[at] ?? ""))));
+        return el("tr", { class: row.fault ? "unanswered" : null }, el("th", { scope: "row" }, number), el("td", { class: "text" }, row.label === null ? "–" : named(row.label)), el("td", {}, row.probability === null ? "" : percent(row.probability)), el("td", { class: "text remark-cell", title: row.warnings.map((one) => one.message).join("; ") }, named(remarkOf(row))), ...columns.map((_, at) => el("td", { class: "text" }, named(unbroken(row.cells[at] ?? "")))));
       }),
     );
     more.hidden = found.length <= state.most;
