@@ -93,7 +93,7 @@ export function makeCurve(card, predict, put) {
       const [now, ...answers] = await predict([record, ...records], { signal: running.signal });
       if (mine !== asked) return;
       state = { feature: wanted, tried, answers, now, card, spread: spreadOf(card, wanted) };
-      about.replaceChildren("What if ", named(wanted.name), " were different");
+      about.replaceChildren("What if ", named(wanted.name), " changed");
       element.hidden = false;
       draw();
     } catch {
