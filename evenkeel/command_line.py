@@ -20,7 +20,9 @@ from models.terminal import USAGE, CommandLine, needing, run
 # The commands of this package, each in a module of its name.
 OWN = {
     "evaluate": "measure a published model on later rows whose classes are known",
+    "explain": "show which columns a model goes by, or why one row is answered as it is",
     "compare": "hold two versions of a model against each other",
+    "report": "draw the report of a published version anew: one HTML file",
 }
 SCORING = {"predict": "score a file of rows, with a service or without one"}
 MODELS = {"models": "list, show, verify, promote, rollback, canary, shadow, prune"}

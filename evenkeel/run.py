@@ -95,7 +95,7 @@ class Run:
         card = self._model.card
         schema = schema_of(card)
         with open_blocks(path, schema.file.overruled(given)) as table:
-            _check_features(path, table, card)
+            check_features(path, table, card)
             columns = Columns(table.names, card.classes)
             reader = RowReader(card, schema)
             with writing(output, table.empty, columns, table.delimiter) as writer, _Progress(table) as progress:
@@ -165,7 +165,11 @@ class Run:
             raise InvalidTable(f"{block.path}, {block.place(row)}{concerned}: {why}; {way}")
 
 
-def _check_features(path: Path, table: Blocks, card: ModelCard) -> None:
+def check_features(path: Path, table: Blocks, card: ModelCard) -> None:
+    """Refuse a table that lacks a feature.
+
+    :raises InvalidTable: it does.
+    """
     for feature in card.features:
         if feature.name not in table.names:
             raise InvalidTable(

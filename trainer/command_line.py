@@ -124,6 +124,7 @@ def _fit(options: argparse.Namespace) -> None:
             resume=options.resume,
             promote=promote,
             fail_below_baseline=options.fail_below_baseline,
+            with_report=not options.no_report,
         )
     with noting(outcome.fact):
         progress.show(outcome, repository, quiet=options.quiet)

@@ -29,7 +29,19 @@ from trainer.command_line import _parser as parser_of_trainer
 # As scripts/environment puts it there; of this very checkout, whoever else shares its libraries.
 EVENKEEL = Path(sys.executable).parent / "evenkeel"
 PATIENCE_S = 30.0
-COMMANDS = ("inspect", "fit", "search", "lr-find", "babysit", "evaluate", "compare", "serve", "predict", "models")
+COMMANDS = (
+    "inspect",
+    "fit",
+    "search",
+    "lr-find",
+    "babysit",
+    "evaluate",
+    "explain",
+    "compare",
+    "serve",
+    "predict",
+    "models",
+)
 
 
 def evenkeel(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
