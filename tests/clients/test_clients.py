@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.thorough]
 
 
 @pytest.mark.parametrize("script", ["with_tritonclient.py", "with_tritonclient_aio.py", "with_pandas.py"])

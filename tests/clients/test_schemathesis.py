@@ -12,7 +12,7 @@ from tests.end_to_end.conftest import running
 from tests.service.conftest import PUBLISHED
 from tests.service.test_explain import BACKGROUND, TYPICAL
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.thorough]
 
 KEY = "schemathesis" * 3
 

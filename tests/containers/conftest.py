@@ -28,6 +28,7 @@ def engine_answers() -> bool:
 
 needs_engine = [
     pytest.mark.containers,
+    pytest.mark.thorough,
     pytest.mark.skipif(not engine_answers(), reason="no Docker engine with Compose answers"),
 ]
 

@@ -57,6 +57,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
         assert part in names
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("side", SIDES)
 def test_each_side_lives_alone(side: str, wheel: Path, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Installed from its own lock with the built wheel, each side passes its tests without the other's libraries."""
@@ -110,6 +111,7 @@ def check_command(side: str, evenkeel: Path, folder: Path) -> None:
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 def test_the_ways_of_the_docs_give_a_command(tool: str, wheel: Path, tmp_path: Path) -> None:
     """A wheel with extras, as docs/install.md has it: the command trains and looks."""

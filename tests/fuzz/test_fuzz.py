@@ -37,6 +37,7 @@ def atheris(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.clients
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_search_finds_nothing(atheris: Path, tmp_path: Path, pytestconfig: pytest.Config, name: str) -> None:
     """Guided by coverage, for a second, which is thousands of inputs, or for a quarter of an hour; no input is slow or

@@ -83,7 +83,7 @@ def read_alike(text: bytes, piece: int) -> None:
         assert json.dumps(found) == json.dumps(expected)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.one_of(TABLES, DOCUMENTS), SPACED, st.booleans(), PIECES)
 def test_a_document_is_the_same_in_pieces(document: Any, spaced: tuple[str, str], ascii_only: bool, piece: int) -> None:
     """However small they are."""
@@ -92,7 +92,7 @@ def test_a_document_is_the_same_in_pieces(document: Any, spaced: tuple[str, str]
     read_alike(text, piece)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.one_of(TABLES, DOCUMENTS), SPACED, st.data(), PIECES)
 def test_what_is_no_json_is_refused_in_pieces_too(
     document: Any, spaced: tuple[str, str], data: st.DataObject, piece: int

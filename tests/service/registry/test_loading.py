@@ -161,7 +161,7 @@ def pinned(version: int, _: Serving) -> Serving:
 def test_swaps_while_requests_come_mix_nothing(
     repository: ModelRepository, registry: Registry, publish: Publish, record: dict[str, object]
 ) -> None:
-    """Three hundred swaps under four threads: every answer is a 200 of a version that was loaded."""
+    """A hundred swaps under four threads: every answer is a 200 of a version that was loaded."""
     publish()
     registry.refresh()
     client_of = create_app(registry, Bounds(LIMIT)).test_client
@@ -178,7 +178,7 @@ def test_swaps_while_requests_come_mix_nothing(
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for turn in range(300):
+    for turn in range(100):
         repository.change_serving("penguins", partial(pinned, 1 + turn % 2))
         registry.refresh()
     done.set()
