@@ -2,9 +2,10 @@
 
 Each worker has one event loop. It reads requests whole before any of our own code sees them, so a client that sends
 slowly, or not at all, holds some memory and no thread. Requests that cost little are answered in the loop itself, where
-nothing waits for a lock: all predictions that have arrived since it last looked in one run (dynamic batching), up to an
-amount of work that keeps the loop's other clients waiting for no longer than a blink. What may take longer goes to a
-few threads. A request that would wait for its turn longer than a deadline is refused at once.
+nothing waits for a lock: all predictions that have arrived since it last looked in one run (dynamic batching), up to a
+cost, by their length and by how long the model takes, that keeps the loop's other clients waiting for no longer than a
+blink. What may take longer goes to a few threads. A request that would wait for its turn longer than a deadline is
+refused at once.
 """
 
 import asyncio
@@ -31,11 +32,6 @@ THREADS = 2
 SWITCH_SECONDS = 0.0005
 # So many requests are answered in one turn of the loop, before others have theirs.
 TOGETHER = 32
-# And so much work: bytes of bodies times features and classes, since a byte may be a cell, and a row an answer; the
-# bytes count for so much at least, however narrow the model is. So bodies of 16 kB are the most of a turn.
-SHORT_WORK, LEAST_WIDTH = 1 << 20, 64
-# So many probabilities a request may come to, as far as its bytes tell, and be answered in the loop.
-SHORT_ANSWER = 1 << 15
 TICK_SECONDS = 0.05
 # Connections are looked through each so many ticks.
 SWEEP_TICKS = 5
@@ -53,12 +49,14 @@ class Answers(Client, Protocol):
 
 
 class Asked(NamedTuple):
-    """A request that waits for its turn, and what it may cost; of one for predictions also how far it has come."""
+    """A request that waits for its turn; of one for predictions how far it has come, and what part of a turn it may
+    cost.
+    """
 
     client: Answers
     request: Request
     prediction: Prediction | None
-    work: int
+    cost: float
 
 
 class Dispatcher:
@@ -80,30 +78,23 @@ class Dispatcher:
 
     def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
         """Answer a request, in this turn or in a thread."""
-        environ, one, work = request.environ, None, 0
+        environ, one, cost = request.environ, None, 0.0
         path = environ["PATH_INFO"]
         if request.refusal is None and path not in HEALTH:
-            method, size, long_answer = environ["REQUEST_METHOD"], request.body_bytes, False
+            method, size = environ["REQUEST_METHOD"], request.body_bytes
             match = prediction(method, path)
             if match is not None:
                 route, model, version = match
                 assert route.wire is not None
                 one = self._front.predictions.begin(environ, route.wire, route.metric, model, version, memory)
-                work = size * max(one.width, LEAST_WIDTH)
-                long_answer = size * one.answers_per_byte > SHORT_ANSWER
+                cost = one.cost.run + size * one.cost.byte
             # A body that is compressed may be anything; what is not asked with POST is a page, a card or the metrics.
-            if (
-                method != "POST"
-                or size > SHORT_BODY
-                or work > SHORT_WORK
-                or long_answer
-                or "HTTP_CONTENT_ENCODING" in environ
-            ):
+            if method != "POST" or size > SHORT_BODY or cost > 1 or "HTTP_CONTENT_ENCODING" in environ:
                 if not self.admission.full:
-                    self._hand_over(Asked(client, request, one, work))
+                    self._hand_over(Asked(client, request, one, cost))
                     return
-                one, work, request = None, 0, request._replace(refusal=Overloaded(BUSY))
-        asked = Asked(client, request, one, work)
+                one, cost, request = None, 0.0, request._replace(refusal=Overloaded(BUSY))
+        asked = Asked(client, request, one, cost)
         if path in HEALTH:
             self._waiting.appendleft(asked)
         else:
@@ -153,13 +144,13 @@ class Dispatcher:
         self._front.predictions.observer.note(0, 0, 0.0)
 
     def _take_turn(self) -> None:
-        """Answer requests that are there, up to an amount of work."""
+        """Answer requests that are there, as many as may be the work of a turn."""
         self._turning = True
         turn: list[Asked] = []
-        work = 0
-        while self._waiting and len(turn) < TOGETHER and (not turn or work + self._waiting[0].work <= SHORT_WORK):
+        cost = 0.0
+        while self._waiting and len(turn) < TOGETHER and (not turn or cost + self._waiting[0].cost <= 1):
             turn.append(self._waiting.popleft())
-            work += turn[-1].work
+            cost += turn[-1].cost
         try:
             self._predict([one.prediction for one in turn if one.prediction is not None])
             for asked in turn:
