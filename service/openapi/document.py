@@ -16,6 +16,7 @@ from service.wire.open_inference.answers import OCTETS
 
 OBJECT: Schema = {"type": "object"}
 TEXT: Schema = {"type": "string"}
+HTML = {"text/html; charset=utf-8": {"schema": TEXT}}
 REFERENCES = "#/components/schemas/{model}"
 # Where a path names no version.
 REQUEST_KEY: Schema = {
@@ -54,15 +55,14 @@ def document(serving: Sequence[Predictor], loaded: Sequence[Predictor], default:
 
 
 def _common_paths() -> dict[str, Schema]:
-    html = {"text/html; charset=utf-8": {"schema": TEXT}}
     health = in_json({"type": "object", "properties": {"live": {"const": True}, "ready": {"const": True}}})
     index = {"type": "array", "items": {"type": "object", "required": ["name", "version", "state", "reason"]}}
     # Nothing, or an object: what stands in it changes nothing, so anything may.
     index_request = operation("repository_index", "Every loaded version", in_json(index), in_json(OBJECT))
     index_request["requestBody"]["required"] = False
     return {
-        path_of("page"): {"get": operation("page", "The page to try a model on", html)},
-        path_of("docs"): {"get": operation("docs", "This document, as a page", html)},
+        path_of("page"): {"get": operation("page", "The page to try a model on", HTML)},
+        path_of("docs"): {"get": operation("docs", "This document, as a page", HTML)},
         path_of("openapi"): {"get": operation("openapi", "This document", in_json(OBJECT))},
         path_of("metrics"): {"get": operation("metrics", "Metrics for Prometheus", {CONTENT_TYPE: {"schema": TEXT}})},
         path_of("ping"): {"get": operation("ping", "Whether a model is loaded", health)},
@@ -89,10 +89,14 @@ def _model_paths(predictor: Predictor, name: str, version: int | None) -> dict[s
         path("predict_model", "predict_version"): {
             "post": _predict(predictor, f"predict_{name}", f"Ask {of}", version)
         },
+        path("explain_model", "explain_version"): {
+            "post": _explain(predictor, f"explain_{name}", f"Why {of} answers as it does", version)
+        },
         path("card", "card_version"): {"get": operation(f"card_{name}", f"The card of {of}", in_json(state))},
         path("metadata", "metadata_version"): {
             "get": operation(f"metadata_{name}", f"Open Inference Protocol: {of}", in_json(OBJECT))
         },
+        **({} if version is None else {path_of("report", card.name, str(version)): {"get": _report(of, name)}}),
         path("ready_model", "ready_version"): {
             "get": operation(f"ready_{name}", f"Whether {of} is loaded", in_json(ready))
         },
@@ -100,11 +104,22 @@ def _model_paths(predictor: Predictor, name: str, version: int | None) -> dict[s
     }
 
 
+def _report(of: str, name: str) -> Schema:
+    return operation(f"report_{name}", f"The report of the training of {of}", HTML)
+
+
 def _predict(predictor: Predictor, name: str, summary: str, version: int | None) -> Schema:
     card = predictor.card
     row = schemas.row(card, reference(_record_name(predictor)))
     answer = schemas.predict_answer(card, version, several=None)
     request = schemas.predict_request(card, row)
+    return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 504), version)
+
+
+def _explain(predictor: Predictor, name: str, summary: str, version: int | None) -> Schema:
+    card = predictor.card
+    request = schemas.explain_request(card, schemas.row(card, reference(_record_name(predictor))))
+    answer = schemas.explain_answer(card, version)
     return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 504), version)
 
 

@@ -59,7 +59,10 @@ class Predictor:
         self.rows = RowReader(model.card.features)
         self.watch = Watch(model.card, model.version) if model.card.drift else None
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
+        # Cells of a row, and of its answer.
+        self.width = len(model.card.features) + len(model.card.classes)
         self.inputs = {name: features for name, features in inputs.items() if features}
+        self.references = self._references()
         session = _session(model)
         # With each run the session looks whether all inputs are there, which ours are; what it wraps does not.
         self._session: Any = getattr(session, "_sess", session)
@@ -127,6 +130,15 @@ class Predictor:
                 return np.empty((0, 0), np.float32)
             probabilities[start : start + most] = answers
         return probabilities
+
+    def _references(self) -> dict[str, Tensors]:
+        """What answers can be explained against, by name: the rows that the card has for it."""
+        card = self.card
+        rows = {"typical": [] if card.typical is None else [card.typical], "background": list(card.background)}
+        try:
+            return {name: self.rows.read(some).tensors for name, some in rows.items() if some}
+        except BrokenRules as broken:
+            raise RefusedModel(f"a typical or background row breaks the card: {broken}") from None
 
     def _check_signature(self, session: onnxruntime.InferenceSession) -> None:
         found = {value.name: (value.type, len(value.shape), value.shape[-1:]) for value in session.get_inputs()}

@@ -1,6 +1,6 @@
-"""The description of the service, for programs and for people."""
+"""The description of the service, for programs."""
 
-from flask import Response, render_template, request
+from flask import Response
 
 from service.access import Access
 from service.document import encode
@@ -13,7 +13,7 @@ from service.routes.kept import Kept
 
 
 def docs(registry: Registry, access: Access | None) -> Views:
-    """OpenAPI, as JSON and as a page."""
+    """OpenAPI, as JSON."""
     kept = Kept()
 
     def openapi() -> Response:
@@ -29,7 +29,4 @@ def docs(registry: Registry, access: Access | None) -> Views:
 
         return answer_text(kept.get("openapi", [default, *serving, *loaded], make))
 
-    def show() -> str:
-        return render_template("docs.html" if access is None or access.allows(request.environ) else "locked.html")
-
-    return {"openapi": openapi, "docs": show}
+    return {"openapi": openapi}
