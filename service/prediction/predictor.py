@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
+from math import inf
 from time import monotonic
 from typing import Any, cast
 
@@ -75,7 +77,7 @@ class Predictor:
         self._check_signature(session)
         self._check_golden_rows()
         row = self.rows.read([self.card.golden[0].instance]).tensors
-        self.pace = measure(self.predict, row)
+        self.pace = measure(partial(self.predict, seconds=inf), row)
         self._brief = min(self.pace.rows(TURN_SECONDS), self._slice)
         self.cost = cost(len(model.card.features), len(model.card.classes), self.pace)
 
@@ -184,7 +186,8 @@ class Predictor:
 
     def _golden_answers(self, instances: Sequence[Any]) -> Probabilities:
         try:
-            return self.predict(self.rows.read(instances).tensors)
+            # However busy the machine is: a trial ends what takes too much of the processor.
+            return self.predict(self.rows.read(instances).tensors, inf)
         except (InvalidAnswer, BrokenRules) as error:
             raise RefusedModel(f"a golden row cannot be answered: {error}") from None
         except Exception as error:  # onnxruntime's own errors share no base class below Exception.

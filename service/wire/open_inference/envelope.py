@@ -187,8 +187,7 @@ def _tensors(inputs: Iterable[_Announced], body: bytes, at: int) -> Iterator[Ten
         if size is None:
             yield tensor
         else:
-            name, datatype, shape, *_ = tensor
-            yield Tensor(name, datatype, shape, _raw(body, at, size, name))
+            yield Tensor(tensor.name, tensor.datatype, tensor.shape, _raw(body, at, size, tensor.name))
             at += size
     if left := len(body) - at:
         raise InvalidTensor(f"the body has {left} bytes more than its inputs")
