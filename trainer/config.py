@@ -61,6 +61,13 @@ class TrainingConfig(Hyperparameters):
         "missed one costs 5 and a false alarm 1",
     )
 
+    background: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="training rows that the card keeps, as they are, for answers to be explained against",
+    )
+
     @model_validator(mode="after")
     def _threshold_is_a_rule(self) -> Self:
         if self.threshold is None:
@@ -110,7 +117,7 @@ class TrainingConfig(Hyperparameters):
         """What decides the outcome besides the table, its target and how it was read."""
         return self.model_dump(mode="json", exclude={"table", "name", "target", "table_schema", "test_table", *READING})
 
-    def command(self) -> str:
+    def command(self, start: str = "evenkeel fit") -> str:
         """The whole command that trains with these settings: a flag for each that is not what it would be anyway."""
         words = [f"{shlex.quote(str(self.table))} --target {shlex.quote(self.target)} --name {self.name}"]
         for setting, field in TrainingConfig.model_fields.items():
@@ -119,7 +126,7 @@ class TrainingConfig(Hyperparameters):
                 continue
             flag = "--schema" if setting == "table_schema" else f"--{setting.replace('_', '-')}"
             words += [flag if setting in ALONE else f"{flag} {shlex.quote(one)}" for one in _spelled(setting, value)]
-        return f"evenkeel fit {' '.join(words)}"
+        return f"{start} {' '.join(words)}"
 
 
 def _spelled(setting: str, value: object) -> list[str]:

@@ -23,7 +23,7 @@ from models.card import (
 )
 from trainer.answers import Answers, HeldOut
 from trainer.arrays import shortest_decimal
-from trainer.bag import Bag, Start, Trained
+from trainer.bag import BACKGROUND, Bag, Start, Trained, generator
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import describe_features
@@ -34,6 +34,7 @@ from trainer.evaluation.verdict import Verdict
 from trainer.files import text_of
 from trainer.nn import statistics
 from trainer.nn.calibrator import Calibrator
+from trainer.references import background_rows, typical_row
 from trainer.training.calibration import reliability, warning
 from trainer.training.fit import Score, score_of
 from trainer.training.freezing import disagreement
@@ -64,6 +65,10 @@ def describe(
         warnings=(*verdict.warnings, *_doubts(bag, calibration)),
         positive=config.positive,
         threshold=verdict.threshold,
+        typical=typical_row(start.examples, start.split.train),
+        background=background_rows(
+            start.examples, start.split.train, config.background, generator(config.seed, BACKGROUND)
+        ),
         golden=_golden_rows(bag.classifier, start.examples.rows.take(start.split.test)),
     )
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from io import BytesIO
 from math import inf
 from typing import Any, Protocol, cast
 
@@ -79,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._environ: dict[str, Any] | None = None
         self._keep_alive = False
         self._length = self._come = 0
-        self._body = bytearray()
+        self._body = BytesIO()
         self._chunks: Chunks | None = None
         self._refusal: ServiceError | None = None
         self._memory = Reservation(self._admission)
@@ -284,13 +285,13 @@ class Connection(asyncio.Protocol):
             if self._chunks.unfinished and not self._resuming:
                 self._resuming = True
                 self._dispatch.soon(self._resume)
-            self._come = len(self._chunks.body)
+            self._come = self._chunks.size
             self._memory.resize(self._come)
             return whole
         missing = self._length - self._come
         if missing:
             if self._refusal is None:
-                self._body += memoryview(self._buffer)[:missing]
+                self._body.write(memoryview(self._buffer)[:missing])
             self._come += min(missing, len(self._buffer))
             del self._buffer[:missing]
         return self._come == self._length
@@ -305,13 +306,14 @@ class Connection(asyncio.Protocol):
         """Ask the request that was read."""
         environ = self._environ
         assert environ is not None
-        body = bytes(self._body if self._chunks is None else self._chunks.body)
+        # What it has grown to, and no copy.
+        body = (self._body if self._chunks is None else self._chunks.body).getvalue()
         match = prediction(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         request = Request(environ, len(body), self._keep_alive, self._refusal, match)
         if data and self._refusal is None:
             self._dispatch.heads.learn(data, request)
         environ[BODY] = body
-        self._body, self._chunks = bytearray(), None
+        self._body, self._chunks = BytesIO(), None
         self._ask(request)
 
     def _ask(self, request: Request) -> None:
@@ -378,4 +380,4 @@ class Connection(asyncio.Protocol):
         """Make room for the next request."""
         self._environ, self._chunks, self._refusal = None, None, None
         self._length = self._come = self._searched = 0
-        self._body = bytearray()
+        self._body = BytesIO()

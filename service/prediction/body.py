@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Set
+from io import BytesIO
 from typing import Any
 
 from service.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
@@ -42,7 +43,11 @@ def read_body(environ: dict[str, Any], limit: int, media: Set[str], memory: Memo
     encoding = environ.get("HTTP_CONTENT_ENCODING")
     if encoding is None or encoding.lower() in ("", "identity"):
         return body
-    return b"".join(_inflated(body, encoding.lower(), limit, memory))
+    inflated = BytesIO()
+    for piece in _inflated(body, encoding.lower(), limit, memory):
+        inflated.write(piece)
+    # What it has grown to, and no copy.
+    return inflated.getvalue()
 
 
 def _read(environ: dict[str, Any], limit: int) -> bytes:

@@ -1,23 +1,36 @@
-"""The web page: each model's features as a form, its answer as bars."""
+"""The web page: a shell without data, which its modules fill with what the API tells; and the reports of versions."""
 
-from flask import render_template, request
+from flask import Response, render_template
 
-from models.cells import iso_date
-from service.access import Access
+from models.errors import ModelError
+from service.errors import ReportNotFound
 from service.registry.registry import Registry
-from service.routes import Views
+from service.reply import lines, success
+from service.routes import Views, request_id, send
+
+REPORT = "report.html"
+HTML = "text/html; charset=utf-8"
+# A report has its styles and its pictures in it. Nothing in it runs, is loaded, or may leave the frame that it is in.
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox"
 
 
-def page(registry: Registry, access: Access | None) -> Views:
-    """The page of the model that `?model=NAME` names."""
+def page(registry: Registry) -> Views:
+    """The one shell of all pages, which needs no key: what is served is asked for by whoever has one."""
 
     def show() -> str:
-        if access is not None and not access.allows(request.environ):
-            return render_template("locked.html")
-        predictors = registry.serving
-        wanted = request.args.get("model")
-        chosen = next((one for one in predictors if one.card.name == wanted), predictors[0] if predictors else None)
-        example = chosen.card.golden[0].instance if chosen else {}
-        return render_template("page.html", predictors=predictors, chosen=chosen, example=example, iso_date=iso_date)
+        return render_template("page.html")
 
-    return {"page": show}
+    def report(model: str, version: str) -> Response:
+        predictor = registry.predictor(model, version)
+        try:
+            html = registry.file(predictor, REPORT)
+        except ModelError as error:
+            raise ReportNotFound(f"the report cannot be shown: {error}") from None
+        if html is None:
+            raise ReportNotFound(f"version {version} of {model} was published without a report")
+        policy = ("Content-Security-Policy", REPORT_POLICY)
+        reply = success(html, request_id(), HTML)
+        reply.head += lines([policy])
+        return send(reply)
+
+    return {"page": show, "docs": show, "report": report}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from service.access import METRICS, PREDICT
 from service.prediction.protocol import WireFormat
+from service.wire.explanations import EXPLANATIONS
 from service.wire.instances import INSTANCES
 from service.wire.invocations import INVOCATIONS
 from service.wire.open_inference.answers import INFERENCE
@@ -43,12 +44,15 @@ ROUTES = (
     Route("predict", "POST", "/predict", "predict", wire=INSTANCES),
     Route("predict_model", "POST", "/v1/models/{model}:predict", "predict", wire=INSTANCES),
     Route("predict_version", "POST", "/v1/models/{model}/versions/{version}:predict", "predict", wire=INSTANCES),
+    Route("explain_model", "POST", "/v1/models/{model}:explain", "explain", wire=EXPLANATIONS),
+    Route("explain_version", "POST", "/v1/models/{model}/versions/{version}:explain", "explain", wire=EXPLANATIONS),
     Route("invocations", "POST", "/invocations", "invocations", wire=INVOCATIONS),
     Route("infer", "POST", "/v2/models/{model}/infer", "infer", wire=INFERENCE),
     Route("infer_version", "POST", "/v2/models/{model}/versions/{version}/infer", "infer", wire=INFERENCE),
     Route("models", "GET", "/v1/models", "metadata"),
     Route("card", "GET", "/v1/models/{model}", "metadata"),
     Route("card_version", "GET", "/v1/models/{model}/versions/{version}", "metadata"),
+    Route("report", "GET", "/v1/models/{model}/versions/{version}/report", "page"),
     Route("server", "GET", "/v2", "metadata"),
     # Some clients of the protocol end the path with a slash, and follow no redirect.
     Route("server_slash", "GET", "/v2/", "metadata"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.repository import NOTHING, ModelRepository
 from models.terminal import add_command, noting
+from models.wording import command_on
 from trainer import COMMANDS
 from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, MissingExtra
@@ -130,7 +131,7 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
             if trials := search.finished():
                 leaderboard.write_csv(folder / LEADERBOARD, search.plan, trials)
                 shares = importances(search.plan.box, trials)
-                winner = finish.leading(search, trials).command()
+                winner = finish.leading(search, trials).command(command_on(repository, "fit"))
                 report.write(folder / REPORT, search.config, search.plan, trials, shares, winner)
         refitting = partial(screen.refitting, quiet=options.quiet)
         publish = partial(finish.publish, with_report=not options.no_report)
@@ -147,7 +148,7 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
                 print(f"Published already, version {version}")
             screen.show_files(folder, (LEADERBOARD, REPORT))
             if trials:
-                screen.show_winner(finish.leading(search, trials, outcome).command())
+                screen.show_winner(finish.leading(search, trials, outcome).command(command_on(repository, "fit")))
 
 
 def _retest(options: argparse.Namespace, request: "Request", seeds: int) -> None:

@@ -107,6 +107,7 @@ def test_the_leaderboard_begins_with_what_everybody_asks_and_ends_with_the_comma
     assert output.split()[:8] == ["trial", "stage", "log-loss", "accuracy", "learning", "rate", "layers", "units"]
     *_, heading, command = output.splitlines()
     assert heading == "The best once more:"
+    assert command.startswith(f"evenkeel fit --repository {tmp_path} ")
     assert main([*shlex.split(command)[1:], "--repository", str(tmp_path / "again")]) == 0
     published, again = (ModelRepository(root).card("p", 1) for root in (tmp_path, tmp_path / "again"))
     assert again.metrics == published.metrics
