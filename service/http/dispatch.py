@@ -36,6 +36,8 @@ SWITCH_SECONDS = 0.0005
 # So many requests are answered in one turn of the loop, before others have theirs.
 TOGETHER = 32
 TICK_SECONDS = 0.05
+# A tick that is so late comes from a process that was stopped, or a machine that slept.
+SLEPT_SECONDS = 0.5
 # Connections are looked through each so many ticks.
 SWEEP_TICKS = 5
 
@@ -69,6 +71,8 @@ class Dispatcher:
         # The time, as of the last tick, and as a header says it.
         self.now = monotonic()
         self.date = _date()
+        # When the process has last been seen to wake up.
+        self._awake = 0.0
         self._front = front
         # Requests for the next turn of the loop, and whether one is being taken.
         self._waiting: deque[Asked] = deque()
@@ -125,6 +129,8 @@ class Dispatcher:
             await asyncio.sleep(TICK_SECONDS)
             self.now, self.date = monotonic(), _date()
             lag = self.now - due
+            if lag > SLEPT_SECONDS:
+                self._awake = self.now
             self._front.predictions.observer.note(
                 len(admission.connections), admission.threaded + admission.explaining, lag
             )
@@ -204,7 +210,8 @@ class Dispatcher:
                 self._send(asked, self._answer(asked.request._replace(refusal=Overloaded(BUSY))))
             else:
                 reply, seconds = answer.result()
-                admission.seconds_each += NEWEST * (seconds / THREADS - admission.seconds_each)
+                if not self._slept(seconds):
+                    admission.seconds_each += NEWEST * (seconds / THREADS - admission.seconds_each)
                 self._answered(asked, reply)
             admission.let_in()
 
@@ -212,6 +219,11 @@ class Dispatcher:
         answer = self._threads.submit(self._answer_in_time, asked, since)
         self._queued.append((since, answer))
         answer.add_done_callback(lambda done: loop.call_soon_threadsafe(leave, done))
+
+    def _slept(self, seconds: float) -> bool:
+        """Whether the whole process has slept in the last so many seconds: then they tell nothing of a request."""
+        now = monotonic()
+        return now - seconds < self._awake or now - self.now > TICK_SECONDS + SLEPT_SECONDS
 
     def _explain(self, asked: Asked, one: Prediction) -> None:
         """Let the thread for explanations answer a request that was read."""
