@@ -37,8 +37,8 @@ MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 64, 1 << 21
 # Of the sum of a row's probabilities: rounding to 32 bits, of a thousand classes.
 SUM_TOLERANCE = 1e-3
 # Between a row alone and the same among others. What is refused is an answer that the batch decides, which is further
-# off by far. What the trainer exports comes out the same to the last bit; that is its test's promise and not asked here,
-# since the processor decides how sums are rounded, for one row perhaps otherwise than for many: a version that an older
+# off by far. What the trainer exports comes out the same to the last bit, which its tests hold. It is not asked here:
+# the processor decides how sums are rounded, for one row perhaps otherwise than for many, and a version that an older
 # trainer or another one has made is not to be good on one machine and bad on the next.
 COMPANY_TOLERANCE = 1e-6
 # Texts become onnxruntime's own in one go, in which no other thread has a turn: of so many in some 10 ms.
