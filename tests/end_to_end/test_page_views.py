@@ -130,7 +130,7 @@ def test_versions_say_what_each_is_there_for(tab: Tab, many: Service) -> None:
     cells = "[...document.querySelectorAll('.versions tbody tr')].map((row) => row.textContent)"
     refused, canary, serves, other = tab.js(cells)
     assert "refused" in refused
-    assert "onnxruntime cannot load it" in refused
+    assert "model.onnx is no ONNX model" in refused
     assert "canary, 10 % of requests" in canary
     assert "serves" in serves
     assert "100.0 %" in serves
@@ -160,8 +160,10 @@ def test_the_report_runs_nothing(tab: Tab, many: Service) -> None:
     """It is drawn in the frame with its own styles; its script is not run, and it cannot reach the page."""
     tab.open(f"{many.url}/?model=penguins&view=report")
     tab.wait("document.querySelector('iframe')")
-    frames = tab.send("Page.getFrameTree")["frameTree"]["childFrames"]
-    assert frames[0]["frame"]["url"].endswith("/v1/models/penguins/versions/2/report")
+    assert tab.js("document.querySelector('iframe').sandbox.length") == 0
+    report = "/v1/models/penguins/versions/2/report"
+    loaded = "performance.getEntriesByType('resource').find((one) => one.initiatorType === 'iframe')"
+    tab.wait(f"{loaded}?.name.endsWith('{report}') && {loaded}.responseStatus === 200")
     assert tab.js("window.x === undefined")
     tab.open(f"{many.url}/v1/models/penguins/versions/2/report")
     tab.wait("document.querySelector('h1')?.textContent === 'Drawn'")
