@@ -5,7 +5,12 @@
 import { RefusedModel } from "./protobuf.js";
 
 // By ONNX's number of the type.
-export const FLOAT = 1, INT32 = 6, INT64 = 7, STRING = 8, BOOL = 9, DOUBLE = 11;
+export const FLOAT = 1;
+const INT32 = 6;
+export const INT64 = 7;
+export const STRING = 8;
+export const BOOL = 9;
+export const DOUBLE = 11;
 const STORAGES = {
   [FLOAT]: Float32Array, [INT32]: Int32Array, [INT64]: Float64Array,
   [STRING]: Array, [BOOL]: Uint8Array, [DOUBLE]: Float64Array,

@@ -11,7 +11,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from models.operators import OPERATORS
-from tests.service.javascript.conftest import Javascript, in_base64
+from tests.evenkeel.page.conftest import Javascript, in_base64
 
 RUN = """
 import { Network } from "./network.js";
