@@ -91,7 +91,7 @@ def create_app(
         **models(registry),
         **open_inference(registry),
         **observation(registry, metrics),
-        **page(registry, access),
+        **page(),
         **docs(registry, access),
     }
     for route in ROUTES:

@@ -1,6 +1,6 @@
-"""The description of the service, for programs and for people."""
+"""The description of the service, for programs."""
 
-from flask import Response, render_template, request
+from flask import Response
 
 from service.access import Access
 from service.errors import ServiceError
@@ -11,7 +11,7 @@ from service.routes import Views, answer
 
 
 def docs(registry: Registry, access: Access | None) -> Views:
-    """OpenAPI, as JSON and as a page."""
+    """OpenAPI, as JSON."""
 
     def openapi() -> Response:
         try:
@@ -21,7 +21,4 @@ def docs(registry: Registry, access: Access | None) -> Views:
         described = document(registry, default)
         return answer(described if access is None else secured(described))
 
-    def show() -> str:
-        return render_template("docs.html" if access is None or access.allows(request.environ) else "locked.html")
-
-    return {"openapi": openapi, "docs": show}
+    return {"openapi": openapi}

@@ -1,23 +1,14 @@
-"""The web page: each model's features as a form, its answer as bars."""
+"""The web page: a shell without data, which its modules fill with what the API tells."""
 
-from flask import render_template, request
+from flask import render_template
 
-from models.cells import iso_date
-from service.access import Access
-from service.registry.registry import Registry
 from service.routes import Views
 
 
-def page(registry: Registry, access: Access | None) -> Views:
-    """The page of the model that `?model=NAME` names."""
+def page() -> Views:
+    """The one shell of all pages. Nothing in it needs a key: what is served is asked for by whoever has one."""
 
     def show() -> str:
-        if access is not None and not access.allows(request.environ):
-            return render_template("locked.html")
-        predictors = registry.serving
-        wanted = request.args.get("model")
-        chosen = next((one for one in predictors if one.card.name == wanted), predictors[0] if predictors else None)
-        example = chosen.card.golden[0].instance if chosen else {}
-        return render_template("page.html", predictors=predictors, chosen=chosen, example=example, iso_date=iso_date)
+        return render_template("page.html")
 
-    return {"page": show}
+    return {"page": show, "docs": show}

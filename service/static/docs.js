@@ -1,14 +1,10 @@
 // Show openapi.json: each operation with its schema, an example to send, and every answer that it may give.
-"use strict";
 
-const main = document.querySelector("main");
-const template = document.querySelector("#operation");
+import { el } from "./dom.js";
+import { withKey } from "./key.js";
 
 function element(tag, text, ...children) {
-  const made = document.createElement(tag);
-  if (text) made.textContent = text;
-  made.append(...children);
-  return made;
+  return el(tag, {}, text, ...children);
 }
 
 function resolve(schema, description) {
@@ -55,36 +51,41 @@ async function send(method, path, body, reply) {
   }
 }
 
-function show(path, method, operation, description) {
-  const made = template.content.cloneNode(true);
-  const find = (selector) => made.querySelector(selector);
-  find(".method").textContent = method.toUpperCase();
-  find(".path").textContent = path;
-  find(".summary").textContent = operation.summary;
-  find(".description").textContent = operation.description ?? "";
+// Opened by whoever wants to see it: of forty models there are hundreds of operations.
+function filled(path, method, operation, description) {
+  const parts = [];
+  if (operation.description) parts.push(element("p", operation.description));
   const request = operation.requestBody?.content?.["application/json"]?.schema;
-  const body = find("textarea");
-  const reply = find(".reply");
+  const body = el("textarea", { spellcheck: "false", "aria-label": `Request body of ${method} ${path}` });
   if (request) {
-    find(".schema").append(outline(request, description));
     body.value = JSON.stringify(request.examples?.[0] ?? {}, null, 2);
-  } else find(".request").remove();
-  find("button").addEventListener("click", () => send(method.toUpperCase(), path, request ? body.value : null, reply));
-  for (const [status, answer] of Object.entries(operation.responses)) {
-    find(".answers").append(element("dt", status), element("dd", answer.description));
+    parts.push(el("section", { class: "request" }, element("h2", "Request"), el("div", { class: "schema" }, outline(request, description)), body));
   }
-  main.append(made);
+  const reply = el("pre", { class: "reply", hidden: true, tabindex: "0", "aria-label": "Reply" });
+  const press = () => send(method, path, request ? body.value : null, reply);
+  parts.push(el("button", { type: "button", onclick: press, "aria-label": `Send ${method} ${path}` }, "Send"), reply);
+  const answers = Object.entries(operation.responses).flatMap(([status, answer]) => [element("dt", status), element("dd", answer.description)]);
+  parts.push(el("section", {}, element("h2", "Answers"), el("dl", { class: "answers" }, ...answers)));
+  return parts;
 }
 
-async function load() {
-  try {
-    const description = await (await fetch("/openapi.json", { headers: withKey() })).json();
-    for (const [path, methods] of Object.entries(description.paths)) {
-      for (const [method, operation] of Object.entries(methods)) show(path, method, operation, description);
-    }
-  } catch {
-    document.querySelector(".message").textContent = "the service does not answer";
-  }
+function operationOf(path, method, operation, description) {
+  const summary = el("summary", {}, el("span", { class: "method" }, method), " ", el("code", { class: "path" }, path), " ", el("span", { class: "summary" }, operation.summary));
+  const made = el("details", {}, summary);
+  made.addEventListener("toggle", () => made.childElementCount === 1 && made.append(...filled(path, method, operation, description)));
+  return made;
 }
 
-load();
+export async function drawDocs(main) {
+  main.className = "docs";
+  document.title = "HTTP interface · Evenkeel";
+  const response = await fetch("/openapi.json", { headers: withKey() });
+  const description = await response.json();
+  if (!response.ok) throw Object.assign(new Error(description.error), { status: response.status });
+  const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => operationOf(path, method.toUpperCase(), operation, description)),
+  );
+  const finder = el("input", { type: "search", placeholder: "Find an operation", "aria-label": "Find an operation" });
+  finder.addEventListener("input", () => operations.forEach((one) => (one.hidden = !one.firstChild.textContent.toLowerCase().includes(finder.value.trim().toLowerCase()))));
+  main.replaceChildren(el("div", { class: "title" }, el("h1", {}, "HTTP interface"), el("p", {}, "Every operation, with its schema and an example to send. ", el("a", { href: "/openapi.json" }, "openapi.json"))), finder, el("div", { class: "operations" }, ...operations));
+}

@@ -1,10 +1,28 @@
 // The API key that was typed in: kept for this tab only, sent with every request of a page, shown nowhere.
-"use strict";
 
-function hasKey() {
+import { el } from "./dom.js";
+
+export function hasKey() {
   return sessionStorage.getItem("key") !== null;
 }
 
-function withKey(headers = {}) {
+export function withKey(headers = {}) {
   return hasKey() ? { ...headers, "X-API-Key": sessionStorage.getItem("key") } : headers;
+}
+
+// Ask for a key in the page's place; `found` goes on once the service knows the one that was typed in.
+export function askForKey(main, sentence, found) {
+  sessionStorage.removeItem("key");
+  // Without a name, no browser ever puts it into an address.
+  const input = el("input", { id: "key", type: "password", required: true, autofocus: true, pattern: "[A-Za-z0-9._~+\\/=\\-]{32,256}", title: "32 to 256 letters, digits and -._~+/=" });
+  const message = el("p", { class: "message", role: "status" }, sentence);
+  const form = el("form", { class: "panel key", autocomplete: "off" }, el("h1", {}, "This service asks for an API key"), el("label", { for: "key", class: "name" }, "Key"), input, el("button", {}, "Continue"), message);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    sessionStorage.setItem("key", input.value);
+    found();
+  });
+  main.className = "narrow";
+  main.replaceChildren(form);
+  input.focus();
 }

@@ -1,93 +1,81 @@
-// Ask the model on every change, and show its answer as bars.
-"use strict";
+// The page of one model: a form, and beside it the answer, what if, and why. It is drawn from the card alone and asks
+// a source for answers, {card, version, predict(records, {signal}), explain(record, {reference, signal})}; what a
+// source may have besides is said where it is used.
 
-const main = document.querySelector("main");
-const model = main.dataset.model;
-const path = `/v1/models/${model}:predict`;
-const fields = [...document.querySelectorAll("[data-feature]")];
-const answer = document.querySelector(".answer");
-const message = document.querySelector(".message");
+import { fragmentOf, recordOf } from "./address.js";
+import { makeAnswer } from "./answer.js";
+import { makeCopies } from "./copies.js";
+import { makeCurve } from "./curve.js";
+import { NARROW, el, later, named } from "./dom.js";
+import { makeForm } from "./form.js";
+import { makeTable } from "./table.js";
+import { makeWhy } from "./why.js";
 
-// A probability of 0.9997 is not certainty, nor is 0.0003 impossible.
-function percent(share) {
-  if (share > 0.999 && share < 1) return "> 99.9 %";
-  if (share < 0.001 && share > 0) return "< 0.1 %";
-  return `${(100 * share).toFixed(1)} %`;
-}
+// Draws the page into `main`. `source.beside`, another source, answers beside this one; `source.endpoints` are the
+// addresses that commands may ask; `source.note` is a line below the title.
+export function drawPage(main, source) {
+  const { card, beside } = source;
+  const titles = beside ? [`version ${source.version}`, `version ${beside.version}`] : [""];
+  const answer = makeAnswer(card, titles);
+  const curve = makeCurve(card, (records, options) => source.predict(records, options), (name, value) => form.put(name, value));
+  const why = makeWhy(card, source.explain && ((record, options) => source.explain(record, options)));
+  const copies = makeCopies(card, { link: () => location.href, endpoints: source.endpoints ?? null });
+  const remember = later(150, (record) => history.replaceState(null, "", `#${fragmentOf(card, record)}`));
 
-// A number is read as those of the table were.
-function numberOf(text, { decimal, thousands, unit }) {
-  const digits = text.replace(unit, "").trim().replaceAll(thousands, "").replace(decimal, ".");
-  return digits === "" ? NaN : Number(digits);
-}
+  let latest = 0;
+  const ask = async (record) => {
+    const number = ++latest;
+    if (!record) return fail(form.faults().join("; "));
+    remember(record);
+    copies.update(record);
+    try {
+      const asked = [source, beside].filter(Boolean).map((one) => one.predict([record], {}).then((answers) => answers[0]));
+      // One of two versions may not know what the other does.
+      const [first, second] = await Promise.allSettled(asked);
+      if (number !== latest) return;
+      if (first.status === "rejected") throw first.reason;
+      form.remark(first.value.warnings ?? []);
+      answer.show([first.value, ...(second ? [second.value ?? null] : [])]);
+      curve.update(record, first.value);
+      why.update(record);
+    } catch (error) {
+      if (number !== latest) return;
+      form.remark(error.details ?? [], true);
+      fail(error.message);
+    }
+  };
+  const fail = (text) => {
+    answer.refuse(text);
+    curve.clear();
+    why.clear();
+  };
 
-function valueOf(field) {
-  if (field.value.trim() === "") return null;
-  return field.dataset.kind === "numeric" ? numberOf(field.value, field.dataset) : field.value;
-}
-
-function readInstance() {
-  return Object.fromEntries(fields.map((field) => [field.dataset.feature, valueOf(field)]));
-}
-
-function showAnswer({ label, probability, probabilities }) {
-  document.querySelector(".label").textContent = label;
-  document.querySelector(".probability").textContent = percent(probability);
-  const ranking = Object.keys(probabilities).sort((one, other) => probabilities[other] - probabilities[one]);
-  for (const bar of document.querySelectorAll(".bars li")) {
-    // A few bars stay in place, so that the eye can follow them; of many, the likeliest must be in sight.
-    bar.style.order = ranking.length > 8 ? ranking.indexOf(bar.dataset.class) : 0;
-    const share = probabilities[bar.dataset.class];
-    bar.classList.toggle("first", bar.dataset.class === label);
-    bar.querySelector(".fill").style.width = `${100 * share}%`;
-    bar.querySelector(".share").textContent = percent(share);
-  }
-}
-
-function showRefusal(text, broken) {
-  message.textContent = text;
-  answer.classList.toggle("stale", text !== "");
-  for (const field of fields) field.toggleAttribute("aria-invalid", broken.includes(field.dataset.feature));
-}
-
-function showCommand(body) {
-  const quoted = body.replaceAll("'", "'\\''");
-  const key = hasKey() ? ` \\\n  -H "X-API-Key: $EVENKEEL_API_KEY"` : "";
-  document.querySelector(".curl").textContent =
-    `curl ${location.origin}${path} \\\n  -H 'Content-Type: application/json'${key} \\\n  -d '${quoted}'`;
-}
-
-let latest = 0;
-
-async function ask() {
-  const number = ++latest;
-  const instance = readInstance();
-  // JSON knows no NaN: it would become null, which means missing and not "no number".
-  const notNumbers = Object.keys(instance).filter((name) => Number.isNaN(instance[name]));
-  if (notNumbers.length) return showRefusal(`${notNumbers.join(", ")}: not a number`, notNumbers);
-  const body = JSON.stringify({ instance });
-  showCommand(body);
-  try {
-    const response = await fetch(path, { method: "POST", headers: withKey({ "Content-Type": "application/json" }), body });
-    const document_ = await response.json();
-    if (number !== latest) return;
-    if (!response.ok) return showRefusal(document_.error, document_.details.map((detail) => detail.feature));
-    showRefusal("", []);
-    showAnswer(document_.prediction);
-  } catch {
-    if (number === latest) showRefusal("the service does not answer", []);
-  }
-}
-
-async function waitForModel() {
-  const response = await fetch("/v2/health/ready").catch(() => null);
-  if (response?.ok) location.reload();
-  else setTimeout(waitForModel, 1000);
-}
-
-if (main.hasAttribute("data-waiting")) waitForModel();
-else {
-  for (const field of fields) field.addEventListener("input", ask);
-  document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
-  ask();
+  const form = makeForm(card, ask, (feature, element) => {
+    curve.look(feature);
+    if (NARROW.matches) beneath(element);
+  });
+  // On a narrow screen the curve stands under the field that it is about, and the field stays where it is.
+  const beneath = (element) => {
+    if (element.contains(curve.element)) return;
+    const before = element.getBoundingClientRect().top;
+    element.append(curve.element);
+    scrollBy(0, element.getBoundingClientRect().top - before);
+  };
+  const aside = el("div", { class: "aside-column" }, answer.element, el("div", { class: "pair" }, curve.element, why.element), copies.element);
+  const place = () => {
+    if (!NARROW.matches) aside.querySelector(".pair").prepend(curve.element);
+  };
+  NARROW.addEventListener("change", place);
+  const title = el(
+    "div", { class: "title" }, el("h1", {}, named(card.name), " ", el("small", {}, `version ${source.version}`)),
+    el("p", {}, source.note ?? `tells ${card.provenance.target} from ${card.features.length} ${card.features.length === 1 ? "feature" : "features"}`),
+  );
+  main.className = "predict";
+  main.replaceChildren(title, answer.strip, el("div", { class: "form-column panel" }, form.element), aside, makeTable(card, source, (record) => form.write(record)));
+  // What an address does not name is as in the example.
+  form.write({ ...card.golden[0].instance, ...recordOf(card, location.hash) });
+  addEventListener("hashchange", () => {
+    const record = recordOf(card, location.hash);
+    if (record) form.write(record);
+  });
 }

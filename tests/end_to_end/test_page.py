@@ -1,12 +1,13 @@
-import re
+"""The page in a real browser, over a real service."""
+
 import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Service, train
+from tests.end_to_end.browser import Tab, browsing
+from tests.end_to_end.conftest import Service
 from tests.service.conftest import PUBLISHED
 
 pytestmark = [
@@ -14,46 +15,52 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed"),
 ]
 
-QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"]
-FLAGS = ["--headless", "--no-sandbox", "--disable-background-networking", *QUIET]
+
+@pytest.fixture
+def tab(tmp_path: Path) -> Iterator[Tab]:
+    """A browser with one tab; nothing that a test opened raised an error."""
+    with browsing(tmp_path / "profile") as tab:
+        yield tab
+        assert [error for error in tab.errors if ":explain" not in error] == []
 
 
-def seen_by_a_browser(url: str, profile: Path) -> str:
-    command = ["chromium", *FLAGS, "--virtual-time-budget=4000", "--dump-dom", f"--user-data-dir={profile}", url]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def test_the_page_asks_the_model_and_shows_its_answer(
-    penguins: Path, tmp_path: Path, serve: Callable[..., Service]
-) -> None:
-    """A real browser opens it: the form is filled with an example, the bars with the model's probabilities."""
-    train(penguins, tmp_path / "store", "--target", "species", "--name", "penguins")
-    service = serve(tmp_path / "store")
+def test_the_page_asks_the_model_and_shows_its_answer(tab: Tab, serve: Callable[..., Service]) -> None:
+    """The form is filled with an example, the bars with the model's probabilities."""
+    service = serve(PUBLISHED)
     service.wait()
-    page = seen_by_a_browser(service.url, tmp_path / "profile")
+    tab.open(service.url)
     _, models = service.ask("/v1/models/penguins")
     golden = models["card"]["golden"][0]
     label = models["classes"][golden["probabilities"].index(max(golden["probabilities"]))]
 
-    assert f'<output class="label">{label}</output>' in page
-    assert re.search(rf'<li data-class="{label}"[^>]* class="first"', page)
-    assert f"curl {service.url}/v1/models/penguins:predict" in page
+    tab.wait(f"document.querySelector('.verdict .label')?.textContent === '{label}'")
+    assert tab.js(f"document.querySelector('.bars .first').dataset.class === '{label}'")
+    assert tab.js("document.querySelectorAll('[data-feature]').length") == 7
 
 
-def test_the_docs_page_shows_every_operation(tmp_path: Path, serve: Callable[..., Service]) -> None:
-    """A real browser opens it, without the internet: each operation with its schema and its example."""
+def test_the_docs_page_shows_every_operation(tab: Tab, serve: Callable[..., Service]) -> None:
+    """Without the internet: each operation with its schema and its example."""
     service = serve(PUBLISHED)
     service.wait()
-    page = seen_by_a_browser(f"{service.url}/docs", tmp_path / "profile")
+    tab.open(f"{service.url}/docs")
     _, described = service.ask("/openapi.json")
 
-    assert page.count('class="path">/') == sum(len(methods) for methods in described["paths"].values())
-    assert ">bill_length_mm</code>" in page
+    count = sum(len(methods) for methods in described["paths"].values())
+    tab.wait(f"document.querySelectorAll('.operations .path').length === {count}")
+    tab.js("[...document.querySelectorAll('summary')].find((one) => one.textContent.includes(':predict')).click()")
+    tab.wait("[...document.querySelectorAll('.schema code')].some((one) => one.textContent === 'bill_length_mm')")
 
 
-def test_the_page_waits_for_the_first_model(tmp_path: Path, serve: Callable[..., Service]) -> None:
-    """It says how to publish one."""
-    service = serve(tmp_path)
+def test_the_page_waits_for_the_first_model(tab: Tab, tmp_path: Path, serve: Callable[..., Service]) -> None:
+    """It says how to publish one, and shows it once it is there."""
+    (tmp_path / "store").mkdir()
+    service = serve(tmp_path / "store")
     service.wait("/v2/health/live")
+    tab.open(service.url)
+    tab.wait("document.querySelector('main pre')?.textContent.includes('evenkeel fit')")
 
-    assert "evenkeel fit" in seen_by_a_browser(service.url, tmp_path / "profile")
+    shutil.copytree(PUBLISHED / "penguins", tmp_path / "penguins")
+    (tmp_path / "penguins").rename(tmp_path / "store" / "penguins")
+    tab.wait("document.querySelectorAll('[data-feature]').length === 7")
+    # What was asked for before there was a model was refused.
+    tab.errors.clear()

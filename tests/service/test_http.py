@@ -125,15 +125,21 @@ def test_a_request_is_named(client: FlaskClient, given: str, kept: bool) -> None
     assert (response.json["request_id"] == given) is kept
 
 
-def test_the_page_shows_a_form_and_nothing_foreign(client: FlaskClient) -> None:
-    """Every feature has its field; the page needs nothing from elsewhere."""
+def test_the_page_needs_nothing_foreign(client: FlaskClient) -> None:
+    """The shell and every file that it loads come from this service, and name no other place."""
     response = client.get("/")
 
     assert response.status_code == 200
-    assert response.text.count("data-feature=") == 7
     assert "default-src 'self'" in response.headers["Content-Security-Policy"]
-    assert "http://" not in response.text
-    assert "https://" not in response.text
+    asked, seen = {"/static/shell.js", *re.findall(r'(?:href|src)="(/static/[^"]+)"', response.text)}, {"/"}
+    while asked:
+        seen.add(path := asked.pop())
+        with client.get(path) as file:
+            assert file.status_code == 200
+            text = file.text.replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|@import|:\s*url\(", text)
+        asked |= {f"/static/{name}" for name in re.findall(r'^import .* from "\./(.+)";$', text, re.MULTILINE)} - seen
+    assert {"/static/page.css", "/static/page.js", "/static/curve.js"} <= seen
 
 
 @pytest.mark.parametrize(

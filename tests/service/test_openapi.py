@@ -104,7 +104,7 @@ def test_without_a_default_model_its_routes_are_not_described(registry: Registry
 
 def test_the_docs_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:
     """It works without the internet."""
-    for path in ("/docs", "/static/docs.js", "/static/docs.css"):
+    for path in ("/docs", "/static/docs.js", "/static/page.css"):
         with client.get(path) as response:
             assert response.status_code == 200
             assert not re.search(rb"https?://", response.data)

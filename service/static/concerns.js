@@ -1,0 +1,88 @@
+// What a person should know about a row that is answered all the same, in the service's own words.
+
+import { daysOf, isoDate, readingOf } from "./values.js";
+
+const LONGEST_ECHO = 64;
+const LARGEST = 3.4028234663852886e38;
+
+// Whatever asks a model says by this error why there is no answer; `details` name the features that are at fault.
+export class Refusal extends Error {
+  constructor(message, details = [], status = 0) {
+    super(message);
+    this.details = details;
+    this.status = status;
+  }
+}
+
+// A text in a sentence: quoted, escaped and cut, as Python has it.
+export function quoted(text) {
+  const cut = text.length <= LONGEST_ECHO ? text : `${[...text].slice(0, LONGEST_ECHO - 1).join("")}…`;
+  const mark = cut.includes("'") && !cut.includes('"') ? '"' : "'";
+  const escaped = cut.replace(/[\\'\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu, (one) => {
+    if (one === "'") return mark === "'" ? "\\'" : one;
+    const known = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" }[one];
+    if (known) return known;
+    const code = one.codePointAt(0);
+    const [letter, width] = code < 0x100 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
+    return `\\${letter}${code.toString(16).padStart(width, "0")}`;
+  });
+  return mark + escaped + mark;
+}
+
+// Six significant digits, as "%.6g" has them.
+export function short(number) {
+  if (number === 0) return Object.is(number, -0) ? "-0" : "0";
+  const [digits, power] = number.toExponential(5).split("e");
+  const exponent = Number(power);
+  if (exponent >= -4 && exponent < 6) return String(Number(number.toPrecision(6)));
+  return `${Number(digits)}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+}
+
+function clipped(number) {
+  return Math.fround(Math.min(Math.max(number, -LARGEST), LARGEST));
+}
+
+function concernOf(feature) {
+  const warn = (code, message) => ({ feature: feature.name, code, message });
+  const gap = (as) => warn("unseen_missing", `training has never seen it missing; it counts as ${as}`);
+  const strange = feature.seen_missing === false && feature.nullable;
+  if (feature.kind === "categorical") {
+    const known = new Set(feature.categories);
+    return (value) => {
+      if (value === null || value === "") return strange ? gap("none of the known categories") : null;
+      if (known.has(value)) return null;
+      const unseen = `training has not seen ${quoted(value)}; it counts as none of the known categories`;
+      return warn("unseen_category", unseen);
+    };
+  }
+  const width = feature.maximum - feature.minimum || Math.abs(feature.maximum) || 1;
+  const [low, high] = [clipped(feature.minimum - width), clipped(feature.maximum + width)];
+  const shown = feature.kind === "date" ? (days) => isoDate(Math.round(days)) : short;
+  return (value) => {
+    if (value === null) return strange ? gap("the middle of its values") : null;
+    const number = Math.fround(feature.kind === "date" ? daysOf(value) : value);
+    if (number >= low && number <= high) return null;
+    const seen = `training has seen ${shown(feature.minimum)} to ${shown(feature.maximum)}`;
+    return warn("far_outside_range", `${seen}; the value lies outside by more than that range is wide`);
+  };
+}
+
+// The warnings about a record, in card order; those of a request of one row.
+export function concernsOf(card) {
+  const checks = card.features.map((feature) => [feature.name, concernOf(feature)]);
+  return (record) => checks.map(([name, check]) => check(record[name])).filter(Boolean);
+}
+
+// Whether a feature holds whole numbers only, as far as its card tells.
+export function isWhole(feature, card) {
+  if (feature.kind !== "numeric") return false;
+  const bins = card.drift?.features.find((one) => one.feature === feature.name && one.kind === "numeric");
+  const seen = [feature.minimum, feature.maximum, ...card.golden.map((row) => row.instance[feature.name] ?? 0)];
+  // Of the edges the first may stand just below the smallest value.
+  return [...seen, ...(bins?.edges.slice(1) ?? [])].every(Number.isInteger);
+}
+
+// The two words of a number that stands for false and true; null of any other feature.
+export function wordsOf(feature) {
+  return feature.kind === "numeric" ? readingOf(feature).boolean : null;
+}

@@ -1,0 +1,34 @@
+// The source of answers over HTTP: the service that this page came from.
+
+import { Refusal } from "./concerns.js";
+import { hasKey, withKey } from "./key.js";
+
+// Ask the service; its refusals, and its silence, are a Refusal.
+export async function call(path, body, signal) {
+  const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+  let response;
+  try {
+    response = await fetch(path, { ...options, signal, headers: withKey(body === undefined ? {} : { "Content-Type": "application/json" }) });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal("the service does not answer");
+  }
+  const answer = await response.json();
+  if (!response.ok) throw new Refusal(answer.error, answer.details, response.status);
+  return answer;
+}
+
+// A source that asks one version of a model; `pinned` says whether the address names the version.
+export function sourceOf(state, pinned) {
+  const { card, version } = state;
+  const path = `/v1/models/${card.name}/versions/${version}`;
+  const any = pinned ? path : `/v1/models/${card.name}`;
+  const infer = pinned ? `/v2/models/${card.name}/versions/${version}/infer` : `/v2/models/${card.name}/infer`;
+  const predict = async (records, { signal } = {}) => {
+    if (records.length === 1) return [(await call(`${path}:predict`, { instance: records[0] }, signal)).prediction];
+    return (await call(`${path}:predict`, { instances: records }, signal)).predictions;
+  };
+  const explain = async (instance, { reference, signal } = {}) => (await call(`${path}:explain`, { instance, reference }, signal)).explanation;
+  const endpoints = { predict: `${location.origin}${any}:predict`, infer: location.origin + infer, keyed: hasKey() };
+  return { card, version, predict, explain, endpoints };
+}

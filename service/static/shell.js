@@ -1,0 +1,89 @@
+// The pages of a service: which model and which view an address names.
+
+import { drawCard } from "./card.js";
+import { Refusal } from "./concerns.js";
+import { drawDocs } from "./docs.js";
+import { el, named } from "./dom.js";
+import { askForKey, hasKey } from "./key.js";
+import { makePicker } from "./models.js";
+import { drawPage } from "./page.js";
+import { drawReport } from "./report.js";
+import { call, sourceOf } from "./service.js";
+import { drawVersions } from "./versions.js";
+
+const main = document.querySelector("main");
+const header = document.querySelector("header");
+const WAIT_MS = 1000;
+
+function navigate(models, chosen, view, state) {
+  const to = (name) => `/?${new URLSearchParams({ model: chosen, ...(name === "predict" ? {} : { view: name }) })}`;
+  const link = (href, text, here) => el("a", { href, "aria-current": here ? "page" : null }, text);
+  const tabs = chosen ? [["predict", "Predict"], ["versions", "Versions"], ["card", "Card"], ["report", "Report"]] : [];
+  const links = tabs.filter(([name]) => name !== "report" || state?.card.files["report.html"]).map(([name, text]) => link(to(name), text, name === view));
+  const nav = el("nav", { "aria-label": "Pages" }, ...links, link("/docs", "API docs", view === "docs"));
+  // The case goes along.
+  nav.addEventListener("click", (event) => {
+    if (event.target.href && view !== "docs") event.target.hash = location.hash;
+  });
+  header.querySelector("nav")?.remove();
+  header.querySelector(".picker")?.remove();
+  header.append(...(models.length ? [makePicker(models, chosen, view)] : []), nav);
+}
+
+function wait() {
+  main.className = "narrow";
+  const command = "evenkeel fit examples/penguins.csv --target species --name penguins";
+  main.replaceChildren(el("h1", {}, "No model yet"), el("p", {}, "This service answers as soon as one is published:"), el("pre", {}, el("code", {}, command)));
+  const look = async () => {
+    const { models } = await call("/v1/models").catch(() => ({ models: [] }));
+    if (models.length) location.reload();
+    else setTimeout(look, WAIT_MS);
+  };
+  setTimeout(look, WAIT_MS);
+}
+
+function missing(sentence) {
+  main.className = "narrow";
+  main.replaceChildren(el("h1", {}, "Not here"), el("p", { class: "message" }, sentence), el("p", {}, el("a", { href: "/" }, "What is served")));
+}
+
+async function show() {
+  const query = new URLSearchParams(location.search);
+  const view = location.pathname === "/docs" ? "docs" : query.get("view") ?? "predict";
+  const wanted = query.get("model");
+  const read = (version) => call(`/v1/models/${encodeURIComponent(wanted)}${version ? `/versions/${encodeURIComponent(version)}` : ""}`);
+  // Of a model that the address names, card and list are asked for at once.
+  const early = wanted ? read(query.get("version")).catch((error) => error) : null;
+  const { models } = await call("/v1/models");
+  const chosen = wanted ?? models[0]?.name;
+  if (view === "docs") {
+    navigate(models, models[0]?.name, view, null);
+    return drawDocs(main);
+  }
+  if (!models.length) {
+    navigate([], null, view, null);
+    return wait();
+  }
+  const state = early ? await early : await call(`/v1/models/${chosen}`);
+  navigate(models, chosen, view, state instanceof Error ? null : state);
+  if (state instanceof Error) return missing(state.message);
+  document.title = `${chosen} · Evenkeel`;
+  if (view === "versions") return drawVersions(main, state, models);
+  if (view === "card") return drawCard(main, state);
+  if (view === "report") return drawReport(main, state);
+  const source = sourceOf(state, query.has("version"));
+  if (query.has("beside")) source.beside = sourceOf(await read(query.get("beside")), true);
+  return drawPage(main, source);
+}
+
+async function start() {
+  try {
+    await show();
+  } catch (error) {
+    if (error.status === 401 || error.status === 403) return askForKey(main, hasKey() ? error.message : "", start);
+    missing(error.message);
+    if (!(error instanceof Refusal)) throw error;
+  }
+}
+
+start();

@@ -1,0 +1,2 @@
+import { el } from "./dom.js";
+export function makeTable() { return el("section", { hidden: true }); }
