@@ -23,13 +23,14 @@ OWN = {
     "evaluate": "measure a published model on later rows whose classes are known",
     "compare": "hold two versions of a model against each other",
 }
+SHARED = {"page": "write a model as one HTML file for people, which answers by itself, offline"}
 SCORING = {"predict": "score a file of rows, with a service or without one"}
 MODELS = {"models": "list, show, verify, promote, rollback, canary, shadow, prune"}
 # In the order in which somebody needs them, under headings.
 GROUPS = (
     ("train", trainer.COMMANDS),
     ("judge", OWN),
-    ("answer", SCORING | service.COMMANDS),
+    ("answer", SCORING | SHARED | service.COMMANDS),
     ("decide what serves", MODELS),
 )
 PROGRAMS = {**dict.fromkeys(trainer.COMMANDS, "trainer"), **dict.fromkeys(service.COMMANDS, "service")}
@@ -45,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run("evenkeel", lambda: print(overview()), {})
     if name == "--version":
         return run("evenkeel", lambda: print(f"evenkeel {__version__}"), {})
-    if name in OWN or name in SCORING:
+    if name in (*OWN, *SCORING, *SHARED):
         return _own(name, rest)
     if name in PROGRAMS:
         return int(import_module(f"{PROGRAMS[name]}.__main__").main([name, *rest], "evenkeel"))
     if name in MODELS:
         return int(import_module("models.__main__").main(rest, "evenkeel models"))
-    nearest = get_close_matches(name, [*OWN, *SCORING, *PROGRAMS, *MODELS], 1)
+    nearest = get_close_matches(name, [*OWN, *SCORING, *SHARED, *PROGRAMS, *MODELS], 1)
     meant = f"'evenkeel {nearest[0]}' may be meant; " if nearest else ""
     print(f"evenkeel: there is no command {name[:64]!r}; {meant}evenkeel --help lists them", file=sys.stderr)
     return USAGE

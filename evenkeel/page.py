@@ -1,13 +1,14 @@
 """`page NAME [VERSION] > FILE.html`: a model as one file for people, which answers by itself, offline."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from evenkeel.document import written
+from evenkeel.one_file import one_file
 from evenkeel.scoring import LocalModel
 from models.card import GoldenRow, ModelCard
 from models.cells import iso_date
@@ -65,7 +66,7 @@ def page_of(model: PublishedModel) -> bytes:
         GoldenRow(instance=row, probabilities=tuple(answer)) for row, answer in zip(rows, answers.tolist(), strict=True)
     )
     card = model.card.model_copy(update={"golden": golden, "background": (), "files": {}})
-    return written(card, model.version, onnx)
+    return one_file(card, model.version, onnx)
 
 
 def synthetic_rows(card: ModelCard, rng: np.random.Generator) -> list[Record]:
@@ -85,9 +86,10 @@ def _drawn(feature: Feature, whole: bool, rng: np.random.Generator) -> Value:
         categories: Sequence[str | None] = feature.categories or ("" if not feature.nullable else None,)
         text = categories[int(rng.integers(len(categories)))]
         return None if missing else text
-    # Beside a float32, so that the form shows what the model takes.
-    number = float(np.float32(rng.uniform(feature.minimum, feature.maximum)))
-    number = float(np.clip(round(number) if whole else number, feature.minimum, feature.maximum))
+    number = rng.uniform(feature.minimum, feature.maximum)
+    # In few digits, for a person sees them in the form.
+    digits = 0 if whole else 3 - math.floor(math.log10(feature.maximum - feature.minimum or 1))
+    number = float(np.clip(round(number, digits), feature.minimum, feature.maximum))
     if missing:
         return None
     return iso_date(number) if feature.kind == "date" else number
