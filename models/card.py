@@ -152,6 +152,8 @@ class ModelCard(_Part):
     warnings: tuple[str, ...] = ()
     positive: str | None = None
     threshold: float | None = Field(None, ge=0, le=1)
+    typical: Record | None = None
+    background: tuple[Record, ...] = ()
     golden: tuple[GoldenRow, ...]
     files: dict[str, FileDigest] = {}
 
@@ -174,6 +176,8 @@ class ModelCard(_Part):
             (feature.name, "categorical" if feature.kind == "categorical" else "numeric") for feature in self.features
         }:
             raise ValueError("the drift baseline has a feature that is none of the model's")
+        if any(row.keys() != set(names) for row in (*([self.typical] if self.typical else []), *self.background)):
+            raise ValueError("a typical or background row has not the features of the model")
         if self.positive is not None and self.positive not in self.classes:
             raise ValueError("the positive class is none of the classes")
         return self

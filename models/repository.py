@@ -140,6 +140,15 @@ class ModelRepository:
         contents = {file: self._checked(folder, file, listed) for file, listed in files.items()}
         return PublishedModel(card, version, contents["model.onnx"], digest)
 
+    def file(self, name: str, version: int, file: str) -> bytes | None:
+        """One file of a version, checked against its digest; None where the card lists none of that name.
+
+        :raises UnknownModel: there is no such version.
+        :raises CorruptModel: the card cannot be read, or the file is missing or differs from what was published.
+        """
+        listed = self.card(name, version).files.get(file)
+        return listed and self._checked(self._folder(name) / str(version), file, listed)
+
     def publish(self, card: ModelCard, files: Mapping[str, bytes], *, hold: bool = False) -> int:
         """Publish the next version of `card.name` and return its number.
 

@@ -53,9 +53,9 @@ class Front:
         assert route.wire is not None
         one = self.predictions.begin(environ, route.wire, route.metric, model, version)
         self.predictions.answer([one])
-        assert one.reply is not None
-        start_response(STATUS_LINES[one.reply.status], one.reply.headers)
-        return [one.reply.body]
+        reply = one.reply or self.predictions.explain(one)
+        start_response(STATUS_LINES[reply.status], reply.headers)
+        return [reply.body]
 
     def refuse(self, environ: Mapping[str, Any], error: ServiceError) -> Reply:
         """The reply to a request that is not let in."""

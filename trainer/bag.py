@@ -24,6 +24,8 @@ from trainer.training.weighting import as_counts, class_shares, weigh
 # A member's number, from 0, how many there are, and its epoch.
 Watch = Callable[[int, int, Epoch], None]
 
+# The number of the generator that draws the card's background rows; no bag has so many members.
+BACKGROUND = 1 << 16
 # A small table is learned in a moment, and gains most from a bag.
 MOST_MEMBERS, ROWS_TOGETHER = 5, 200_000
 
@@ -114,7 +116,8 @@ class Bag:
 
 
 def generator(seed: int, number: int, restart: int = 0) -> np.random.Generator:
-    """A source of randomness of its own: 0 is for the split, 1 for the export gate, 2 and on for the members.
+    """A source of randomness of its own: 0 is for the split, 1 for the export gate, 2 and on for the members,
+    BACKGROUND for what the card keeps of the training rows.
 
     Each `restart` has another.
     """

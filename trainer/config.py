@@ -58,6 +58,13 @@ class TrainingConfig(Hyperparameters):
         "missed one costs 5 and a false alarm 1",
     )
 
+    background: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="training rows that the card keeps, as they are, for answers to be explained against",
+    )
+
     @model_validator(mode="after")
     def _threshold_is_a_rule(self) -> Self:
         if self.threshold is None:

@@ -21,7 +21,7 @@ from models.card import (
     Moments,
     Provenance,
 )
-from trainer.bag import Bag, Start, Trained
+from trainer.bag import BACKGROUND, Bag, Start, Trained, generator
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import describe_features
@@ -32,6 +32,7 @@ from trainer.drift import drift_baseline
 from trainer.evaluation.verdict import Verdict
 from trainer.files import text_of
 from trainer.nn import statistics
+from trainer.references import background_rows, typical_row
 from trainer.training.calibration import hold_against, warning
 from trainer.training.fit import Encoded, Score, score_of
 from trainer.training.freezing import disagreement
@@ -61,6 +62,10 @@ def describe(config: TrainingConfig, table: Table, start: Start, bag: Bag, verdi
         warnings=(*verdict.warnings, *_doubts(bag, calibration)),
         positive=config.positive,
         threshold=verdict.threshold,
+        typical=typical_row(start.examples, start.split.train),
+        background=background_rows(
+            start.examples, start.split.train, config.background, generator(config.seed, BACKGROUND)
+        ),
         golden=_golden_rows(bag.classifier, start.examples.rows.take(start.split.test)),
     )
 

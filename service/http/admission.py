@@ -24,6 +24,8 @@ MOST_DEFERRED = 128
 # How many of those that wait unread in vain are refused at a tick. Many clients come again as soon as they are refused,
 # and each refusal costs some of the time that answers need.
 REFUSALS = 4
+# The weight of the newest request in the running means of the time that requests take.
+NEWEST = 0.2
 # An idle connection costs a few kilobytes.
 CONNECTIONS = 8192
 
@@ -78,6 +80,11 @@ class Admission:
         # Requests that are with a thread or wait for one, and the seconds in which one of them is done.
         self.threaded = 0
         self.seconds_each = 0.0
+        # Explanations that are with their thread or wait for it, and the work that they may take together; and of those
+        # that are done, the seconds and the work of late.
+        self.explaining = 0
+        self.work = 0.0
+        self._explained = 0.0, 1.0
         # Bytes of the budget that are taken, and of the reserve, which the event loop alone counts.
         self.held = self.short = 0
         self._access = access
@@ -130,6 +137,25 @@ class Admission:
     def crowded(self) -> bool:
         """Whether a request for a thread would wait longer than it may."""
         return self.full or self.threaded * self.seconds_each > self.limits.deadline_seconds
+
+    def begin_explanation(self, work: float) -> None:
+        """Let in an explanation that may take so much work; `end_explanation` lets it out.
+
+        :raises Overloaded: others would keep it waiting for longer than it may.
+        """
+        seconds, done = self._explained
+        if self.explaining >= QUEUE or self.work * seconds / done > self.limits.deadline_seconds:
+            raise Overloaded(BUSY)
+        self.explaining += 1
+        self.work += work
+
+    def end_explanation(self, work: float, seconds: float | None) -> None:
+        """One is over, after so many seconds; None where it was never begun."""
+        self.explaining -= 1
+        self.work -= work
+        if seconds is not None:
+            before, done = self._explained
+            self._explained = (1 - NEWEST) * before + seconds, (1 - NEWEST) * done + work
 
     def defer(self, client: Client, now: float) -> None:
         """Let a body wait unread.

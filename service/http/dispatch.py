@@ -4,7 +4,9 @@ Each worker has one event loop. It reads requests whole before any of our own co
 slowly, or not at all, holds some memory and no thread. Requests that cost little are answered in the loop itself, where
 nothing waits for a lock: all predictions that have arrived since it last looked in one run (dynamic batching), up to an
 amount of work that keeps the loop's other clients waiting for no longer than a blink. What may take longer goes to a
-few threads. A request that would wait for its turn longer than a deadline is refused at once.
+few threads. Explanations, which ask the model hundreds of times for one row, have a thread of their own once they were
+read: they keep no prediction waiting, and never the loop. A request that would wait for its turn longer than a deadline
+is refused at once.
 """
 
 import asyncio
@@ -15,11 +17,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from email.utils import formatdate
 from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from service.app import Front
 from service.errors import Overloaded
-from service.http.admission import BUSY, SHORT_BODY, Admission, Client, Reservation
+from service.http.admission import BUSY, NEWEST, SHORT_BODY, Admission, Client, Reservation
 from service.http.heads import Heads, Request
 from service.prediction.prediction import Prediction
 from service.reply import Header, Reply, failure
@@ -39,8 +41,6 @@ SHORT_ANSWER = 1 << 15
 TICK_SECONDS = 0.05
 # Connections are looked through each so many ticks.
 SWEEP_TICKS = 5
-# The weight of the newest request in the running mean of the seconds that a thread needs.
-NEWEST = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +74,9 @@ class Dispatcher:
         # Requests for the next turn of the loop, and whether one is being taken.
         self._waiting: deque[Asked] = deque()
         self._turning = False
-        self._threads = ThreadPoolExecutor(THREADS)
+        self._threads, self._explainer = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(1)
         # Requests that were handed over, and since when they have waited.
-        self._queued: deque[tuple[float, Future[tuple[Reply, float]]]] = deque()
+        self._queued: deque[tuple[float, Future[Any]]] = deque()
 
     def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
         """Answer a request, in this turn or in a thread."""
@@ -90,7 +90,7 @@ class Dispatcher:
                 assert route.wire is not None
                 one = self._front.predictions.begin(environ, route.wire, route.metric, model, version, memory)
                 work = size * max(one.width, LEAST_WIDTH)
-                long_answer = size * one.answers_per_byte > SHORT_ANSWER
+                long_answer = size * one.answers_per_byte > SHORT_ANSWER or route.wire.explains
             # A body that is compressed may be anything; what is not asked with POST is a page, a card or the metrics.
             if (
                 method != "POST"
@@ -130,7 +130,9 @@ class Dispatcher:
             await asyncio.sleep(TICK_SECONDS)
             self.now, self.date = monotonic(), _date()
             lag = self.now - due
-            self._front.predictions.observer.note(len(admission.connections), admission.threaded, lag)
+            self._front.predictions.observer.note(
+                len(admission.connections), admission.threaded + admission.explaining, lag
+            )
             # Once alone tells nothing: the whole process may have slept.
             before, late = late, lag > admission.limits.deadline_seconds
             admission.late = before and late
@@ -163,7 +165,7 @@ class Dispatcher:
         try:
             self._predict([one.prediction for one in turn if one.prediction is not None])
             for asked in turn:
-                self._send(asked, self._reply(asked))
+                self._answered(asked, self._reply(asked))
         finally:
             self._turning = False
             # A request that was asked meanwhile has the next turn, after the loop has looked at all connections.
@@ -178,11 +180,16 @@ class Dispatcher:
             for one in predictions:
                 one.reply = one.reply or failure(error, one.request_id)
 
-    def _reply(self, asked: Asked) -> Reply:
-        if asked.prediction is None:
-            return self._answer(asked.request)
-        assert asked.prediction.reply is not None
-        return asked.prediction.reply
+    def _reply(self, asked: Asked) -> Reply | None:
+        """The reply; None to a request that was only read, for an explanation."""
+        return self._answer(asked.request) if asked.prediction is None else asked.prediction.reply
+
+    def _answered(self, asked: Asked, reply: Reply | None) -> None:
+        if reply is None:
+            assert asked.prediction is not None
+            self._explain(asked, asked.prediction)
+        else:
+            self._send(asked, reply)
 
     def _send(self, asked: Asked, reply: Reply) -> None:
         """Send a reply. What goes wrong on one connection is no other's business."""
@@ -196,14 +203,14 @@ class Dispatcher:
         admission, loop = self.admission, asyncio.get_running_loop()
         admission.threaded += 1
 
-        def leave(answer: Future[tuple[Reply, float]]) -> None:
+        def leave(answer: Future[tuple[Reply | None, float]]) -> None:
             admission.threaded -= 1
             if answer.cancelled():
-                reply = self._answer(asked.request._replace(refusal=Overloaded(BUSY)))
+                self._send(asked, self._answer(asked.request._replace(refusal=Overloaded(BUSY))))
             else:
                 reply, seconds = answer.result()
                 admission.seconds_each += NEWEST * (seconds / THREADS - admission.seconds_each)
-            self._send(asked, reply)
+                self._answered(asked, reply)
             admission.let_in()
 
         since = monotonic()
@@ -211,13 +218,39 @@ class Dispatcher:
         self._queued.append((since, answer))
         answer.add_done_callback(lambda done: loop.call_soon_threadsafe(leave, done))
 
+    def _explain(self, asked: Asked, one: Prediction) -> None:
+        """Let the thread for explanations answer a request that was read."""
+        admission, loop, predictions = self.admission, asyncio.get_running_loop(), self._front.predictions
+        try:
+            admission.begin_explanation(one.work)
+        except Overloaded as refusal:
+            self._send(asked, predictions.refuse(one, refusal))
+            return
+
+        def leave(answer: Future[tuple[Reply, float]]) -> None:
+            reply, seconds = (None, None) if answer.cancelled() else answer.result()
+            admission.end_explanation(one.work, seconds)
+            self._send(asked, reply or predictions.refuse(one, Overloaded(BUSY)))
+
+        answer = self._explainer.submit(self._explained, one)
+        self._queued.append((monotonic(), answer))
+        answer.add_done_callback(lambda done: loop.call_soon_threadsafe(leave, done))
+
+    def _explained(self, one: Prediction) -> tuple[Reply, float]:
+        """The reply to a request for explanations, and the seconds that it took."""
+        began = monotonic()
+        try:
+            return self._front.predictions.explain(one), monotonic() - began
+        except Exception as error:
+            return failure(error, one.request_id), monotonic() - began
+
     def _give_up(self, before: float) -> None:
         """Refuse requests that have waited for a thread since before a moment."""
         while self._queued and (self._queued[0][0] < before or self._queued[0][1].done()):
             # What a thread has begun goes on.
             self._queued.popleft()[1].cancel()
 
-    def _answer_in_time(self, asked: Asked, since: float) -> tuple[Reply, float]:
+    def _answer_in_time(self, asked: Asked, since: float) -> tuple[Reply | None, float]:
         """The reply to a request, and the seconds that it took."""
         began = monotonic()
         one, request = asked.prediction, asked.request

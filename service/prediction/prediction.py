@@ -70,6 +70,8 @@ class Prediction:
     choice: Choice = field(init=False)
     predictor: Predictor = field(init=False)
     question: Question = field(init=False)
+    # What its explanations may take; 0 where it asks for none, or was not read yet.
+    work: float = 0.0
     reply: Reply | None = None
 
 
@@ -116,17 +118,34 @@ class Predictions:
         return prediction
 
     def answer(self, predictions: Sequence[Prediction]) -> None:
-        """Give requests that arrived together their replies, each as if it had come alone; it never raises."""
-        waiting = [one for one in predictions if one.reply is None and self._read(one)]
+        """Give requests that arrived together their replies, each as if it had come alone; it never raises.
+
+        Those that ask for explanations have none yet: they are only read, and `explain` answers them.
+        """
+        waiting = [one for one in predictions if one.reply is None and self._read(one) and not one.work]
         while waiting:
             predictor = waiting[0].predictor
             self._infer(predictor, [one for one in waiting if one.predictor is predictor])
             waiting = [one for one in waiting if one.predictor is not predictor]
         for one in predictions:
-            assert one.reply is not None
-            if TRACE in one.environ:
-                one.reply.headers += trace_headers(one.environ)
-            self.observer.end(one.environ, one.metric, one.reply, (one.request_id, one.moments[0]))
+            if one.reply is not None:
+                self._end(one, one.reply)
+
+    def explain(self, one: Prediction) -> Reply:
+        """The reply to a request for explanations that was read; it takes up to the seconds that a run may."""
+        self._infer(one.predictor, [one])
+        assert one.reply is not None
+        return self._end(one, one.reply)
+
+    def refuse(self, one: Prediction, error: ServiceError) -> Reply:
+        """The refusal of a request for explanations that was read."""
+        return self._end(one, refusal(error, one.request_id))
+
+    def _end(self, one: Prediction, reply: Reply) -> Reply:
+        if TRACE in one.environ:
+            reply.headers += trace_headers(one.environ)
+        self.observer.end(one.environ, one.metric, reply, (one.request_id, one.moments[0]))
+        return reply
 
     def _read(self, one: Prediction) -> bool:
         """Read what is asked, or refuse it."""
@@ -136,8 +155,10 @@ class Predictions:
             body = read_body(environ, self._bounds.body_bytes, one.wire.media, one.memory)
             one.predictor = choice.predictor if choice.canary is None else choice.by_key(_key(environ, body))
             read = perf_counter()
-            allowance = Allowance(self._bounds.rows, self._bounds.answer_bytes, one.memory)
+            bounds = self._bounds
+            allowance = Allowance(bounds.rows, bounds.answer_bytes, one.memory, bounds.run_seconds)
             one.question = one.wire.read(one.predictor, body, environ, allowance)
+            one.work = one.question.work
         except Exception as error:
             one.reply = _broken(error, one.request_id)
             return False
@@ -161,7 +182,8 @@ class Predictions:
                     self._infer(predictor, [one])
             return
         inferred = perf_counter()
-        self._count(predictor, tensors, probabilities)
+        if not group[0].wire.explains:
+            self._count(predictor, tensors, probabilities)
         moments = began, inferred, perf_counter()
         start = 0
         for one, part in zip(group, parts, strict=True):
@@ -169,7 +191,7 @@ class Predictions:
             one.moments += moments
             self._reply(one, probabilities[start:end])
             # The shadow still needs them.
-            if one.choice.shadow is None:
+            if one.choice.shadow is None or one.wire.explains:
                 release(part)
             start = end
 
@@ -193,7 +215,7 @@ class Predictions:
         encoded = perf_counter()
         one.reply = reply = success(answer.body, one.request_id, answer.content_type, answer.headers)
         reply.rows, reply.model = len(probabilities), (predictor.card.name, predictor.version)
-        if one.choice.shadow is not None:
+        if one.choice.shadow is not None and not one.wire.explains:
             self._shadowing.ask(one.choice.shadow, one.question.tensors, probabilities)
         if TIMING in one.environ:
             reply.headers.append(("Server-Timing", _timing((*one.moments, began, encoded))))

@@ -62,6 +62,7 @@ class Predictor:
         self.width = len(model.card.features) + len(model.card.classes)
         self.answers_per_byte = len(model.card.classes) / (2 * max(1, len(model.card.features)))
         self.inputs = {name: features for name, features in inputs.items() if features}
+        self.references = self._references()
         self._session = _session(model)
         self._slice = _slice(model.card)
         # Those that no run uses at the moment: to make some for every run takes a row a thirteenth of its time.
@@ -112,6 +113,15 @@ class Predictor:
                 return np.empty((0, 0), np.float32)
             probabilities[start : start + most] = answers
         return probabilities
+
+    def _references(self) -> dict[str, Tensors]:
+        """What answers can be explained against, by name: the rows that the card has for it."""
+        card = self.card
+        rows = {"typical": [] if card.typical is None else [card.typical], "background": list(card.background)}
+        try:
+            return {name: self.rows.read(some).tensors for name, some in rows.items() if some}
+        except BrokenRules as broken:
+            raise RefusedModel(f"a typical or background row breaks the card: {broken}") from None
 
     def _check_signature(self) -> None:
         found = {value.name: (value.type, len(value.shape), value.shape[-1:]) for value in self._session.get_inputs()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from service.document import JSON
-from service.prediction.predictor import Predictor
+from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.rows.tensors import Probabilities, Tensors
 
 
@@ -23,6 +23,10 @@ class Question(Protocol):
     @property
     def tensors(self) -> Tensors: ...
 
+    @property
+    def work(self) -> float:
+        """What its explanations may take, as `Explainer` reckons it; 0 where it asks for none."""
+
     def answer(self, probabilities: Probabilities) -> Answer:
         """The answer, `probabilities` being (n, classes) for the n rows of `tensors`."""
 
@@ -39,16 +43,22 @@ class Memory(Protocol):
 
 
 class Allowance(NamedTuple):
-    """What a request may come to: rows, bytes of the answer, and memory while it is read and answered."""
+    """What a request may come to: rows, bytes of the answer, memory while it is read and answered, and seconds of the
+    model's runs.
+    """
 
     rows: int
     answer_bytes: int
     memory: Memory
+    seconds: float = RUN_SECONDS
 
 
 @dataclass(frozen=True)
 class WireFormat:
-    """One way to ask. `media` are the content types that it reads."""
+    """One way to ask. `media` are the content types that it reads. One that `explains` asks why answers are as they are
+    and not for answers: its rows are no traffic, of which drift and shadows are told.
+    """
 
     media: Set[str]
     read: Callable[[Predictor, bytes, dict[str, Any], Allowance], Question]
+    explains: bool = False

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from service.access import METRICS, PREDICT
 from service.prediction.protocol import WireFormat
+from service.wire.explanations import EXPLANATIONS
 from service.wire.instances import INSTANCES
 from service.wire.invocations import INVOCATIONS
 from service.wire.open_inference.answers import INFERENCE
@@ -43,6 +44,8 @@ ROUTES = (
     Route("predict", "POST", "/predict", "predict", wire=INSTANCES),
     Route("predict_model", "POST", "/v1/models/{model}:predict", "predict", wire=INSTANCES),
     Route("predict_version", "POST", "/v1/models/{model}/versions/{version}:predict", "predict", wire=INSTANCES),
+    Route("explain_model", "POST", "/v1/models/{model}:explain", "explain", wire=EXPLANATIONS),
+    Route("explain_version", "POST", "/v1/models/{model}/versions/{version}:explain", "explain", wire=EXPLANATIONS),
     Route("invocations", "POST", "/invocations", "invocations", wire=INVOCATIONS),
     Route("infer", "POST", "/v2/models/{model}/infer", "infer", wire=INFERENCE),
     Route("infer_version", "POST", "/v2/models/{model}/versions/{version}/infer", "infer", wire=INFERENCE),

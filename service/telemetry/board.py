@@ -17,7 +17,7 @@ from itertools import product
 from service.errors import CODES
 from service.telemetry import drift
 
-ROUTES = ("predict", "invocations", "infer", "metadata", "health", "page", "metrics", "other")
+ROUTES = ("predict", "explain", "invocations", "infer", "metadata", "health", "page", "metrics", "other")
 # Seconds. The first are about what a row alone takes, the last what a worker in trouble takes.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 # Seconds. How late an event loop is tells of single requests that hold it; a timer alone is late by a millisecond.

@@ -35,7 +35,7 @@ class Capacity:
         :raises Overloaded: there is not so much memory at the moment.
         """
         if rows > self._rows:
-            most, most_bytes, _ = self._allowance
+            most, most_bytes = self._allowance[:2]
             if rows > most or rows * self._longest > most_bytes:
                 raise self._refusal(rows)
             self._rows = rows
@@ -46,7 +46,7 @@ class Capacity:
             self._taken = needed
 
     def _refusal(self, rows: int) -> TooManyRows:
-        most, most_bytes, _ = self._allowance
+        most, most_bytes = self._allowance[:2]
         if rows > most:
             return TooManyRows(f"a request may have {most} rows (EVENKEEL_MAX_ROWS); send them in several requests")
         fit = most_bytes // self._longest

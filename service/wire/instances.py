@@ -1,8 +1,8 @@
 """Predictions for people: one instance or several, by feature name or by position; probabilities by class name."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from service.document import JSON, PIECE, LongArray, decode
 from service.errors import Detail, InvalidRecord
@@ -12,8 +12,10 @@ from service.rows.reader import Chunk, RowReader, Rows
 from service.rows.rules import BrokenRules
 from service.rows.tensors import Probabilities, Tensors, row_count
 from service.wire.capacity import Capacity
+from service.wire.reasons import TYPICAL, Explained, FewRows, reference_of
 
 SHAPE = 'must be {"instance": row} or {"instances": [row, …]}, a row being {feature: value} or [value, …], nothing else'
+EXPLAIN = '"explain" must be true or false'
 
 
 @dataclass(slots=True)
@@ -23,6 +25,7 @@ class Instances:
     predictor: Predictor
     rows: Rows
     several: bool
+    work: ClassVar[float] = 0.0
 
     @property
     def tensors(self) -> Tensors:
@@ -40,7 +43,7 @@ class Instances:
 
 
 def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowance) -> Question:
-    """Read a request for one instance or several.
+    """Read a request for one instance or several; where it says "explain": true, for explanations besides.
 
     :raises MalformedBody: the body is not JSON.
     :raises InvalidRecord: it has another shape, or an instance breaks the card.
@@ -52,27 +55,47 @@ def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowa
         capacity_for(predictor, body, allowance).grow(row_count(numbers.tensors))
         return Instances(predictor, numbers, several=True)
     document = decode(body)
-    if not isinstance(document, dict) or len(document) != 1:
-        raise misshapen()
-    ((key, value),) = document.items()
-    if key == "instance":
-        # Of one row nothing else can be too much, and it is to be quick.
-        if predictor.wording.longest > allowance.answer_bytes:
-            capacity_for(predictor, body, allowance).grow(1)
-        try:
-            return Instances(predictor, predictor.rows.read([value], may_hold_booleans(body)), several=False)
-        except BrokenRules as broken:
-            raise refuse(broken, several=False) from None
-    if key == "instances" and isinstance(value, list | LongArray) and value:
-        rows = read_rows(predictor, value, body, capacity_for(predictor, body, allowance))
-        return Instances(predictor, rows, several=True)
-    raise misshapen()
+    explain = document.pop("explain", False) if isinstance(document, dict) else False
+    if explain is True:
+        rows, several = read_document(predictor, document, body, allowance, FewRows)
+        reference = reference_of(predictor, TYPICAL)
+        return Explained(predictor, rows, reference, allowance.seconds, several=several, alone=False)
+    if explain is not False:
+        raise shapeless(EXPLAIN)
+    return Instances(predictor, *read_document(predictor, document, body, allowance))
 
 
 def capacity_for(predictor: Predictor, body: bytes, allowance: Allowance) -> Capacity:
     """What a request for predictions may come to."""
     wording = predictor.wording
     return Capacity(allowance, body, wording.classes, wording.longest)
+
+
+def read_document(
+    predictor: Predictor,
+    document: Any,
+    body: bytes,
+    allowance: Allowance,
+    capacity_of: Callable[[Predictor, bytes, Allowance], Capacity] = capacity_for,
+) -> tuple[Rows, bool]:
+    """Check the one instance or the several of a document that holds nothing else; and whether it is several.
+
+    :raises InvalidRecord: it has another shape, or an instance breaks the card.
+    """
+    if not isinstance(document, dict) or len(document) != 1:
+        raise misshapen()
+    ((key, value),) = document.items()
+    if key == "instance":
+        # Of one prediction nothing else can be too much, and it is to be quick.
+        if capacity_of is not capacity_for or predictor.wording.longest > allowance.answer_bytes:
+            capacity_of(predictor, body, allowance).grow(1)
+        try:
+            return predictor.rows.read([value], may_hold_booleans(body)), False
+        except BrokenRules as broken:
+            raise refuse(broken, several=False) from None
+    if key == "instances" and isinstance(value, list | LongArray) and value:
+        return read_rows(predictor, value, body, capacity_of(predictor, body, allowance)), True
+    raise misshapen()
 
 
 def read_rows(predictor: Predictor, rows: list[Any] | LongArray, body: bytes, capacity: Capacity) -> Rows:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from service.document import JSON, encode
 from service.errors import InvalidTensor
@@ -28,6 +28,7 @@ class Inference:
     tensors: Tensors
     id: str | None
     wishes: list[Wish]
+    work: ClassVar[float] = 0.0
 
     def answer(self, probabilities: Probabilities) -> Answer:
         card = self.predictor.card
