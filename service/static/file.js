@@ -1,36 +1,13 @@
-// A page that is a file: the model stands in it, and answers without a service.
+// A page that is a file: the model stands in it, and answers without a service. `opening.js` has unpacked it.
 
 import { drawCard } from "./card.js";
 import { el, named } from "./dom.js";
 import { offlineSource } from "./offline.js";
 import { drawPage } from "./page.js";
 import { RefusedModel } from "./protobuf.js";
-import { sha256 } from "./sha256.js";
 
 const main = document.querySelector("main");
 const header = document.querySelector("header");
-
-// The source of what stands in the page: the length of the card's text, that text, and the model. RefusedModel where it
-// is not what was written.
-async function readSource() {
-  const { textContent, dataset } = document.getElementById("model");
-  const bytes = await unpacked(textContent);
-  if (sha256(bytes) !== dataset.sha256) throw new RefusedModel("it is not as it was written");
-  const start = 4 + new DataView(bytes.buffer).getUint32(0);
-  const { card, version } = JSON.parse(new TextDecoder().decode(bytes.subarray(4, start)));
-  return offlineSource(card, version, bytes.subarray(start));
-}
-
-async function unpacked(base64) {
-  try {
-    const packed = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  } catch (error) {
-    if (error instanceof ReferenceError) throw new RefusedModel("this browser is too old for it: it must know DecompressionStream");
-    throw new RefusedModel("the model in it cannot be read");
-  }
-}
 
 function refuse(error) {
   main.className = "narrow";
@@ -60,12 +37,11 @@ function show(source) {
   drawCard(card, source);
 }
 
-async function start() {
+function start({ card: { card, version }, model }) {
   try {
-    const source = await readSource();
-    const count = source.card.features.length;
-    const from = ` from ${count} ${count === 1 ? "feature" : "features"}; this file answers by itself and sends nothing`;
-    source.note = el("span", {}, "tells ", named(source.card.provenance.target), from);
+    const source = offlineSource(card, version, model);
+    const count = `${card.features.length} ${card.features.length === 1 ? "feature" : "features"}`;
+    source.note = el("span", {}, "tells ", named(card.provenance.target), ` from ${count}; this file answers by itself and sends nothing`);
     show(source);
   } catch (error) {
     refuse(error);
@@ -73,4 +49,4 @@ async function start() {
   }
 }
 
-start();
+start(globalThis.evenkeel);

@@ -6,7 +6,8 @@ import { daysOf } from "./values.js";
 
 // The largest 64-bit float that rounds to a finite 32-bit one.
 const LARGEST = 3.4028235677973362e38;
-const MOST_DETAILS = 20, LONGEST_NAME = 64;
+const MOST_DETAILS = 20, LONGEST_NAME = 64, MOST_WARNINGS = 20;
+const MORE = "this cell is unusual too, and perhaps others: of a request the first 20 warnings are told";
 
 export class RecordReader {
   constructor(card) {
@@ -36,7 +37,17 @@ export class RecordReader {
     const tensors = {};
     if (this.numeric.length) tensors.numeric = filled(FLOAT, this.numeric, numberOf);
     if (this.texts.length) tensors.categorical = filled(STRING, this.texts, textOf);
-    return { tensors, warnings: records.map(this.concerns) };
+    return { tensors, warnings: records.map((record) => this.warned(record)) };
+  }
+
+  // What a person should know of a record, in the service's order: gaps among the numbers, numbers far outside, texts.
+  warned(record) {
+    const found = this.concerns(record);
+    const texts = new Set(this.texts.map(({ name }) => name));
+    const ranked = ({ feature, code }) => (texts.has(feature) ? 2 : code === "far_outside_range" ? 1 : 0);
+    const sorted = found.sort((one, other) => ranked(one) - ranked(other)).slice(0, MOST_WARNINGS + 1);
+    if (sorted.length > MOST_WARNINGS) sorted.push({ feature: sorted.pop().feature, code: "more_warnings", message: MORE });
+    return sorted;
   }
 
   broken(record) {

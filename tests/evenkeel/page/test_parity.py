@@ -32,7 +32,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "abalone": {"target": "Class_number_of_rings", "activation": "silu"},
     "adult": {"target": "income", "positive": ">50K", "threshold": "f1", "members": 3},
     "car": {"target": "class", "one_hot": 0},
-    "covertype_ramp": {"target": "class", "activation": "selu", "scaling": "standard"},
+    "covertype_ramp": {"target": "Cover_Type", "activation": "selu", "scaling": "standard"},
     "eeg_eye_state": {"target": "Class", "activation": "tanh"},
     "heart_cleveland": {"target": "num", "activation": "elu", "scaling": "quantile"},
     "iris": {"target": "class", "batch_norm": "after"},
@@ -102,7 +102,7 @@ def strange(card: ModelCard, records: Sequence[Record]) -> list[Record]:
     odd: dict[str, list[Any]] = {
         "numeric": [1e30, -1e30, 3.4028234663852886e38, -3.4028235677973362e38, 1e-45, 0, -0.0, 7],
         "date": ["0001-01-01", "9999-12-31", "2024-02-29T23:59:59.999999", "2024-06-01T12:00:00+02:00", "20240229"],
-        "categorical": ["❓ 'no' \"table\" holds\n\x00\u200b\ufeff", "it's", "", " ", "__proto__", "x" * 90, "𝄞" * 90, "\ufeffa"],
+        "categorical": ["❓ 'no' \"table\" holds\n\x00\u200b\ufeff", "it's", "", " ", "__proto__", "x" * 90, "𝄞" * 90, "𝄞" * 40, "\ufeffa"],
     }
     cells = [
         (feature.name, value)
