@@ -19,6 +19,8 @@ from trainer.errors import InvalidSetting
 from trainer.export.graph import without_metadata
 
 GOLDEN_ROWS = 12
+# In so many features, the row that the page opens with is not the typical one.
+CHANGED = 4
 # Of the cells of a golden row, where training saw missing ones.
 MISSING_SHARE = 0.1
 
@@ -70,25 +72,36 @@ def page_of(model: PublishedModel) -> bytes:
 
 
 def synthetic_rows(card: ModelCard, rng: np.random.Generator) -> list[Record]:
-    """Golden rows for a card: the typical one, where it has one, and others of values drawn from each feature's range.
+    """Golden rows for a card, of values drawn from what it says of each feature, one independent of another.
 
-    A number that the card has whole values of stays whole.
+    The first, with which the page opens, is the typical row but for a few features; the second is the typical row. A
+    card from before there was one has others in their place. A number that the card has whole values of stays whole.
     """
-    kinds = [(feature, _is_whole(card, feature)) for feature in card.features]
-    drawn = [{feature.name: _drawn(feature, whole, rng) for feature, whole in kinds} for _ in range(GOLDEN_ROWS)]
-    typical: Record | None = getattr(card, "typical", None)
-    return [typical or drawn[0], *drawn[1:]]
+    drawn = [{feature.name: _drawn(card, feature, rng) for feature in card.features} for _ in range(GOLDEN_ROWS)]
+    if card.typical is not None:
+        changed = rng.choice(len(card.features), min(CHANGED, len(card.features)), replace=False).tolist()
+        names = [card.features[place].name for place in changed]
+        drawn[:2] = [card.typical | {name: drawn[0][name] for name in names}, card.typical]
+    return drawn
 
 
-def _drawn(feature: Feature, whole: bool, rng: np.random.Generator) -> Value:
+def _drawn(card: ModelCard, feature: Feature, rng: np.random.Generator) -> Value:
+    """A value of a feature: missing now and then, where training saw that."""
     missing = feature.nullable and feature.seen_missing and rng.random() < MISSING_SHARE
     if isinstance(feature, CategoricalFeature):
         categories: Sequence[str | None] = feature.categories or ("" if not feature.nullable else None,)
         text = categories[int(rng.integers(len(categories)))]
         return None if missing else text
-    number = rng.uniform(feature.minimum, feature.maximum)
+    # As often from each bin of the drift baseline as training's values were in it.
+    places, shares = [feature.minimum, feature.maximum], [1.0]
+    for bins in card.drift.features if card.drift else ():
+        if bins.feature == feature.name and bins.kind == "numeric" and sum(bins.shares[:-1]) > 0:
+            places = [feature.minimum, *np.clip(bins.edges, feature.minimum, feature.maximum), feature.maximum]
+            shares = list(bins.shares[:-1])
+    number = float(np.interp(rng.random() * sum(shares), np.cumsum([0.0, *shares]), places))
     # In few digits, for a person sees them in the form.
-    digits = 0 if whole else 3 - math.floor(math.log10(feature.maximum - feature.minimum or 1))
+    span = feature.maximum - feature.minimum or 1
+    digits = 0 if _is_whole(card, feature) else 3 - math.floor(math.log10(span))
     number = float(np.clip(round(number, digits), feature.minimum, feature.maximum))
     if missing:
         return None
