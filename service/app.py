@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
 
 from service.access import Access
+from service.compression import compress
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.prediction.prediction import Bounds, Predictions
 from service.prediction.shadowing import Shadowing
@@ -91,7 +92,7 @@ def create_app(
         **models(registry),
         **open_inference(registry),
         **observation(registry, metrics),
-        **page(),
+        **page(registry),
         **docs(registry, access),
     }
     for route in ROUTES:
@@ -129,8 +130,9 @@ def _observe(app: Flask, observer: Observer) -> None:
         for name, value in (("X-Request-Id", request_id()), ("X-Content-Type-Options", "nosniff")):
             response.headers.setdefault(name, value)
         if response.mimetype == "text/html":
-            response.headers["Content-Security-Policy"] = POLICY
+            response.headers.setdefault("Content-Security-Policy", POLICY)
         response.headers.extend(trace_headers(request.environ))
+        compress(response, request)
         reply = g.get("reply") or Reply(response.status_code, b"")
         observer.end(request.environ, metric_of(request.path), reply, g.began)
         return response

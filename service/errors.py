@@ -17,6 +17,7 @@ ServiceError
 ├── InvalidTensor           a tensor breaks the protocol or the model's signature
 ├── InvalidRecord           a record breaks the card
 ├── ModelNotFound           no such model, or no such version of it, is served
+├── ReportNotFound          the version was published without a report, or its report cannot be read
 ├── NoDefaultModel          several models are served and none is the default
 ├── BodyTooLarge            the body is longer than the limit, or takes more memory than one request may
 ├── TooManyRows             the request has more rows, or the answer more bytes, than the limit
@@ -107,6 +108,10 @@ class ModelNotFound(ServiceError):
     """No such model, or no such version of it, is served."""
 
 
+class ReportNotFound(ServiceError):
+    """The version was published without a report, or its report cannot be read."""
+
+
 class NoDefaultModel(ServiceError):
     """Several models are served and none is the default."""
 
@@ -169,6 +174,7 @@ REFUSALS: dict[type[ServiceError], Refusal] = {
     WrongScope: Refusal(403, "forbidden"),
     InvalidRecord: Refusal(422, "invalid_record"),
     ModelNotFound: Refusal(404, "model_not_found"),
+    ReportNotFound: Refusal(404, "report_not_found"),
     NoDefaultModel: Refusal(404, "no_default_model"),
     BodyTooLarge: Refusal(413, "body_too_large"),
     TooManyRows: Refusal(413, "too_many_rows"),

@@ -16,6 +16,7 @@ from service.wire.open_inference.answers import OCTETS
 
 OBJECT: Schema = {"type": "object"}
 TEXT: Schema = {"type": "string"}
+HTML = {"text/html; charset=utf-8": {"schema": TEXT}}
 REFERENCES = "#/components/schemas/{model}"
 # Where a path names no version.
 REQUEST_KEY: Schema = {
@@ -55,15 +56,14 @@ def document(registry: Registry, default: Predictor | None) -> dict[str, Any]:
 
 
 def _common_paths() -> dict[str, Schema]:
-    html = {"text/html; charset=utf-8": {"schema": TEXT}}
     health = in_json({"type": "object", "properties": {"live": {"const": True}, "ready": {"const": True}}})
     index = {"type": "array", "items": {"type": "object", "required": ["name", "version", "state", "reason"]}}
     # Nothing, or an object: what stands in it changes nothing, so anything may.
     index_request = operation("repository_index", "Every loaded version", in_json(index), in_json(OBJECT))
     index_request["requestBody"]["required"] = False
     return {
-        path_of("page"): {"get": operation("page", "The page to try a model on", html)},
-        path_of("docs"): {"get": operation("docs", "This document, as a page", html)},
+        path_of("page"): {"get": operation("page", "The page to try a model on", HTML)},
+        path_of("docs"): {"get": operation("docs", "This document, as a page", HTML)},
         path_of("openapi"): {"get": operation("openapi", "This document", in_json(OBJECT))},
         path_of("metrics"): {"get": operation("metrics", "Metrics for Prometheus", {CONTENT_TYPE: {"schema": TEXT}})},
         path_of("ping"): {"get": operation("ping", "Whether a model is loaded", health)},
@@ -94,11 +94,16 @@ def _model_paths(predictor: Predictor, name: str, version: int | None) -> dict[s
         path("metadata", "metadata_version"): {
             "get": operation(f"metadata_{name}", f"Open Inference Protocol: {of}", in_json(OBJECT))
         },
+        **({} if version is None else {path_of("report", card.name, str(version)): {"get": _report(of, name)}}),
         path("ready_model", "ready_version"): {
             "get": operation(f"ready_{name}", f"Whether {of} is loaded", in_json(ready))
         },
         path("infer", "infer_version"): {"post": _infer(predictor, f"infer_{name}", of, version)},
     }
+
+
+def _report(of: str, name: str) -> Schema:
+    return operation(f"report_{name}", f"The report of the training of {of}", HTML)
 
 
 def _predict(predictor: Predictor, name: str, summary: str, version: int | None) -> Schema:

@@ -146,6 +146,13 @@ class Registry:
         """Find a loaded version; it raises what `choice` raises."""
         return self.choice(name, version).predictor
 
+    def file(self, predictor: Predictor, name: str) -> bytes | None:
+        """A file that was published with a loaded version; None where there was none of that name.
+
+        :raises ModelError: the version is gone, or the file is not as it was published.
+        """
+        return self._repository.file(predictor.card.name, predictor.version, name)
+
     def refresh(self, hurried: bool = False) -> None:
         """Follow the repository; `hurried` by trying nothing but what serves. What of it cannot be read, or is gone,
         changes nothing.

@@ -1,14 +1,34 @@
-"""The web page: a shell without data, which its modules fill with what the API tells."""
+"""The web page: a shell without data, which its modules fill with what the API tells; and the reports of versions."""
 
-from flask import render_template
+from flask import Response, render_template
 
-from service.routes import Views
+from models.errors import ModelError
+from service.errors import ReportNotFound
+from service.registry.registry import Registry
+from service.reply import success
+from service.routes import Views, request_id, send
+
+REPORT = "report.html"
+HTML = "text/html; charset=utf-8"
+# A report has its styles and its pictures in it. Nothing in it runs, is loaded, or may leave the frame that it is in.
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox"
 
 
-def page() -> Views:
-    """The one shell of all pages. Nothing in it needs a key: what is served is asked for by whoever has one."""
+def page(registry: Registry) -> Views:
+    """The one shell of all pages, which needs no key: what is served is asked for by whoever has one."""
 
     def show() -> str:
         return render_template("page.html")
 
-    return {"page": show, "docs": show}
+    def report(model: str, version: str) -> Response:
+        predictor = registry.predictor(model, version)
+        try:
+            html = registry.file(predictor, REPORT)
+        except ModelError as error:
+            raise ReportNotFound(f"the report cannot be shown: {error}") from None
+        if html is None:
+            raise ReportNotFound(f"version {version} of {model} was published without a report")
+        policy = ("Content-Security-Policy", REPORT_POLICY)
+        return send(success(html, request_id(), HTML, [policy]))
+
+    return {"page": show, "docs": show, "report": report}

@@ -52,6 +52,7 @@ ROUTES = (
     Route("models", "GET", "/v1/models", "metadata"),
     Route("card", "GET", "/v1/models/{model}", "metadata"),
     Route("card_version", "GET", "/v1/models/{model}/versions/{version}", "metadata"),
+    Route("report", "GET", "/v1/models/{model}/versions/{version}/report", "page"),
     Route("server", "GET", "/v2", "metadata"),
     # Some clients of the protocol end the path with a slash, and follow no redirect.
     Route("server_slash", "GET", "/v2/", "metadata"),

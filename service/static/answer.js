@@ -70,10 +70,11 @@ export function makeAnswer(card, titles = [""]) {
       bar.element.dataset.colour = colours.get(label) ?? "none";
       bar.show(answers.map((answer) => answer?.probabilities[label] ?? null));
     }
+    answers.forEach((answer, at) => (verdicts[at].head.dataset.colour = colours.get(answer?.label) ?? "none"));
     compact.label.textContent = first.label;
     compact.probability.textContent = percent(first.probability);
     compact.fill.style.width = `${100 * first.probability}%`;
-    compact.fill.parentNode.dataset.colour = colours.get(first.label) ?? "none";
+    strip.dataset.colour = colours.get(first.label) ?? "none";
     const warnings = first.warnings ?? [];
     notes.replaceChildren(...warnings.map((one) => el("li", {}, named(one.feature, { class: "about" }), ` ${one.message}`)));
     strip.classList.toggle("warned", warnings.length > 0);

@@ -28,10 +28,17 @@ function section(title, ...content) {
   return el("section", { class: "panel" }, el("h2", {}, title), ...content);
 }
 
+// A column's name; one in brackets is for those who cannot see what stands in it, and <words on the left.
+function heading(name) {
+  if (typeof name !== "string") return el("th", { scope: "col" }, name);
+  if (name.startsWith("(")) return el("th", { scope: "col" }, el("span", { class: "unseen" }, name.slice(1, -1)));
+  return el("th", { scope: "col", class: name.startsWith("<") ? "text" : null }, name.replace(/^</, ""));
+}
+
 // The first rows of a table, and a button for all of them.
 function table(head, rows, attributes = {}) {
   const body = el("tbody", {}, ...rows.slice(0, FEW_ROWS));
-  const made = el("table", attributes, el("thead", {}, el("tr", {}, ...head.map((name) => el("th", { scope: "col" }, name)))), body);
+  const made = el("table", attributes, el("thead", {}, el("tr", {}, ...head.map(heading))), body);
   const rest = rows.slice(FEW_ROWS);
   const all = rest.length ? el("button", { type: "button", class: "quiet" }, `All ${rows.length}`) : null;
   all?.addEventListener("click", () => {
@@ -61,7 +68,7 @@ function goodness(card) {
   const also = evaluation.auc === null ? "" : ` The area under the ROC curve is ${evaluation.auc.toFixed(3)}.`;
   const sure = gain && gain.gain_interval[0] <= 0 ? " It is not surely better than the simplest of these: the intervals of the gain reach zero." : "";
   return [
-    section("How good", el("p", {}, sentence + also + sure), table(["", "right", "", "log-loss"], rows, { class: "figures", "aria-label": "This model beside its baselines" })),
+    section("How good", el("p", {}, sentence + also + sure), table(["(answered by)", "(as a bar)", "right", "log-loss"], rows, { class: "figures", "aria-label": "This model beside its baselines" })),
     section("By class", table(["class", "rows", "found", "right when named", "F1"], evaluation.classes.map((one) => el("tr", {}, el("th", { scope: "row" }, named(one.label)), el("td", {}, count(one.rows)), el("td", {}, share(one.recall)), el("td", {}, share(one.precision)), el("td", {}, one.f1 === null ? "–" : one.f1.toFixed(3)))), { class: "figures", "aria-label": "Each class" }), ...confusion(evaluation.confusion)),
   ];
 }
@@ -101,9 +108,9 @@ function valuesOf(feature) {
 const KINDS = { numeric: "number", date: "date", categorical: "category" };
 
 function inputs(card) {
-  const gap = (one) => (!one.nullable ? "never" : one.seen_missing ? "may be" : "may be, unseen");
-  const rows = card.features.map((one) => el("tr", {}, el("th", { scope: "row" }, named(one.name)), el("td", {}, KINDS[one.kind]), el("td", { class: "text" }, ...valuesOf(one)), el("td", {}, gap(one))));
-  return section(`What it takes: ${counted(card.features.length, "feature")}`, table(["feature", "kind", "in training", "missing"], rows, { class: "figures inputs", "aria-label": "The features" }));
+  const gap = (one) => (!one.nullable ? "no" : one.seen_missing ? "yes" : "yes, with a warning");
+  const rows = card.features.map((one) => el("tr", {}, el("th", { scope: "row" }, named(one.name)), el("td", { class: "text kind" }, KINDS[one.kind]), el("td", { class: "text" }, ...valuesOf(one)), el("td", { class: "text kind" }, gap(one))));
+  return section(`What it takes: ${counted(card.features.length, "feature")}`, table(["feature", "<kind", "<in training", "<may be missing"], rows, { class: "figures inputs", "aria-label": "The features" }));
 }
 
 function making(card) {

@@ -9,7 +9,7 @@ import { daysOf, isoDate } from "./values.js";
 // Rows of one request.
 const POINTS = 45;
 const MOST_WHOLE = 56;
-const MOST_CATEGORIES = 14;
+const MOST_CATEGORIES = 10;
 
 function binsOf(card, feature) {
   return card.drift?.features.find((one) => one.feature === feature.name) ?? null;
@@ -78,7 +78,8 @@ export function makeCurve(card, predict, put) {
     const bands = feature.kind === "categorical" || wordsOf(feature);
     place.replaceChildren(bands ? drawBands(drawn) : drawLines(drawn, place.clientWidth || 400));
     const hidden = feature.kind === "categorical" ? feature.categories.length - state.tried.filter((one) => one.value !== null).length : 0;
-    more.textContent = hidden > 0 ? `and ${hidden} more, seen less often` : "";
+    const constant = feature.minimum !== undefined && feature.minimum === feature.maximum;
+    more.textContent = hidden > 0 ? `and ${hidden} more, seen less often` : constant ? "Training has seen no other value, so that the model can have learned nothing from it." : "";
   };
 
   const ask = async () => {
@@ -92,7 +93,7 @@ export function makeCurve(card, predict, put) {
       const [now, ...answers] = await predict([record, ...records], { signal: running.signal });
       if (mine !== asked) return;
       state = { feature: wanted, tried, answers, now, card, spread: spreadOf(card, wanted) };
-      about.replaceChildren("What if ", named(wanted.name), " were different");
+      about.replaceChildren("What if ", named(wanted.name), " changed");
       element.hidden = false;
       draw();
     } catch {

@@ -1,12 +1,12 @@
 // The drawing of a what-if curve: lines over a number or a date, bands over categories. It knows no model.
 
 import { el, named, svg, unbroken } from "./dom.js";
-import { isoDate, percent, readingOf, rounded } from "./values.js";
+import { DAY_MS, daysOf, isoDate, percent, readingOf, rounded } from "./values.js";
 
 const HEIGHT = 190;
-const EDGE = { left: 38, right: 12, top: 16, bottom: 20 };
+const EDGE = { left: 44, right: 14, top: 16, bottom: 20 };
 const SPREAD = 30;
-const GAP = 44;
+const GAP = 58;
 const MOST_LABEL = 18;
 
 function cut(text) {
@@ -24,9 +24,23 @@ export function ticksOf(low, high, count) {
   return Array.from({ length: last - first + 1 }, (_, at) => Number(((first + at) * step).toPrecision(12)));
 }
 
+// The same for dates, which are round where a year or a month begins.
+function datesOf(low, high, count) {
+  const first = new Date(low * DAY_MS);
+  const months = (high - low) / 30.4;
+  const step = [1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200].find((one) => months / one <= count) ?? 2400;
+  if (months < 2) return [low, high];
+  const start = Math.floor((12 * first.getUTCFullYear() + first.getUTCMonth()) / step) * step;
+  const starts = Array.from({ length: count + 3 }, (_, at) => start + at * step);
+  const day = (month) => daysOf(`${String(Math.floor(month / 12)).padStart(4, "0")}-${String((month % 12) + 1).padStart(2, "0")}-01`);
+  return starts.map(day).filter((tick) => tick >= low && tick <= high);
+}
+
 function wordingOf(feature, span) {
   const reading = readingOf(feature);
-  if (feature.kind === "date") return (days) => (span > 1500 ? isoDate(Math.round(days)).slice(0, 4) : span > 120 ? isoDate(Math.round(days)).slice(0, 7) : isoDate(Math.round(days)).slice(5, 10));
+  if (feature.kind === "date") return (days) => (span > 700 ? isoDate(Math.round(days)).slice(0, 4) : span > 120 ? isoDate(Math.round(days)).slice(0, 7) : isoDate(Math.round(days)).slice(5, 10));
+  // Round numbers that would not fit beside each other.
+  if (span >= 1e5) return (number) => number.toLocaleString("en", { notation: "compact" });
   return (number) => rounded(number, span, reading.decimal) + (reading.unit === "%" ? " %" : "");
 }
 
@@ -39,7 +53,7 @@ export function drawLines({ feature, tried, answers, now, current, colours, spre
   const bottom = HEIGHT - EDGE.bottom - SPREAD;
   const x = (at) => EDGE.left + (high > low ? ((at - low) / (high - low)) * (right - EDGE.left) : (right - EDGE.left) / 2);
   const y = (share) => bottom - share * (bottom - EDGE.top);
-  const here = current === null ? null : feature.kind === "date" ? Date.parse(current.length > 10 ? `${current}Z` : current) / 86400000 : current;
+  const here = current === null ? null : feature.kind === "date" ? daysOf(current) : current;
   const drawing = svg("svg", { class: "lines", viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": sentence(feature, points, now) });
 
   for (const share of [0, 0.5, 1]) {
@@ -50,7 +64,9 @@ export function drawLines({ feature, tried, answers, now, current, colours, spre
   }
   drawing.append(...spreadBars(spread, x, low, high));
   const word = wordingOf(feature, high - low);
-  for (const tick of ticksOf(low, high, Math.max(2, Math.floor((right - EDGE.left) / 70)))) {
+  const ticks = feature.kind === "date" ? datesOf : ticksOf;
+  for (const tick of ticks(low, high, Math.max(2, Math.floor((right - EDGE.left) / 60)))) {
+    if (gap >= 0 && x(tick) > right - 8) continue;
     drawing.append(svg("text", { class: "tick", x: x(tick), y: HEIGHT - 5, "text-anchor": "middle" }, word(tick)));
   }
   const beside = gap >= 0 ? right + GAP / 2 + 4 : 0;

@@ -25,8 +25,8 @@ export function makeField(feature, card, number, changed) {
   const element = el(
     "div", { class: `field ${made.kind ?? ""}` },
     el("label", { for: id, class: "name" }, feature.name.trim() ? named(feature.name) : "(a feature without a name)"),
-    el("div", { class: "control" }, made.element),
-    el("div", { id: `${id}-hint`, class: "hint" }, made.slider ?? null, made.hint ?? null, gap?.element ?? null),
+    el("div", { class: "control" }, made.element, made.kind === "date" ? null : gap?.element),
+    el("div", { id: `${id}-hint`, class: "hint" }, made.hint, made.kind === "date" ? gap?.element : null),
     remark,
   );
   const write = (value) => {
@@ -135,6 +135,7 @@ function dateField(feature, common, changed) {
   const clock = [feature.minimum, feature.maximum].some((days) => !Number.isInteger(days));
   const input = el("input", { ...common, type: clock ? "datetime-local" : "date", step: clock ? "1" : null, max: clock ? "9999-12-31T23:59:59" : "9999-12-31" });
   const day = (days) => isoDate(Math.round(days));
+  const brief = (days) => (feature.maximum - feature.minimum > 700 ? day(days).slice(0, 4) : day(days).slice(0, 7));
   const spell = (days) => (clock ? isoDate(Math.round(days * 86400) / 86400).padEnd(11, "T").padEnd(16, "00:00").slice(0, 19) : day(days));
   const slide = slider(feature, (days) => {
     input.value = spell(days);
@@ -155,7 +156,7 @@ function dateField(feature, common, changed) {
     slide.show(input.value ? daysOf(input.value) : null);
     changed();
   });
-  const [low, high] = ranged(feature, day);
+  const [low, high] = ranged(feature, brief);
   const scale = el("span", { class: "scale" }, low, slide.element ?? "–", high);
   return { kind: "date", element: input, control: input, read, write, hint: scale, middle: spell((feature.minimum + feature.maximum) / 2) };
 }
@@ -172,7 +173,7 @@ function categoryField(feature, common, changed) {
     if (!feature.nullable) throw new Error("needs a value");
     return null;
   };
-  return { kind: "long", element: box.element, control: box.input, read, write: box.write, hint: el("span", { class: "end" }, `one of ${texts.length}: type to search`), middle: texts[0] };
+  return { kind: "long", element: box.element, control: box.input, read, write: box.write, hint: el("span", { class: "end" }, `${texts.length} categories, type to find one`), middle: texts[0] };
 }
 
 // A list of values with what is shown for each. A value that is in no list, as an address may bring one, is added.

@@ -27,6 +27,7 @@ export function drawReport(main, { name, version, card }) {
     main.replaceChildren(title, el("p", {}, "This service asks for a key, which a frame cannot send: the report comes as a file, to be opened from there."), el("button", { type: "button", onclick: () => save(name, version, message) }, "Download the report"), message);
   } else {
     main.className = "report";
-    main.replaceChildren(el("iframe", { src: reportOf(name, version), sandbox: "", title: `Report of ${name}, version ${version}` }));
+    title.className = "unseen";
+    main.replaceChildren(title, el("iframe", { src: reportOf(name, version), sandbox: "", title: `Report of ${name}, version ${version}` }));
   }
 }

@@ -1,15 +1,11 @@
 // The pages of a service: which model and which view an address names.
 
-import { drawCard } from "./card.js";
 import { Refusal } from "./concerns.js";
-import { drawDocs } from "./docs.js";
 import { el, named } from "./dom.js";
 import { askForKey, hasKey } from "./key.js";
 import { makePicker } from "./models.js";
 import { drawPage } from "./page.js";
-import { drawReport } from "./report.js";
 import { call, sourceOf } from "./service.js";
-import { drawVersions } from "./versions.js";
 
 const main = document.querySelector("main");
 const header = document.querySelector("header");
@@ -47,6 +43,12 @@ function missing(sentence) {
   main.replaceChildren(el("h1", {}, "Not here"), el("p", { class: "message" }, sentence), el("p", {}, el("a", { href: "/" }, "What is served")));
 }
 
+// Where a card's JSON and its report are.
+function addresses({ name, version, card }) {
+  const report = card.files["report.html"] ? `/?${new URLSearchParams({ model: name, version, view: "report" })}` : null;
+  return { json: `/v1/models/${name}/versions/${version}`, report };
+}
+
 async function show() {
   const query = new URLSearchParams(location.search);
   const view = location.pathname === "/docs" ? "docs" : query.get("view") ?? "predict";
@@ -58,7 +60,7 @@ async function show() {
   const chosen = wanted ?? models[0]?.name;
   if (view === "docs") {
     navigate(models, models[0]?.name, view, null);
-    return drawDocs(main);
+    return (await import("./docs.js")).drawDocs(main);
   }
   if (!models.length) {
     navigate([], null, view, null);
@@ -68,9 +70,9 @@ async function show() {
   navigate(models, chosen, view, state instanceof Error ? null : state);
   if (state instanceof Error) return missing(state.message);
   document.title = `${chosen} · Evenkeel`;
-  if (view === "versions") return drawVersions(main, state, models);
-  if (view === "card") return drawCard(main, state);
-  if (view === "report") return drawReport(main, state);
+  if (view === "versions") return (await import("./versions.js")).drawVersions(main, state, models);
+  if (view === "card") return (await import("./card.js")).drawCard(main, { ...state, ...addresses(state) });
+  if (view === "report") return (await import("./report.js")).drawReport(main, state);
   const source = sourceOf(state, query.has("version"));
   if (query.has("beside")) source.beside = sourceOf(await read(query.get("beside")), true);
   return drawPage(main, source);

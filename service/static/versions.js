@@ -26,7 +26,7 @@ function versionRow(name, one, state) {
   const links = state ? [["Ask", {}], ["Card", { view: "card" }], ...(state.card.files["report.html"] ? [["Report", { view: "report" }]] : [])] : [];
   return el(
     "tr", { class: one.state }, el("th", { scope: "row" }, String(one.version)),
-    el("td", {}, el("span", { class: `state ${one.state}` }, role), one.reason ? el("p", { class: "reason" }, one.reason) : null),
+    el("td", { class: "text" }, el("span", { class: `state ${one.state}` }, role), one.reason ? el("p", { class: "reason" }, one.reason) : null),
     el("td", {}, state ? when(state.card.provenance.created) : "–"), ...figures(state?.metrics).map((text) => el("td", {}, text)),
     el("td", { class: "links" }, ...links.map(([text, more]) => el("a", { href: address({ ...query, ...more }), "aria-label": `${text}, version ${one.version}` }, text))),
   );
@@ -67,7 +67,8 @@ export async function drawVersions(main, state, models) {
   const { name, lifecycle, versions } = state;
   const read = (version) => call(`/v1/models/${name}/versions/${version}`).catch(() => null);
   const states = new Map(await Promise.all(versions.map(async (version) => [version, await read(version)])));
-  const head = ["version", "is", "trained, UTC", "right", "log-loss", ""].map((text) => el("th", { scope: "col" }, text));
+  const head = ["version", "is", "trained, UTC", "right", "log-loss"].map((text) => el("th", { scope: "col", class: text === "is" ? "text" : null }, text));
+  head.push(el("th", { scope: "col" }, el("span", { class: "unseen" }, "pages")));
   const rows = lifecycle.map((one) => versionRow(name, one, states.get(one.version)));
   main.className = "card-page";
   main.replaceChildren(

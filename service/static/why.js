@@ -1,7 +1,8 @@
 // Why: from the reference's probability to the answer's, a step for each value that moves it.
 
+import { FEW } from "./answer.js";
 import { el, later, named } from "./dom.js";
-import { percent } from "./values.js";
+import { percent, readingOf, spelled } from "./values.js";
 
 // So many steps are drawn; the others are one step together.
 const MOST_STEPS = 8;
@@ -11,8 +12,9 @@ function points(value) {
   return `${value >= 0 ? "+" : ""}${/^−?0\.0$/.test(shown) && value !== 0 ? (value > 0 ? "0.0" : "−0.0") : shown}`;
 }
 
-function valueText(value) {
-  return value === null ? "missing" : String(value);
+function valueText(value, feature) {
+  if (value === null) return "missing";
+  return typeof value === "number" ? spelled(value, readingOf(feature)) : value;
 }
 
 // The steps from reference to answer, the largest first: {name, value, from, to}; those that are not shown are one.
@@ -37,6 +39,7 @@ export function makeWhy(card, explain) {
   const note = el("p", { class: "aside" });
   const all = el("button", { type: "button", class: "quiet", hidden: true }, "Show every value");
   const element = el("section", { class: "why panel", "aria-label": "Why", hidden: true }, about, list, all, note);
+  const features = new Map(card.features.map((feature) => [feature.name, feature]));
   let most = MOST_STEPS;
   let last = null;
   let running = null;
@@ -58,11 +61,12 @@ export function makeWhy(card, explain) {
       const [from, to] = [Math.min(step.from, step.to), Math.max(step.from, step.to)];
       const bar = el("span", { class: step.value < 0 ? "step down" : "step up", style: { left: `${at(from)}%`, width: `${Math.max(0.6, at(to) - at(from))}%` } });
       const error = step.name !== undefined && errors[step.name] ? el("small", {}, ` ± ${(100 * errors[step.name]).toFixed(1)}`) : null;
-      const what = step.name === undefined ? [`${step.others} others together`] : [named(step.name), " ", named(valueText(record[step.name]), { class: "value" })];
+      const what = step.name === undefined ? [`${step.others} others together`] : [named(step.name), " ", named(valueText(record[step.name], features.get(step.name)), { class: "value" })];
       return el("li", {}, el("span", { class: "what" }, ...what), el("span", { class: "way" }, bar), el("span", { class: "share" }, points(step.value), error));
     });
     const end_ = (text, share, kind) => el("li", { class: kind }, el("span", { class: "what" }, text), el("span", { class: "way" }, el("span", { class: "stop", style: { left: `${at(share)}%` } })), el("span", { class: "share" }, percent(share)));
     about.replaceChildren("Why ", named(explanation.label));
+    list.dataset.colour = card.classes.length <= FEW ? card.classes.indexOf(explanation.label) : 0;
     list.replaceChildren(end_(REFERENCES[explanation.reference] ?? "the reference", start, "ends"), ...rows, end_("this row", explanation.probability, "ends"));
     all.hidden = steps.length <= MOST_STEPS && most === MOST_STEPS;
     all.textContent = most === MOST_STEPS ? "Show every value" : "Only the largest";

@@ -16,15 +16,17 @@ QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-compone
 FLAGS = ["--headless", "--no-sandbox", "--disable-background-networking", "--hide-scrollbars", *QUIET]
 # What a key sends: its code, and the text that it types, if any.
 KEYS = {
-    **{
-        "Tab": (9, ""),
-        "Enter": (13, "\r"),
-        "Escape": (27, ""),
-        "Backspace": (8, ""),
-        "Delete": (46, ""),
-        " ": (32, " "),
-    },
-    **{"ArrowUp": (38, ""), "ArrowDown": (40, ""), "ArrowLeft": (37, ""), "ArrowRight": (39, ""), "End": (35, "")},
+    "Tab": (9, ""),
+    "Enter": (13, "\r"),
+    "Escape": (27, ""),
+    "Backspace": (8, ""),
+    "Delete": (46, ""),
+    " ": (32, " "),
+    "ArrowUp": (38, ""),
+    "ArrowDown": (40, ""),
+    "ArrowLeft": (37, ""),
+    "ArrowRight": (39, ""),
+    "End": (35, ""),
 }
 
 
@@ -140,6 +142,8 @@ def browsing(profile: Path) -> Iterator[Tab]:
         tab.session = tab.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             tab.send(f"{domain}.enable")
+        # As in a window that somebody works in, so that fields hear of the focus.
+        tab.send("Emulation.setFocusEmulationEnabled", enabled=True)
         tab.view()
         yield tab
     finally:
