@@ -23,6 +23,8 @@ export class Network {
     this.inputs = graph.inputs.filter(({ name }) => !constants.has(name)).map(inputOf);
     this.wanted = wanted;
     this.constants = constants;
+    // How many numbers a row is multiplied by, about.
+    this.weights = [...constants.values()].reduce((sum, { dims, data }) => sum + (dims.length === 2 ? data.length : 0), 0);
     this.steps = [];
     const varying = new Set(this.inputs.map(({ name }) => name));
     for (const node of inOrder(graph.nodes, wanted, new Set([...varying, ...constants.keys()]))) {

@@ -9,7 +9,7 @@ import { FLOAT, STRING } from "./tensors.js";
 
 const TOLERANCE = 1e-5;
 // So many rows go through the network at once, and after so many milliseconds the page gets a turn.
-const SLICE = 128, TURN = 25;
+const SLICE = 64, TURN = 12;
 const ABSENT = {
   typical: 'the card of this model has no typical row; give a record as "reference"',
   background: 'the card of this model has no background rows; leave "reference" out',
@@ -78,7 +78,7 @@ export function offlineSource(card, version, bytes) {
       probability: probabilities[place],
       reference: typeof reference === "string" ? reference : "given",
       names: card.features.map(({ name }) => name),
-      classes,
+      weights: network.weights,
       pairs,
     });
   }

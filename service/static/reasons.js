@@ -6,19 +6,20 @@
 const MOST_EXACT = 12;
 // Pairs of orders, over all rows of the reference together, and the standard error that is small enough.
 const FEWEST_PAIRS = 16, MOST_PAIRS = 2048, ENOUGH_ERROR = 0.004;
-// Coalitions times features and classes, which count for so much at least.
-const MOST_WORK = 2 ** 24, LEAST_WIDTH = 64;
+// What sampling may take, in weights of the network times rows: half a second of a laptop's time.
+const MOST_WORK = 1.2e9;
 // Coalitions of so many players have a number each, by which those that come again are known.
 const MOST_NUMBERED = 52;
-const SLICE = 128;
+const SLICE = 64;
 
 // The wire's explanation of one answer. `pairs` are the row against each row of the reference: { players (their places
 // among `names`), at (the class's probability at the reference), game (coalitions → Promise of its probabilities) }.
-export async function explained({ label, probability, reference, names, classes, pairs }) {
+// `weights` is how many the network has.
+export async function explained({ label, probability, reference, names, weights, pairs }) {
   const values = names.map(() => 0), variances = names.map(() => 0);
   let drawn = false;
   for (const [seed, { players, at, game }] of pairs.entries()) {
-    const plan = samplingOf(players.length, pairs.length, names.length + classes);
+    const plan = samplingOf(players.length, pairs.length, weights);
     const found = await shapley(game, players.length, { empty: at, full: probability }, plan, seed);
     players.forEach((player, index) => {
       values[player] += found.values[index] / pairs.length;
@@ -35,10 +36,10 @@ export async function explained({ label, probability, reference, names, classes,
 
 // How many pairs of orders are drawn: at least `fewest`, then twice as many again and again, up to `most`, until no
 // standard error is above `error`.
-function samplingOf(players, several, width) {
-  const [fewest, most] = [FEWEST_PAIRS, MOST_PAIRS].map((pairs) => Math.max(2, Math.ceil(pairs / several)));
-  const affordable = Math.floor(MOST_WORK / (2 * players * several * Math.max(LEAST_WIDTH, width)));
-  return { fewest, most: Math.max(fewest, Math.min(most, affordable)), error: ENOUGH_ERROR * Math.sqrt(several) };
+function samplingOf(players, several, weights) {
+  const affordable = Math.max(2, Math.floor(MOST_WORK / (2 * players * several * weights)));
+  const [fewest, most] = [FEWEST_PAIRS, MOST_PAIRS].map((pairs) => Math.min(affordable, Math.max(2, Math.ceil(pairs / several))));
+  return { fewest, most, error: ENOUGH_ERROR * Math.sqrt(several) };
 }
 
 // The values of a game: `game` gives the outcomes of coalitions, `ends` are those without any player and with all.
