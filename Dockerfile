@@ -1,17 +1,19 @@
 # Images from one file: `--target trainer`, `searcher` (the trainer with what a search needs) and `service`. Trainer and
-# service do not hold the other's code or libraries.
+# service do not hold the other's code or libraries; the command `evenkeel` in each has what is there.
 
 FROM python:3.13-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
-RUN python -m venv --without-pip /opt/venv
+RUN python -m venv --without-pip /opt/venv && echo /app > /opt/venv/lib/python3.13/site-packages/evenkeel.pth
+COPY scripts/launcher /opt/venv/bin/evenkeel
 
 # Apart from the libraries, which need not be installed again when only the code has changed.
 FROM build AS code
 COPY models models
 COPY trainer trainer
 COPY service service
-RUN python -m compileall -q models trainer service
+COPY evenkeel evenkeel
+RUN python -m compileall -q models trainer service evenkeel
 
 FROM build AS build-trainer
 COPY requirements/trainer.txt .
@@ -36,13 +38,14 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 EVENKE
 RUN install -d -o 10001 -g 10001 /var/lib/models
 WORKDIR /app
 COPY --from=code /build/models models
+COPY --from=code /build/evenkeel evenkeel
 USER 10001:10001
 
 FROM base AS trainer
 COPY --from=build-trainer /opt/venv /opt/venv
 COPY --from=code /build/trainer trainer
 COPY examples/penguins.csv examples/
-ENTRYPOINT ["python", "-m", "trainer"]
+ENTRYPOINT ["evenkeel"]
 CMD ["fit", "examples/penguins.csv", "--target", "species", "--name", "penguins", "--once"]
 
 FROM trainer AS searcher
@@ -56,4 +59,5 @@ ENV EVENKEEL_HOST=0.0.0.0 ORT_DISABLE_TELEMETRY=1
 COPY --from=build-service /opt/venv /opt/venv
 COPY --from=code /build/service service
 EXPOSE 8080
-ENTRYPOINT ["python", "-m", "service"]
+ENTRYPOINT ["evenkeel"]
+CMD ["serve"]

@@ -27,6 +27,7 @@ import numpy as np
 from models.repository import ModelRepository
 from trainer.config import TrainingConfig
 from trainer.job import prepare
+from trainer.report.svg import drawing, element, line, path, text
 from trainer.search.crew import run_workers
 from trainer.search.finish import publish
 from trainer.search.place import Place
@@ -34,7 +35,6 @@ from trainer.search.plan import Trials
 from trainer.search.rows import share
 from trainer.search.search import Request, open_search
 from trainer.search.space import Range
-from trainer.search.svg import drawing, element, line, path, text, ticks
 from trainer.search.worker import Order, run_trials
 
 TARGETS = {
@@ -245,7 +245,7 @@ def _plot(panels: list[tuple[str, dict[str, list[tuple[int, float]]]]]) -> str:
             return origin + left + point[0] / most * (width - left - 14), 34 + (1 - share) * (height - 74)
 
         parts.append(text(name, origin + left, 20, "name"))
-        for _, label in ticks(scale):
+        for _, label in scale.ticks():
             _, y = place((0, float(label)))
             parts += [
                 line(origin + left, y, origin + width - 14, y, "grid"),

@@ -4,7 +4,6 @@ import math
 import timeit
 from collections.abc import Callable, Mapping
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import onnxruntime
 from benchmarks.load import Request
 from models.repository import ModelRepository
 from service.access import Access
-from service.prediction.body import read_body
+from service.prediction.body import BODY, read_body
 from service.prediction.prediction import UNBOUNDED, Bounds, Predictions
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance
@@ -48,7 +47,7 @@ def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
         question = wire.read(predictor, body, environ, ALLOWANCE)
         probabilities = predictor.predict(question.tensors)
         answer = question.answer(probabilities)
-        reply, began = success(answer.body, "", answer.content_type, answer.headers), observer.begin(environ)
+        reply, began = success(answer.body, "", answer.content_type), observer.begin(environ)
         calls: dict[str, Callable[[], object]] = {
             "route": partial(prediction, "POST", asked[name].path),
             "request id": partial(observer.begin, environ),
@@ -59,7 +58,7 @@ def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
             "infer": partial(predictor.predict, question.tensors),
             "encode": partial(question.answer, probabilities),
             "drift": partial(metrics.drift.count, predictor.watch, question.tensors, probabilities),
-            "headers": partial(success, answer.body, "", answer.content_type, answer.headers),
+            "headers": partial(success, answer.body, "", answer.content_type),
             "metrics": partial(observer.end, environ, match.route.metric, reply, began),
             "**whole way**": partial(_with_body, _answer, environ, body, predictions, match),
             "onnxruntime alone": partial(_session(store, predictor).run, ["probabilities"], question.tensors),
@@ -79,7 +78,7 @@ def _environ(request: Request) -> dict[str, Any]:
 
 
 def _with_body(call: Callable[..., object], environ: dict[str, Any], body: bytes, *arguments: object) -> object:
-    return call(environ | {"wsgi.input": BytesIO(body)}, *arguments)
+    return call(environ | {BODY: body}, *arguments)
 
 
 def _answer(environ: dict[str, Any], predictions: Predictions, match: Match) -> None:

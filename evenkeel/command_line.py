@@ -1,6 +1,7 @@
 """The command `evenkeel`: those of trainer, models and service, and what needs a table and a published model at once.
 
-Each command is looked up by its name, and only then imported: no side needs the other's libraries.
+Each command is looked up by its name, and only then imported: no side needs the other's libraries. A container image
+holds one side only, and has the commands of that side.
 """
 
 import argparse
@@ -9,11 +10,9 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-import service
-import trainer
-from evenkeel.errors import EXIT_CODES
 from models import __version__
 from models.repository import ModelRepository
 from models.terminal import USAGE, CommandLine, needing, run
@@ -21,19 +20,16 @@ from models.terminal import USAGE, CommandLine, needing, run
 # The commands of this package, each in a module of its name.
 OWN = {
     "evaluate": "measure a published model on later rows whose classes are known",
+    "explain": "show which columns a model goes by, or why one row is answered as it is",
     "compare": "hold two versions of a model against each other",
+    "report": "draw the report of a published version anew: one HTML file",
 }
-SHARED = {"page": "write a model as one HTML file for people, which answers by itself, offline"}
-SCORING = {"predict": "score a file of rows, with a service or without one"}
+ANSWERING = {
+    "predict": "score a file of rows, with a service or without one",
+    "page": "write a model as one HTML file for people, which answers by itself, offline",
+}
 MODELS = {"models": "list, show, verify, promote, rollback, canary, shadow, prune"}
-# In the order in which somebody needs them, under headings.
-GROUPS = (
-    ("train", trainer.COMMANDS),
-    ("judge", OWN),
-    ("answer", SCORING | SHARED | service.COMMANDS),
-    ("decide what serves", MODELS),
-)
-PROGRAMS = {**dict.fromkeys(trainer.COMMANDS, "trainer"), **dict.fromkeys(service.COMMANDS, "service")}
+SIDES = ("trainer", "service")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,38 +42,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run("evenkeel", lambda: print(overview()), {})
     if name == "--version":
         return run("evenkeel", lambda: print(f"evenkeel {__version__}"), {})
-    if name in (*OWN, *SCORING, *SHARED):
-        return _own(name, rest)
-    if name in PROGRAMS:
-        return int(import_module(f"{PROGRAMS[name]}.__main__").main([name, *rest], "evenkeel"))
+    sides = _sides()
+    for side, commands in sides.items():
+        if name in commands:
+            return int(import_module(f"{side}.__main__").main([name, *rest], "evenkeel"))
     if name in MODELS:
         return int(import_module("models.__main__").main(rest, "evenkeel models"))
-    nearest = get_close_matches(name, [*OWN, *SCORING, *SHARED, *PROGRAMS, *MODELS], 1)
+    if name in OWN | ANSWERING and len(sides) == len(SIDES):
+        return _own(name, rest)
+    nearest = get_close_matches(name, [command for group in _groups().values() for command in group], 1)
     meant = f"'evenkeel {nearest[0]}' may be meant; " if nearest else ""
-    print(f"evenkeel: there is no command {name[:64]!r}; {meant}evenkeel --help lists them", file=sys.stderr)
+    absent = "".join(f", for the {side} is not installed here" for side in SIDES if side not in sides)
+    print(f"evenkeel: there is no command {name[:64]!r}{absent}; {meant}evenkeel --help lists them", file=sys.stderr)
     return USAGE
+
+
+def _sides() -> dict[str, dict[str, str]]:
+    """The commands of each program that is here."""
+    return {side: import_module(side).COMMANDS for side in SIDES if find_spec(side)}
+
+
+def _groups() -> dict[str, dict[str, str]]:
+    """The commands that are here, in the order in which somebody needs them, under headings."""
+    sides = _sides()
+    whole = len(sides) == len(SIDES)
+    return {
+        "train": sides.get("trainer", {}),
+        "judge": OWN if whole else {},
+        "answer": (ANSWERING if whole else {}) | sides.get("service", {}),
+        "decide what serves": MODELS,
+    }
 
 
 def overview() -> str:
     """Every command with a line, under headings."""
     lines = ["usage: evenkeel COMMAND ...", "", "A classifier for tables: from a file of rows to answers over HTTP."]
-    for heading, commands in GROUPS:
-        lines += ["", f"{heading}:", *(f"  {name:<9} {summary}" for name, summary in commands.items())]
-    lines += [
-        "",
-        "examples:",
-        "  evenkeel fit examples/penguins.csv --target species --name penguins",
-        "  evenkeel serve --port 9000",
-        "",
-        "evenkeel COMMAND --help says more of each.",
-    ]
-    return "\n".join(lines)
+    groups = _groups()
+    for heading, commands in groups.items():
+        if commands:
+            lines += ["", f"{heading}:", *(f"  {name:<9} {summary}" for name, summary in commands.items())]
+    examples = (
+        ("fit", "examples/penguins.csv --target species --name penguins"),
+        ("serve", "--port 9000"),
+    )
+    shown = [f"  evenkeel {name} {rest}" for name, rest in examples if any(name in group for group in groups.values())]
+    return "\n".join([*lines, "", "examples:", *shown, "", "evenkeel COMMAND --help says more of each."])
 
 
 def _own(name: str, arguments: Sequence[str]) -> int:
     parser = CommandLine(prog="evenkeel")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     with needing("trainer", f"evenkeel {name}"):
+        from evenkeel.errors import EXIT_CODES
+
         module = import_module(f"evenkeel.{name}")
     getattr(module, f"add_{name}")(commands)
     commands.choices[name].add_argument(

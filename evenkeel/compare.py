@@ -15,10 +15,13 @@ from evenkeel.labelled import Labelled, read_labelled
 from evenkeel.scoring import answers
 from models.card import ModelCard
 from models.evaluation import Evaluation
+from models.figures import figures_of
 from models.repository import ModelRepository, PublishedModel
 from models.terminal import add_command, printable
 from models.wording import aligned, command_on
 from trainer.arrays import Array, Labels
+from trainer.files import replace_file
+from trainer.report.comparison import Side, comparison
 
 # So many rows that changed are shown.
 SHOWN, MOST_SETTINGS = 10, 40
@@ -51,13 +54,15 @@ def add_compare(commands: "argparse._SubParsersAction[Any]") -> None:
         "compare",
         compare_versions,
         "hold two versions of a model against each other",
-        examples=("penguins 1 2", "penguins 1 2 later.csv"),
-        epilog="Nothing is written. Exit codes: 0 done, 64 usage, 65 unfit table or model, 66 no table.",
+        examples=("penguins 1 2", "penguins 1 2 later.csv", "penguins 1 2 --output compare.html"),
+        epilog="Nothing else is written. Exit codes: 0 done, 64 usage, 65 unfit table or model, 66 no table, 74 cannot "
+        "write.",
     )
     compare.add_argument("name", help="the model's name in the repository")
     compare.add_argument("first", type=int, metavar="A", help="a version")
     compare.add_argument("second", type=int, metavar="B", help="another version")
     compare.add_argument("table", type=Path, nargs="?", help="rows whose classes are known, to ask both about")
+    compare.add_argument("--output", type=Path, metavar="FILE", help="draw both side by side: one HTML file")
 
 
 def compare_versions(repository: ModelRepository, options: argparse.Namespace) -> None:
@@ -69,13 +74,20 @@ def compare_versions(repository: ModelRepository, options: argparse.Namespace) -
     models = [repository.read(options.name, version) for version in (options.first, options.second)]
     first, second = models
     print(f"{options.name}, version {first.version} and version {second.version}\n")
-    print("\n".join(f"  {line}" for line in _settings(first, second)))
+    differing = _differing(first, second)
+    print("\n".join(f"  {line}" for line in _settings(first, second, differing)))
+    said = list(_on_rows(repository, first, second, options.table)) if options.table else []
+    if options.output:
+        sides = [Side(one.version, one.card, figures_of(repository, options.name, one.version)) for one in models]
+        replace_file(options.output, comparison((sides[0], sides[1]), differing, said))
     if options.table is None:
         print("\n" + "\n".join(f"  {line}" for line in _own_scores(first, second)))
         again = f"{command_on(repository, 'compare')} {options.name} {first.version} {second.version} TABLE"
         print(f"\nEach was measured on its own test rows. Ask both about the same rows with: {again}")
-        return
-    print("\n" + "\n".join(_on_rows(repository, first, second, options.table)))
+    else:
+        print("\n" + "\n".join(said))
+    if options.output:
+        print(f"Drawn side by side in {options.output}")
 
 
 def mcnemar(one: int, other: int) -> float:
@@ -103,19 +115,23 @@ def changes_between(first: Array, second: Array, labelled: Labelled) -> Changes:
     )
 
 
-def _settings(first: PublishedModel, second: PublishedModel) -> Iterator[str]:
-    """What differs in how the two came to be."""
+def _differing(first: PublishedModel, second: PublishedModel) -> list[tuple[str, ...]]:
+    """What differs in how the two came to be: a name, and what it is in each."""
     facts = [_facts(model.card) for model in (first, second)]
     names = list(dict.fromkeys([*facts[0], *facts[1]]))
-    differing = [name for name in names if facts[0].get(name) != facts[1].get(name)]
+    return [
+        (name, *(_spelled(each.get(name)) for each in facts))
+        for name in names
+        if facts[0].get(name) != facts[1].get(name)
+    ]
+
+
+def _settings(first: PublishedModel, second: PublishedModel, differing: list[tuple[str, ...]]) -> Iterator[str]:
     if not differing:
         yield "settings, table and features are the same"
         return
     rows: list[tuple[str, ...]] = [("", f"version {first.version}", f"version {second.version}")]
-    rows += [
-        (printable(name, LONGEST), *(printable(_spelled(each.get(name)), LONGEST) for each in facts))
-        for name in differing[:MOST_SETTINGS]
-    ]
+    rows += [tuple(printable(cell, LONGEST) for cell in row) for row in differing[:MOST_SETTINGS]]
     yield from aligned(rows, left=3)
     if len(differing) > MOST_SETTINGS:
         yield f"and {len(differing) - MOST_SETTINGS} differences more"

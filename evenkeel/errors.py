@@ -9,6 +9,10 @@ class Incomparable(Exception):
     """Two versions cannot be held against each other on these rows."""
 
 
+class UnfitRow(Exception):
+    """A row, or what it is held against, is none that the model could answer."""
+
+
 class RefusedByService(Exception):
     """A service refuses what it is asked, and would refuse it again."""
 
@@ -28,6 +32,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     InvalidName: USAGE,
     ModelError: DATA,
     Incomparable: DATA,
+    UnfitRow: DATA,
     RefusedByService: DATA,
     Unreachable: IO,
     Unanswered: SOME_UNANSWERED,

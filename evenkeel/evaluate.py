@@ -13,7 +13,7 @@ from evenkeel.scoring import answers
 from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.repository import ModelRepository, PublishedModel
-from models.terminal import add_command, printable
+from models.terminal import add_command, printable, room
 from models.wording import command_on, evaluation_lines
 from trainer.arrays import Array
 from trainer.evaluation.baselines import commonest_class
@@ -78,7 +78,7 @@ def _report(
     if labelled.sha256 == card.provenance.table_sha256:
         yield "warning: this is the table that it was trained on, most of whose rows it has seen; take later rows"
     yield ""
-    for line in evaluation_lines(evaluation, what="rows"):
+    for line in evaluation_lines(evaluation, what="rows", width=room() - 2):
         yield f"  {line}".rstrip()
     yield ""
     yield _compared(repository, card, evaluation)

@@ -58,7 +58,9 @@ def read_labelled(path: Path, card: ModelCard) -> Labelled:
     if weights is not None:
         known &= weights > 0
     places = np.flatnonzero(known)
-    rows = to_rows(decoded, tuple(column_of(feature, given) for feature in card.features)).take(places)
+    # A later table may have many other texts; none of those that the model knows may be lost among them.
+    texts = {feature.name: frozenset(feature.categories) for feature in card.categorical}
+    rows = to_rows(decoded, tuple(column_of(feature, given) for feature in card.features), texts).take(places)
     without = int((labels < 0).sum())
     return Labelled(rows, labels[places], None if weights is None else weights[places], places, without, decoded.sha256)
 

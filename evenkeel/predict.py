@@ -34,7 +34,10 @@ def add_predict(commands: "argparse._SubParsersAction[Any]") -> None:
         "was changing, 80 some rows have no answer (with --on-error null), 130 interrupted.",
     )
     predict.add_argument(
-        "table", type=Path, help="CSV, Parquet or a workbook, plain or compressed, as fit reads it; other columns stay"
+        "table",
+        type=_table,
+        help="CSV, Parquet or a workbook, plain or compressed, as fit reads it; - is standard input; other columns "
+        "stay",
     )
     predict.add_argument("--model", metavar="NAME", help="needed only where there are several")
     predict.add_argument("--version", type=int, metavar="N", help="default: the version that serves")
@@ -73,6 +76,10 @@ def add_predict(commands: "argparse._SubParsersAction[Any]") -> None:
     reading.add_argument("--encoding", help="how text is encoded, as utf-8 or windows-1252 (default: found)")
     reading.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook (default: the first)")
     reading.add_argument("--keep-total", action="store_true", default=None, help="a last row 'Total' is a row")
+
+
+def _table(given: str) -> Path:
+    return Path("/dev/stdin" if given == "-" else given)
 
 
 def predict_table(repository: ModelRepository, options: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from evenkeel.rows import RowReader, Rows, Tensors
 from evenkeel.scoring import decision_of
 from evenkeel.written import Answers, Columns, Writer, writing
 from models.card import ModelCard
-from models.terminal import printable
+from models.terminal import printable, tell
 from trainer.arrays import Array
 from trainer.data.blocks import Block, Blocks, open_blocks
 from trainer.data.schema import FileSchema
@@ -70,7 +70,7 @@ class Run:
         card = self._model.card
         schema = schema_of(card)
         with open_blocks(path, schema.file.overruled(given)) as table:
-            _check_features(path, table, card)
+            check_features(path, table, card)
             columns = Columns(table.names, card.classes)
             with writing(output, table.empty, columns, table.delimiter) as writer, _Progress(table) as progress:
                 for asked in self._asked(table, RowReader(card, schema)):
@@ -84,11 +84,11 @@ class Run:
         :raises Unanswered: some rows have no answer.
         """
         for one in self._notes:
-            print(f"{one}; {REMEDIES[one.partition(': ')[0]]}", file=sys.stderr)
+            tell("note", f"{one}; {REMEDIES[one.partition(': ')[0]]}")
         if self._kinds:
             told = [f"{printable(kind, 200)} ({rows})" for kind, rows in self._kinds.most_common(MOST_TOLD)]
             more = f", and {len(self._kinds) - MOST_TOLD} kinds more" if len(self._kinds) > MOST_TOLD else ""
-            print(f"warnings in {self._warned} of {self._rows} rows: {', '.join(told)}{more}", file=sys.stderr)
+            tell(f"warnings in {self._warned} of {self._rows} rows", ", ".join(told) + more)
         if self._unanswered:
             written = f"; the others are in {output}" if output else ""
             raise Unanswered(f"{self._unanswered} of {self._rows} rows have no answer, first {self._first}{written}")
@@ -154,7 +154,11 @@ class Run:
             raise InvalidTable(f"{block.path}, {block.place(row)}{concerned}: {why}; {way}")
 
 
-def _check_features(path: Path, table: Blocks, card: ModelCard) -> None:
+def check_features(path: Path, table: Blocks, card: ModelCard) -> None:
+    """Refuse a table that lacks a feature.
+
+    :raises InvalidTable: it does.
+    """
     for feature in card.features:
         if feature.name not in table.names:
             raise InvalidTable(

@@ -3,7 +3,9 @@
 The only module of this package that knows the service.
 """
 
+import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from evenkeel.errors import UnfitRow
 from models.card import ModelCard
 from models.errors import CorruptModel, ModelError
 from models.features import Record
@@ -76,6 +79,43 @@ class LocalModel:
         """Class probabilities (n, classes) of records that keep to the card."""
         answers: Array = self._predictor.predict(self._predictor.rows.read(records).tensors, SECONDS)
         return answers
+
+    def explain(self, row: Any, reference: Any = None) -> dict[str, Any]:
+        """What the service would answer to a request to explain a row, however long that takes.
+
+        :raises UnfitRow: the row, or the reference, breaks the card.
+        :raises CorruptModel: the model does not answer with probabilities.
+        """
+        from service.document import decode, encode
+        from service.errors import ServiceError
+        from service.prediction.prediction import UNBOUNDED
+        from service.prediction.protocol import Allowance
+        from service.wire.explanations import read
+
+        asked = {"instance": row} | ({} if reference is None else {"reference": reference})
+        boundless = Allowance(rows=1, answer_bytes=sys.maxsize, memory=UNBOUNDED, seconds=SECONDS, work=math.inf)
+        try:
+            question = read(self._predictor, encode(asked), {}, boundless)
+            answer: dict[str, Any] = decode(question.answer(self._predictor.predict(question.tensors, SECONDS)).body)
+        except self._unfit as error:
+            raise CorruptModel(f"{self.card.name} version {self.version}: {error}") from None
+        except ServiceError as error:
+            raise UnfitRow(str(error)) from None
+        return answer
+
+
+def parsed(text: str, what: str) -> Any:
+    """The value that a JSON text of the command line stands for.
+
+    :raises InvalidSetting: it is not JSON.
+    """
+    from service.document import decode
+    from service.errors import ServiceError
+
+    try:
+        return decode(text.encode(errors="surrogateescape"))
+    except ServiceError as error:
+        raise InvalidSetting(str(error).replace("the body", what, 1)) from None
 
 
 def local_model(repository: ModelRepository, name: str | None, version: int | None) -> LocalModel:

@@ -67,10 +67,14 @@ class Curves(_Part):
 
 
 class Confidence(_Part):
-    """The test rows whose highest probability lies in one bin: its mean, the share that is right, and their share."""
+    """The test rows whose highest probability lies in one bin: its mean, the share that is right, and their share.
+
+    `interval` is Wilson's score interval of the accuracy at 95 %.
+    """
 
     confidence: float
     accuracy: float
+    interval: tuple[float, float]
     share: float
 
 
@@ -113,12 +117,14 @@ class NormalisedLayer(_Part):
 
 
 class UnitCourse(_Part):
-    """One unit of the last hidden layer over training, on some validation rows with frozen statistics.
+    """One unit of the last batch-norm layer over training, on some validation rows with frozen statistics.
 
-    `before` are the percentiles of what batch norm is given, `after` of what it hands on. Of the units that were
-    watched it is the one whose median before batch norm moved by the middle amount.
+    `before` are the percentiles of what batch norm is given, `after` of what it hands on. `layer` and `unit` say which
+    one it is, from 1.
     """
 
+    layer: int
+    unit: int
     epochs: tuple[int, ...] = Field(max_length=MOST_EPOCHS)
     before: tuple[Percentiles, ...]
     after: tuple[Percentiles, ...]

@@ -76,5 +76,14 @@ def guarded() -> Iterator[Output]:
         sys.stdout, sys.stderr = before
 
 
+def write_result(data: bytes) -> None:
+    """Write bytes to stdout as they are, guarded or not."""
+    stdout: Any = sys.stdout
+    if hasattr(stdout, "write_bytes"):
+        stdout.write_bytes(data)
+    else:
+        stdout.buffer.write(data)
+
+
 def _nowhere() -> TextIO:
     return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")

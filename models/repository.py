@@ -147,7 +147,7 @@ class ModelRepository:
         :raises CorruptModel: the card cannot be read, or the file is missing or differs from what was published.
         """
         listed = self.card(name, version).files.get(file)
-        return listed and self._checked(self._folder(name) / str(version), file, listed)
+        return None if listed is None else self._checked(self._folder(name) / str(version), file, listed)
 
     def publish(self, card: ModelCard, files: Mapping[str, bytes], *, hold: bool = False) -> int:
         """Publish the next version of `card.name` and return its number.

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
@@ -17,7 +19,7 @@ UNREAD = 141
 INTERRUPTED = 130
 
 LONGEST_SENTENCE = 1000
-
+NARROWEST, WIDEST = 40, 120
 
 OURS = ("evenkeel", "models", "service", "trainer")
 
@@ -133,6 +135,27 @@ def printable(text: str, longest: int) -> str:
     """Text that no terminal takes for a command: control characters spelled out, cut where it grows too long."""
     shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: longest + 1])
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def room() -> int:
+    """How many columns a line has: those of the terminal, up to a line that is read at ease; 80 where there is none."""
+    return min(max(shutil.get_terminal_size((80, 24)).columns, NARROWEST), WIDEST)
+
+
+def wrapped(text: str, width: int, hanging: int = 0) -> list[str]:
+    """The lines of a text that is wrapped between words, all but the first `hanging`.
+
+    A word is never broken, nor what somebody is to type, such as `kind = "date"`.
+    """
+    glued = text.replace(" = ", "\u00a0=\u00a0")
+    lines = textwrap.wrap(glued, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\u00a0=\u00a0", " = ") for line in lines] or [""]
+
+
+def tell(kind: str, sentence: str) -> None:
+    """Say something beside the result: on stderr, wrapped between words on a terminal, one line elsewhere."""
+    text = f"{kind}: {sentence}"
+    print("\n".join(wrapped(text, room(), hanging=2)) if sys.stderr.isatty() else text, file=sys.stderr)
 
 
 def print_json(text: str, end: str = "\n") -> None:

@@ -5,26 +5,41 @@ from collections.abc import Iterator, Sequence
 
 from models.evaluation import Baseline, ClassScore, Confusion, Evaluation
 from models.repository import DEFAULT_ROOT, ModelRepository
-from models.terminal import printable
+from models.terminal import printable, wrapped
 
 # So many classes get a line each, a place among the columns, or a mention.
 MOST_LINES, MOST_COLUMNS, MOST_MENTIONED = 20, 8, 5
 LONGEST_LABEL = 24
+# Where the last column of a table has less room, its cells go on in lines of their own.
+LEAST_ROOM, INDENT = 24, 4
 
 
-def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> Iterator[str]:
-    """Lines of cells under each other, the first `left` columns aligned to the left and the others to the right."""
+def aligned(rows: Sequence[Sequence[str]], left: int = 1, width: int | None = None) -> Iterator[str]:
+    """Lines of cells under each other, the first `left` columns aligned to the left and the others to the right.
+
+    With a `width` the last column is text, aligned to the left: where a line would be longer it goes on below itself,
+    wrapped between words.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    place = sum(widths[:-1]) + 2 * len(widths[:-1])
     for row in rows:
-        cells = (
-            cell.ljust(width) if place < left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
+        cells = [
+            cell.ljust(size) if at < left or (width and at == len(row) - 1) else cell.rjust(size)
+            for at, (cell, size) in enumerate(zip(row, widths, strict=True))
+        ]
+        if width is None or place + len(row[-1]) <= width:
+            yield "  ".join(cells).rstrip()
+        elif width - place >= LEAST_ROOM:
+            first, *more = wrapped(row[-1], width - place)
+            yield "  ".join([*cells[:-1], first])
+            yield from (" " * place + line for line in more)
+        else:
+            yield "  ".join(cells[:-1]).rstrip()
+            yield from (" " * INDENT + line for line in wrapped(row[-1], width - INDENT))
 
 
-def evaluation_lines(evaluation: Evaluation, what: str = "test rows") -> Iterator[str]:
-    """The scores on `what` beside the baselines, then class by class what is taken for what."""
+def evaluation_lines(evaluation: Evaluation, what: str = "test rows", width: int = 80) -> Iterator[str]:
+    """The scores on `what` beside the baselines, then class by class what is taken for what, `width` columns wide."""
     yield from aligned(list(_scores(evaluation, what)))
     area = "" if evaluation.auc is None else f"AUC {evaluation.auc:.4f}, "
     yield f"{area}macro F1 {evaluation.macro_f1:.4f}; the interval is {evaluation.interval}"
@@ -35,7 +50,7 @@ def evaluation_lines(evaluation: Evaluation, what: str = "test rows") -> Iterato
         )
         yield f"at the threshold {found.predicted:g} rows are called positive: {rates}"
     yield ""
-    yield from _class_lines(evaluation)
+    yield from _class_lines(evaluation, width)
 
 
 def _scores(evaluation: Evaluation, what: str) -> Iterator[tuple[str, ...]]:
@@ -51,21 +66,23 @@ def called(baseline: Baseline) -> str:
     return baseline.kind if baseline.answer is None else f"always {printable(baseline.answer, LONGEST_LABEL)}"
 
 
-def _class_lines(evaluation: Evaluation) -> Iterator[str]:
+def _class_lines(evaluation: Evaluation, width: int) -> Iterator[str]:
     classes, confusion = evaluation.classes, evaluation.confusion
     most = sorted(classes, key=lambda one: -one.rows)[:MOST_LINES]
     shown = [one for one in classes if one in most]
-    whole = len(classes) == len(confusion.labels) <= MOST_COLUMNS and not confusion.others
-    columns = [f"as {_label(one.label)}" for one in shown] if whole else []
-    rows = [("class", "rows", "precision", "recall", "F1", *columns)]
-    for place, one in enumerate(shown):
-        taken = [f"{times:g}" for times in confusion.counts[place]] if whole else []
-        rows.append((_label(one.label), f"{one.rows:g}", *_rates(one), *taken))
+    rows = [("class", "rows", "precision", "recall", "F1")]
+    rows += [(_label(one.label), f"{one.rows:g}", *_rates(one)) for one in shown]
+    if len(classes) == len(confusion.labels) <= MOST_COLUMNS and not confusion.others:
+        taken = [[f"as {_label(one.label)}" for one in shown], *([f"{n:g}" for n in row] for row in confusion.counts)]
+        whole = list(aligned([(*row, *cells) for row, cells in zip(rows, taken, strict=True)]))
+        if max(map(len, whole)) <= width:
+            yield from whole
+            return
     yield from aligned(rows)
     if len(classes) > len(shown):
         yield f"and {len(classes) - len(shown)} classes more, in the card"
-    if not whole:
-        yield from _mistakes(confusion)
+    for line in _mistakes(confusion):
+        yield from wrapped(line, width)
 
 
 def _mistakes(confusion: Confusion) -> Iterator[str]:

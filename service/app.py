@@ -14,7 +14,7 @@ from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.prediction.prediction import Bounds, Predictions
 from service.prediction.shadowing import Shadowing
 from service.registry.registry import Registry
-from service.reply import STATUS_LINES, Reply, failure, refusal, worded
+from service.reply import STATUS_LINES, Reply, failure, lines, refusal, worded
 from service.routes import request_id, send
 from service.routes.docs import docs
 from service.routes.models import models
@@ -154,4 +154,4 @@ def _not_routed(error: HTTPException) -> Response:
         return send(failure(error, request_id()))
     code, sentence = NOT_ROUTED.get(status, BAD_REQUEST)
     allowed = [(name, value) for name, value in error.get_headers(request.environ) if name == "Allow"]
-    return send(worded(sentence, code, status, request_id(), extra=allowed))
+    return send(worded(sentence, code, status, request_id(), extra=lines(allowed)))

@@ -209,6 +209,11 @@ def encode(document: object) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def encoded(text: bytes) -> object:
+    """JSON that is written already, as a part of a document that is to be encoded."""
+    return orjson.Fragment(text)
+
+
 def _parse(text: bytes, start: int = 0) -> Any:
     """Read a text whole. `start` is where it stands in the body."""
     try:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from service.document import JSON, encode
@@ -15,29 +15,38 @@ STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HT
 Header = tuple[str, str]
 
 # What a status has to say in a header. Without a right key no body is read, and no other request can follow it.
-CLOSE = ("Connection", "close")
-REFUSAL_HEADERS: dict[int, tuple[Header, ...]] = {
-    401: (("WWW-Authenticate", 'Bearer realm="evenkeel"'), CLOSE),
-    403: (CLOSE,),
-    503: (("Retry-After", "1"),),
-}
+CLOSE = "Connection: close\r\n"
+REFUSAL_LINES = {401: f'WWW-Authenticate: Bearer realm="evenkeel"\r\n{CLOSE}', 403: CLOSE, 503: "Retry-After: 1\r\n"}
 
 
 @dataclass(slots=True)
 class Reply:
-    """Status, headers and body; and, for logs and metrics, the code word, the rows, and the model and its version."""
+    """Status, body and headers, these as the lines that are sent, each with its end; and, for logs and metrics, the
+    code word, the rows, and the model and its version.
+    """
 
     status: int
     body: bytes
-    headers: list[Header] = field(default_factory=list)
+    head: str = ""
     code: str = "ok"
     rows: int = 0
     model: tuple[str, int] | None = None
 
+    @property
+    def headers(self) -> list[Header]:
+        """The headers as WSGI has them."""
+        parts = (line.partition(": ") for line in self.head.split("\r\n")[:-1])
+        return [(name, value) for name, _, value in parts]
 
-def success(body: bytes, request_id: str, content_type: str = JSON, extra: Iterable[Header] = ()) -> Reply:
+
+def lines(headers: Iterable[Header]) -> str:
+    """Headers as they are sent."""
+    return "".join(f"{name}: {value}\r\n" for name, value in headers)
+
+
+def success(body: bytes, request_id: str, content_type: str = JSON) -> Reply:
     """A 200."""
-    return Reply(200, body, _headers(content_type, len(body), request_id, extra))
+    return Reply(200, body, _head(content_type, len(body), request_id))
 
 
 def refusal(error: ServiceError, request_id: str) -> Reply:
@@ -45,7 +54,7 @@ def refusal(error: ServiceError, request_id: str) -> Reply:
     refused = REFUSALS[type(error)]
     if refused.status == 500:
         log.error("request failed", extra={"code": refused.code, "reason": str(error), "request_id": request_id})
-    extra = REFUSAL_HEADERS.get(refused.status, ())
+    extra = REFUSAL_LINES.get(refused.status, "")
     return worded(str(error), refused.code, refused.status, request_id, error.details, extra)
 
 
@@ -61,18 +70,15 @@ def worded(
     status: int,
     request_id: str,
     details: list[Detail] | None = None,
-    extra: Iterable[Header] = (),
+    extra: str = "",
 ) -> Reply:
     """The error body of every route."""
     body = encode({"error": sentence, "code": code, "details": details or [], "request_id": request_id})
-    return Reply(status, body, _headers(JSON, len(body), request_id, extra), code)
+    return Reply(status, body, _head(JSON, len(body), request_id) + extra, code)
 
 
-def _headers(content_type: str, length: int, request_id: str, extra: Iterable[Header]) -> list[Header]:
-    return [
-        ("Content-Type", content_type),
-        ("Content-Length", str(length)),
-        ("X-Request-Id", request_id),
-        ("X-Content-Type-Options", "nosniff"),
-        *extra,
-    ]
+def _head(content_type: str, length: int, request_id: str) -> str:
+    return (
+        f"Content-Type: {content_type}\r\nContent-Length: {length}\r\nX-Request-Id: {request_id}\r\n"
+        "X-Content-Type-Options: nosniff\r\n"
+    )

@@ -30,17 +30,32 @@ class Classifier:
     def predict(self, rows: Rows) -> Array:
         """Class probabilities of raw rows, shape (n, classes)."""
         places = np.arange(len(rows))
-        return self._answers(len(rows), lambda block: self.encoder.encode(rows.take(places[block])))
+        (answers,) = self._answers(
+            len(rows), lambda block: self.encoder.encode(rows.take(places[block])), self.calibrator
+        )
+        return answers
 
     def predict_encoded(self, inputs: Inputs) -> Array:
         """Class probabilities of encoded rows (n, width), shape (n, classes)."""
-        return self._answers(len(inputs), lambda block: inputs[block])
+        (answers,) = self._answers(len(inputs), lambda block: inputs[block], self.calibrator)
+        return answers
 
-    def _answers(self, rows: int, encoded: Callable[[slice], Array]) -> Array:
-        answers = np.empty((rows, len(self.classes)), np.float32)
+    def predict_both(self, inputs: Inputs) -> tuple[Array, Array]:
+        """Class probabilities of encoded rows (n, width) with the calibrator and without it, each (n, classes)."""
+        idle = Calibrator.idle(len(self.classes))
+        calibrated, plain = self._answers(len(inputs), lambda block: inputs[block], self.calibrator, idle)
+        return calibrated, plain
+
+    def _answers(self, rows: int, encoded: Callable[[slice], Array], *calibrators: Calibrator) -> list[Array]:
+        """The mean of the networks' answers, through each calibrator; a network is asked once."""
+        answers = [np.zeros((rows, len(self.classes)), np.float32) for _ in calibrators]
         for start in range(0, rows, ROWS_AT_ONCE):
             block = slice(start, start + ROWS_AT_ONCE)
             inputs = encoded(block)
-            total = sum(self.calibrator.probabilities(network.logits(inputs)) for network in self.networks)
-            answers[block] = total / np.float32(len(self.networks))
+            for network in self.networks:
+                logits = network.logits(inputs)
+                for calibrator, answer in zip(calibrators, answers, strict=True):
+                    answer[block] += calibrator.probabilities(logits.copy())
+            for answer in answers:
+                answer[block] /= np.float32(len(self.networks))
         return answers

@@ -1,11 +1,12 @@
 """The batch job's command line: flags in, one config out."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models.terminal import CommandLine, add_command, noting, run
+from models.terminal import CommandLine, add_command, noting, room, run, wrapped
 from trainer import COMMANDS, job, progress
 from trainer.config import TrainingConfig
 from trainer.data.inspection import with_findings
@@ -123,6 +124,7 @@ def _fit(options: argparse.Namespace) -> None:
             resume=options.resume,
             promote=promote,
             fail_below_baseline=options.fail_below_baseline,
+            with_report=not options.no_report,
         )
     with noting(outcome.fact):
         progress.show(outcome, repository, quiet=options.quiet)
@@ -137,7 +139,8 @@ def _inspect(options: argparse.Namespace) -> None:
     progress.show_schema(path.name, table, schema)
     output = options.output or Path(f"{path.name.split('.')[0]}.schema.toml")
     write_schema(output, to_toml(schema, text_of(path)), force=options.force)
-    print(f"Written to {output}; change what is wrong in it, and train with --schema {output}")
+    said = f"Written to {output}; change what is wrong in it, and train with --schema {shlex.quote(str(output))}"
+    print("\n".join(wrapped(said, room())))
 
 
 def _lr_find(options: argparse.Namespace) -> None:

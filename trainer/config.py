@@ -1,5 +1,6 @@
 """The settings of one training job: one frozen object, built at the edge and handed inward as values."""
 
+import shlex
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +12,8 @@ from trainer.data.schema import FileSchema, file_schema
 from trainer.evaluation.threshold import Rule
 from trainer.hyperparameters import Hyperparameters
 
+# Flags that stand without a value.
+ALONE = ("keep_total", "merge_spellings")
 # What says how the bytes of a table are read; the schema that is kept tells the outcome.
 READING = ("delimiter", "encoding", "decimal", "sheet", "keep_total", "merge_spellings")
 
@@ -113,3 +116,22 @@ class TrainingConfig(Hyperparameters):
     def settings(self) -> dict[str, object]:
         """What decides the outcome besides the table, its target and how it was read."""
         return self.model_dump(mode="json", exclude={"table", "name", "target", "table_schema", "test_table", *READING})
+
+    def command(self, start: str = "evenkeel fit") -> str:
+        """The whole command that trains with these settings: a flag for each that is not what it would be anyway."""
+        words = [f"{shlex.quote(str(self.table))} --target {shlex.quote(self.target)} --name {self.name}"]
+        for setting, field in TrainingConfig.model_fields.items():
+            value = getattr(self, setting)
+            if setting in ("table", "target", "name") or value == field.default:
+                continue
+            flag = "--schema" if setting == "table_schema" else f"--{setting.replace('_', '-')}"
+            words += [flag if setting in ALONE else f"{flag} {shlex.quote(one)}" for one in _spelled(setting, value)]
+        return f"{start} {' '.join(words)}"
+
+
+def _spelled(setting: str, value: object) -> list[str]:
+    """A setting as the values of its flag, which is repeated for `drop` and `keep`."""
+    if isinstance(value, tuple):
+        texts = [str(one) for one in value]
+        return [",".join(texts)] if setting == "hidden" else texts
+    return [str(value).lower() if isinstance(value, bool) else str(value)]

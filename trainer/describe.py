@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,38 +21,41 @@ from models.card import (
     Moments,
     Provenance,
 )
+from trainer.answers import Answers, HeldOut
+from trainer.arrays import shortest_decimal
 from trainer.bag import BACKGROUND, Bag, Start, Trained, generator
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import describe_features
 from trainer.data.rows import Rows
-from trainer.data.split import Fold, Indices
 from trainer.data.table import Table
 from trainer.drift import drift_baseline
 from trainer.evaluation.verdict import Verdict
 from trainer.files import text_of
 from trainer.nn import statistics
+from trainer.nn.calibrator import Calibrator
 from trainer.references import background_rows, typical_row
-from trainer.training.calibration import hold_against, warning
-from trainer.training.fit import Encoded, Score, score_of
+from trainer.training.calibration import reliability, warning
+from trainer.training.fit import Score, score_of
 from trainer.training.freezing import disagreement
 
 GOLDEN_ROWS = 8
 
 
-def describe(config: TrainingConfig, table: Table, start: Start, bag: Bag, verdict: Verdict) -> ModelCard:
+def describe(
+    config: TrainingConfig, table: Table, start: Start, bag: Bag, answers: HeldOut, verdict: Verdict
+) -> ModelCard:
     """Write the card: everything but the digests of the files, which publishing adds."""
-    test = start.part(start.split.test)
-    calibration = hold_against(bag.classifier, test)
+    calibration = _calibration(bag.classifier.calibrator, answers.test)
     return ModelCard(
         name=config.name,
         features=describe_features(start.examples.rows, start.split.train),
         classes=bag.classifier.classes,
         # Rows count as the table says, and class weights do not.
         metrics={
-            "train": _members_metrics(start, bag, lambda fold: fold.train),
-            "validation": _members_metrics(start, bag, lambda fold: fold.validation),
-            "test": Metrics(**asdict(_score(bag.classifier, test))),
+            "train": _mean_metrics(_scores_in_training(start, bag)),
+            "validation": _mean_metrics(map(_score, answers.validation)),
+            "test": Metrics(**asdict(_score(answers.test))),
         },
         provenance=_provenance(config, table),
         frozen_statistics=tuple(_statistics(config, member) for member in bag.members),
@@ -70,18 +73,29 @@ def describe(config: TrainingConfig, table: Table, start: Start, bag: Bag, verdi
     )
 
 
-def _members_metrics(start: Start, bag: Bag, part: Callable[[Fold], Indices]) -> Metrics:
-    """The mean of the members' own scores, each on what it learned from or on what chose its epoch."""
-    scores = []
+def _scores_in_training(start: Start, bag: Bag) -> Iterator[Score]:
+    """The score of each network alone on what it learned from."""
     for member, fold in zip(bag.members, start.split.folds, strict=False):  # Ctrl-C leaves fewer members than folds.
+        part = start.part(fold.train)
         alone = replace(bag.classifier, networks=(member.network,))
-        scores.append(_score(alone, start.part(part(fold))))
+        yield score_of(alone.predict_encoded(part.inputs), part.labels, part.weights)
+
+
+def _mean_metrics(scores: Iterable[Score]) -> Metrics:
+    """The mean of the scores of the networks."""
     rows, log_loss, accuracy = np.mean([(score.rows, score.log_loss, score.accuracy) for score in scores], axis=0)
     return Metrics(rows=round(rows), log_loss=float(log_loss), accuracy=float(accuracy))
 
 
-def _score(classifier: Classifier, part: Encoded) -> Score:
-    return score_of(classifier.predict_encoded(part.inputs), part.labels, part.weights)
+def _score(answers: Answers) -> Score:
+    return score_of(answers.probabilities, answers.labels, answers.weights)
+
+
+def _calibration(calibrator: Calibrator, test: Answers) -> Calibration:
+    """What the calibrator is, and how well the probabilities hold on the test rows without it and with it."""
+    before, after = (reliability(each, test.labels, test.weights) for each in (test.uncalibrated, test.probabilities))
+    bias = tuple(map(shortest_decimal, calibrator.bias))
+    return Calibration(temperature=calibrator.temperature, bias=bias, before=before, after=after)
 
 
 def _doubts(bag: Bag, calibration: Calibration) -> Iterator[str]:

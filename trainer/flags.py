@@ -85,6 +85,9 @@ def add_publishing(command: argparse.ArgumentParser) -> Flags:
     publishing.add_argument(
         "--repository", type=Path, help="its root folder (default: EVENKEEL_REPOSITORY or models/store)"
     )
+    publishing.add_argument(
+        "--no-report", action="store_true", help="publish the model without its report.html and figures.json"
+    )
     return publishing
 
 

@@ -8,6 +8,7 @@ from models.card import ModelCard
 from models.repository import NOTHING, ModelRepository
 from models.terminal import noting
 from trainer import promotion
+from trainer.answers import held_out
 from trainer.bag import Bag, Fit, Start, Watch, build_member, generator, members_for, train_bag, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
@@ -20,7 +21,9 @@ from trainer.errors import BelowBaseline, DamagedCheckpoint, TrainerError
 from trainer.evaluation.verdict import check_positive, judge
 from trainer.export.gate import check_export
 from trainer.export.graph import Threshold, to_onnx
+from trainer.figures.measured import figures
 from trainer.promotion import Promote
+from trainer.report.report import drawn
 from trainer.training.checkpoint import FileCheckpoint
 from trainer.training.fit import fit
 from trainer.training.interrupts import held_back
@@ -105,11 +108,13 @@ def run(
     annotate: Callable[[ModelCard], ModelCard] = lambda card: card,
     promote: Promote = "always",
     fail_below_baseline: bool = False,
+    with_report: bool = True,
 ) -> Outcome:
     """Train as `config` says and publish into `repository`; `watch` is called after every epoch.
 
     `train` trains each network, and `annotate` adds to the card what only the caller knows. `promote` says whether the
-    new version is to serve, and `fail_below_baseline` refuses a model that is no better than a baseline.
+    new version is to serve, and `fail_below_baseline` refuses a model that is no better than a baseline. Beside the
+    model go its figures and its report, if `with_report`.
     After each epoch the run is saved beside the models, and `resume` takes up one that was killed; the file is gone
     when the run is over.
 
@@ -125,21 +130,25 @@ def run(
     try:
         with noting(NOTHING, KeyboardInterrupt):
             bag = train_bag(config, start, watch, checkpoints.__getitem__, train)
-            verdict = judge(config, table.schema, start, bag)
+            answers = held_out(start, bag)
+            verdict = judge(config, table.schema, start, answers)
             if fail_below_baseline and verdict.below:
                 raise BelowBaseline(f"nothing was published: {verdict.below}")
-            card = annotate(describe(config, table, start, bag, verdict))
+            card = annotate(describe(config, table, start, bag, answers, verdict))
             model = to_onnx(bag.classifier, mirror(card), threshold := _threshold(card))
             difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1), threshold)
             before = promotion.serving(repository, config.name)
-            decision = promotion.decide(promote, card, start, bag.classifier, before) if before else None
+            decision = promotion.decide(promote, card, start, answers.test, before) if before else None
+            files = {"model.onnx": model}
+            if with_report:
+                files |= drawn(card, model, figures(config, start, bag, answers, card))
     except DamagedCheckpoint:
         raise
     except TrainerError:
         _remove(checkpoints)
         raise
     with held_back() as ctrl_c:
-        version = repository.publish(card, {"model.onnx": model}, hold=bool(decision and not decision.serves))
+        version = repository.publish(card, files, hold=bool(decision and not decision.serves))
         _remove(checkpoints)
         serving = promotion.carry_out(decision, repository, config.name, version, before.version if before else None)
         ctrl_c.drop()  # It came too late to stop anything.

@@ -1,7 +1,6 @@
 """What a person sees while a job runs and when it is done. The only module that knows rich and uniplot."""
 
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -9,14 +8,12 @@ from itertools import groupby
 import numpy as np
 from rich.console import Console
 from rich.live import Live
-from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 from uniplot import plot_to_string
 
 from models.repository import ModelRepository
-from models.terminal import printable
+from models.terminal import printable, room, tell, wrapped
+from models.wording import aligned
 from trainer.bag import Watch, unwatched
 from trainer.data.schema import Found, Schema
 from trainer.data.table import Table as TrainingTable
@@ -28,6 +25,9 @@ from trainer.training.fit import Epoch
 from trainer.training.range_test import RangeTest
 
 CURVE_MARGIN = 14
+# Of training and validation; the contrast with black and with white is 3.8 or more.
+CURVES = ("#0087d7", "#d75f00")
+BARS = "▁▂▃▄▅▆▇█"
 # So many of a list are shown, and how many more there are.
 SHOWN = 5
 WIDE = 60
@@ -37,27 +37,19 @@ UNTOLD = ("nearly constant", GIVES_AWAY)
 
 @contextmanager
 def watching(epochs: int, *, quiet: bool = False, verbose: bool = False) -> Iterator[Watch]:
-    """Show the epochs on stderr: a progress bar on a terminal, a line a network elsewhere.
+    """Show the epochs on stderr: each network's growing curve on a terminal, a line a network elsewhere.
 
     `verbose` shows a line an epoch, `quiet` nothing.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     if quiet or verbose or not console.is_terminal:
         with _lines(console, quiet, verbose) as watch:
             yield watch
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[epoch]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, expand=True) as progress:
-        task = progress.add_task("training", total=epochs, epoch="")
-        yield lambda member, members, epoch: progress.update(
-            task, completed=epoch.number, epoch=_scores(epoch), description=_which(member, members) or "training"
-        )
+    growing = Growing(console, epochs)
+    with Live(console=console, get_renderable=growing.drawn, refresh_per_second=10, transient=True):
+        yield growing
+    growing.finish()
 
 
 @contextmanager
@@ -100,6 +92,51 @@ class Summing:
         self._last = self._best = None
 
 
+class Growing:
+    """The validation log-loss of a network as a line of bars that grows; below it how far it is.
+
+    A network that is done leaves its line and what it has come to.
+    """
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self._console, self._epochs, self._summing = console, epochs, Summing(console)
+        self._losses: list[float] = []
+        self._said = ""
+
+    def __call__(self, member: int, members: int, epoch: Epoch) -> None:
+        if epoch.number <= len(self._losses):
+            self.finish()
+        self._losses.append(_log_loss(epoch))
+        self._summing(member, members, epoch)
+        which = f"{name}  " if (name := _which(member, members)) else ""
+        self._said = f"{which}epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
+
+    def drawn(self) -> Text:
+        """The line of the network that is being trained."""
+        losses = self._losses  # Drawn in a thread of rich.
+        return Text("\n").join([self._bars(losses), Text(self._said)]) if losses else Text("training")
+
+    def finish(self) -> None:
+        """Leave what the last network has come to on the terminal."""
+        if self._losses:
+            self._console.print(self._bars(self._losses))
+        self._summing.finish()
+        self._losses = []
+
+    def _bars(self, losses: Sequence[float]) -> Text:
+        # A terminal without these characters gets the numbers alone.
+        drawn = "" if self._console.options.ascii_only else bars(losses, min(self._console.width, room()))
+        return Text(drawn, style=CURVES[0])
+
+
+def bars(losses: Sequence[float], width: int) -> str:
+    """Losses as bars on a logarithmic scale, one an epoch; of more epochs than there is room for, their means."""
+    parts = np.array_split(np.array(losses), min(len(losses), width))
+    levels = np.log([max(part.mean(), 1e-6) for part in parts])
+    heights = (levels - levels.min()) / (np.ptp(levels) or 1.0)
+    return "".join(BARS[height] for height in np.rint(heights * (len(BARS) - 1)).astype(int))
+
+
 class Curve:
     """The learning curve of one run, drawn anew after every epoch on a terminal; elsewhere one line an epoch."""
 
@@ -114,7 +151,7 @@ class Curve:
 
     def report(self, sentence: str) -> None:
         """Say something above the curve."""
-        self._console.print(f"trainer: {sentence}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, member: int, members: int, epoch: Epoch) -> None:
         self._epochs.append(epoch)
@@ -133,7 +170,7 @@ class Curve:
                 xs=[numbers, numbers],
                 lines=True,
                 character_set="braille",
-                color=True,
+                color=list(CURVES),
                 legend_labels=["training", "validation"],
                 title="log-loss (nats) over epochs",
                 width=max(self._console.width - CURVE_MARGIN, 20),
@@ -179,37 +216,26 @@ def _log_loss(epoch: Epoch) -> float:
 def show(outcome: Outcome, repository: ModelRepository, *, quiet: bool = False) -> None:
     """Print what to be warned of on stderr, then the closing summary on stdout; `quiet` only where the model is."""
     for sentence in () if quiet else _notes(outcome.schema, UNTOLD):
-        print(f"trainer: note: {sentence}", file=sys.stderr)
+        tell("note", sentence)
     for sentence in outcome.card.warnings:
-        print(f"trainer: warning: {sentence}", file=sys.stderr)
-    print(published(outcome, repository) if quiet else summary(outcome, repository))
+        tell("warning", sentence)
+    print(published(outcome, repository) if quiet else summary(outcome, repository, room()))
 
 
 def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:
     """Print on stdout how a table is read, column by column, and what is remarkable about it."""
-    width = None if sys.stdout.isatty() else 120
-    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width)
-    examples = table.examples
+    examples, width = table.examples, room()
     counts = np.bincount(examples.labels, minlength=len(examples.classes))
     classes = [f"{examples.classes[label]} {counts[label]}" for label in np.argsort(-counts, kind="stable")]
     left_out = f"; {table.rows_without_target} more have no target" if table.rows_without_target else ""
-    console.print(f"{_brief_name(name)}: {len(examples)} rows{left_out}")
-    console.print(f"{_brief_name(schema.target)}, the target: {_some(classes, SHOWN)}\n")
+    print(f"{_brief_name(name)}: {len(examples)} rows{left_out}")
+    print("\n".join(wrapped(f"{_brief_name(schema.target)}, the target: {_some(classes, SHOWN)}", width)), end="\n\n")
     if schema.read_as:
-        console.print(f"read as: {printable(schema.read_as, 200)}\n")
-    columns = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("column", "kind", "different", "missing", "values"):
-        number = heading in ("different", "missing")
-        # On a narrow terminal names and values go on in the next line; nothing is cut off.
-        least = 24 if heading == "values" else None
-        columns.add_column(
-            heading, justify="right" if number else "left", no_wrap=number, overflow="fold", min_width=least
-        )
-    for cells in _column_lines(schema):
-        columns.add_row(*map(Text, cells))
-    console.print(Padding(columns, (0, 0, 1, 2), expand=False))
+        print("\n".join(wrapped(f"read as: {printable(schema.read_as, 1000)}", width, hanging=2)), end="\n\n")
+    rows = [("column", "kind", "different", "missing", "values"), *_column_lines(schema)]
+    print("\n".join(f"  {line}" for line in aligned(rows, left=2, width=width - 2)), end="\n\n")
     for sentence in _notes(schema):
-        console.print(f"  {sentence}")
+        print("\n".join(f"  {line}" for line in wrapped(sentence, width - 2, hanging=2)))
 
 
 def _column_lines(schema: Schema) -> Iterator[tuple[str, ...]]:
@@ -223,12 +249,13 @@ def _column_lines(schema: Schema) -> Iterator[tuple[str, ...]]:
         if len(names) == 1:
             yield (_brief_name(names[0]), kind, *_column_cells(schema.columns[names[0]].found))
         else:
-            yield (f"{_brief_name(names[0])} … {_brief_name(names[-1])}, {len(names)} columns", kind)
+            first, last = (printable(name, 20) for name in (names[0], names[-1]))
+            yield (f"{first} … {last}, {len(names)} columns", kind, "", "", "")
 
 
-def _column_cells(found: Found | None) -> tuple[str, ...]:
+def _column_cells(found: Found | None) -> tuple[str, str, str]:
     if found is None:
-        return ()
+        return "", "", ""
     values = ""
     if found.categories is not None:
         values = _some([_brief_name(text) for text in found.categories], SHOWN)

@@ -9,9 +9,9 @@ from models.card import ModelCard
 from models.errors import ModelError
 from models.repository import ModelRepository, PublishedModel
 from models.wording import command_on
+from trainer.answers import Answers
 from trainer.arrays import Array
 from trainer.bag import Start
-from trainer.classifier import Classifier
 from trainer.data.rows import Examples, Rows
 from trainer.errors import InvalidSetting
 from trainer.export.graph import reference_predict
@@ -43,23 +43,22 @@ def check_promote(text: str) -> Promote:
     raise InvalidSetting(f"--promote should be {', '.join(get_args(Promote)[:-1])} or never, not {text[:64]!r}")
 
 
-def decide(
-    promote: Promote, card: ModelCard, start: Start, classifier: Classifier, model: PublishedModel
-) -> Decision | None:
-    """Decide about a version with this card; `model` serves now. None where nobody asked for a decision."""
+def decide(promote: Promote, card: ModelCard, start: Start, answers: Answers, model: PublishedModel) -> Decision | None:
+    """Decide about a version with this card and these answers on the test rows; `model` serves now.
+
+    None where nobody asked for a decision.
+    """
     if promote == "always":
         return None
     if promote == "never":
         return Decision(False, "as --promote never says")
-    chosen = start.split.test
-    if len(chosen) > MOST_ROWS:
-        chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_ROWS, dtype=np.int64)]
-    test = start.examples.take(chosen)
+    places = np.linspace(0, len(answers) - 1, min(MOST_ROWS, len(answers)), dtype=np.int64)
+    test = start.examples.take(start.split.test[places])
     try:
         theirs = _answers(model, test)
     except Incomparable as error:
         return Decision(False, f"the two could not be compared: {error}")
-    ours = classifier.predict_encoded(start.part(chosen).inputs)
+    ours = answers.probabilities[places]
     new, old = (cross_entropy(each, test.labels, test.weights) for each in (ours, theirs))
     seen = "" if _same_split(card, model.card) else ", some of which the old one may have learned from"
     reason = (

@@ -12,15 +12,15 @@ from trainer.training.fit import History
 MOST_CLASSES = 5
 
 
-def summary(outcome: Outcome, repository: ModelRepository) -> str:
-    """The whole summary, without a line's end."""
-    card = outcome.card
+def summary(outcome: Outcome, repository: ModelRepository, width: int) -> str:
+    """The whole summary, `width` columns wide, without a line's end."""
+    card, inner = outcome.card, width - 2
     blocks = (
         [_headline(card, outcome.version)],
-        _indented(_learned(card)),
-        _indented(evaluation_lines(card.evaluation) if card.evaluation else ()),
+        _indented(aligned(_learned(card), left=2, width=inner)),
+        _indented(evaluation_lines(card.evaluation, width=inner) if card.evaluation else ()),
         _next(outcome, repository),
-        _indented(_details(outcome)),
+        _indented(_details(outcome, inner)),
     )
     return "\n\n".join("\n".join(lines) for lines in blocks)
 
@@ -38,7 +38,7 @@ def _headline(card: ModelCard, version: int) -> str:
     return f"{card.name}, version {version}, tells {_name(card.provenance.target)} from {card.provenance.table}"
 
 
-def _learned(card: ModelCard) -> Iterator[str]:
+def _learned(card: ModelCard) -> list[tuple[str, str]]:
     rows = {part: metrics.rows for part, metrics in card.metrics.items()}
     # Each network has training and validation rows of its own, and together they are the same for all.
     learning = rows["train"] + rows["validation"]
@@ -46,16 +46,15 @@ def _learned(card: ModelCard) -> Iterator[str]:
     read_as = str(card.provenance.table_schema.get("read_as", ""))
     classes = [_name(label) for label in card.classes]
     more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
-    facts = [
+    return [
         ("rows", f"{learning + rows['test']}: {learning} to learn from, {rows['test']} to test on"),
         *([("left out", f"{left_out} rows without a target")] if left_out else []),
-        *([("read as", printable(read_as, 200))] if read_as else []),
+        *([("read as", printable(read_as, 1000))] if read_as else []),
         ("features", ", ".join(_kinds(card))),
         ("classes", ", ".join(classes[:MOST_CLASSES]) + more),
         *([("looks for", _wanted(card))] if card.positive is not None else []),
         ("is right", _right(card)),
     ]
-    yield from aligned(facts, left=2)
 
 
 def _kinds(card: ModelCard) -> Iterator[str]:
@@ -89,7 +88,7 @@ def _next(outcome: Outcome, repository: ModelRepository) -> Iterator[str]:
     yield f"Look at it with: {command_on(repository, 'models')} show {card.name} {outcome.version}"
 
 
-def _details(outcome: Outcome) -> Iterator[str]:
+def _details(outcome: Outcome, width: int) -> Iterator[str]:
     """What the training was like, for whoever knows of batch norm."""
     card, members = outcome.card, outcome.bag.members
     frozen = max(card.frozen_statistics, key=lambda one: one.largest_shift)
@@ -106,7 +105,7 @@ def _details(outcome: Outcome) -> Iterator[str]:
         ),
         ("export", f"differs from the network by at most {outcome.difference:.1e}"),
     ]
-    yield from aligned(facts, left=2)
+    yield from aligned(facts, left=2, width=width)
     yield ""
     rows = [("", "rows", "log-loss", "accuracy")]
     for part, metrics in card.metrics.items():

@@ -10,7 +10,7 @@ from models.errors import CorruptModel, ModelError, UnknownModel
 from models.features import Feature
 from models.repository import ModelRepository
 from models.serving import Serving
-from models.terminal import print_json
+from models.terminal import print_json, room
 from models.wording import evaluation_lines
 
 
@@ -116,7 +116,8 @@ def _summary(card: ModelCard, version: int, role: str | None) -> str:
         wanted = "" if card.threshold is None else f", from a probability of {card.threshold:g} on"
         lines.append(f"  looked for: {card.positive}{wanted}")
     if card.evaluation:
-        lines += ["", "evaluation", *(f"  {line}".rstrip() for line in evaluation_lines(card.evaluation))]
+        shown = evaluation_lines(card.evaluation, width=room() - 2)
+        lines += ["", "evaluation", *(f"  {line}".rstrip() for line in shown)]
     lines += ["", "metrics"]
     for part, metrics in card.metrics.items():
         lines.append(f"  {part}: log-loss {metrics.log_loss:.4f}, accuracy {metrics.accuracy:.4f}, {metrics.rows} rows")

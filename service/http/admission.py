@@ -87,6 +87,7 @@ class Admission:
         self._explained = 0.0, 1.0
         # Bytes of the budget that are taken, and of the reserve, which the event loop alone counts.
         self.held = self.short = 0
+        self.reserve = limits.reserve
         self._access = access
         self._lock = threading.Lock()
 
@@ -223,7 +224,7 @@ class Reservation:
             self.take(body_bytes)
             return
         admission = self._admission
-        if admission.short + body_bytes > admission.limits.reserve:
+        if admission.short + body_bytes > admission.reserve:
             raise Overloaded(BUSY)
         admission.short += body_bytes
         self._short = body_bytes

@@ -1,6 +1,7 @@
 """A body in chunks (RFC 9112, section 7.1), joined as it comes."""
 
 import re
+from io import BytesIO
 
 from service.errors import BodyTooLarge, InvalidRequest
 
@@ -18,11 +19,11 @@ TRAILERS = f"the trailers behind a body must have at most {LONGEST_TRAILERS} byt
 
 
 class Chunks:
-    """The chunks of one body. `body` is what they have come to so far."""
+    """The chunks of one body. `body` is what they have come to so far, and `size` how many bytes that is."""
 
     def __init__(self, limit: int) -> None:
         """A body of at most `limit` bytes, of which the framing may take as much again."""
-        self.body = bytearray()
+        self.body, self.size = BytesIO(), 0
         self._limit = limit
         # Bytes that the present chunk still has, its line end included; and what all lines together have taken.
         self._left = self._framing = self._trailers = 0
@@ -63,7 +64,7 @@ class Chunks:
         """Take the data of the present chunk and its line end, as far as they have come."""
         data = min(len(buffer) - start, max(self._left - len(LINE_END), 0))
         if data:
-            self.body += memoryview(buffer)[start : start + data]
+            self.size += self.body.write(memoryview(buffer)[start : start + data])
             self._left -= data
             start += data
         if 0 < self._left <= len(LINE_END):
@@ -88,7 +89,7 @@ class Chunks:
             raise InvalidRequest("the size of a chunk must stand alone on a line, in hexadecimal digits")
         size = int(match[1], 16)
         self._framing += len(line) + 2 * len(LINE_END)
-        if len(self.body) + size > self._limit:
+        if self.size + size > self._limit:
             raise BodyTooLarge(f"the body is longer than the limit of {self._limit} bytes")
         if self._framing > self._limit + LONGEST_TRAILERS:
             raise BodyTooLarge(f"the body's chunks take more than twice the limit of {self._limit} bytes")

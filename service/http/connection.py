@@ -26,7 +26,9 @@ from service.http.admission import SHORT_BODY, Admission, Reservation
 from service.http.chunks import Chunks
 from service.http.head import BASE, CHUNKED, LONGEST_HEAD, content_length, read_head
 from service.http.heads import Heads, Request
+from service.prediction.body import BODY
 from service.reply import CLOSE, STATUS_LINES, Reply, worded
+from service.routes.table import prediction
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,6 @@ FREE = 2 << 10
 PASSED_OVER = 256 << 10
 # A client may still be sending what is not read any more, and look for its answer only then: so long it may.
 LINGER_SECONDS = 2.0
-CRLF = "\r\n"
 END = b"\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # A line that ends without a carriage return, or a first byte that begins no method.
@@ -79,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._environ: dict[str, Any] | None = None
         self._keep_alive = False
         self._length = self._come = 0
-        self._body = bytearray()
+        self._body = BytesIO()
         self._chunks: Chunks | None = None
         self._refusal: ServiceError | None = None
         self._memory = Reservation(self._admission)
@@ -141,7 +142,7 @@ class Connection(asyncio.Protocol):
         self._memory.end()
         if self._transport.is_closing():
             return
-        self._send(request, self._within_memory(reply))
+        self._send(request, reply if len(reply.body) <= SHORT_BODY else self._within_memory(reply))
         if self._own.held and not self._choked:
             self._account()
         if self._environ is not None:
@@ -284,13 +285,13 @@ class Connection(asyncio.Protocol):
             if self._chunks.unfinished and not self._resuming:
                 self._resuming = True
                 self._dispatch.soon(self._resume)
-            self._come = len(self._chunks.body)
+            self._come = self._chunks.size
             self._memory.resize(self._come)
             return whole
         missing = self._length - self._come
         if missing:
             if self._refusal is None:
-                self._body += memoryview(self._buffer)[:missing]
+                self._body.write(memoryview(self._buffer)[:missing])
             self._come += min(missing, len(self._buffer))
             del self._buffer[:missing]
         return self._come == self._length
@@ -305,12 +306,14 @@ class Connection(asyncio.Protocol):
         """Ask the request that was read."""
         environ = self._environ
         assert environ is not None
-        body = bytes(self._body if self._chunks is None else self._chunks.body)
-        request = Request(environ, len(body), self._keep_alive, self._refusal)
+        # What it has grown to, and no copy.
+        body = (self._body if self._chunks is None else self._chunks.body).getvalue()
+        match = prediction(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        request = Request(environ, len(body), self._keep_alive, self._refusal, match)
         if data and self._refusal is None:
             self._dispatch.heads.learn(data, request)
-        environ["wsgi.input"] = BytesIO(body)
-        self._body, self._chunks = bytearray(), None
+        environ[BODY] = body
+        self._body, self._chunks = BytesIO(), None
         self._ask(request)
 
     def _ask(self, request: Request) -> None:
@@ -334,26 +337,23 @@ class Connection(asyncio.Protocol):
     # From a reply to bytes.
 
     def _within_memory(self, reply: Reply) -> Reply:
-        """The reply, if there is memory for it to wait for a client that is slow to read."""
-        if len(reply.body) <= SHORT_BODY:
-            return reply
+        """A long reply, if there is memory for it to wait for a client that is slow to read."""
         try:
             self._own.resize(self._own.held + len(reply.body))
         except ServiceError as refusal:
-            return worded(str(refusal), "overloaded", 503, "-", extra=(CLOSE,))
+            return worded(str(refusal), "overloaded", 503, "-", extra=CLOSE)
         return reply
 
     def _send(self, request: Request, reply: Reply) -> None:
-        headers, environ = reply.headers, request.environ
+        head, environ = reply.head, request.environ
         keep_alive = request.keep_alive and not (
-            (self._half_closed and not self._buffer) or self._admission.closing or CLOSE in headers
+            (self._half_closed and not self._buffer) or self._admission.closing or CLOSE in head
         )
-        lines = [self._dispatch.date, *map(": ".join, headers)]
-        if not keep_alive and CLOSE not in headers:
-            lines.append("Connection: close")
+        if not keep_alive and CLOSE not in head:
+            head += CLOSE
         elif keep_alive and environ["SERVER_PROTOCOL"] == "HTTP/1.0":
-            lines.append("Connection: keep-alive")
-        start = f"HTTP/1.1 {STATUS_LINES[reply.status]}\r\n{CRLF.join(lines)}\r\n\r\n".encode("latin-1")
+            head += "Connection: keep-alive\r\n"
+        start = f"HTTP/1.1 {STATUS_LINES[reply.status]}\r\n{self._dispatch.date}\r\n{head}\r\n".encode("latin-1")
         self.due = self._dispatch.now + self._admission.limits.idle_seconds
         self._transport.write(start if environ["REQUEST_METHOD"] == "HEAD" else start + reply.body)
         if not keep_alive:
@@ -380,4 +380,4 @@ class Connection(asyncio.Protocol):
         """Make room for the next request."""
         self._environ, self._chunks, self._refusal = None, None, None
         self._length = self._come = self._searched = 0
-        self._body = bytearray()
+        self._body = BytesIO()

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from email.utils import formatdate
+from io import BytesIO
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
@@ -23,9 +24,10 @@ from service.app import Front
 from service.errors import Overloaded
 from service.http.admission import BUSY, NEWEST, SHORT_BODY, Admission, Client, Reservation
 from service.http.heads import Heads, Request
+from service.prediction.body import BODY
 from service.prediction.prediction import Prediction
-from service.reply import Header, Reply, failure
-from service.routes.table import HEALTH, prediction
+from service.reply import Header, Reply, failure, lines
+from service.routes.table import HEALTH
 
 # Threads for what takes longer. More would only wait for each other, and let the loop wait.
 THREADS = 2
@@ -80,31 +82,28 @@ class Dispatcher:
 
     def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
         """Answer a request, in this turn or in a thread."""
-        environ, one, work = request.environ, None, 0
-        path = environ["PATH_INFO"]
-        if request.refusal is None and path not in HEALTH:
-            method, size, long_answer = environ["REQUEST_METHOD"], request.body_bytes, False
-            match = prediction(method, path)
-            if match is not None:
-                route, model, version = match
-                assert route.wire is not None
-                one = self._front.predictions.begin(environ, route.wire, route.metric, model, version, memory)
-                work = size * max(one.width, LEAST_WIDTH)
-                long_answer = size * one.answers_per_byte > SHORT_ANSWER or route.wire.explains
-            # A body that is compressed may be anything; what is not asked with POST is a page, a card or the metrics.
-            if (
-                method != "POST"
-                or size > SHORT_BODY
-                or work > SHORT_WORK
-                or long_answer
-                or "HTTP_CONTENT_ENCODING" in environ
-            ):
-                if not self.admission.full:
-                    self._hand_over(Asked(client, request, one, work))
-                    return
-                one, work, request = None, 0, request._replace(refusal=Overloaded(BUSY))
+        environ, size, match = request.environ, request.body_bytes, request.match
+        one, work, health = None, 0, False
+        # A body that is compressed may be anything.
+        short = size <= SHORT_BODY and "HTTP_CONTENT_ENCODING" not in environ
+        if match is None or request.refusal is not None:
+            health = environ["PATH_INFO"] in HEALTH
+            # What is not asked with POST is a page, a card or the metrics.
+            short = health or request.refusal is not None or (short and environ["REQUEST_METHOD"] == "POST")
+        else:
+            route, model, version = match
+            assert route.wire is not None
+            one = self._front.predictions.begin(environ, route.wire, route.metric, model, version, memory)
+            work = size * max(one.width, LEAST_WIDTH)
+            short = short and work <= SHORT_WORK and size * one.answers_per_byte <= SHORT_ANSWER
+            short = short and not route.wire.explains
+        if not short:
+            if not self.admission.full:
+                self._hand_over(Asked(client, request, one, work))
+                return
+            one, work, request = None, 0, request._replace(refusal=Overloaded(BUSY))
         asked = Asked(client, request, one, work)
-        if path in HEALTH:
+        if health:
             self._waiting.appendleft(asked)
         else:
             self._waiting.append(asked)
@@ -269,6 +268,7 @@ class Dispatcher:
         try:
             if request.refusal is not None:
                 return self._front.refuse(environ, request.refusal)
+            environ["wsgi.input"] = BytesIO(environ.pop(BODY, b""))
             content = self._front.flask(environ, lambda status, headers, failed=None: head.append((status, headers)))
             body = b"".join(content)
             if close := getattr(content, "close", None):
@@ -276,7 +276,7 @@ class Dispatcher:
         except Exception as error:
             return failure(error, "-")
         status, headers = head[0]
-        return Reply(int(status[:3]), body, headers)
+        return Reply(int(status[:3]), body, lines(headers))
 
 
 def _date() -> str:

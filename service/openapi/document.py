@@ -1,5 +1,6 @@
 """The whole document: the routes that every service has, and those of each loaded model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from models import __version__
@@ -9,7 +10,6 @@ from service.openapi import schemas
 from service.openapi.operations import ERROR, in_json, operation, reference
 from service.openapi.schemas import Schema
 from service.prediction.predictor import Predictor
-from service.registry.registry import Registry
 from service.routes.table import path_of
 from service.telemetry.exposition import CONTENT_TYPE
 from service.wire.open_inference.answers import OCTETS
@@ -27,18 +27,17 @@ REQUEST_KEY: Schema = {
 }
 
 
-def document(registry: Registry, default: Predictor | None) -> dict[str, Any]:
-    """Describe the service as it is now; `default` is the model that /predict asks, if there is one."""
-    serving = {predictor.card.name: predictor for predictor in registry.serving}
+def document(serving: Sequence[Predictor], loaded: Sequence[Predictor], default: Predictor | None) -> dict[str, Any]:
+    """Describe a service of these versions: what serves of each model, all that are loaded, and what /predict asks."""
     card = ModelCard.model_json_schema(mode="serialization", ref_template=REFERENCES)
     components: dict[str, Schema] = {"Error": ERROR, **card.pop("$defs"), "ModelCard": card}
     paths: dict[str, Schema] = {}
     if default is not None:
         paths[path_of("predict")] = {"post": _predict(default, "predict", "Ask the default model", None)}
         paths[path_of("invocations")] = {"post": _invocations(default)}
-    for name, predictor in serving.items():
-        paths |= _model_paths(predictor, f"{name}", None)
-    for predictor in registry.predictors:
+    for predictor in serving:
+        paths |= _model_paths(predictor, predictor.card.name, None)
+    for predictor in loaded:
         name = predictor.card.name
         components[_record_name(predictor)] = schemas.record(predictor.card)
         paths |= _model_paths(predictor, f"{name}_{predictor.version}", predictor.version)
@@ -90,6 +89,9 @@ def _model_paths(predictor: Predictor, name: str, version: int | None) -> dict[s
         path("predict_model", "predict_version"): {
             "post": _predict(predictor, f"predict_{name}", f"Ask {of}", version)
         },
+        path("explain_model", "explain_version"): {
+            "post": _explain(predictor, f"explain_{name}", f"Why {of} answers as it does", version)
+        },
         path("card", "card_version"): {"get": operation(f"card_{name}", f"The card of {of}", in_json(state))},
         path("metadata", "metadata_version"): {
             "get": operation(f"metadata_{name}", f"Open Inference Protocol: {of}", in_json(OBJECT))
@@ -111,6 +113,13 @@ def _predict(predictor: Predictor, name: str, summary: str, version: int | None)
     row = schemas.row(card, reference(_record_name(predictor)))
     answer = schemas.predict_answer(card, version, several=None)
     request = schemas.predict_request(card, row)
+    return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 504), version)
+
+
+def _explain(predictor: Predictor, name: str, summary: str, version: int | None) -> Schema:
+    card = predictor.card
+    request = schemas.explain_request(card, schemas.row(card, reference(_record_name(predictor))))
+    answer = schemas.explain_answer(card, version)
     return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 504), version)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from models.card import ModelCard
 from models.cells import iso_date
 from models.features import FLOAT32_MAX, Feature, Value
+from service.wire.reasons import BACKGROUND, GIVEN, MOST_ROWS, TYPICAL
 
 Schema = dict[str, Any]
 
@@ -61,14 +62,14 @@ def row(card: ModelCard, reference: Schema) -> Schema:
 
 
 def predict_request(card: ModelCard, row: Schema) -> Schema:
-    """One row or several."""
-    return {
-        "oneOf": [
-            _closed({"instance": row}),
-            _closed({"instances": _rows(row)}),
-        ],
-        "examples": [{"instance": example(card)}],
-    }
+    """One row or several; few of them with explanations, where the model has what those are held against."""
+    asks = [_closed({"instance": row}), _closed({"instances": _rows(row)})]
+    for ask in asks:
+        ask["properties"]["explain"] = {"const": False}
+    if card.typical is not None:
+        told = {"const": True, "description": "with an explanation of each prediction, as :explain gives it"}
+        asks += [_closed({"instance": row, "explain": told}), _closed({"instances": _few(row), "explain": told})]
+    return {"oneOf": asks, "examples": [{"instance": example(card)}]}
 
 
 def invocations_request(card: ModelCard, reference: Schema) -> Schema:
@@ -113,6 +114,14 @@ def prediction(card: ModelCard) -> Schema:
 
 def predict_answer(card: ModelCard, version: int | None, several: bool | None) -> Schema:
     """The answer to one row, to several, or (None) to either; of the version, or of whichever is the newest."""
+    answered = prediction(card)
+    if several is None:
+        answered["properties"]["explanation"] = explanation(card)
+    return _answer(card, version, "prediction", answered, several)
+
+
+def _answer(card: ModelCard, version: int | None, kind: str, said: Schema, several: bool | None) -> Schema:
+    """What is said of one row, of several, or of either, and by which model."""
     model = _closed({"name": {"const": card.name}, "version": {"type": "integer", "minimum": 1}})
     if version is not None:
         model["properties"]["version"] = {"const": version}
@@ -120,9 +129,49 @@ def predict_answer(card: ModelCard, version: int | None, several: bool | None) -
         decided = {"positive": {"const": card.positive}, "threshold": {"const": card.threshold}}
         model["properties"] |= decided
         model["required"] += decided
-    one = _closed({"model": model, "prediction": prediction(card)})
-    many = _closed({"model": model, "predictions": _rows(prediction(card))})
+    one = _closed({"model": model, kind: said})
+    many = _closed({"model": model, f"{kind}s": _rows(said)})
     return many if several else {"oneOf": [one, many]}
+
+
+def explain_request(card: ModelCard, row: Schema) -> Schema:
+    """One row or few, and what they are held against."""
+    held = [TYPICAL] * (card.typical is not None) + [BACKGROUND] * bool(card.background)
+    reference = {"anyOf": [*([{"enum": held}] if held else []), row]}
+    asks = [_closed({"instance": row}), _closed({"instances": _few(row)})]
+    example_request: Schema = {"instance": example(card)}
+    for ask in asks:
+        ask["properties"]["reference"] = reference
+        if card.typical is None:
+            ask["required"].append("reference")
+            example_request["reference"] = example(card)
+    return {"oneOf": asks, "examples": [example_request]}
+
+
+def explanation(card: ModelCard) -> Schema:
+    """What each feature adds to the probability of the predicted class."""
+    probability = {"type": "number", "minimum": 0, "maximum": 1}
+    by_feature = _closed({feature.name: {"type": "number"} for feature in card.features})
+    schema = _closed(
+        {
+            "label": {"enum": list(card.classes)},
+            "probability": probability,
+            "reference": {"enum": [TYPICAL, BACKGROUND, GIVEN]},
+            "reference_probability": probability | {"description": "of the same class, at the reference"},
+            "method": {"enum": ["exact", "permutations"]},
+            "values": by_feature
+            | {"description": "Shapley values; with reference_probability they sum to probability"},
+        }
+    )
+    schema["properties"]["standard_errors"] = by_feature | {"description": "of the values, where they were sampled"}
+    return schema
+
+
+def explain_answer(card: ModelCard, version: int | None) -> Schema:
+    """The answer to one row or to several; of the version, or of whichever is the newest."""
+    explained = explanation(card)
+    explained["properties"]["warnings"] = prediction(card)["properties"]["warnings"]
+    return _answer(card, version, "explanation", explained, None)
 
 
 def infer_request(card: ModelCard) -> Schema:
@@ -189,6 +238,10 @@ def _tensor(name: str, datatype: str, features: Sequence[Feature]) -> Schema | N
 
 def _rows(schema: Schema) -> Schema:
     return {"type": "array", "minItems": 1, "items": schema}
+
+
+def _few(schema: Schema) -> Schema:
+    return _rows(schema) | {"maxItems": MOST_ROWS}
 
 
 def _closed(properties: dict[str, Any]) -> Schema:

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Set
+from io import BytesIO
 from typing import Any
 
 from service.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
@@ -9,6 +10,8 @@ from service.prediction.protocol import Memory
 
 # What zlib calls its window: 15 bits; 16 more means gzip's header.
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+# Where a WSGI environment has a body that was read already, whole and not longer than it may be.
+BODY = "evenkeel.body"
 # So much is inflated at once: its memory is counted before the next piece, and other threads have their turn.
 PIECE = 1 << 20
 WINDOW = 64 << 10
@@ -32,11 +35,19 @@ def read_body(environ: dict[str, Any], limit: int, media: Set[str], memory: Memo
     if content_type and content_type not in media and content_type.partition(";")[0].strip().lower() not in media:
         named = " or ".join(sorted(media))
         raise UnsupportedMedia(f"the body must be {named}: send it with the header Content-Type")
-    body = _read(environ, limit)
+    body: bytes | None = environ.get(BODY)
+    if body is None:
+        body = _read(environ, limit)
+    elif len(body) > limit:
+        raise BodyTooLarge(f"the body is longer than the limit of {limit} bytes")
     encoding = environ.get("HTTP_CONTENT_ENCODING")
     if encoding is None or encoding.lower() in ("", "identity"):
         return body
-    return b"".join(_inflated(body, encoding.lower(), limit, memory))
+    inflated = BytesIO()
+    for piece in _inflated(body, encoding.lower(), limit, memory):
+        inflated.write(piece)
+    # What it has grown to, and no copy.
+    return inflated.getvalue()
 
 
 def _read(environ: dict[str, Any], limit: int) -> bytes:

@@ -22,12 +22,15 @@ from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.prediction.shapley import Coalitions, Ends, Floats, Sampling, coalitions, shapley
 from service.rows.tensors import Probabilities, Tensors, row_count
 
-# Pairs of orders, over all rows of the reference together, and the standard error that is small enough.
-FEWEST_PAIRS, MOST_PAIRS, ENOUGH_ERROR = 16, 2048, 0.004
-# What one request may take: coalitions times features and classes, which count for so much at least.
-MOST_WORK, LEAST_WIDTH = 1 << 26, 64
-# The model is asked for so many coalitions at once, and for fewer where they hold so many numbers or texts.
-MOST_ROWS, MOST_NUMBERS, MOST_TEXTS = 2048, 1 << 18, 1 << 14
+# Pairs of orders that are drawn, over all rows of the reference together: at first, and at most, as far as the work
+# allows; at least so many for each, for there is no standard error of one. And the error that is small enough.
+FIRST_PAIRS, MOST_PAIRS, FEWEST_PAIRS, ENOUGH_ERROR = 16, 2048, 2, 0.0045
+# What one request may take, coalitions times features and classes, which count for so much at least: of a bag of five
+# networks some three seconds.
+MOST_WORK, LEAST_WIDTH = 1 << 24, 64
+# The model is asked for so many coalitions at once, which takes a fifth less time than for thousands; and for fewer
+# where they hold so many numbers or texts.
+MOST_ROWS, MOST_NUMBERS, MOST_TEXTS = 512, 1 << 18, 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +70,15 @@ class Explainer:
         self._predictor, self._tensors, self._reference = predictor, tensors, reference
         rows, several = row_count(tensors), row_count(reference.tensors)
         players = np.array([_differ(_row(tensors, row), reference.tensors) for row in range(rows)])
-        fewest, most = (max(2, -(-pairs // several)) for pairs in (FEWEST_PAIRS, MOST_PAIRS))
+        most = max(FEWEST_PAIRS, -(-MOST_PAIRS // several))
         width = max(LEAST_WIDTH, predictor.width)
-        while (work := width * coalitions(players, most)) > most_work and most > fewest:
-            most = max(fewest, most // 2)
+        while (work := width * coalitions(players, most)) > most_work and most > FEWEST_PAIRS:
+            most = max(FEWEST_PAIRS, most // 2)
         if work > most_work:
-            few = max(1, int(rows * most_work / work))
-            way = f"send about {few} at once" if few < rows else "hold it against a reference of fewer rows"
-            raise TooManyRows(f"to explain this takes {work / most_work:.1f} times the work that a request may; {way}")
+            raise _too_much(rows, work / most_work)
         self.work = work
-        self._sampling = Sampling(fewest, most, ENOUGH_ERROR * several**0.5)
+        first = min(most, max(FEWEST_PAIRS, -(-FIRST_PAIRS // several)))
+        self._sampling = Sampling(first, most, ENOUGH_ERROR * several**0.5)
         features = list(enumerate(predictor.card.features))
         places = {
             "numeric": [place for place, feature in features if feature.kind != "categorical"],
@@ -163,6 +165,17 @@ class _Timed:
         except RunTimeout:
             way = "send fewer rows at once, or raise EVENKEEL_RUN_SECONDS"
             raise RunTimeout(f"to explain this took longer than {self._seconds:g} seconds; {way}") from None
+
+
+def _too_much(rows: int, times: float) -> TooManyRows:
+    few = int(rows / times)
+    way = (
+        f"send at most {few} at once" if few else "hold it against one row instead of several, or against a closer one"
+    )
+    return TooManyRows(
+        f"to explain this takes {times:.1f} times the work that one request may; {way}, or explain it with the command "
+        "evenkeel explain, which takes its time"
+    )
 
 
 def _row(tensors: Tensors, row: int) -> Tensors:

@@ -18,7 +18,7 @@ from service.prediction.choice import Choice, Models
 from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.prediction.protocol import Allowance, Memory, Question, WireFormat
 from service.prediction.shadowing import Shadowing
-from service.reply import Reply, failure, refusal, success
+from service.reply import Reply, failure, lines, refusal, success
 from service.rows.tensors import Probabilities, Tensors, release, row_count
 from service.telemetry.drift import Drift
 from service.telemetry.observer import TRACE, Observer, trace_headers
@@ -143,7 +143,7 @@ class Predictions:
 
     def _end(self, one: Prediction, reply: Reply) -> Reply:
         if TRACE in one.environ:
-            reply.headers += trace_headers(one.environ)
+            reply.head += lines(trace_headers(one.environ))
         self.observer.end(one.environ, one.metric, reply, (one.request_id, one.moments[0]))
         return reply
 
@@ -213,12 +213,14 @@ class Predictions:
             one.reply = _broken(error, one.request_id)
             return
         encoded = perf_counter()
-        one.reply = reply = success(answer.body, one.request_id, answer.content_type, answer.headers)
+        one.reply = reply = success(answer.body, one.request_id, answer.content_type)
+        if answer.headers:
+            reply.head += lines(answer.headers)
         reply.rows, reply.model = len(probabilities), (predictor.card.name, predictor.version)
         if one.choice.shadow is not None and not one.wire.explains:
             self._shadowing.ask(one.choice.shadow, one.question.tensors, probabilities)
         if TIMING in one.environ:
-            reply.headers.append(("Server-Timing", _timing((*one.moments, began, encoded))))
+            reply.head += lines([("Server-Timing", _timing((*one.moments, began, encoded)))])
 
 
 def _stacked(parts: Sequence[Tensors]) -> Tensors:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from service.document import JSON
+from service.prediction.explain import MOST_WORK
 from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.rows.tensors import Probabilities, Tensors
 
@@ -43,14 +44,15 @@ class Memory(Protocol):
 
 
 class Allowance(NamedTuple):
-    """What a request may come to: rows, bytes of the answer, memory while it is read and answered, and seconds of the
-    model's runs.
+    """What a request may come to: rows, bytes of the answer, memory while it is read and answered, seconds of the
+    model's runs, and work of explanations.
     """
 
     rows: int
     answer_bytes: int
     memory: Memory
     seconds: float = RUN_SECONDS
+    work: float = MOST_WORK
 
 
 @dataclass(frozen=True)

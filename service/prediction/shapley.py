@@ -43,11 +43,11 @@ class Values(NamedTuple):
 
 
 class Sampling(NamedTuple):
-    """How many pairs of orders are drawn: at least `fewest`, then twice as many again and again, up to `most`, until no
-    standard error is above `error`.
+    """How many pairs of orders are drawn: `first`, then half as many again and again, up to `most`, until no standard
+    error is above `error`.
     """
 
-    fewest: int
+    first: int
     most: int
     error: float
 
@@ -88,7 +88,7 @@ def sampled(game: Game, players: int, ends: Ends, sampling: Sampling, seed: int)
     rng = np.random.default_rng(seed)
     known = _Known(game, players) if players <= MOST_NUMBERED else None
     sums, squares, pairs = np.zeros(players), np.zeros(players), 0
-    more = sampling.fewest
+    more = sampling.first
     while True:
         for orders in _orders(rng, players, more):
             outcomes = known.of(orders) if known else _along(game, orders)
@@ -101,7 +101,7 @@ def sampled(game: Game, players: int, ends: Ends, sampling: Sampling, seed: int)
         pairs += more
         values = sums / pairs
         errors = np.sqrt(np.maximum(squares / pairs - values**2, 0) / (pairs - 1))
-        more = min(pairs, sampling.most - pairs)
+        more = min(-(-pairs // 2), sampling.most - pairs)
         if errors.max() <= sampling.error or more <= 0:
             return Values(values, errors)
 

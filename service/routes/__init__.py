@@ -22,7 +22,12 @@ def send(reply: Reply) -> Response:
 
 def answer(document: object) -> Response:
     """A JSON answer."""
-    return send(success(encode(document), request_id()))
+    return answer_text(encode(document))
+
+
+def answer_text(text: bytes) -> Response:
+    """A JSON answer that is written already."""
+    return send(success(text, request_id()))
 
 
 def request_id() -> str:

@@ -3,22 +3,30 @@
 from flask import Response
 
 from service.access import Access
+from service.document import encode
 from service.errors import ServiceError
 from service.openapi.document import document
 from service.openapi.security import secured
 from service.registry.registry import Registry
-from service.routes import Views, answer
+from service.routes import Views, answer_text
+from service.routes.kept import Kept
 
 
 def docs(registry: Registry, access: Access | None) -> Views:
     """OpenAPI, as JSON."""
+    kept = Kept()
 
     def openapi() -> Response:
+        serving, loaded = registry.serving, registry.predictors
         try:
             default = registry.predictor()
         except ServiceError:
             default = None
-        described = document(registry, default)
-        return answer(described if access is None else secured(described))
+
+        def make() -> bytes:
+            described = document(serving, loaded, default)
+            return encode(described if access is None else secured(described))
+
+        return answer_text(kept.get("openapi", [default, *serving, *loaded], make))
 
     return {"openapi": openapi}

@@ -10,7 +10,7 @@ import mmap
 import os
 import threading
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -128,15 +128,18 @@ class Metrics:
 
     def count(self, route: str, code: str, rows: int, seconds: float) -> None:
         """A request was answered."""
+        cells, histogram = self._cells, LAYOUT.seconds[route]
         with self._lock:
-            self._cells[LAYOUT.requests[route, code]] += 1
-            self._cells[LAYOUT.rows[route]] += rows
-            self._observe(LAYOUT.seconds[route], BUCKETS, seconds)
+            cells[LAYOUT.requests[route, code]] += 1
+            cells[LAYOUT.rows[route]] += rows
+            cells[histogram + bisect_left(BUCKETS, seconds)] += 1
+            cells[histogram + len(BUCKETS) + 1] += seconds
 
     def count_lag(self, seconds: float) -> None:
         """By so much the event loop is late."""
         with self._lock:
-            self._observe(LAYOUT.lag, LAG_BUCKETS, max(seconds, 0.0))
+            self._cells[LAYOUT.lag + bisect_left(LAG_BUCKETS, seconds)] += 1
+            self._cells[LAYOUT.lag + len(LAG_BUCKETS) + 1] += max(seconds, 0.0)
 
     def count_shadow(self, amounts: Mapping[str, float]) -> None:
         """A shadow was asked, or was not."""
@@ -166,7 +169,3 @@ class Metrics:
         """What the shadows of all workers have come to."""
         sums = self.board.sums()
         return {what: sums[cell] for what, cell in LAYOUT.shadow.items()}
-
-    def _observe(self, histogram: int, buckets: Sequence[float], seconds: float) -> None:
-        self._cells[histogram + bisect_left(buckets, seconds)] += 1
-        self._cells[histogram + len(buckets) + 1] += seconds

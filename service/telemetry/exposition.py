@@ -43,8 +43,8 @@ def _requests(sums: Sequence[float]) -> Iterator[str]:
         # Every route has its ok from the start; a refusal appears once it has happened.
         if code == "ok" or sums[cell]:
             yield f'evenkeel_requests_total{{route="{route}",code="{code}"}} {sums[cell]:.0f}'
-    yield from _head("evenkeel_rows_total", "counter", "Rows predicted.")
-    for route in ("predict", "invocations", "infer"):
+    yield from _head("evenkeel_rows_total", "counter", "Rows predicted or explained.")
+    for route in ("predict", "explain", "invocations", "infer"):
         yield f'evenkeel_rows_total{{route="{route}"}} {sums[LAYOUT.rows[route]]:.0f}'
     name = "evenkeel_request_seconds"
     yield from _head(name, "histogram", "Time from the first look at a request to its answer.")

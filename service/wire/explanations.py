@@ -27,7 +27,7 @@ def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowa
     reference = document.pop("reference", TYPICAL) if isinstance(document, dict) else TYPICAL
     rows, several = read_document(predictor, document, body, allowance, FewRows)
     against = _reference(predictor, reference)
-    return Explained(predictor, rows, against, allowance.seconds, several=several, alone=True)
+    return Explained(predictor, rows, against, allowance, several=several, alone=True)
 
 
 def _reference(predictor: Predictor, asked: Any) -> Reference:

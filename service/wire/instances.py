@@ -59,7 +59,7 @@ def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowa
     if explain is True:
         rows, several = read_document(predictor, document, body, allowance, FewRows)
         reference = reference_of(predictor, TYPICAL)
-        return Explained(predictor, rows, reference, allowance.seconds, several=several, alone=False)
+        return Explained(predictor, rows, reference, allowance, several=several, alone=False)
     if explain is not False:
         raise shapeless(EXPLAIN)
     return Instances(predictor, *read_document(predictor, document, body, allowance))

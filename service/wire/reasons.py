@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from service.document import encode
 from service.errors import InvalidRecord
 from service.prediction.explain import Explainer, Explanation, Reference
@@ -50,17 +52,24 @@ class FewRows(Capacity):
 
 
 class Explained:
-    """One row or several to be explained within so many seconds: each explanation is a part of the row's prediction, or
-    stands alone and has its warnings.
+    """One row or several to be explained: each explanation is a part of the row's prediction, or stands alone and has
+    the warnings.
     """
 
     def __init__(
-        self, predictor: Predictor, rows: Rows, reference: Reference, seconds: float, *, several: bool, alone: bool
+        self,
+        predictor: Predictor,
+        rows: Rows,
+        reference: Reference,
+        allowance: Allowance,
+        *,
+        several: bool,
+        alone: bool,
     ) -> None:
         """It raises what `Explainer` raises."""
-        self._predictor, self._rows, self._seconds = predictor, rows, seconds
+        self._predictor, self._rows, self._seconds = predictor, rows, allowance.seconds
         self._several, self._alone = several, alone
-        self._explainer = Explainer(predictor, rows.tensors, reference)
+        self._explainer = Explainer(predictor, rows.tensors, reference, allowance.work)
 
     @property
     def tensors(self) -> Tensors:
@@ -90,9 +99,9 @@ class Explained:
         names = [feature.name for feature in self._predictor.card.features]
         document: dict[str, Any] = {
             "label": one.label,
-            "probability": one.probability,
+            "probability": np.float32(one.probability),
             "reference": one.reference,
-            "reference_probability": one.reference_probability,
+            "reference_probability": np.float32(one.reference_probability),
             "method": "exact" if one.errors is None else "permutations",
             "values": dict(zip(names, one.values.tolist(), strict=True)),
         }

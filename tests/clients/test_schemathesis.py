@@ -1,13 +1,16 @@
 """The service held against its own description, by a tool that reads nothing else."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from models.repository import ModelRepository
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import running
 from tests.service.conftest import PUBLISHED
+from tests.service.test_explain import BACKGROUND, TYPICAL
 
 pytestmark = pytest.mark.clients
 
@@ -39,10 +42,20 @@ def test_schemathesis_finds_nothing(python: Path, url: str, tmp_path: Path, exam
     assert "No issues found" in findings(python, url, tmp_path, examples)
 
 
-def test_schemathesis_finds_no_way_around_the_keys(python: Path, tmp_path: Path, examples: int) -> None:
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Version 2 has what answers are explained against, which version 1 is too old for."""
+    repository = ModelRepository(Path(shutil.copytree(PUBLISHED, tmp_path / "store")))
+    model = repository.read("penguins", 1)
+    card = model.card.model_copy(update={"typical": TYPICAL, "background": BACKGROUND})
+    repository.publish(card, {"model.onnx": model.onnx})
+    return repository.root
+
+
+def test_schemathesis_finds_no_way_around_the_keys(python: Path, store: Path, tmp_path: Path, examples: int) -> None:
     """It leaves the key out and makes others up, for every operation that is described as needing one."""
     (tmp_path / "keys").write_text(f"predict,metrics {KEY}\n")
-    with running(PUBLISHED, find_free_port(), EVENKEEL_API_KEYS_FILE=str(tmp_path / "keys")) as service:
+    with running(store, find_free_port(), EVENKEEL_API_KEYS_FILE=str(tmp_path / "keys")) as service:
         service.wait()
 
         known = ("-H", f"Authorization: Bearer {KEY}")

@@ -1,5 +1,7 @@
 import json
+import re
 import shlex
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
@@ -139,6 +141,28 @@ print([name for name in {present} if not importlib.util.find_spec(name)])
 print([name for name in {absent} if importlib.util.find_spec(name)])
 """
     assert stack.inside(service, script).stdout.splitlines() == ["[]", "[]"]
+
+
+@pytest.mark.parametrize(
+    ("service", "commands", "absent"),
+    [
+        ("trainer", ["inspect", "fit", "search", "lr-find", "babysit", "models"], "serve"),
+        ("service", ["serve", "models"], "fit"),
+    ],
+)
+def test_each_image_has_the_command(stack: Stack, service: str, commands: list[str], absent: str) -> None:
+    """`evenkeel`, with what the image holds; of anything else it says which side is missing."""
+
+    def evenkeel(*arguments: str) -> subprocess.CompletedProcess[str]:
+        run = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "evenkeel", service)
+        return stack.compose(*run, *arguments, check=False)
+
+    listed, refused = evenkeel("--help"), evenkeel(absent)
+
+    assert re.findall(r"^  ([a-z-]+)  +\w", listed.stdout, re.MULTILINE) == commands
+    assert refused.returncode == 64
+    assert f"there is no command '{absent}', for the " in refused.stderr
+    assert "penguins" in evenkeel("models", "list").stdout
 
 
 def test_only_loopback_reaches_the_service(stack: Stack) -> None:

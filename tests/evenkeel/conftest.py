@@ -9,7 +9,9 @@ import pytest
 from evenkeel.compare import add_compare
 from evenkeel.errors import EXIT_CODES
 from evenkeel.evaluate import add_evaluate
+from evenkeel.explain import add_explain
 from evenkeel.predict import add_predict
+from evenkeel.report import add_report
 from models.card import ModelCard
 from models.repository import ModelRepository
 from models.terminal import CommandLine, run
@@ -47,8 +49,10 @@ def command(repository: ModelRepository, capsys: pytest.CaptureFixture[str]) -> 
         parser = CommandLine(prog="evenkeel")
         commands = parser.add_subparsers(required=True)
         add_evaluate(commands)
+        add_explain(commands)
         add_compare(commands)
         add_predict(commands)
+        add_report(commands)
         options = parser.parse_args([str(one) for one in arguments])
         capsys.readouterr()
         code = run("evenkeel", lambda: options.command(repository, options), EXIT_CODES)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from evenkeel.command_line import main, overview
 from models.__main__ import _command_line as parser_of_models
 from models.repository import ModelRepository
 from models.terminal import CommandLine
@@ -28,7 +29,19 @@ from trainer.command_line import _parser as parser_of_trainer
 # As scripts/environment puts it there; of this very checkout, whoever else shares its libraries.
 EVENKEEL = Path(sys.executable).parent / "evenkeel"
 PATIENCE_S = 30.0
-COMMANDS = ("inspect", "fit", "search", "lr-find", "babysit", "evaluate", "compare", "serve", "predict", "models")
+COMMANDS = (
+    "inspect",
+    "fit",
+    "search",
+    "lr-find",
+    "babysit",
+    "evaluate",
+    "explain",
+    "compare",
+    "serve",
+    "predict",
+    "models",
+)
 
 
 def evenkeel(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,6 +69,21 @@ def test_every_command_is_listed_and_says_what_it_does() -> None:
         assert said.startswith(f"usage: evenkeel {command}")
         assert max(len(line) for line in said.splitlines() if line not in examples) <= 80
     assert evenkeel().stdout == listed
+
+
+@pytest.mark.parametrize(("absent", "kept", "lost"), [("service", "fit", "serve"), ("trainer", "serve", "fit")])
+def test_one_side_alone_has_its_own_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], absent: str, kept: str, lost: str
+) -> None:
+    """As in a container image, which holds no code of the other; nor is there what needs both."""
+    monkeypatch.setitem(sys.modules, absent, None)
+    listed = overview()
+
+    assert re.search(rf"^  {kept} ", listed, re.MULTILINE)
+    assert not re.search(rf"\b({lost}|predict|evaluate|compare) ", listed)
+    assert main([lost]) == 64
+    assert capsys.readouterr().err.startswith(f"evenkeel: there is no command '{lost}', for the {absent} is not inst")
+    assert main(["predict"]) == 64
 
 
 @pytest.mark.parametrize(

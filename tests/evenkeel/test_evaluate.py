@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -66,6 +67,30 @@ def test_rows_that_have_changed_are_noticed(command: Command, repository: ModelR
 def test_the_training_table_itself_is_pointed_out(command: Command, penguins: Path) -> None:
     """It flatters the model."""
     assert "this is the table that it was trained on" in command("evaluate", "penguins", penguins).out
+
+
+def test_what_the_model_knows_is_kept_among_many_other_texts(
+    command: Command, repository: ModelRepository, later: Path, card: ModelCard, tmp_path: Path
+) -> None:
+    """1 100 islands that it has never seen stand twice each, its own three once: these are asked about as they are."""
+    header, *lines = later.read_text().splitlines()
+    place = header.split(",").index("island")
+    own = {line.split(",")[place]: line for line in lines[:-1]}
+    others = [[*lines[0].split(",")] for _ in range(2200)]
+    for number, row in enumerate(others):
+        row[place] = f"isle {number // 2}"
+    table = tmp_path / "many.csv"
+    table.write_text("\n".join([header, *map(",".join, others), *own.values()]))
+    labelled = read_labelled(table, card)
+    scored = tmp_path / "scored.csv"
+    assert command("predict", table, "--model", "penguins", "-o", scored).code == 0
+    with scored.open() as file:
+        predicted = [[float(row[f"probability_{label}"]) for label in card.classes] for row in csv.DictReader(file)]
+
+    assert set(own) <= set(labelled.rows.texts()[-3:].ravel())
+    np.testing.assert_array_equal(
+        answers(repository.read("penguins", 2), labelled.rows), np.array(predicted, np.float32)
+    )
 
 
 @pytest.mark.parametrize(

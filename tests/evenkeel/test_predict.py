@@ -126,6 +126,25 @@ def test_every_form_of_a_table_is_read_as_fit_reads_it(predict: Command, penguin
         assert numbers.tolist() == [[float(np.float32(row[column])) for column in OURS[1:5]] for row in expected], name
 
 
+def test_a_column_without_name_and_value_is_left_out(predict: Command, penguins: Path, tmp_path: Path) -> None:
+    """As fit leaves it out; one that has a value needs a name, and the index of pandas gets the one that fit says."""
+    header, *rows = penguins.read_text().splitlines()
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join([f"{header},,", *(f"{row}, ," for row in rows), ""]))
+    ended = predict(table)
+
+    assert ended.out == predict(penguins).out
+    assert ended.err.startswith("note: columns without a name and a value, left out: 2 empty columns; a name in the")
+    table.write_text("\n".join([f"{header},", *(f"{row}," for row in rows[:300]), f"{rows[300]},x", ""]))
+    refused = predict(table)
+    assert (refused.code, refused.err) == (
+        65,
+        f"evenkeel: {table}: column 9 has no name; write one into the header\n",
+    )
+    table.write_text("\n".join([f",{header}", *(f"{number},{row}" for number, row in enumerate(rows)), ""]))
+    assert list(rows_of(predict(table).out)[0]) == ["Unnamed: 0", *header.split(","), *OURS]
+
+
 def test_cells_come_back_as_they_were(predict: Command, penguins: Path, tmp_path: Path) -> None:
     """Quotes, delimiters and line breaks in a cell, and texts that only look like numbers."""
     header, first, *_ = penguins.read_text().splitlines()

@@ -25,9 +25,9 @@ def begun(repository: ModelRepository, *arguments: str | Path, **options: Any) -
 
 
 def test_a_pipe_is_read_once(repository: ModelRepository, penguins: Path) -> None:
-    """Standard input by its name, a whole table of it and a Parquet file alike."""
+    """Standard input, a whole table of it, plain and compressed alike."""
     for data in (penguins.read_bytes(), gzip.compress(penguins.read_bytes())):
-        process = begun(repository, "/dev/stdin", stdin=subprocess.PIPE)
+        process = begun(repository, "-", stdin=subprocess.PIPE)
         out, err = process.communicate(data, 60)
 
         assert (process.returncode, err) == (0, b"")
@@ -81,7 +81,9 @@ def test_a_reader_that_has_seen_enough_ends_it(repository: ModelRepository, peng
 def test_a_terminal_sees_a_bar(repository: ModelRepository, penguins: Path) -> None:
     """How far, how many, how fast; on stderr, so that the table stays clean."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "evenkeel", "predict", str(penguins), "--repository", str(repository.root)]
+    # Other tests publish others beside it.
+    which = ["--model", "penguins", "--repository", str(repository.root)]
+    command = [sys.executable, "-m", "evenkeel", "predict", str(penguins), *which]
     process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, check=True)
     os.close(theirs)
     shown = os.read(ours, 10_000).decode()

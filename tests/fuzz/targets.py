@@ -28,7 +28,7 @@ from service.model_file.structure import check_structure
 from service.prediction.prediction import Bounds
 from service.prediction.predictor import Predictor
 from service.registry.registry import Registry
-from service.reply import Header, Reply
+from service.reply import Header, Reply, lines
 from tests.service.conftest import GENTOO, NUMBERS, PUBLISHED
 from trainer.data.inspection import with_findings
 from trainer.data.table import read_table
@@ -252,7 +252,7 @@ class _Loopless(Dispatcher):
             return self._front.refuse(request.environ, request.refusal)
         head: list[tuple[str, list[Header]]] = []
         body = b"".join(self._front(request.environ, lambda status, headers: head.append((status, headers))))
-        return Reply(int(head[0][0][:3]), body, head[0][1])
+        return Reply(int(head[0][0][:3]), body, lines(head[0][1]))
 
 
 class _Wire:

@@ -33,6 +33,8 @@ def test_a_newer_card_can_be_read(card: ModelCard) -> None:
         ("classes", ["same", "same"]),
         ("features", [{"name": "x", "kind": "numeric", "nullable": False, "minimum": 0, "maximum": 1}] * 2),
         ("golden", [{"instance": {}, "probabilities": [1.0]}]),
+        ("typical", {"height-m": 1.0}),
+        ("background", [{"height-m": 1.0, "__class__": "ebb"}, {"height-m": 1.0, "__class__": "ebb", "more": None}]),
         ("format", 2),
     ],
 )
@@ -42,6 +44,15 @@ def test_a_card_that_contradicts_itself_is_refused(card: ModelCard, part: str, v
 
     with pytest.raises(ValidationError):
         ModelCard.model_validate_json(json.dumps(document))
+
+
+def test_a_card_of_before_has_no_typical_row(card: ModelCard) -> None:
+    """It is read as ever."""
+    document = json.loads(card.to_json())
+    del document["typical"], document["background"]
+    read = ModelCard.model_validate_json(json.dumps(document))
+
+    assert (read.typical, read.background) == (None, ())
 
 
 def test_columns_keep_the_order_of_the_card(card: ModelCard) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from models.card import ModelCard
 from models.repository import ModelRepository
+from models.terminal import wrapped
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,3 +120,12 @@ def test_what_an_encoding_lacks_is_spelled_out(repository: ModelRepository, card
     code, document, said = shell("", *root, "show", "tides", "--json", environment=environment)
     assert (code, said) == (0, "")
     assert tuple(json.loads(document)["classes"]) == classes
+
+
+def test_what_is_to_be_typed_is_never_broken() -> None:
+    """Text goes on between words, further in where asked; a long word and a line of a schema stay whole."""
+    lines = wrapped('texts among numbers; kind = "categorical" in a schema reads texts', 30, hanging=2)
+
+    assert lines == ["texts among numbers;", '  kind = "categorical" in a', "  schema reads texts"]
+    assert wrapped("a/very/long/path/without-a-blank.csv", 10) == ["a/very/long/path/without-a-blank.csv"]
+    assert wrapped("", 10) == [""]

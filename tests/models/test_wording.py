@@ -69,6 +69,37 @@ def test_numbers_stand_under_each_other() -> None:
     assert list(lines) == ["        rows", "a          1", "longer    12"]
 
 
+def test_long_text_goes_on_below_itself() -> None:
+    """Wrapped between words, at its own place, or in a line of its own where that is too narrow; a word stays whole."""
+    facts = [("rows", "1"), ("read as", "one two three four five six seven")]
+
+    assert list(aligned(facts, left=2, width=34)) == [
+        "rows     1",
+        "read as  one two three four five",
+        "         six seven",
+    ]
+    assert list(aligned(facts, left=2, width=24)) == [
+        "rows     1",
+        "read as",
+        "    one two three four",
+        "    five six seven",
+    ]
+    assert list(aligned([("name", "x" * 50)], left=2, width=40)) == ["name  " + "x" * 50]
+
+
+def test_a_matrix_that_is_too_wide_gives_way_to_the_mistakes() -> None:
+    """Six classes with names of 24 letters: no line is longer than it may be."""
+    found = evaluation(6)
+    names = [f"a class of many letters {number}" for number in range(6)]
+    scores = tuple(one.model_copy(update={"label": name}) for one, name in zip(found.classes, names, strict=True))
+    confusion = found.confusion.model_copy(update={"labels": tuple(names)})
+    lines = list(evaluation_lines(found.model_copy(update={"classes": scores, "confusion": confusion}), width=78))
+
+    assert max(map(len, lines)) <= 78
+    assert any(line.startswith("taken most often: ") for line in lines)
+    assert "as class 5" in "\n".join(evaluation_lines(evaluation(6), width=120))
+
+
 def test_an_earlier_card_has_no_evaluation(card: ModelCard) -> None:
     """It loads as ever, and has none of the parts that are newer than it."""
     document = json.loads(card.to_json())

@@ -14,6 +14,7 @@ from service.http.admission import Admission, Limits, Reservation
 from service.http.connection import Connection
 from service.http.dispatch import Answers, Dispatcher
 from service.http.heads import LONGEST_KNOWN_HEAD, LONGEST_REQUEST, MOST_HEADS, Heads, Request
+from service.prediction.body import BODY
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
 from service.reply import Reply
@@ -71,9 +72,9 @@ def sent(dispatcher: Recorder, *pieces: bytes) -> Iterator[tuple[dict[str, Any],
         connection.data_received(piece)
     for request in dispatcher.asked[before:]:
         assert request.refusal is None
-        body = request.environ["wsgi.input"].read()
+        body = request.environ[BODY]
         assert len(body) == request.body_bytes
-        yield {name: value for name, value in request.environ.items() if name != "wsgi.input"}, body, request.keep_alive
+        yield {name: value for name, value in request.environ.items() if name != BODY}, body, request.keep_alive
 
 
 @pytest.mark.parametrize(

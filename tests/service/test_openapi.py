@@ -61,7 +61,7 @@ def test_the_examples_are_answered(client: FlaskClient, document: dict[str, Any]
             assert client.post(path, json=example).status_code == 200, path
             asked += 1
 
-    assert asked == 6
+    assert asked == 8
 
 
 def test_every_refusal_is_described(document: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "byte 625 (0xe9) is not UTF-8, though the file is else",
     ),
     "neither UTF-8 nor Windows-1252": (b"x,\x81,y\n1,2,a\n", "byte 2 (0x81) is neither UTF-8 nor Windows-1252"),
-    "half of UTF-16": (PLAIN.encode("utf-16")[:-1], "is no utf-16; leave --encoding out, or name another"),
+    "half of UTF-16": (PLAIN.encode("utf-16")[:-1], "is no UTF-16; leave --encoding out, or name another"),
     "UTF-16 without a mark": (PLAIN.encode("utf-16-le"), "is no text (byte 1 is 0x00)"),
     "a NUL byte": (line(31, "1,\0,no"), "is no text (byte 306 is 0x00)"),
     "two columns of a name": (b"x,k,x,y\n1,2,3,a\n", "columns 1 and 3 are both named 'x'"),

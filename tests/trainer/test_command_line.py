@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from trainer import progress
 from trainer.command_line import main
 
 ROOT = Path(__file__).parents[2]
@@ -72,11 +73,11 @@ def test_quiet_says_where_the_model_is_and_what_to_be_warned_of(
     captured = capsys.readouterr()
     assert captured.out == f"Published in {tmp_path}/store/dull/1\n"
     assert captured.err
-    assert all(line.startswith("trainer: warning: ") for line in captured.err.splitlines())
+    assert all(line.startswith("warning: ") for line in captured.err.splitlines())
 
 
-def test_a_terminal_gets_a_progress_bar(penguins: Path, tmp_path: Path) -> None:
-    """One line that is drawn over, instead of a line an epoch."""
+def test_a_terminal_gets_a_growing_curve(penguins: Path, tmp_path: Path) -> None:
+    """A bar an epoch, the highest loss the tallest, and one line that is drawn over; no line an epoch."""
     controller, terminal = pty.openpty()
     arguments = ["fit", str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path)]
     command = [sys.executable, "-m", "trainer", *arguments, "--epochs", "5", "--members", "1"]
@@ -88,12 +89,23 @@ def test_a_terminal_gets_a_progress_bar(penguins: Path, tmp_path: Path) -> None:
         shown += chunk
 
     assert process.wait() == 0
-    assert "━" in shown.decode()
     assert b"epoch    1" not in shown
-    assert re.search(
-        r"5/5.* log-loss \d\.\d{4}  accuracy \d\.\d{4} ", re.sub("\x1b\\[[^a-zA-Z]*[a-zA-Z]", "", shown.decode())
+    lines = re.sub("\x1b\\[[^a-zA-Z]*[a-zA-Z]", "", shown.decode()).splitlines()
+    assert [line for line in lines if re.fullmatch("█[▁▂▃▄▅▆▇█]{4}", line)], lines
+    assert [line for line in lines if re.match(r"5 epochs, the best 5: validation log-loss \d\.\d{4}  acc", line)], (
+        lines
     )
     assert "…" not in shown.decode()
+
+
+def test_the_curve_is_never_wider_than_there_is_room_for() -> None:
+    """An epoch a bar on a logarithmic scale; of many epochs, means."""
+    assert progress.bars([1.0], 40) == "▁"
+    assert progress.bars([2.0**-place for place in range(8)], 40) == "█▇▆▅▄▃▂▁"
+    assert progress.bars([0.5] * 1000, 40) == "▁" * 40
+    falling = progress.bars([1 / epoch for epoch in range(1, 1001)], 40)
+    assert (len(falling), falling[0], falling[-1]) == (40, "█", "▁")
+    assert list(falling) == sorted(falling, reverse=True)
 
 
 def _read(controller: int) -> bytes:
@@ -275,7 +287,7 @@ def test_statistics_that_disagree_are_warned_of(
     assert fit(penguins, tmp_path, "--dropout", "0.6", "--epochs", "8", "--statistics", "auto") == 0
 
     said = re.findall(
-        "trainer: warning: running and population statistics disagree in ([1-5]) of 5 networks: ",
+        "warning: running and population statistics disagree in ([1-5]) of 5 networks: ",
         capsys.readouterr().err,
     )
     assert len(said) == 1

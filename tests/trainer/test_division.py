@@ -245,6 +245,18 @@ def test_a_test_table_equals_named_parts(tmp_path: Path) -> None:
     assert one["metrics"] == two["metrics"]
 
 
+def test_a_test_table_keeps_the_texts_of_the_table(tmp_path: Path) -> None:
+    """However many others it has that are commoner there."""
+    (tmp_path / "table.csv").write_text("k,y\n" + "a,no\nb,yes\n" * 20)
+    others = "".join(f"other {number // 2},no\n" for number in range(2200))
+    (tmp_path / "other.csv").write_text(f"k,y\n{others}a,no\nb,yes\n")
+    schema = tmp_path / "schema.toml"
+    schema.write_text('target = "y"\n[columns.k]\nkind = "categorical"\n')
+    table = read_table(tmp_path / "table.csv", "y", schema=schema, test=tmp_path / "other.csv")
+
+    assert table.examples.rows.texts()[-2:].tolist() == [["a"], ["b"]]
+
+
 @pytest.mark.parametrize(
     ("content", "code", "sentence"),
     [

@@ -24,7 +24,7 @@ def notes(table: Path, target: str = "y") -> dict[str, tuple[str, list[str]]]:
         (["00123", "7"], "categorical", ["leading zeros, kept as text"]),
         (["0.5", "0", "-0.25"], "numeric", []),
         (["1", "x", "2.5"], "categorical", ["numbers and other texts, kept as text"]),
-        (["1,5", "2"], "numeric", ["numbers with marks or units, read as numbers"]),
+        (["1,5", "2"], "numeric", []),
         (["1,000", "2,000"], "numeric", ["numbers of which two readings fit"]),
         (["1.000", "2.000"], "numeric", ["numbers of which two readings fit"]),
         (["1.000.000", "2,5"], "numeric", ["numbers with marks or units, read as numbers"]),

@@ -127,7 +127,7 @@ def test_decisions_are_told_and_kept(tmp_path: Path, capsys: pytest.CaptureFixtu
     """Leading zeros stay; `fit` says so in a line, and the card keeps what the file was read as."""
     card = train(tmp_path, column(lambda row: f"0012{row % 4}"))
 
-    assert "trainer: note: leading zeros, kept as text: x ('00120' is not 120)" in capsys.readouterr().err
+    assert "note: leading zeros, kept as text: x ('00120' is not 120)" in capsys.readouterr().err
     assert card["features"][0]["categories"] == ["00120", "00121", "00122", "00123"]
     schema = card["provenance"]["table_schema"]
     assert schema["columns"]["x"]["kind"] == "categorical"

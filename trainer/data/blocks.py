@@ -5,17 +5,18 @@
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from trainer.data.columns import NumberCells, OtherCells, TextCells, typed_column
+from trainer.data.columns import NumberCells, OtherCells, TextCells, holds_something, typed_column
 from trainer.data.contents import WORKBOOKS, recognise
-from trainer.data.decoded import check_names
+from trainer.data.decoded import INDEX, check_names
+from trainer.data.encoding import CHUNK, Text
 from trainer.data.layout import check_quotes, end_of_rows, find_total, lines_in, numbered_rows, read_header
-from trainer.data.opened import CHUNK, OpenedFile, Text
+from trainer.data.opened import OpenedFile
 from trainer.data.parsing import (
     BLOCK_OF_COLUMN,
     ArrowTable,
@@ -26,7 +27,7 @@ from trainer.data.parsing import (
     text_table,
 )
 from trainer.data.schema import FileSchema
-from trainer.data.wording import note, refusal
+from trainer.data.wording import empty_columns, note, refusal
 from trainer.data.workbook import read_sheet
 
 # A row of more bytes is taken for a quote that never closes.
@@ -100,21 +101,51 @@ def open_blocks(path: Path, given: FileSchema) -> Iterator[Blocks]:
                 yield _csv(file, given)
 
 
-def _named(path: Path, names: Collection[str]) -> tuple[str, ...]:
-    """The names of columns; one that has none gets the name that pandas gives it."""
-    named = tuple(name.strip() or f"Unnamed: {at}" for at, name in enumerate(names))
-    check_names(path, dict(enumerate(named)))
+def _named(path: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """The names of columns: the first, where it has none, is the index of pandas; of the others "" are left out."""
+    named = tuple(name or (INDEX if at == 0 else "") for at, name in enumerate(map(str.strip, names)))
+    check_names(path, {at: name for at, name in enumerate(named) if name})
     return named
 
 
+def _without_nameless(table: ArrowTable, path: Path, names: tuple[str, ...]) -> ArrowTable:
+    """The columns that have a name.
+
+    :raises InvalidTable: one without a name has a value.
+    """
+    if "" not in names:
+        return table
+    for at, name in enumerate(names):
+        if not name and holds_something(table.column(at)):
+            raise refusal("unnamed", path=path, position=at + 1)
+    return table.select([at for at, name in enumerate(names) if name])
+
+
+def _notes_on(names: tuple[str, ...]) -> list[str]:
+    empty = names.count("")
+    return [note("empty", empty_columns(empty))] if empty else []
+
+
+def _text_blocks(
+    path: Path,
+    names: tuple[str, ...],
+    delimiter: str,
+    blocks: Iterator[Block],
+    share: Callable[[], float],
+    notes: list[str],
+) -> Blocks:
+    empty = _without_nameless(text_table([], names), path, names)
+    return Blocks(tuple(empty.column_names), empty, delimiter, blocks, share, notes)
+
+
 def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
-    path, text = file.path, Text(file, given.encoding)
+    path, text = file.path, Text(file.path, file.read, given.encoding)
     head = text.read(CHUNK + 1)
     if not head.strip():
         raise refusal("empty", path=path)
     header = read_header(head, given.delimiter)
     names = _named(path, header.names)
-    notes: list[str] = []
+    notes = _notes_on(names)
     if header.rivals:
         notes.append(note("delimiters", " and ".join(map(repr, (header.delimiter, *header.rivals)))))
 
@@ -133,7 +164,7 @@ def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
             line += lines_in(rows)
         file.check_unchanged()
 
-    return Blocks(names, text_table([], names), header.delimiter, blocks(), lambda: file.share, notes)
+    return _text_blocks(path, names, header.delimiter, blocks(), lambda: file.share, notes)
 
 
 def _runs(path: Path, begun: bytes, text: Text, delimiter: str, size: int, line: int) -> Iterator[tuple[bytes, bool]]:
@@ -157,7 +188,7 @@ def _csv_block(path: Path, data: bytes, names: tuple[str, ...], delimiter: str, 
         return f"line {line - 1 + number}"
 
     try:
-        return Block(parse_texts(data, names, delimiter), path, place)
+        return Block(_without_nameless(parse_texts(data, names, delimiter), path, names), path, place)
     except Unparsed as error:
         reason = error
     # Some row is longer or shorter than the header: by the csv module, which takes it all the same.
@@ -170,7 +201,7 @@ def _csv_block(path: Path, data: bytes, names: tuple[str, ...], delimiter: str, 
     if not broken:
         raise refusal("csv", path=path, reason=reason)
     table = text_table([(row + [""] * width)[:width] for row in rows], names)
-    return Block(table, path, place, broken)
+    return Block(_without_nameless(table, path, names), path, place, broken)
 
 
 def _parquet(file: OpenedFile) -> Blocks:
@@ -180,7 +211,8 @@ def _parquet(file: OpenedFile) -> Blocks:
         parquet = ParquetBlocks(file.seekable())
     except Unparsed as error:
         raise refusal("damaged", path=path, what="Parquet file", reason=error) from None
-    names = _named(path, parquet.names)
+    names = tuple(name.strip() for name in parquet.names)
+    check_names(path, dict(enumerate(names)))
 
     def blocks() -> Iterator[Block]:
         nonlocal read
@@ -209,9 +241,11 @@ def _workbook(path: Path, data: bytes, given: FileSchema) -> Blocks:
         for start in range(0, len(sheet.rows), SHEET_ROWS):
             table = text_table(sheet.rows[start : start + SHEET_ROWS], names)
             read = start + table.num_rows
-            yield Block(table, path, partial(_row, sheet.line + start))
+            yield Block(_without_nameless(table, path, names), path, partial(_row, sheet.line + start))
 
-    notes = [note("total", f"'{sheet.total[1]}' in row {sheet.total[0]}")] if sheet.total else []
+    notes = _notes_on(names)
+    if sheet.total:
+        notes.append(note("total", f"'{sheet.total[1]}' in row {sheet.total[0]}"))
     if sheet.others:
         notes.append(note("sheets", f"'{sheet.name}', not {', '.join(map(repr, sheet.others))}"))
-    return Blocks(names, text_table([], names), ",", blocks(), lambda: read / max(len(sheet.rows), 1), notes)
+    return _text_blocks(path, names, ",", blocks(), lambda: read / max(len(sheet.rows), 1), notes)

@@ -179,6 +179,11 @@ class OtherCells:
 Cells = TextCells | NumberCells | OtherCells
 
 
+def holds_something(cells: pa.ChunkedArray) -> bool:
+    """Whether a cell of a column of texts is not blank."""
+    return bool(pc.any(pc.not_equal(pc.utf8_trim(cells, BLANKS), "")).as_py())
+
+
 def text_column(texts: Sequence[str]) -> TextCells:
     return TextCells.of(pa.chunked_array([pa.array(texts, pa.string())]), declared=False)
 

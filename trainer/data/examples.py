@@ -1,6 +1,7 @@
 """From a decoded table and a settled schema to features and target. A cell that its column forbids is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from trainer.data.wording import note, refusal
 
 # Fewer classes than this may all be single rows: that is a small table, and the split says so.
 MANY_CLASSES = 10
+NOTHING: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
 def columns_of(decoded: Decoded, schema: Schema) -> tuple[Column, ...]:
@@ -26,9 +28,10 @@ def columns_of(decoded: Decoded, schema: Schema) -> tuple[Column, ...]:
     return tuple(_column(decoded, name, schema) for name, one in schema.columns.items() if one.kind != "ignored")
 
 
-def to_rows(decoded: Decoded, columns: tuple[Column, ...]) -> Rows:
+def to_rows(decoded: Decoded, columns: tuple[Column, ...], known: Mapping[str, Collection[str]] = NOTHING) -> Rows:
     """Read the cells of the features.
 
+    :param known: by column, the texts that a vocabulary keeps however rare they are here; of others the commonest.
     :raises InvalidTable: a cell is of another kind than its column, or does not fit in 32 bits.
     """
     texts = sum(column.kind == "categorical" for column in columns)
@@ -38,7 +41,7 @@ def to_rows(decoded: Decoded, columns: tuple[Column, ...]) -> Rows:
     vocabularies = []
     for column in columns:
         if column.kind == "categorical":
-            vocabularies.append(_fill_codes(next(into_codes), decoded, column))
+            vocabularies.append(_fill_codes(next(into_codes), decoded, column, known.get(column.name, ())))
         else:
             fill_numbers(next(into_numbers), decoded, column)
     return Rows(columns, numeric, codes, tuple(vocabularies))
@@ -115,7 +118,7 @@ def _read_texts(decoded: Decoded, cells: TextCells, column: Column) -> Numbers:
     return numbers
 
 
-def _fill_codes(into: Codes, decoded: Decoded, column: Column) -> tuple[str, ...]:
+def _fill_codes(into: Codes, decoded: Decoded, column: Column, known: Collection[str]) -> tuple[str, ...]:
     """Write the codes of a column into an array of shape (n,), and return its vocabulary."""
     cells = _as_texts(decoded, column.name)
     counts = cells.counts()
@@ -123,7 +126,9 @@ def _fill_codes(into: Codes, decoded: Decoded, column: Column) -> tuple[str, ...
     kept = present
     if len(present) > LARGEST_VOCABULARY:
         # In doubt, the text that stands first in the file.
-        kept = present[np.argsort(-counts[present], kind="stable")[:LARGEST_VOCABULARY]]
+        first = np.array([column.reading.category(text) in known for text in cells.spelled(present)])
+        order = np.lexsort((-counts[present], ~first))
+        kept = present[order[: max(LARGEST_VOCABULARY, int(first.sum()))]]
     spelled = [column.reading.category(text) for text in cells.spelled(kept)]
     gaps = len(present) < len(cells) or counts[-1] > 0
     vocabulary = sorted({*spelled, *([""] if gaps else []), *([RARE] if len(kept) < len(present) else [])})

@@ -254,7 +254,7 @@ def _number_column(column: Column, reading: Reading, good: Flags, other: Numbers
         apart = np.flatnonzero(good & (numbers != other))
         text = column.cells.spelled(apart[:1])[0]
         notes.append(note("two_numbers", f"'{text[:40]}' is {numbers[apart[0]]:.15g}, or {other[apart[0]]:.15g}"))
-    elif (marked := good & np.isnan(column.plain)).any():
+    elif (reading.thousands or reading.unit) and (marked := good & np.isnan(column.plain)).any():
         example = f"{column.such_as(marked)} is {numbers[marked][0]:.15g}"
         notes.append(note("marks", example))
     missing, listed = column.listed(column.present & ~good) if (column.present & ~good).any() else ((), "")

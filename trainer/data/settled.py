@@ -7,7 +7,7 @@ from trainer.data.decoded import Decoded
 from trainer.data.division import By
 from trainer.data.kinds import Decimal, Inferred, infer
 from trainer.data.schema import ColumnSchema, Schema
-from trainer.data.wording import LEFT_OUT, note, refusal
+from trainer.data.wording import LEFT_OUT, empty_columns, note, refusal
 
 IGNORED = ColumnSchema(kind="ignored")
 DELIMITERS = {"\t": "tab"}
@@ -64,7 +64,7 @@ def settle(decoded: Decoded, given: Schema, roles: Roles, *, stated: bool) -> Sc
     if all(column.kind == "ignored" for column in columns.values()):
         ignored = f"; ignored: {', '.join(columns)}" if columns else ""
         raise refusal("no_feature", path=decoded.path, ignored=ignored)
-    empty = (note("empty", f"{decoded.empty} empty column{'s' * (decoded.empty > 1)}"),) if decoded.empty else ()
+    empty = (note("empty", empty_columns(decoded.empty)),) if decoded.empty else ()
     notes = (*decoded.notes, *empty)
     read_as = _read_as(decoded, columns, notes)
     return given.model_copy(update={"columns": columns, "notes": notes, "read_as": read_as})

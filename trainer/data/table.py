@@ -1,6 +1,6 @@
 """Tables: bytes, then cells, then a settled schema, then features and target. Each stage has a file of its name."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.data.decoded import Decoded, decode
 from trainer.data.division import By, Division, read_division
-from trainer.data.examples import columns_of, read_labels, read_weights, to_rows
+from trainer.data.examples import NOTHING, columns_of, read_labels, read_weights, to_rows
 from trainer.data.inspection import with_warnings
 from trainer.data.rows import Examples, joined
 from trainer.data.schema import FileSchema, Schema, check_schema, read_schema
@@ -94,15 +94,19 @@ def _with_test(table: Table, path: Path, decoded: Decoded, roles: Roles) -> Tabl
     for name in (roles.target, *kinds):
         if name not in decoded.columns:
             raise refusal("test_column", path=decoded.path, name=name, table=path)
-    tested = _read(decoded, as_the_table(table.schema, kinds), replace(roles, divide=None))
+    learned = table.examples.rows
+    known = {
+        column.name: frozenset(texts) for column, texts in zip(learned.texts_of, learned.vocabularies, strict=True)
+    }
+    tested = _read(decoded, as_the_table(table.schema, kinds), replace(roles, divide=None), known)
     for name in tested.examples.classes:
         if name not in table.examples.classes:
             raise refusal("test_class", path=decoded.path, name=name, table=path)
     return replace(table, examples=joined(table.examples, tested.examples), test_sha256=decoded.sha256)
 
 
-def _read(decoded: Decoded, schema: Schema, roles: Roles) -> Table:
-    """The examples of a decoded table by a settled schema."""
+def _read(decoded: Decoded, schema: Schema, roles: Roles, known: Mapping[str, Collection[str]] = NOTHING) -> Table:
+    """The examples of a decoded table by a settled schema, with the `known` texts in its vocabularies."""
     labels, classes, remark = read_labels(decoded, roles.target, schema)
     kept = labels >= 0
     without_target = int((~kept).sum())
@@ -111,7 +115,7 @@ def _read(decoded: Decoded, schema: Schema, roles: Roles) -> Table:
         weights = read_weights(decoded, roles.weight, schema.missing, kept)
         kept &= weights > 0
     division = read_division(decoded, *roles.divide, schema.missing) if roles.divide else None
-    examples = Examples(to_rows(decoded, columns_of(decoded, schema)), labels, classes, weights)
+    examples = Examples(to_rows(decoded, columns_of(decoded, schema), known), labels, classes, weights)
     if not kept.all():
         rows = np.flatnonzero(kept)
         examples, division = examples.take(rows), division and division.take(rows)

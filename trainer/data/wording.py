@@ -114,6 +114,11 @@ PARTICULAR = frozenset(NOTES[code].rule for code in ("bad_numbers", "bad_dates",
 REMEDIES = {note.rule: note.remedy for note in NOTES.values()}
 
 
+def empty_columns(count: int) -> str:
+    """How many columns are left out for having neither a name nor a value."""
+    return f"{count} empty column{'s' * (count > 1)}"
+
+
 def note(code: str, particulars: str = "") -> str:
     """A note as it stands in a schema: the rule, and what it was found in."""
     return f"{NOTES[code].rule}: {particulars}" if particulars else NOTES[code].rule

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from models.evaluation import Baseline, Evaluation
-from trainer.arrays import Array, Labels
-from trainer.bag import Bag, Start
+from trainer.answers import Answers, HeldOut
+from trainer.arrays import Array
+from trainer.bag import Start
 from trainer.config import TrainingConfig
 from trainer.data.schema import Schema
 from trainer.errors import Diverged, InvalidSetting
@@ -48,25 +49,22 @@ def check_positive(config: TrainingConfig, classes: Sequence[str]) -> None:
         )
 
 
-def judge(config: TrainingConfig, schema: Schema, start: Start, bag: Bag) -> Verdict:
-    """Measure a bag on the test rows. Training is over: nothing of this reaches the networks."""
-    test, classes = start.part(start.split.test), start.examples.classes
-    answers = bag.classifier.predict_encoded(test.inputs)
-    evaluation = measure(answers, test.labels, classes, test.weights)
+def judge(config: TrainingConfig, schema: Schema, start: Start, answers: HeldOut) -> Verdict:
+    """Measure what a bag answers. Training is over: nothing of this reaches the networks."""
+    test, classes = answers.test, start.examples.classes
+    evaluation = measure(test.probabilities, test.labels, classes, test.weights)
     shares, factors = _class_shares(config, start)
     evaluation = evaluation.model_copy(
         update={
-            "baselines": _baselines(config, start, answers, shares, factors),
+            "baselines": _baselines(config, start, test, shares, factors),
             "class_shares": tuple(np.round(shares, 6).tolist()),
         }
     )
-    chosen = _threshold(config, start, bag)
+    chosen = _threshold(config, classes, answers.validation)
     said = []
     if chosen and config.positive is not None:
         label = classes.index(config.positive)
-        found = at_threshold(
-            chosen.threshold, answers[:, label], test.labels == label, _counts(test.weights, len(test))
-        )
+        found = at_threshold(chosen.threshold, test.probabilities[:, label], test.labels == label, test.counts)
         evaluation = evaluation.model_copy(update={"at_threshold": found})
         if chosen.shortfall is not None and config.threshold:
             said.append(cautions.unreached(Rule.parse(config.threshold).precision, chosen.shortfall))
@@ -96,12 +94,9 @@ def _class_shares(config: TrainingConfig, start: Start) -> tuple[Vector, Vector]
 
 
 def _baselines(
-    config: TrainingConfig, start: Start, answers: Array, shares: Vector, factors: Vector
+    config: TrainingConfig, start: Start, test: Answers, shares: Vector, factors: Vector
 ) -> tuple[Baseline, ...]:
-    test = start.split.test
-    labels: Labels = start.examples.labels[test]
-    weights = start.examples.weights
-    counts = _counts(None if weights is None else weights[test], len(test))
+    answers, labels, counts = test.probabilities, test.labels, test.counts
     weigh = counts * factors[labels]
     baselines = [commonest_class(answers, labels, start.examples.classes, shares, counts, weigh)]
     with suppress(Diverged):
@@ -110,17 +105,12 @@ def _baselines(
     return tuple(baselines)
 
 
-def _threshold(config: TrainingConfig, start: Start, bag: Bag) -> Chosen | None:
+def _threshold(config: TrainingConfig, classes: Sequence[str], validation: Sequence[Answers]) -> Chosen | None:
     """The threshold, from what each network says of the rows that it did not learn from."""
     if config.positive is None or config.threshold is None:
         return None
-    label = start.examples.classes.index(config.positive)
-    scores, positive, counts = [], [], []
-    for member, fold in zip(bag.members, start.split.folds, strict=False):  # Ctrl-C leaves fewer members than folds.
-        part = start.part(fold.validation)
-        alone = replace(bag.classifier, networks=(member.network,))
-        scores.append(alone.predict_encoded(part.inputs)[:, label])
-        positive.append(part.labels == label)
-        counts.append(_counts(part.weights, len(part)))
-    rule = Rule.parse(config.threshold)
-    return choose(rule, np.concatenate(scores), np.concatenate(positive), np.concatenate(counts))
+    label = classes.index(config.positive)
+    scores = np.concatenate([part.probabilities[:, label] for part in validation])
+    positive = np.concatenate([part.labels == label for part in validation])
+    counts = np.concatenate([part.counts for part in validation])
+    return choose(Rule.parse(config.threshold), scores, positive, counts)

@@ -6,9 +6,12 @@ Everywhere the best trial is drawn in one colour, the best fifth in another, and
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from trainer.report.axes import Axis, Tick
+from trainer.report.bars import Row, bars
+from trainer.report.plot import Plot
+from trainer.report.svg import Point, dot, drawing, element, line, path, rect, text
 from trainer.search.plan import BEST_SHARE, Plan, Trial, Trials, ranked
 from trainer.search.space import Choice, Range, Space, Value
-from trainer.search.svg import Point, dot, drawing, element, line, path, text, ticks
 
 WIDTH = 960.0
 LEAST = 1e-7  # Of a log-loss on a log scale; below it differences mean nothing.
@@ -40,35 +43,27 @@ class Ranks:
 
 def course(plan: Plan, ranks: Ranks) -> str:
     """What each trial came to, in the order of their numbers, and the best so far."""
-    height, left, bottom = 260.0, 64.0, 30.0
-    scale = ranks.scale
     by_index = sorted(ranks.order, key=lambda trial: trial.index)
     last = max(trial.index for trial in by_index)
-
-    def x(index: float) -> float:
-        return left + (index + 0.5) / (last + 1) * (WIDTH - left - 10)
-
-    def y(log_loss: float) -> float:
-        return 12 + (1 - scale.place(max(log_loss, LEAST))) * (height - bottom - 20)
-
-    parts = _horizontal_grid(scale, y, left)
+    across = Axis("uniform", -0.5, last + 0.5)
+    ends = [(across.place(0), "trial 0"), (across.place(last), str(last))]
+    plot = Plot(
+        across, ranks.scale, "Log-loss of each trial", width=WIDTH, height=280.0, marks=ends, y_title="log-loss"
+    )
     for first in range(plan.stage, last + 1, plan.stage) if plan.sampler == "random" else ():
-        parts.append(line(x(first - 0.5), 8, x(first - 0.5), height - bottom, "stage-line"))
-        parts.append(text(f"stage {plan.stage_of(first) + 1}", x(first - 0.5) + 5, 18, "small"))
+        plot.upright(first - 0.5, "stage-line", f"stage {plan.stage_of(first) + 1}")
     best, steps = math.inf, list[Point]()
     for trial in by_index:
         if trial.ending != "stopped" and trial.log_loss < best:
             if steps:
-                steps.append((x(trial.index), y(best)))
-            best = trial.log_loss
-            steps.append((x(trial.index), y(best)))
-    parts.append(path([*steps, (x(last + 0.5), y(best))], "so-far"))
+                steps.append((trial.index, best))
+            best = max(trial.log_loss, LEAST)
+            steps.append((trial.index, best))
+    plot.line([*steps, (last + 0.5, best)], "so-far")
     for trial in sorted(by_index, key=lambda trial: -trial.log_loss):
         hollow = " hollow" if trial.ending == "stopped" else ""
-        parts.append(dot(x(trial.index), y(trial.log_loss), 4.0, ranks.cls(trial) + hollow, ranks.title(trial)))
-    parts.append(text("trial 0", x(0), height - 8, "small", "middle"))
-    parts.append(text(str(last), x(last), height - 8, "small", "middle"))
-    return drawing(WIDTH, height, parts, "Log-loss of each trial")
+        plot.dots([(trial.index, trial.log_loss)], 4.0, ranks.cls(trial) + hollow, [ranks.title(trial)])
+    return plot.drawing("wide")
 
 
 def boxes(plan: Plan, ranks: Ranks, stages: Sequence[Space], importances: Mapping[str, float]) -> str:
@@ -79,7 +74,7 @@ def boxes(plan: Plan, ranks: Ranks, stages: Sequence[Space], importances: Mappin
         drawn, height = _box(name, plan, ranks, [box[name] for box in stages])
         parts.append(element("g", drawn, transform=f"translate(0 {top:.0f})"))
         top += height
-    return drawing(WIDTH, top, parts, "The box of each stage")
+    return drawing(WIDTH, top, parts, "The box of each stage", "wide")
 
 
 def _box(name: str, plan: Plan, ranks: Ranks, stages: Sequence[Range | Choice]) -> tuple[str, float]:
@@ -91,7 +86,7 @@ def _box(name: str, plan: Plan, ranks: Ranks, stages: Sequence[Range | Choice]) 
         return left + whole.place(value) * width
 
     parts = [text(name.replace("_", " "), left - 24, bottom / 2 + 8, "name", "end")]
-    for share, label in ticks(whole):
+    for share, label in _ticks(whole):
         parts.append(line(left + share * width, 4, left + share * width, bottom, "grid"))
         parts.append(text(label, left + share * width, bottom + 14, "small", "middle"))
     for number, axis in enumerate(stages):
@@ -111,12 +106,9 @@ def _stage_of_a_box(axis: Range | Choice, place: Callable[[Value], float], y: fl
     shade = f"stage-{min(number, 5)}"
     if isinstance(axis, Choice):
         spots = [place(option) for option in axis.options]
-        return "".join(
-            element("rect", x=spot - 20, y=y + 1, width=40.0, height=STAGE_HEIGHT - 2, rx=3, cls=shade)
-            for spot in spots
-        )
+        return "".join(rect(spot - 20, y + 1, 40.0, STAGE_HEIGHT - 2, shade, radius=3.0) for spot in spots)
     start, end = place(axis.low), place(axis.high)
-    return element("rect", x=start - 3, y=y + 1, width=end - start + 6, height=STAGE_HEIGHT - 2, rx=3, cls=shade)
+    return rect(start - 3, y + 1, end - start + 6, STAGE_HEIGHT - 2, shade, radius=3.0)
 
 
 def parallel(plan: Plan, ranks: Ranks, importances: Mapping[str, float]) -> str:
@@ -139,63 +131,42 @@ def parallel(plan: Plan, ranks: Ranks, importances: Mapping[str, float]) -> str:
         x = left + number * gap
         parts.append(line(x, top, x, bottom, "axis"))
         parts.append(text(name.replace("_", " "), x, top - 12 - 16 * (number % 2), "name", "middle"))
-        for share, label in ticks(axis):
+        for share, label in _ticks(axis):
             parts.append(text(label, x + 5, bottom - share * (bottom - top) + 4, "small halo"))
-    return drawing(WIDTH, height - 20, parts, "Parallel coordinates")
+    return drawing(WIDTH, height - 20, parts, "Parallel coordinates", "wide")
 
 
 def importance(shares: Mapping[str, float]) -> str:
     """A bar a parameter: how much it matters for being among the best."""
-    left, height = 130.0, 24.0
-    largest = max(shares.values(), default=0.0) or 1.0
-    parts = []
-    for number, (name, share) in enumerate(shares.items()):
-        y = 4 + height * number
-        width = share / largest * (WIDTH - left - 110)
-        parts.append(text(name.replace("_", " "), left - 24, y + 14, "name", "end"))
-        parts.append(element("rect", x=left, y=y + 2, width=max(width, 1.0), height=height - 8, rx=3, cls="bar"))
-        parts.append(text(f"{share:.0%}", left + width + 8, y + 14, "small"))
-    return drawing(WIDTH, height * len(shares) + 8, parts, "Importance of each parameter")
+    rows = [Row(name.replace("_", " "), share, f"{share:.0%}") for name, share in shares.items()]
+    return bars(rows, "Importance of each parameter")
 
 
 def curves(plan: Plan, ranks: Ranks) -> str:
     """The validation log-loss after each epoch, and the rungs at which weak trials were stopped."""
-    height, left, bottom = 320.0, 64.0, 30.0
     losses = sorted(loss for trial in ranks.order for loss in trial.log_losses if math.isfinite(loss))
     # The worst twentieth would press everything else into one line.
     high = losses[int(0.95 * (len(losses) - 1))]
     low = max(losses[0], LEAST)
-    scale = Range("log", low / 1.1, max(high, low * 1.5) * 1.1)
     longest = max(len(trial.log_losses) for trial in ranks.order)
-
-    def x(epoch: float) -> float:
-        return left + epoch / longest * (WIDTH - left - 16)
-
-    def y(log_loss: float) -> float:
-        share = scale.place(min(max(log_loss, scale.low), scale.high))
-        return 12 + (1 - share) * (height - bottom - 20)
-
-    parts = _horizontal_grid(scale, y, left)
+    scale = Axis("log", low / 1.1, max(high, low * 1.5) * 1.1)
+    across = Axis("uniform", 0, longest, whole=True)
+    plot = Plot(across, scale, "Learning curves", width=WIDTH, height=340.0, x_title="epoch", y_title="log-loss")
     for rung in plan.rungs if plan.sampler != "grid" else ():
         if rung <= longest:
-            parts.append(line(x(rung), 8, x(rung), height - bottom, "stage-line"))
-            parts.append(text(f"rung, epoch {rung}", x(rung) + 5, 18, "small"))
+            plot.upright(rung, "stage-line", f"rung, epoch {rung}")
     for trial in reversed(ranks.order):
-        points = [(x(number), y(loss)) for number, loss in enumerate(trial.log_losses, 1)]
-        parts.append(path(points, f"trial {ranks.cls(trial)}", ranks.title(trial)))
+        points = list(enumerate(trial.log_losses, 1))
+        plot.line(points, f"trial {ranks.cls(trial)}", ranks.title(trial))
         if trial.ending == "stopped":
-            parts.append(dot(*points[-1], 2.2, "stop"))
-    for share, label in ticks(Range("uniform", 0, longest, whole=True)):
-        parts.append(text(label, x(share * longest), height - 8, "small", "middle"))
-    return drawing(WIDTH, height, parts, "Learning curves")
+            plot.dots(points[-1:], 2.2, "stop")
+    return plot.drawing("wide")
 
 
-def _horizontal_grid(scale: Range, height_of: Callable[[float], float], left: float) -> list[str]:
-    parts = []
-    for _, label in ticks(scale):
-        at = height_of(float(label))
-        parts += [line(left, at, WIDTH - 10, at, "grid"), text(label, left - 8, at + 4, "small", "end")]
-    return parts
+def _ticks(axis: Range | Choice) -> list[Tick]:
+    if isinstance(axis, Choice):
+        return [(axis.place(option), str(option)) for option in axis.options]
+    return axis.ticks()
 
 
 def _by_importance(box: Space, importances: Mapping[str, float]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.repository import NOTHING, ModelRepository
 from models.terminal import add_command, noting
+from models.wording import command_on
 from trainer import COMMANDS
 from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, MissingExtra
@@ -130,10 +131,11 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
             if trials := search.finished():
                 leaderboard.write_csv(folder / LEADERBOARD, search.plan, trials)
                 shares = importances(search.plan.box, trials)
-                winner = leaderboard.command(finish.leading(search, trials))
+                winner = finish.leading(search, trials).command(command_on(repository, "fit"))
                 report.write(folder / REPORT, search.config, search.plan, trials, shares, winner)
         refitting = partial(screen.refitting, quiet=options.quiet)
-        outcome = finish.publish(search, repository, seeds, refitting) if seeds and trials else None
+        publish = partial(finish.publish, with_report=not options.no_report)
+        outcome = publish(search, repository, seeds, refitting) if seeds and trials else None
         with noting(outcome.fact) if outcome else nullcontext():
             if options.json:
                 document = leaderboard.document(request.place.name, search.plan, trials, shares)
@@ -146,7 +148,7 @@ def _run(options: argparse.Namespace, request: "Request", repository: ModelRepos
                 print(f"Published already, version {version}")
             screen.show_files(folder, (LEADERBOARD, REPORT))
             if trials:
-                screen.show_winner(leaderboard.command(finish.leading(search, trials, outcome)))
+                screen.show_winner(finish.leading(search, trials, outcome).command(command_on(repository, "fit")))
 
 
 def _retest(options: argparse.Namespace, request: "Request", seeds: int) -> None:
@@ -172,7 +174,15 @@ def _babysit(options: argparse.Namespace) -> None:
     with progress.watching_curve(quiet=options.quiet, verbose=options.verbose) as curve:
         control = Control(repository.root / ".babysit" / config.name, curve.report)
         babysitter = Babysitter(control, curve.begin)
-        outcome = job.run(config, repository, curve, resume=True, train=babysitter, annotate=control.annotate)
+        outcome = job.run(
+            config,
+            repository,
+            curve,
+            resume=True,
+            train=babysitter,
+            annotate=control.annotate,
+            with_report=not options.no_report,
+        )
     with noting(outcome.fact):
         control.remove()
         progress.show(outcome, repository, quiet=options.quiet)

@@ -33,7 +33,12 @@ def best_of(trials: Trials) -> Trial:
 
 
 def publish(
-    search: Search, repository: ModelRepository, seeds: int, watch: Callable[[int], Watch] = lambda seed: unwatched
+    search: Search,
+    repository: ModelRepository,
+    seeds: int,
+    watch: Callable[[int], Watch] = lambda seed: unwatched,
+    *,
+    with_report: bool = True,
 ) -> Outcome | None:
     """Refit the best settings and publish them, unless another machine has done so after as many trials.
 
@@ -59,7 +64,7 @@ def publish(
         def annotate(card: ModelCard) -> ModelCard:
             return card.model_copy(update={"search": summary})
 
-        outcome = run(chosen, repository, watch(seeds), resume=True, annotate=annotate)
+        outcome = run(chosen, repository, watch(seeds), resume=True, annotate=annotate, with_report=with_report)
         with noting(outcome.fact):
             search.study.note_published(outcome.version, len(trials))
         return outcome

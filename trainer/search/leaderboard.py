@@ -3,12 +3,10 @@
 import csv
 import io
 import math
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.config import TrainingConfig
 from trainer.files import replace_file
 from trainer.search.plan import Plan, Trials, ranked
 
@@ -56,18 +54,6 @@ def write_csv(path: Path, plan: Plan, trials: Trials) -> None:
     replace_file(path, text.getvalue())
 
 
-def command(config: TrainingConfig) -> str:
-    """The whole command that trains with these settings: a flag for each that is not what it would be anyway."""
-    flags = [f"{shlex.quote(str(config.table))} --target {shlex.quote(config.target)} --name {config.name}"]
-    for setting, field in TrainingConfig.model_fields.items():
-        value = getattr(config, setting)
-        if setting in ("table", "target", "name") or value == field.default:
-            continue
-        flag = "--schema" if setting == "table_schema" else f"--{setting.replace('_', '-')}"
-        flags += [f"{flag} {shlex.quote(one)}" for one in _spelled(setting, value)]
-    return f"evenkeel fit {' '.join(flags)}"
-
-
 def first_columns(plan: Plan, importances: Mapping[str, float]) -> list[str]:
     """The parameters in the order in which they are shown: what everybody asks for first, then what matters most."""
     asked = [name for name in ASKED_FIRST if name in plan.box]
@@ -92,11 +78,3 @@ def stage_starts(plan: Plan, trials: Trials) -> list[int]:
     if plan.sampler != "random" or not trials:
         return [0]
     return list(range(0, max(trials) + 1, plan.stage))
-
-
-def _spelled(setting: str, value: object) -> list[str]:
-    """A setting as the values of its flag, which is repeated for `drop` and `keep`."""
-    if isinstance(value, tuple):
-        texts = [str(one) for one in value]
-        return [",".join(texts)] if setting == "hidden" else texts
-    return [str(value).lower() if isinstance(value, bool) else str(value)]

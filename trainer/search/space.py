@@ -3,15 +3,14 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from trainer.nn.optimizers import OPTIMIZERS
+from trainer.report.axes import Axis
 
 Value = int | float | str | bool
 Values = dict[str, Value]
-Scale = Literal["uniform", "log", "one_minus_log"]
 
 # Which child of the seed is the search's; the split, the members and the export gate have the low ones.
 SEARCH_CHILD = 1000
@@ -20,13 +19,8 @@ FEWEST_IN_HULL = 3
 
 
 @dataclass(frozen=True)
-class Range:
-    """Values between two ends, drawn evenly on a scale: as they are, by their logarithm, or by that of 1 - value."""
-
-    scale: Scale
-    low: float
-    high: float
-    whole: bool = False
+class Range(Axis):
+    """Values between two ends, drawn evenly on a scale."""
 
     def at(self, share: float) -> Value:
         """The value at a share of the way from one end to the other, of three significant digits on its scale."""
@@ -37,11 +31,6 @@ class Range:
         value = min(max(value, self.low), self.high)
         return round(value) if self.whole else value
 
-    def place(self, value: Value) -> float:
-        """Where a value lies between the ends, from 0 to 1 on the scale."""
-        start, end = self._on_scale(self.low), self._on_scale(self.high)
-        return (self._on_scale(float(value)) - start) / (end - start) if end != start else 0.5
-
     def holds(self, value: Value) -> bool:
         return not isinstance(value, str) and self.low <= value <= self.high
 
@@ -49,15 +38,6 @@ class Range:
         """The smallest range on the same scale that holds all values."""
         numbers = [float(value) for value in values]
         return replace(self, low=min(numbers), high=max(numbers))
-
-    def _on_scale(self, value: float) -> float:
-        match self.scale:
-            case "uniform":
-                return value
-            case "log":
-                return math.log(value)
-            case "one_minus_log":
-                return -math.log(1 - value)
 
     def _from_scale(self, point: float) -> float:
         match self.scale:

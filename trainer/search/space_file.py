@@ -10,8 +10,9 @@ from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, InvalidSpace
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.optimizers import OPTIMIZERS
+from trainer.report.axes import Scaled
 from trainer.search.rows import Encoding
-from trainer.search.space import DEFAULT, Choice, Range, Scale, Space, Value, draw, settings
+from trainer.search.space import DEFAULT, Choice, Range, Space, Value, draw, settings
 
 SCALES = ("uniform", "log", "one_minus_log")
 # What decides how long and on what a trial trains is the same for all trials.
@@ -95,7 +96,7 @@ def _axis(where: str, name: str, line: object) -> Range | Choice:
     return _range(where, name, kind, ends, whole=whole)
 
 
-def _range(where: str, name: str, scale: Scale, ends: list[Any], *, whole: bool) -> Range:
+def _range(where: str, name: str, scale: Scaled, ends: list[Any], *, whole: bool) -> Range:
     if len(ends) != 2 or not all(type(end) in (int, float) for end in ends):
         raise InvalidSpace(f"{where}: {scale} takes two numbers, the lower and the higher end")
     low, high = (float(_valid(where, name, end)) for end in ends)

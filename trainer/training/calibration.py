@@ -1,14 +1,12 @@
 """Probabilities that can be trusted: a calibrator fitted on the validation part, and how well they hold."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from models.card import Calibration, Reliability
-from trainer.arrays import Array, Labels, shortest_decimal
-from trainer.classifier import Classifier
+from models.card import Reliability
+from trainer.arrays import Array, Labels
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import cross_entropy, softmax
 from trainer.nn.network import Network
@@ -96,17 +94,6 @@ def calibrate(held_out: Sequence[tuple[Network, Encoded]]) -> Calibrator:
 def _some(part: Encoded, most: int) -> Encoded:
     """The part, or evenly spaced rows of a long one: more would not move the outcome."""
     return part if len(part) <= most else part.take(np.linspace(0, len(part) - 1, most, dtype=np.int64))
-
-
-def hold_against(classifier: Classifier, test: Encoded) -> Calibration:
-    """Measure a classifier on test rows, each counting by its weight, without its calibrator and with it."""
-    fitted = classifier.calibrator
-    idle = replace(classifier, calibrator=Calibrator.idle(len(classifier.classes)))
-    before, after = (
-        reliability(each.predict_encoded(test.inputs), test.labels, test.weights) for each in (idle, classifier)
-    )
-    bias = tuple(map(shortest_decimal, fitted.bias))
-    return Calibration(temperature=fitted.temperature, bias=bias, before=before, after=after)
 
 
 def reliability(probabilities: Array, labels: Labels, weights: Array | None = None) -> Reliability:

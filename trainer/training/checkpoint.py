@@ -15,6 +15,7 @@ from trainer.files import remove_files, replacing
 from trainer.nn.network import State
 from trainer.training.fit import Best, Epoch, Score, Snapshot
 from trainer.training.interrupts import held_back
+from trainer.training.unit import Looked
 
 
 class FileCheckpoint:
@@ -75,11 +76,15 @@ def _pack(snapshot: Snapshot) -> dict[str, Any]:
     return arrays
 
 
+def _epoch(facts: dict[str, Any]) -> Epoch:
+    score, unit = facts["validation"], facts["unit"]
+    looked = unit and Looked(*(tuple(percentiles) for percentiles in unit))
+    return Epoch(facts["number"], facts["loss"], score and Score(**score), looked)
+
+
 def _unpack(arrays: dict[str, Any]) -> Snapshot:
     facts = json.loads(arrays["facts"].tobytes())
-    epochs = tuple(
-        Epoch(one["number"], one["loss"], one["validation"] and Score(**one["validation"])) for one in facts["epochs"]
-    )
+    epochs = tuple(map(_epoch, facts["epochs"]))
     best = facts["best"] and Best(
         epochs[facts["best"]["epoch"] - 1],
         State(arrays["best_values"], arrays["best_running_sums"], facts["best"]["running_batches"]),

@@ -17,6 +17,7 @@ from trainer.nn.optimizers import OPTIMIZERS, Optimizer
 from trainer.nn.schedules import learning_rates
 from trainer.nn.step import Step, build_step
 from trainer.training.interrupts import held_back
+from trainer.training.unit import Looked, look_at_unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +49,13 @@ class Score:
 class Epoch:
     """One pass over the training rows. `loss` is the mean over its batches, each under the weights of its moment.
 
-    Without a validation part there is no `validation`.
+    Without a validation part there is no `validation`. `unit` is what batch norm did to one unit, where there is any.
     """
 
     number: int
     loss: float
     validation: Score | None
+    unit: Looked | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +149,8 @@ def fit(
         while len(epochs) < settings.epochs and not _is_stale(epochs, best, settings.patience):
             mean_loss = train_one_epoch(step, mini_batches, rate_of, rng)
             freeze_for_validation(network, train, settings)
-            epoch = Epoch(len(epochs) + 1, mean_loss, score(network, validation) if validation else None)
+            measured = (score(network, validation), look_at_unit(network, validation.inputs)) if validation else (None,)
+            epoch = Epoch(len(epochs) + 1, mean_loss, *measured)
             check_finite(epoch)
             epochs.append(epoch)
             best = _better(best, epoch, network)

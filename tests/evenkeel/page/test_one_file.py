@@ -164,9 +164,7 @@ class TestInABrowser:
         assert "7 features" in tab.text("main.card-page")
 
     @pytest.mark.parametrize("damage", ["letter", "swapped", "end", "script", "weight"])
-    def test_a_damaged_file_shows_nothing_and_says_so(
-        self, damage: str, page: str, tab: Tab, tmp_path: Path
-    ) -> None:
+    def test_a_damaged_file_shows_nothing_and_says_so(self, damage: str, page: str, tab: Tab, tmp_path: Path) -> None:
         """A letter that is wrong, two that changed places, a file that ends early, a script that is not ours."""
         found = PACKED.search(page)
         assert found

@@ -101,7 +101,10 @@ CASES: list[Case] = [
             ({"transA": 1, "transB": 1}, (4, 3), (2, 4), (2,)),
         )
     ),
-    *(("MatMul", {}, (drawn(n, k), drawn(k, m))) for n, k, m in [(1, 1, 1), (3, 5, 7), (0, 4, 2), (9, 33, 4), (1, 8, 1)]),
+    *(
+        ("MatMul", {}, (drawn(n, k), drawn(k, m)))
+        for n, k, m in [(1, 1, 1), (3, 5, 7), (0, 4, 2), (9, 33, 4), (1, 8, 1)]
+    ),
     ("MatMul", {}, (drawn(4, 9) * (drawn(4, 9) > 0), drawn(9, 6))),
     *(("ReduceSum", {"keepdims": keep}, (drawn(2, 3, 4), whole(axes))) for keep in (0, 1) for axes in ([2], [0, -1])),
     ("ReduceSum", {}, (drawn(2, 3),)),
@@ -132,7 +135,11 @@ CASES: list[Case] = [
     *(
         ("LabelEncoder", {f"keys_{keys}": known, f"values_{values}": to} | other, (given,))
         for keys, known, given in (
-            ("strings", ["a", "é", "", "__proto__"], np.array([["a", "é"], ["", "b"], ["__proto__", "constructor"]], object)),
+            (
+                "strings",
+                ["a", "é", "", "__proto__"],
+                np.array([["a", "é"], ["", "b"], ["__proto__", "constructor"]], object),
+            ),
             ("int64s", [-1, 0, 5], whole([[-1, 5], [0, 7]])),
             ("floats", [0.5, 1.0, -2.0], np.array([0.5, -2, 3], np.float32)),
         )
@@ -146,7 +153,9 @@ CASES: list[Case] = [
 ]
 
 
-def written(operator: str, attributes: dict[str, Any], inputs: tuple[npt.NDArray[Any], ...]) -> tuple[bytes, dict[str, Any]]:
+def written(
+    operator: str, attributes: dict[str, Any], inputs: tuple[npt.NDArray[Any], ...]
+) -> tuple[bytes, dict[str, Any]]:
     """A model of one operator, whose inputs behind the first are constants where they hold shapes, and its inputs."""
     domain = next(domain for domain in OPERATORS if operator in OPERATORS[domain])
     names = [f"in{index}" for index in range(len(inputs))]
@@ -193,7 +202,12 @@ def test_an_operator_computes_what_onnxruntime_does(
         assert found["texts"] == expected.ravel().tolist()
     else:
         numbers = np.frombuffer(base64.b64decode(found["data"])).reshape(expected.shape)
-        np.testing.assert_allclose(numbers, expected.astype(np.float64), rtol=1e-5 * (operator not in EXACT), atol=2e-7 * (operator not in EXACT))
+        np.testing.assert_allclose(
+            numbers,
+            expected.astype(np.float64),
+            rtol=1e-5 * (operator not in EXACT),
+            atol=2e-7 * (operator not in EXACT),
+        )
 
 
 EXACT = {

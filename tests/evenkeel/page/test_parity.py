@@ -104,7 +104,17 @@ def strange(card: ModelCard, records: Sequence[Record]) -> list[Record]:
     odd: dict[str, list[Any]] = {
         "numeric": [1e30, -1e30, 3.4028234663852886e38, -3.4028235677973362e38, 1e-45, 0, -0.0, 7],
         "date": ["0001-01-01", "9999-12-31", "2024-02-29T23:59:59.999999", "2024-06-01T12:00:00+02:00", "20240229"],
-        "categorical": ["❓ 'no' \"table\" holds\n\x00\u200b\ufeff", "it's", "", " ", "__proto__", "x" * 90, "𝄞" * 90, "𝄞" * 40, "\ufeffa"],
+        "categorical": [
+            "❓ 'no' \"table\" holds\n\x00\u200b\ufeff",
+            "it's",
+            "",
+            " ",
+            "__proto__",
+            "x" * 90,
+            "𝄞" * 90,
+            "𝄞" * 40,
+            "\ufeffa",
+        ],
     }
     cells = [
         (feature.name, value)
@@ -136,13 +146,34 @@ def peculiar(tmp_path_factory: pytest.TempPathFactory) -> tuple[PublishedModel, 
     """A table of dates, of times, of booleans, of categories with blanks and emoji, with holes, and two classes."""
     rng = random.Random(0)
     folder = tmp_path_factory.mktemp("peculiar")
-    words = [" blank", "blank", "blank ", "😀", "e\u0301", "é", "\ufeffmark", "Ünï", "__proto__", "constructor", "1", "x,y"]
+    words = [
+        " blank",
+        "blank",
+        "blank ",
+        "😀",
+        "e\u0301",
+        "é",
+        "\ufeffmark",
+        "Ünï",
+        "__proto__",
+        "constructor",
+        "1",
+        "x,y",
+    ]
     lines = ["day,moment,flag,word,long,number,constant,y"]
     for _ in range(600):
         year, month, day = rng.randint(1990, 2024), rng.randint(1, 12), rng.randint(1, 28)
         moment = f"2024-{month:02}-{day:02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:07"
         word, long, number = rng.choice(words), f"w{rng.randint(0, 40)}", rng.choice([0, 0, round(rng.gauss(0, 50), 3)])
-        cells = [f"{year}-{month:02}-{day:02}", moment, rng.choice(["true", "false"]), f'"{word}"', long, str(number), "5"]
+        cells = [
+            f"{year}-{month:02}-{day:02}",
+            moment,
+            rng.choice(["true", "false"]),
+            f'"{word}"',
+            long,
+            str(number),
+            "5",
+        ]
         cells = ["" if rng.random() < 0.05 else cell for cell in cells]
         lines.append(",".join([*cells, "yes 😀" if rng.random() < 0.3 + 0.4 * (month > 6) else " no"]))
     table = folder / "peculiar.csv"

@@ -24,7 +24,7 @@ TYPED = re.compile(r"(--[a-z-]+|python -m \w+)[^;]*$")
 def warning(run: Run, words: str) -> str:
     """The one warning with these words, which stands in the card and on stderr alike."""
     (found,) = [sentence for sentence in run.card["warnings"] if words in sentence]
-    assert f"trainer: warning: {found}\n" in run.err
+    assert f"warning: {found}\n" in run.err
     assert TYPED.search(found), found
     return str(found)
 

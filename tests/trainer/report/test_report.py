@@ -1,0 +1,188 @@
+import json
+import re
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.card import ModelCard
+from models.figures import Figures, figures_of
+from models.repository import ModelRepository
+from tests.trainer.report.pages import check
+from tests.trainer.tables import fit
+from trainer.report.report import report
+
+HEADINGS = (
+    "What to be careful about",
+    "Beside what is simple",
+    "How it learned",
+    "What is taken for what",
+    "How well it ranks",
+    "Can its probabilities be trusted",
+    "What it owes to each column",
+    "How the answer depends on it",
+    "The columns",
+    "Batch norm",
+    "To repeat it",
+)
+MOST_BYTES = 600_000
+
+
+def files(store: Path, name: str = "m") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (store / name / "1").iterdir()}
+
+
+def without_time(page: bytes) -> bytes:
+    return re.sub(rb"\d{4}-\d\d-\d\d \d\d:\d\d UTC", b"", page)
+
+
+@pytest.mark.parametrize("name", ["penguins", "two"])
+def test_a_report_is_a_sound_page_with_every_section(store: Path, name: str) -> None:
+    """Well formed, headings in order, every picture with words for it, nothing asked of any network."""
+    page = files(store, name)["report.html"].decode()
+
+    check(page)
+    for heading in HEADINGS:
+        assert f">{heading}</h2>" in page
+    for said in ("Reliability", "Confusion matrix", "Permutation importance", "gamma of", "Percentiles of"):
+        assert f'aria-label="{said}' in page
+
+
+def test_the_story_comes_first_and_says_what_the_card_says(store: Path) -> None:
+    """Learned from what, how good beside both baselines, how sure: numbers of the card, before the first picture."""
+    page = files(store, "penguins")["report.html"].decode()
+    card = ModelRepository(store).card("penguins", 1)
+    story = page[: page.index("<svg")]
+    evaluation = card.evaluation
+    assert evaluation is not None
+
+    assert "<b>penguins</b> tells <b>species</b> (“Adelie”, “Chinstrap” or “Gentoo”)" in story
+    assert f"right for <b>{evaluation.accuracy:.1%}</b> of the test rows" in story
+    for baseline in evaluation.baselines:
+        assert f"right for {baseline.accuracy:.1%}" in story
+        assert f"{baseline.gain_interval[0]:.3f} to {baseline.gain_interval[1]:.3f}" in story
+    low, high = evaluation.accuracy_interval
+    assert f"{low:.1%} to {high:.1%}" in story
+    for warning in card.warnings:
+        assert warning[1:20] in page
+
+
+def test_every_version_carries_its_report_and_vouches_for_it(store: Path) -> None:
+    """Both files are listed in the card with their digests, which a reader checks."""
+    repository = ModelRepository(store)
+
+    assert {"model.onnx", "figures.json", "report.html", "card.json"} == set(repository.card("two", 1).files)
+    assert repository.read("two", 1)
+    assert repository.file("two", 1, "report.html") == files(store, "two")["report.html"]
+
+
+def test_drawn_anew_it_is_the_same_page(store: Path) -> None:
+    """From the card and the figures as they lie on the disk, to the byte."""
+    repository = ModelRepository(store)
+    for name in ("penguins", "two"):
+        again = report(repository.card(name, 1), figures_of(repository, name, 1))
+        assert again.encode() == files(store, name)["report.html"]
+
+
+def test_the_same_training_gives_the_same_report_but_for_the_time(tmp_path: Path) -> None:
+    """And with a report or without one the same model, to the byte."""
+    table = tmp_path / "t.csv"
+    table.write_text(
+        "x,k,y\n" + "".join(f"{row % 13},{'ab'[row % 2]},{['no', 'yes'][row % 13 > 5]}\n" for row in range(90))
+    )
+    for folder, flags in (("a", ()), ("b", ()), ("c", ("--no-report",))):
+        assert fit(table, tmp_path / folder, *flags) == 0
+    a, b, c = (files(tmp_path / folder) for folder in "abc")
+
+    assert a["figures.json"] == b["figures.json"]
+    assert without_time(a["report.html"]) == without_time(b["report.html"])
+    assert set(c) == {"model.onnx", "card.json"}
+    assert a["model.onnx"] == c["model.onnx"]
+
+
+def test_no_cell_of_the_training_table_is_in_it(tmp_path: Path) -> None:
+    """Neither a number nor a name that fewer than five rows share."""
+    rng = np.random.default_rng(0)
+    names = ["".join(rng.choice(list(string.ascii_lowercase), 9)) for _ in range(120)]
+    names[100:] = ["everybody"] * 20
+    numbers = [f"{number:.5f}" for number in 1000 * rng.random(120)]
+    dates = [f"20{day // 12:02d}-{day % 12 + 1:02d}-{day % 28 + 1:02d}" for day in range(120)]
+    lines = zip(names, numbers, dates, (["no", "yes"] * 60), strict=True)
+    (tmp_path / "t.csv").write_text("who,how_much,born,y\n" + "".join(",".join(line) + "\n" for line in lines))
+    assert fit(tmp_path / "t.csv", tmp_path / "store") == 0
+    found = files(tmp_path / "store")
+
+    for file in ("report.html", "figures.json"):
+        text = found[file].decode()
+        assert "everybody" in text
+        assert not [name for name in names[:100] if name in text]
+        assert not [number for number in numbers if number.rstrip("0") in text]
+
+
+def test_very_many_columns_and_classes_stay_small(tmp_path: Path) -> None:
+    """750 features and 300 classes with long names: each file is bounded, and the page is sound."""
+    columns, classes = 750, 300
+    rng = np.random.default_rng(1)
+    labels = np.arange(900) % classes
+    cells = np.round(rng.normal(size=(900, columns)) + labels[:, np.newaxis] % 7, 2)
+    named = [f"a rather long name of the class with the number {label:04d}" for label in range(classes)]
+    header = ",".join([*(f"measurement_{column:03d}_of_the_sensor" for column in range(columns)), "y"])
+    lines = [",".join([*map(str, row), named[label]]) for row, label in zip(cells, labels, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join([header, *lines]))
+    assert fit(tmp_path / "t.csv", tmp_path / "store", "--members", "1") == 0
+    found = files(tmp_path / "store")
+    page = found["report.html"].decode()
+
+    check(page)
+    assert len(found["report.html"]) < MOST_BYTES
+    assert len(found["figures.json"]) < MOST_BYTES / 2
+    assert "Of 750 features" in page
+    assert len(json.loads(found["figures.json"])["distributions"]) == 100
+
+
+def test_names_cannot_become_markup(tmp_path: Path) -> None:
+    """Whatever stands in a column's name, a category or a class is text in the page."""
+    evil = "<script>alert(1)</script>&amp;\"'"
+    quoted = '"' + evil.replace('"', '""') + '"'
+    rows = "".join(f"{row % 9},{quoted if row % 3 else 'b'},{quoted if row % 9 > 4 else 'no'}\n" for row in range(90))
+    (tmp_path / "t.csv").write_text(f"x,{quoted},y\n{rows}")
+    assert fit(tmp_path / "t.csv", tmp_path / "store") == 0
+    page = files(tmp_path / "store")["report.html"].decode()
+
+    check(page)
+    assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--batch-norm", "none"),
+        ("--batch-norm", "after"),
+        ("--hidden", ""),
+        ("--epochs", "1"),
+        ("--scaling", "quantile", "--members", "1"),
+    ],
+    ids=" ".join,
+)
+def test_every_kind_of_network_has_a_report(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """Without batch norm, without hidden layers, after one epoch."""
+    rows = "".join(
+        f"{row % 9},{'ab'[row % 2]},,2020-01-{row % 28 + 1:02d},{['no', 'yes'][row % 9 > 4]}\n" for row in range(90)
+    )
+    (tmp_path / "t.csv").write_text(f"x,k,empty,day,y\n{rows}")
+    assert fit(tmp_path / "t.csv", tmp_path / "store", *flags) == 0
+
+    page = files(tmp_path / "store")["report.html"].decode()
+    check(page)
+    assert (">Batch norm</h2>" in page) == ("none" not in flags and "" not in flags)
+
+
+def test_a_version_without_figures_is_drawn_from_its_card(two: tuple[ModelCard, Figures]) -> None:
+    """As old versions are: what the card tells, and what to do for the rest."""
+    page = report(two[0], None)
+
+    check(page)
+    assert "--no-report" in page
+    assert ">What is taken for what</h2>" in page
+    assert ">How it learned</h2>" not in page

@@ -1,0 +1,1 @@
+"""Reports: HTML files that need nothing beside them, drawn with the standard library alone."""

@@ -1,0 +1,171 @@
+"""The story of a model in sentences: learned from what, how good beside what is simple, how sure, what to mind."""
+
+from collections.abc import Iterable, Iterator
+from html import escape
+
+from models.card import ModelCard
+from models.evaluation import Baseline, Evaluation
+from models.figures import Figures
+from models.wording import called
+from trainer.report.axes import Axis, even
+from trainer.report.bars import Marks, marks
+from trainer.report.page import brief, facts, figure, grid, section
+
+MOST_CLASSES = 6
+MANY_ROWS = 100
+
+
+def story(card: ModelCard, figures: Figures | None) -> str:
+    """Sentences first, then the numbers and one picture."""
+    evaluation = card.evaluation
+    sentences = [_learned(card), *(_how_good(card, evaluation) if evaluation else [_how_often_right(card)])]
+    sentences += [*_how_sure(card, evaluation), *_what_matters(figures)]
+    said = "".join(f"<p>{one}</p>" for one in sentences)
+    return f'<div class="story">{said}</div>' + _numbers(card) + "\n" + _to_mind(card) + _beside(evaluation)
+
+
+def _learned(card: ModelCard) -> str:
+    rows = {part: metrics.rows for part, metrics in card.metrics.items()}
+    networks = len(card.frozen_statistics)
+    bag = f" by {networks} networks, whose mean answer it gives" if networks > 1 else ""
+    named = card.classes if len(card.classes) <= MOST_CLASSES else card.classes[:3]
+    classes = [f"“{brief(label)}”" for label in named]
+    more = [f"{len(card.classes) - len(named)} more"] if len(card.classes) > len(named) else []
+    of = card.provenance.test_table
+    tested = f"the {rows['test']:,} rows of {brief(of)}" if of else f"{rows['test']:,} rows"
+    return (
+        f"<b>{escape(card.name)}</b> tells <b>{escape(brief(card.provenance.target))}</b> "
+        f"({escape(_and([*classes, *more], 'or'))}) from {_kinds(card)} of {escape(brief(card.provenance.table))}. "
+        f"It was learned from {rows['train'] + rows['validation']:,} rows{bag}, and tested on {escape(tested)} that "
+        "nothing of it had seen."
+    )
+
+
+def _kinds(card: ModelCard) -> str:
+    dates = sum(feature.kind == "date" for feature in card.features)
+    counts = {"number": len(card.numeric) - dates, "date": dates, "category": len(card.categorical)}
+    plurals = {"number": "numbers", "date": "dates", "category": "categories"}
+    said = [f"{count} {plurals[kind] if count > 1 else kind}" for kind, count in counts.items() if count]
+    columns = len(card.features)
+    return f"{columns} column{'s' if columns > 1 else ''} ({_and(said)})"
+
+
+def _how_often_right(card: ModelCard) -> str:
+    return f"Its answer is right for <b>{card.metrics['test'].accuracy:.1%}</b> of the test rows."
+
+
+def _how_good(card: ModelCard, evaluation: Evaluation) -> Iterator[str]:
+    beside = _and(map(_plainly, evaluation.baselines))
+    yield _how_often_right(card) + (f" {beside[0].upper()}{beside[1:]}." if beside else "")
+    if beside:
+        yield f"By the log-loss, which minds the probabilities too, it is {_and(map(_gain, evaluation.baselines))}."
+    if evaluation.at_threshold and card.positive is not None and card.threshold is not None:
+        found = evaluation.at_threshold
+        rates = [("precision", found.precision), ("recall", found.recall)]
+        said = _and([f"a {what} of {value:.1%}" for what, value in rates if value is not None])
+        yield (
+            f"A row is taken for “{escape(brief(card.positive))}” from a probability of <b>{card.threshold:g}</b> on: "
+            f"that is so for {found.predicted:g} test rows, with {said or 'none of them right'}."
+        )
+
+
+def _plainly(baseline: Baseline) -> str:
+    if baseline.answer is None:
+        return f"softmax regression, a network without hidden layers, is right for {baseline.accuracy:.1%}"
+    return f"always answering “{escape(brief(baseline.answer))}” would be right for {baseline.accuracy:.1%}"
+
+
+def _gain(baseline: Baseline) -> str:
+    low, high = baseline.gain_interval
+    who = escape("softmax regression" if baseline.answer is None else called(baseline))
+    by = f"{abs(baseline.gain):.3f} nats (95 % interval {low:.3f} to {high:.3f})"
+    if low > 0:
+        return f"<b>better than {who}</b> by {by}"
+    if high < 0:
+        return f"<b>worse than {who}</b> by {by}"
+    return f"<b>no better than {who}</b>, as far as these rows can tell: {by}"
+
+
+def _how_sure(card: ModelCard, evaluation: Evaluation | None) -> Iterator[str]:
+    if evaluation:
+        low, high = evaluation.accuracy_interval
+        few = " So few rows leave much open." if evaluation.rows < MANY_ROWS else ""
+        yield (
+            f"On further rows like these it would be right for {low:.1%} to {high:.1%} of them "
+            f"(95 % interval, {evaluation.rows:,} rows).{few}"
+        )
+    if card.calibration:
+        after = card.calibration.after.ece
+        yield (
+            f"Its probabilities can be read as frequencies: on average they are off by {after:.1%}"
+            if after < 0.05
+            else f"Its probabilities are to be read with care: on average they are off by {after:.1%}"
+        ) + " of what then happens."
+
+
+def _what_matters(figures: Figures | None) -> Iterator[str]:
+    leading = [one for one in figures.importance if one.interval[0] > 0][:3] if figures else []
+    if leading:
+        yield f"It owes most to {_and([f'<b>{escape(brief(one.feature))}</b>' for one in leading])}."
+
+
+def _numbers(card: ModelCard) -> str:
+    test, evaluation, calibration = card.metrics["test"], card.evaluation, card.calibration
+    values = {"accuracy": f"{test.accuracy:.4f}", "log-loss, nats": f"{test.log_loss:.4f}"}
+    if evaluation:
+        values |= {"AUC": f"{evaluation.auc:.4f}"} if evaluation.auc is not None else {}
+        values["macro F1"] = f"{evaluation.macro_f1:.4f}"
+    if calibration:
+        values["calibration error"] = f"{calibration.after.ece:.4f}"
+    return facts(values | {"test rows": f"{test.rows:,}"})
+
+
+def _to_mind(card: ModelCard) -> str:
+    if not card.warnings:
+        return section("What to be careful about", "Nothing that training looks for was found amiss.", anchor="mind")
+    listed = "".join(f"<li>{escape(one[0].upper() + one[1:])}.</li>" for one in card.warnings)
+    return section("What to be careful about", "", anchor="mind") + f'<ul class="warnings">{listed}</ul>\n'
+
+
+def _beside(evaluation: Evaluation | None) -> str:
+    if evaluation is None or not evaluation.baselines:
+        return ""
+    said = (
+        "Each on the same test rows: how often it is right, with the interval in which the model's accuracy lies with "
+        "95 % confidence, and its log-loss, which is smaller the more it trusted what was true. Softmax regression is "
+        "a network without hidden layers on the same inputs."
+    )
+    pictures = grid(figure("Accuracy", accuracies(evaluation)), figure("Log-loss, nats", log_losses(evaluation)))
+    return section("Beside what is simple", said, pictures, anchor="baselines")
+
+
+def accuracies(evaluation: Evaluation) -> str:
+    """The accuracy of the model and of its baselines on one axis."""
+    low, high = evaluation.accuracy_interval
+    said = f"{evaluation.accuracy:.1%}"
+    rows = [Marks("this model", [(evaluation.accuracy, "best", "")], interval=(low, high), said=said)]
+    rows += [
+        Marks(called(one), [(one.accuracy, "fifth", "")], said=f"{one.accuracy:.1%}")
+        for one in sorted(evaluation.baselines, key=lambda one: -one.accuracy)
+    ]
+    least = min([low, *(one.accuracy for one in evaluation.baselines)])
+    start = next((at for at in reversed(even(0.0, 1.0, 10)) if at < least), 0.0)
+    return marks(rows, Axis("uniform", start, 1.0), _spoken("Accuracy", rows), row=27)
+
+
+def log_losses(evaluation: Evaluation) -> str:
+    """The log-loss of the model and of its baselines from zero on."""
+    ordered = sorted(evaluation.baselines, key=lambda one: one.log_loss)
+    rows = [Marks("this model", [(evaluation.log_loss, "best", "")], said=f"{evaluation.log_loss:.3f}")]
+    rows += [Marks(called(one), [(one.log_loss, "fifth", "")], said=f"{one.log_loss:.3f}") for one in ordered]
+    high = max(row.dots[0][0] for row in rows) * 1.05 or 1.0
+    return marks(rows, Axis("uniform", 0.0, high), _spoken("Log-loss", rows), row=27)
+
+
+def _spoken(what: str, rows: list[Marks]) -> str:
+    return f"{what}: {', '.join(f'{row.name} {row.said}' for row in rows)}"
+
+
+def _and(words: Iterable[str], word: str = "and") -> str:
+    *most, last = [*words] or [""]
+    return f"{', '.join(most)} {word} {last}" if most else last
