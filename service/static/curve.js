@@ -58,7 +58,6 @@ export function makeCurve(card, predict, put) {
   const element = el("section", { class: "curve panel", "aria-label": "What if", hidden: true }, about, place, more);
   let feature = null;
   let record = null;
-  let asked = null;
   let running = null;
   let state = null;
 
@@ -84,24 +83,22 @@ export function makeCurve(card, predict, put) {
 
   const ask = async () => {
     running?.abort();
-    running = new AbortController();
-    const [wanted, mine] = [feature, key()];
-    asked = mine;
+    const mine = (running = new AbortController());
+    const [wanted, others] = [feature, key()];
     const tried = triedOf(card, feature, record[feature.name]);
     const records = tried.map(({ value }) => Object.fromEntries(Object.entries(record).map(([name, one]) => [name, name === wanted.name ? value : one])));
     try {
-      const [now, ...answers] = await predict([record, ...records], { signal: running.signal });
-      if (mine !== asked) return;
-      state = { feature: wanted, tried, answers, now, card, spread: spreadOf(card, wanted) };
+      const [now, ...answers] = await predict([record, ...records], { signal: mine.signal });
+      if (mine !== running) return;
+      state = { others, feature: wanted, tried, answers, now, card, spread: spreadOf(card, wanted) };
       about.replaceChildren("What if ", named(wanted.name), " changed");
       element.hidden = false;
       draw();
     } catch {
-      // What is wrong with the record is said elsewhere; the answer itself does not hang on this.
-      if (mine === asked) asked = null;
+      // What is wrong with the record is said beside the answer, which does not hang on this.
     }
   };
-  const askSoon = later(60, ask);
+  const askSoon = later(60, () => record && ask());
 
   const look = (one) => {
     if (one === feature || !record) return void (feature = one);
@@ -111,14 +108,14 @@ export function makeCurve(card, predict, put) {
   const update = (now, answer) => {
     record = now;
     feature ??= card.features[0];
-    if (asked === key() && state && inReach()) {
+    if (state?.others === key() && inReach()) {
       state.now = answer;
       draw();
     } else askSoon();
   };
   const clear = () => {
     record = null;
-    asked = null;
+    state = null;
   };
   if (typeof ResizeObserver !== "undefined") new ResizeObserver(later(80, draw)).observe(place);
   return { element, look, update, clear };

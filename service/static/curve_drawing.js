@@ -28,7 +28,7 @@ export function ticksOf(low, high, count) {
 function datesOf(low, high, count) {
   const first = new Date(low * DAY_MS);
   const months = (high - low) / 30.4;
-  const step = [1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200].find((one) => months / one <= count) ?? 2400;
+  const step = [1, 2, 3, 6, 12, 24, 36, 48, 60, 120, 240, 600, 1200].find((one) => months / one <= count) ?? 2400;
   if (months < 2) return [low, high];
   const start = Math.floor((12 * first.getUTCFullYear() + first.getUTCMonth()) / step) * step;
   const starts = Array.from({ length: count + 3 }, (_, at) => start + at * step);
@@ -65,7 +65,7 @@ export function drawLines({ feature, tried, answers, now, current, colours, spre
   drawing.append(...spreadBars(spread, x, low, high));
   const word = wordingOf(feature, high - low);
   const ticks = feature.kind === "date" ? datesOf : ticksOf;
-  for (const tick of ticks(low, high, Math.max(2, Math.floor((right - EDGE.left) / 60)))) {
+  for (const tick of ticks(low, high, Math.max(3, Math.floor((right - EDGE.left) / 60)))) {
     if (gap >= 0 && x(tick) > right - 8) continue;
     drawing.append(svg("text", { class: "tick", x: x(tick), y: HEIGHT - 5, "text-anchor": "middle" }, word(tick)));
   }

@@ -84,10 +84,11 @@ export function daysOf(text, order = "ymd") {
   return date.getTime() / DAY_MS + seconds / 86400;
 }
 
-// The ISO 8601 text of so many days since 1970-01-01, to the millisecond, as far as a 32-bit float tells them apart.
+// The ISO 8601 text of so many days since 1970-01-01, to the millisecond: a model's 32-bit float tells minutes apart.
 export function isoDate(days) {
   const text = new Date(Math.round(days * DAY_MS)).toISOString();
-  return text.endsWith("T00:00:00.000Z") ? text.slice(0, 10) : text.slice(0, -1).replace(/\.000$/, "");
+  if (text.endsWith("T00:00:00.000Z")) return text.slice(0, 10);
+  return text.endsWith(".000Z") ? text.slice(0, -5) : `${text.slice(0, -1)}000`;
 }
 
 // What turns the text of a table's cell into what a client sends: a number, a text, an ISO date, or null. It throws

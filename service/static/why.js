@@ -43,7 +43,8 @@ export function makeWhy(card, explain) {
   let most = MOST_STEPS;
   let last = null;
   let running = null;
-  let unable = !explain;
+  // Cards from before there were reasons have no typical row.
+  let unable = !explain || !card.typical;
   all.addEventListener("click", () => {
     most = most === MOST_STEPS ? Infinity : MOST_STEPS;
     if (last) draw(...last);
@@ -62,7 +63,8 @@ export function makeWhy(card, explain) {
       const bar = el("span", { class: step.value < 0 ? "step down" : "step up", style: { left: `${at(from)}%`, width: `${Math.max(0.6, at(to) - at(from))}%` } });
       const error = step.name !== undefined && errors[step.name] ? el("small", {}, ` ± ${(100 * errors[step.name]).toFixed(1)}`) : null;
       const what = step.name === undefined ? [`${step.others} others together`] : [named(step.name), " ", named(valueText(record[step.name], features.get(step.name)), { class: "value" })];
-      return el("li", {}, el("span", { class: "what" }, ...what), el("span", { class: "way" }, bar), el("span", { class: "share" }, points(step.value), error));
+      const title = step.name === undefined ? null : `${step.name}: ${valueText(record[step.name], features.get(step.name))}`;
+      return el("li", {}, el("span", { class: "what", title }, ...what), el("span", { class: "way" }, bar), el("span", { class: "share" }, points(step.value), error));
     });
     const end_ = (text, share, kind) => el("li", { class: kind }, el("span", { class: "what" }, text), el("span", { class: "way" }, el("span", { class: "stop", style: { left: `${at(share)}%` } })), el("span", { class: "share" }, percent(share)));
     about.replaceChildren("Why ", named(explanation.label));

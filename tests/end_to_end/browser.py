@@ -36,7 +36,8 @@ class Tab:
     def __init__(self, to: int, back: int) -> None:
         self._to, self._back, self._buffer, self._number = to, back, b"", 0
         self.session = ""
-        self.requests: list[str] = []
+        # What the pages have asked for: an address, and the body that was sent.
+        self.requests: list[tuple[str, str]] = []
         self.errors: list[str] = []
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -59,7 +60,8 @@ class Tab:
     def _note(self, event: dict[str, Any]) -> None:
         match event.get("method"):
             case "Network.requestWillBeSent":
-                self.requests.append(event["params"]["request"]["url"])
+                request = event["params"]["request"]
+                self.requests.append((request["url"], request.get("postData", "")))
             case "Runtime.exceptionThrown":
                 self.errors.append(json.dumps(event["params"]["exceptionDetails"])[:2000])
             case "Log.entryAdded":
@@ -100,6 +102,16 @@ class Tab:
     def text(self, selector: str) -> str:
         """The text of the first element that a selector finds; "" where there is none."""
         return str(self.js(f"document.querySelector({json.dumps(selector)})?.textContent ?? ''"))
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Give a file to a field."""
+        root = self.send("DOM.getDocument")["root"]["nodeId"]
+        node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.send("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
+
+    def download_into(self, folder: Path) -> None:
+        """Keep what is downloaded in a folder."""
+        self.send("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def press(self, key: str, times: int = 1, modifiers: int = 0) -> None:
         """Press a key; 8 is shift, 2 is control."""

@@ -15,6 +15,8 @@ from typing import IO, Any
 
 import pytest
 
+from tests.end_to_end.browser import Tab, browsing
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
 
@@ -78,3 +80,11 @@ def train(table: Path, repository: Path, *flags: str) -> subprocess.CompletedPro
     """Run the batch job in a process of its own."""
     command = [sys.executable, "-m", "trainer", "fit", str(table), "--repository", str(repository), *flags]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+
+@pytest.fixture
+def tab(tmp_path: Path) -> Iterator[Tab]:
+    """A browser with one tab. Nothing that it opened may have raised an error, or been refused."""
+    with browsing(tmp_path / "profile") as tab:
+        yield tab
+        assert tab.errors == []
