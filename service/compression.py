@@ -13,7 +13,8 @@ COMPRESSIBLE = frozenset({"application/json", "image/svg+xml"})
 
 def compress(response: Response, request: Request) -> None:
     """Compress the body where that is worth it."""
-    if response.status_code != 200 or not (response.mimetype in COMPRESSIBLE or response.mimetype.startswith("text/")):
+    kind = response.mimetype or ""
+    if response.status_code != 200 or not (kind in COMPRESSIBLE or kind.startswith("text/")):
         return
     response.vary.add("Accept-Encoding")
     if not request.accept_encodings.quality("gzip"):

@@ -5,7 +5,7 @@ from flask import Response, render_template
 from models.errors import ModelError
 from service.errors import ReportNotFound
 from service.registry.registry import Registry
-from service.reply import success
+from service.reply import lines, success
 from service.routes import Views, request_id, send
 
 REPORT = "report.html"
@@ -29,6 +29,8 @@ def page(registry: Registry) -> Views:
         if html is None:
             raise ReportNotFound(f"version {version} of {model} was published without a report")
         policy = ("Content-Security-Policy", REPORT_POLICY)
-        return send(success(html, request_id(), HTML, [policy]))
+        reply = success(html, request_id(), HTML)
+        reply.head += lines([policy])
+        return send(reply)
 
     return {"page": show, "docs": show, "report": report}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_page import FLAGS
+from tests.end_to_end.browser import FLAGS
 from trainer.command_line import main
 
 pytestmark = [
