@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 _IMPORT = re.compile(r'^import \{([\w\s,]+)\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async function\*?|function\*?|class|const) (\w+))", re.MULTILINE)
-# What is left of them then, at the beginning of a line or anywhere; and what ends a script in HTML, or begins a comment.
+# What is left of them then, at the beginning of a line or anywhere; and what ends a script in HTML or begins another.
 _LEFT = re.compile(r"^\s*(?:import|export)\b.*|\bimport\s*[(.].*", re.MULTILINE)
 _HTML = re.compile(r"</script|<script|<!--|\r|\0", re.IGNORECASE)
 

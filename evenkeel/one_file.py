@@ -65,7 +65,7 @@ def _deflated(data: bytes) -> bytes:
 
 
 def _encoded(data: bytes) -> str:
-    """Base85 with one letter for another, so that HTML finds nothing in it, behind the number of bytes that fill it up."""
+    """Base85 with one letter for another, in which HTML finds nothing, behind the number of bytes that fill it up."""
     filled = -(1 + len(data)) % 4
     return b85encode(bytes([filled]) + data + bytes(filled)).decode().replace("<", ",")
 

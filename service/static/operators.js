@@ -1,65 +1,14 @@
 // The operators that a model may be made of, those of models/operators.py, as ONNX defines them for opset 17.
 //
 // Each has its attributes with their defaults, and a function that gets them and returns what turns inputs into the
-// output. Numbers are computed in 64 bits and rounded to the type of the result, so that sums, products and comparisons of
-// 32-bit floats come out as they do there. The loops are written out: one loop that calls a function for each number
-// takes five times as long.
+// output.
 
+import {
+  add, arcTangent, cosine, elu, equal, hyperbolicTangent, larger, leakyRelu, multiply, onEach, onMany, onPairs, pairwise,
+  relu, selu, sigmoid, sine, smaller, subtract,
+} from "./elementwise.js";
 import { RefusedModel } from "./protobuf.js";
 import { BOOL, DOUBLE, FLOAT, INT64, STRING, around, axisOf, broadcast, sizeOf, take, tensorOf, walk } from "./tensors.js";
-
-function onEach(loop, attributes = {}) {
-  return {
-    attributes,
-    bind: (bound) => (x) => {
-      const out = tensorOf(x.type, x.dims);
-      loop(x.data, out.data, bound);
-      return out;
-    },
-  };
-}
-
-function onPairs(loop, type) {
-  return { attributes: {}, bind: () => (x, y) => pairwise(loop, x, y, type) };
-}
-
-function onMany(loop, finish = (out) => out) {
-  return {
-    attributes: {},
-    bind: () => (first, ...others) => finish(others.reduce((x, y) => pairwise(loop, x, y), first), others.length + 1),
-  };
-}
-
-function pairwise(loop, x, y, type = x.type) {
-  const dims = broadcast([x, y]);
-  const out = tensorOf(type, dims);
-  walk(dims, [x, y], (at, length, [i, j], [di, dj]) => loop(x.data, y.data, out.data, at, length, i, j, di, dj));
-  return out;
-}
-
-function add(x, y, out, at, length, i, j, di, dj) {
-  for (const end = at + length; at < end; at++, i += di, j += dj) out[at] = x[i] + y[j];
-}
-
-function subtract(x, y, out, at, length, i, j, di, dj) {
-  for (const end = at + length; at < end; at++, i += di, j += dj) out[at] = x[i] - y[j];
-}
-
-function multiply(x, y, out, at, length, i, j, di, dj) {
-  for (const end = at + length; at < end; at++, i += di, j += dj) out[at] = x[i] * y[j];
-}
-
-function larger(x, y, out, at, length, i, j, di, dj) {
-  for (const end = at + length; at < end; at++, i += di, j += dj) out[at] = Math.max(x[i], y[j]);
-}
-
-function smaller(x, y, out, at, length, i, j, di, dj) {
-  for (const end = at + length; at < end; at++, i += di, j += dj) out[at] = Math.min(x[i], y[j]);
-}
-
-function equal(x, y, out, at, length, i, j, di, dj) {
-  for (const end = at + length; at < end; at++, i += di, j += dj) out[at] = x[i] === y[j] ? 1 : 0;
-}
 
 function mean(sum, count) {
   for (let index = 0; index < sum.data.length; index++) sum.data[index] /= count;
@@ -272,44 +221,6 @@ function encodeLabels(attributes) {
     }
     return out;
   };
-}
-
-function relu(x, out) {
-  for (let index = 0; index < x.length; index++) out[index] = x[index] < 0 ? 0 : x[index];
-}
-
-function leakyRelu(x, out, { alpha }) {
-  for (let index = 0; index < x.length; index++) out[index] = x[index] < 0 ? alpha * x[index] : x[index];
-}
-
-function elu(x, out, { alpha }) {
-  for (let index = 0; index < x.length; index++) out[index] = x[index] < 0 ? alpha * Math.expm1(x[index]) : x[index];
-}
-
-function selu(x, out, { alpha, gamma }) {
-  for (let index = 0; index < x.length; index++) {
-    out[index] = gamma * (x[index] > 0 ? x[index] : alpha * Math.expm1(x[index]));
-  }
-}
-
-function sigmoid(x, out) {
-  for (let index = 0; index < x.length; index++) out[index] = 1 / (1 + Math.exp(-x[index]));
-}
-
-function hyperbolicTangent(x, out) {
-  for (let index = 0; index < x.length; index++) out[index] = Math.tanh(x[index]);
-}
-
-function arcTangent(x, out) {
-  for (let index = 0; index < x.length; index++) out[index] = Math.atan(x[index]);
-}
-
-function sine(x, out) {
-  for (let index = 0; index < x.length; index++) out[index] = Math.sin(x[index]);
-}
-
-function cosine(x, out) {
-  for (let index = 0; index < x.length; index++) out[index] = Math.cos(x[index]);
 }
 
 const plain = (run) => ({ attributes: {}, bind: () => run });

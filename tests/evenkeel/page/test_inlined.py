@@ -6,9 +6,25 @@ from evenkeel.inlined import UnfitModule, in_order, inlined
 from tests.evenkeel.page.conftest import STATIC, Javascript
 
 MODULES = {
-    "entry.js": 'import { two } from "./two.js";\nimport {\n  one,\n} from "./one.js";\nglobalThis.found = [one, two()];\n',
-    "two.js": 'import { one } from "./one.js";\nconst private_ = 1;\nexport function two() {\n  return one + private_;\n}\n',
-    "one.js": "const private_ = 41;\nexport const one = private_;\n",
+    "entry.js": """import { two } from "./two.js";
+import {
+  one,
+} from "./one.js";
+globalThis.found = [one, two(), many().next().value];
+import { many } from "./one.js";
+""",
+    "two.js": """import { one } from "./one.js";
+const own = 1;
+export function two() {
+  return one + own;
+}
+""",
+    "one.js": """const own = 41;
+export const one = own;
+export function* many() {
+  yield own;
+}
+""",
 }
 
 
@@ -17,7 +33,7 @@ def test_modules_become_one_script_that_does_the_same(javascript: Javascript) ->
     script = inlined(MODULES, "entry.js")
 
     assert in_order(MODULES, "entry.js") == ["one.js", "two.js", "entry.js"]
-    assert javascript(f"{script}\nconst answer = globalThis.found;") == [41, 42]
+    assert javascript(f"{script}\nconst answer = globalThis.found;") == [41, 42, 41]
 
 
 @pytest.mark.parametrize(

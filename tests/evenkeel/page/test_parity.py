@@ -199,8 +199,9 @@ def test_what_breaks_the_card_is_refused_in_the_same_words(
     """Sentence, feature and rule; alone and among others."""
     model, (good, *_) = peculiar
     reader = Predictor(model).rows
+    values: list[Any] = [True, "x", "2024-02-30", 1e39, 5, [], {}, "1.5"]
     wrong: list[list[Any]] = [
-        *([good | {name: value}] for name in good for value in (True, "x", "2024-02-30", 1e39, 5, [], {}, "1.5")),
+        *([good | {name: value}] for name in good for value in values),
         [{name: value for name, value in good.items() if name != "word"}],
         [good, good | {"number": "x", "day": 3}, good | {"word": 3}],
         ["x"],
