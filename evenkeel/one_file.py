@@ -43,7 +43,7 @@ def one_file(card: ModelCard, version: int, onnx: bytes) -> bytes:
         icon="data:image/svg+xml;base64," + b64encode((static / ICON).read_bytes()).decode(),
         style=opening_style,
         digest=sha256(held).hexdigest(),
-        packed=_encoded(_deflated(held)),
+        packed=encoded(deflated(held)),
         script=opening,
     )
     return page.encode()
@@ -58,13 +58,13 @@ def _shortened(card: ModelCard) -> dict[str, Any]:
     return document
 
 
-def _deflated(data: bytes) -> bytes:
+def deflated(data: bytes) -> bytes:
     """Raw deflate (RFC 1951), which browsers undo by themselves."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(data) + compressor.flush()
 
 
-def _encoded(data: bytes) -> str:
+def encoded(data: bytes) -> str:
     """Base85 with one letter for another, in which HTML finds nothing, behind the number of bytes that fill it up."""
     filled = -(1 + len(data)) % 4
     return b85encode(bytes([filled]) + data + bytes(filled)).decode().replace("<", ",")

@@ -19,7 +19,7 @@ async function open() {
   } catch (error) {
     const said = document.querySelector("main p");
     said.textContent = `This file is damaged: ${error.message}. Nothing of it is shown; ask whoever sent it to send it again.`;
-    said.parentElement.classList.remove("unopened");
+    said.parentElement.classList.add("damaged");
   }
 }
 
