@@ -40,6 +40,7 @@ COMMANDS = (
     "compare",
     "serve",
     "predict",
+    "page",
     "models",
 )
 
