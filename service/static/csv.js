@@ -82,6 +82,7 @@ export function readTable(bytes, card) {
   const delimiter = delimiterOf(text, card.features.map((feature) => feature.name));
   const head = header(text, delimiter);
   const columns = head.cells.map((name, at) => (at === 0 ? stripped(name.replace(/^\ufeff/, "")) : stripped(name)));
+  columns.forEach((name, at) => (columns[at] = name || `Unnamed: ${at}`));
   const readers = readersOf(columns, card);
   function* rows() {
     let first = true;

@@ -54,7 +54,7 @@ function everything(models, name) {
     el(
       "tr", { class: one.name === name ? "first" : null }, el("th", { scope: "row" }, el("a", { href: address({ model: one.name }) }, one.name)), el("td", {}, String(one.version)),
       el("td", {}, String(one.features.length)), el("td", {}, String(one.classes.length)), ...figures(one.metrics).map((text) => el("td", {}, text)),
-      el("td", {}, el("a", { href: address({ model: one.name, view: "versions" }), "aria-label": `Versions of ${one.name}` }, String(one.lifecycle.length))),
+      el("td", {}, el("a", { href: address({ model: one.name, view: "versions" }) }, String(one.lifecycle.length), el("span", { class: "unseen" }, ` versions of ${one.name}`))),
     ),
   );
   const input = el("input", { type: "search", placeholder: "Find a model", "aria-label": "Find a model in the list" });
