@@ -137,6 +137,8 @@ def ask(port: int, path: str, headers: dict[str, str], text: bytes, chunked: boo
     connection.close()
 
 
+# Of what has failed, a body of a megabyte is part.
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 def test_any_body_is_answered_in_bounds(vitals: Vitals, request: pytest.FixtureRequest) -> None:
     """An allowed status, the worker alive, health in time and memory bounded, whatever is drawn."""
     long = request.config.getoption("long")
