@@ -1,9 +1,9 @@
-"""The pages beside the form, in a real browser: versions, card, report, the HTTP interface; and who can use them all."""
+"""The pages beside the form, in a real browser: versions, card, report, HTTP interface; and who can use them."""
 
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
