@@ -68,8 +68,8 @@ function goodness(card) {
   const also = evaluation.auc === null ? "" : ` The area under the ROC curve is ${evaluation.auc.toFixed(3)}.`;
   const sure = gain && gain.gain_interval[0] <= 0 ? " It is not surely better than the simplest of these: the intervals of the gain reach zero." : "";
   return [
-    section("How good", el("p", {}, sentence + also + sure), table(["(answered by)", "(as a bar)", "right", "log-loss"], rows, { class: "figures", "aria-label": "This model beside its baselines" })),
-    section("By class", table(["class", "rows", "found", "right when named", "F1"], evaluation.classes.map((one) => el("tr", {}, el("th", { scope: "row" }, named(one.label)), el("td", {}, count(one.rows)), el("td", {}, share(one.recall)), el("td", {}, share(one.precision)), el("td", {}, one.f1 === null ? "–" : one.f1.toFixed(3)))), { class: "figures", "aria-label": "Each class" }), ...confusion(evaluation.confusion)),
+    section("How good", el("p", {}, sentence + also + sure), table(["(answered by)", "(as a bar)", "accuracy", "log-loss"], rows, { class: "figures", "aria-label": "This model beside its baselines" })),
+    section("By class", table(["class", "rows", "recall", "precision", "F1"], evaluation.classes.map((one) => el("tr", {}, el("th", { scope: "row" }, named(one.label)), el("td", {}, count(one.rows)), el("td", {}, share(one.recall)), el("td", {}, share(one.precision)), el("td", {}, one.f1 === null ? "–" : one.f1.toFixed(3)))), { class: "figures", "aria-label": "Each class" }), ...confusion(evaluation.confusion)),
   ];
 }
 

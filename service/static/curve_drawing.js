@@ -8,6 +8,8 @@ const EDGE = { left: 44, right: 14, top: 16, bottom: 20 };
 const SPREAD = 30;
 const GAP = 58;
 const MOST_LABEL = 18;
+// The width of a letter, about.
+const LETTER = 8;
 
 function cut(text) {
   return text.length > MOST_LABEL ? `${text.slice(0, MOST_LABEL - 1)}…` : text;
@@ -72,7 +74,7 @@ export function drawLines({ feature, tried, answers, now, current, colours, spre
   const beside = gap >= 0 ? right + GAP / 2 + 4 : 0;
   if (gap >= 0) drawing.append(svg("text", { class: "tick", x: beside, y: HEIGHT - 5, "text-anchor": "middle" }, "missing"));
 
-  const top = new Set();
+  const taken = [];
   for (const [label, colour] of [...colours].reverse()) {
     const line = points.map((one) => `${x(one.at).toFixed(1)},${y(one.shares[label]).toFixed(1)}`).join(" ");
     const kind = { "data-colour": colour, class: label === now.label ? "line first" : "line" };
@@ -84,9 +86,11 @@ export function drawLines({ feature, tried, answers, now, current, colours, spre
     const middle = points.filter((one) => one.shares[label] > peak.shares[label] - 0.02);
     const at = x(middle[Math.floor(middle.length / 2)].at);
     let height = Math.max(y(peak.shares[label]) - 6, 11);
-    while ([...top].some(([left, level]) => Math.abs(left - at) < 90 && Math.abs(level - height) < 13)) height += 13;
-    top.add([at, height]);
     const anchor = at < EDGE.left + 50 ? "start" : at > right - 50 ? "end" : "middle";
+    const long = LETTER * cut(label).length;
+    const left = at - { start: 0, middle: long / 2, end: long }[anchor];
+    while (taken.some((one) => one.left < left + long && left < one.left + one.long && Math.abs(one.height - height) < 13)) height += 13;
+    taken.push({ left, long, height });
     drawing.append(svg("text", { class: "name", "data-colour": colour, x: at, y: height, "text-anchor": anchor }, unbroken(cut(label))));
   }
   if (here !== null && here >= low && here <= high) {

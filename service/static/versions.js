@@ -59,7 +59,7 @@ function everything(models, name) {
   );
   const input = el("input", { type: "search", placeholder: "Find a model", "aria-label": "Find a model in the list" });
   input.addEventListener("input", () => rows.forEach((row, at) => (row.hidden = !models[at].name.includes(input.value.trim().toLowerCase()))));
-  const head = ["model", "serves", "features", "classes", "right", "log-loss", "versions"].map((text) => el("th", { scope: "col" }, text));
+  const head = ["model", "serves", "features", "classes", "accuracy", "log-loss", "versions"].map((text) => el("th", { scope: "col" }, text));
   return el("section", { class: "panel" }, el("h2", {}, `All ${models.length} models`), models.length > MANY ? input : null, el("div", { class: "wide", tabindex: "0", role: "group", "aria-label": "All models" }, el("table", { class: "figures" }, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows))));
 }
 
@@ -67,12 +67,12 @@ export async function drawVersions(main, state, models) {
   const { name, lifecycle, versions } = state;
   const read = (version) => call(`/v1/models/${name}/versions/${version}`).catch(() => null);
   const states = new Map(await Promise.all(versions.map(async (version) => [version, await read(version)])));
-  const head = ["version", "is", "trained, UTC", "right", "log-loss"].map((text) => el("th", { scope: "col", class: text === "is" ? "text" : null }, text));
+  const head = ["version", "is", "trained, UTC", "accuracy", "log-loss"].map((text) => el("th", { scope: "col", class: text === "is" ? "text" : null }, text));
   head.push(el("th", { scope: "col" }, el("span", { class: "unseen" }, "pages")));
   const rows = lifecycle.map((one) => versionRow(name, one, states.get(one.version)));
   main.className = "card-page";
   main.replaceChildren(
-    el("div", { class: "title" }, el("h1", {}, named(name)), el("p", {}, "The versions that this service knows, and what each is there for. Right and log-loss are of the test rows.")),
+    el("div", { class: "title" }, el("h1", {}, named(name)), el("p", {}, "The versions that this service knows, and what each is there for. Accuracy and log-loss are of the test rows.")),
     el("section", { class: "panel" }, el("div", { class: "wide", tabindex: "0", role: "group", "aria-label": "Versions" }, el("table", { class: "figures versions" }, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows))), besides(name, versions)),
     ...[everything(models, name)].filter(Boolean),
   );
