@@ -3,10 +3,11 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -42,13 +43,37 @@ class Model(Protocol):
     def answer(self, tensors: dict[str, Any]) -> Answered: ...
 
 
-class _Asked(NamedTuple):
-    """Rows of a block, those `fit` of which (their places) were asked about, and how to get the answer."""
+class _Turns:
+    """Does one thing after another: `aside`, in a thread, while whoever gives it goes on; else at once.
 
-    block: Block
-    rows: Rows
-    fit: npt.NDArray[np.intp]
-    answer: Callable[[], Answered]
+    A service may be waited for long, and Ctrl-C would wait for the thread.
+    """
+
+    def __init__(self, *, aside: bool) -> None:
+        self._thread = ThreadPoolExecutor(1) if aside else None
+        self._under_way: Future[None] | None = None
+
+    def __enter__(self) -> "_Turns":
+        return self
+
+    def take(self, task: Callable[[], None]) -> None:
+        """Wait for what is under way, whose exception is raised here, and begin with the next."""
+        if self._thread is None:
+            task()
+            return
+        self._wait()
+        self._under_way = self._thread.submit(task)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._thread is not None:
+            with self._thread:
+                # What went wrong there concerns rows before those of what went wrong here.
+                if kind is None or issubclass(kind, Exception):
+                    self._wait()
+
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
 
 
 class Run:
@@ -72,10 +97,13 @@ class Run:
         with open_blocks(path, schema.file.overruled(given)) as table:
             check_features(path, table, card)
             columns = Columns(table.names, card.classes)
+            reader = RowReader(card, schema)
             with writing(output, table.empty, columns, table.delimiter) as writer, _Progress(table) as progress:
-                for asked in self._asked(table, RowReader(card, schema)):
-                    self._write(asked, writer)
-                    progress.show(self._rows)
+                with _Turns(aside=self._model.in_process) as turns:
+                    for block in table.blocks:
+                        turns.take(partial(self._score, block, reader.read(block), writer))
+                        progress.show(self._rows)
+                progress.show(self._rows)
             self._notes = table.notes
 
     def tell(self, output: Path | None) -> None:
@@ -93,35 +121,11 @@ class Run:
             written = f"; the others are in {output}" if output else ""
             raise Unanswered(f"{self._unanswered} of {self._rows} rows have no answer, first {self._first}{written}")
 
-    def _asked(self, table: Blocks, reader: RowReader) -> Iterator[_Asked]:
-        """Each block, asked about; while a model in this process answers, the next one is read."""
-        before: _Asked | None = None
-        with ThreadPoolExecutor(1) as thread:
-            for block in table.blocks:
-                rows = reader.read(block)
-                self._check(block, rows.reasons)
-                fit = np.setdiff1d(np.arange(len(block)), list(rows.reasons))
-                whole = len(fit) == len(block)
-                tensors = rows.tensors if whole else {name: tensor[fit] for name, tensor in rows.tensors.items()}
-                asked = _Asked(block, rows, fit, self._ask(thread, tensors))
-                if before is not None:
-                    yield before
-                before = asked
-            if before is not None:
-                yield before
-
-    def _ask(self, thread: ThreadPoolExecutor, tensors: Tensors) -> Callable[[], Answered]:
-        if not len(next(iter(tensors.values()))):
-            return lambda: (np.empty((0, len(self._model.card.classes)), np.float32), {})
-        if self._model.in_process:
-            return thread.submit(self._model.answer, tensors).result
-        # A service may be waited for long, and Ctrl-C would wait for the thread.
-        answered = self._model.answer(tensors)
-        return lambda: answered
-
-    def _write(self, asked: _Asked, writer: Writer) -> None:
-        block, rows, fit, answer = asked
-        some, refused = answer()
+    def _score(self, block: Block, rows: Rows, writer: Writer) -> None:
+        """Ask about the rows of a block, and write it with its answers."""
+        self._check(block, rows.reasons)
+        fit = np.setdiff1d(np.arange(len(block)), list(rows.reasons))
+        some, refused = self._answers(rows.tensors, fit)
         reasons = {**rows.reasons, **{int(fit[row]): ("", why) for row, why in refused.items()}}
         self._check(block, reasons)
         probabilities = np.zeros((len(block), len(self._model.card.classes)), np.float32)
@@ -140,6 +144,13 @@ class Run:
         self._rows += len(block)
         self._unanswered += len(reasons)
         self._kinds += kinds
+
+    def _answers(self, tensors: Tensors, fit: npt.NDArray[np.intp]) -> Answered:
+        """The answers to those rows of a block that are `fit` to be asked about, by their places (n,)."""
+        if not len(fit):
+            return np.empty((0, len(self._model.card.classes)), np.float32), {}
+        whole = len(fit) == len(next(iter(tensors.values())))
+        return self._model.answer(tensors if whole else {name: tensor[fit] for name, tensor in tensors.items()})
 
     def _check(self, block: Block, reasons: dict[int, tuple[str, str]]) -> None:
         """Refuse the first row that cannot be answered, unless the others are to be.

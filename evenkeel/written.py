@@ -140,7 +140,7 @@ class _Csv:
 
     def write(self, rows: ArrowTable, answers: Answers) -> None:
         table = self._columns.beside(rows, answers)
-        self._file.write(_lines([_spelled(column.combine_chunks()) for column in table.columns], self._delimiter))
+        self._file.write(_lines([_spelled(_whole(column)) for column in table.columns], self._delimiter))
 
 
 class _Parquet:
@@ -169,6 +169,11 @@ class _Parquet:
 def _nothing(columns: Columns) -> Answers:
     classes = len(columns.names) - 3
     return Answers(np.empty(0, np.intp), np.empty((0, classes), np.float32), np.empty(0, np.bool_), [])
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """The cells of a column in one piece; most are one already, and are not copied."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _spelled(cells: pa.Array) -> pa.StringArray:

@@ -54,7 +54,8 @@ export function makeWhy(card, explain) {
     last = [explanation, record];
     const { steps, start, end, unmoved } = stepsOf(explanation, most);
     const places = [start, end, ...steps.flatMap((step) => [step.from, step.to])];
-    const [low, high] = [Math.max(0, Math.min(...places)), Math.min(1, Math.max(...places))];
+    // On the way a sum may be more than 1, or less than 0.
+    const [low, high] = [Math.min(...places), Math.max(...places)];
     const width = high - low || 1;
     const at = (share) => 100 * ((share - low) / width);
     const errors = explanation.standard_errors ?? {};

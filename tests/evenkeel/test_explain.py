@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evenkeel.bars import WIDTH, Bar, bars
+from models.figures import figures_of
 from models.repository import ModelRepository
 from service.app import create_app
 from service.prediction.prediction import Bounds
@@ -160,3 +161,30 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
     assert "\x1b[32m" in "".join(bars(("name", "value", "adds"), ROWS))
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in "".join(bars(("name", "value", "adds"), ROWS))
+
+
+def test_importances_are_those_of_the_report(explain: Command, repository: ModelRepository) -> None:
+    """In falling order, each with its interval."""
+    figures = figures_of(repository, "penguins", 2)
+    ended = explain()
+    rows = re.findall(r"^  (\w+) +([+-]\d\.\d{4})  ([+-]\d\.\d{4}) to ([+-]\d\.\d{4})", ended.out, re.MULTILINE)
+
+    assert figures is not None
+    assert ended.code == 0
+    assert f"of {figures.rows} test rows" in ended.out
+    assert rows == [
+        (one.feature, f"{one.mean:+.4f}", f"{one.interval[0]:+.4f}", f"{one.interval[1]:+.4f}")
+        for one in figures.importance
+    ]
+    assert all(len(line) <= WIDTH for line in ended.out.splitlines())
+
+
+def test_a_version_without_figures_says_how_to_get_some(command: Command, repository: ModelRepository) -> None:
+    """As those of earlier releases are, and those of `fit --no-report`."""
+    model = repository.read("penguins", 2)
+    repository.publish(model.card.model_copy(update={"name": "bare"}), {"model.onnx": model.onnx})
+    ended = command("explain", "bare")
+
+    assert ended.code == 64
+    assert "bare version 1 was published without figures" in ended.err
+    assert "without --no-report; or give a row to explain" in ended.err

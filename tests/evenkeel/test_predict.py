@@ -145,6 +145,18 @@ def test_a_column_without_name_and_value_is_left_out(predict: Command, penguins:
     assert list(rows_of(predict(table).out)[0]) == ["Unnamed: 0", *header.split(","), *OURS]
 
 
+def test_the_first_thing_that_is_wrong_is_named(predict: Command, penguins: Path, tmp_path: Path) -> None:
+    """A cell that is no number, far above a quote that never closes: each block is judged in its turn."""
+    header, *rows = penguins.read_text().splitlines()
+    table = tmp_path / "table.csv"
+    bad = rows[0].replace("39.1", "thirty")
+    table.write_text("\n".join([header, *rows * 10, bad, *rows * 90, f'"{rows[1]}', ""]))
+    ended = predict(table, "-o", tmp_path / "out.csv")
+
+    assert ended.code == 65
+    assert f"line {2 + 10 * len(rows)}, feature 'bill_length_mm': 'thirty'" in ended.err
+
+
 def test_cells_come_back_as_they_were(predict: Command, penguins: Path, tmp_path: Path) -> None:
     """Quotes, delimiters and line breaks in a cell, and texts that only look like numbers."""
     header, first, *_ = penguins.read_text().splitlines()

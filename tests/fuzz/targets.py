@@ -107,7 +107,8 @@ def _body(data: bytes) -> None:
 def _body_seeds() -> Iterator[bytes]:
     one = json.dumps({"instance": GENTOO}).encode()
     many = json.dumps({"instances": [list(GENTOO.values()), list(GENTOO.values())]}).encode()
-    yield from (bytes([0]) + one, bytes([1]) + many, bytes([2]) + one)
+    explained = json.dumps({"instance": GENTOO, "explain": True}).encode()
+    yield from (bytes([0]) + one, bytes([1]) + many, bytes([2]) + one, bytes([0]) + explained)
     yield bytes([4]) + gzip.compress(one, mtime=0)
     yield bytes([8]) + zlib.compress(many)
     yield bytes([4]) + gzip.compress(b" " * 100_000, mtime=0)
@@ -167,6 +168,21 @@ def _invocations_seeds() -> Iterator[bytes]:
         yield bytes(1) + json.dumps(document).encode()
     yield bytes([1]) + (",".join(names) + "\n" + ",".join(map(str, row)) + "\r\n").encode()
     yield bytes([1]) + b'\xef\xbb\xbfyear,"island"\n2007,\n'
+
+
+def _explanations(data: bytes) -> None:
+    """`:explain`, of a model whose card is too old for a typical row."""
+    ask("/v1/models/penguins:explain", data, {"CONTENT_LENGTH": str(len(data)), "CONTENT_TYPE": "application/json"})
+
+
+def _explanations_seeds() -> Iterator[bytes]:
+    row, other = list(GENTOO.values()), list((GENTOO | {"island": "Dream", "year": None}).values())
+    yield from (
+        json.dumps({"instance": GENTOO, "reference": other}).encode(),
+        json.dumps({"instances": [row, other], "reference": GENTOO}).encode(),
+        json.dumps({"instance": row, "reference": "typical"}).encode(),
+        json.dumps({"instance": row, "reference": "background", "explain": True}).encode(),
+    )
 
 
 @cache
@@ -407,6 +423,7 @@ TARGETS = {
     "body": Target(_body, _body_seeds, head=1),
     "open_inference": Target(_open_inference, _open_inference_seeds, head=2),
     "invocations": Target(_invocations, _invocations_seeds, head=1),
+    "explanations": Target(_explanations, _explanations_seeds),
     "card": Target(_card, _card_seeds),
     "structure": Target(_structure, _structure_seeds),
     "table": Target(_table, _table_seeds),

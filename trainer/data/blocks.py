@@ -145,9 +145,7 @@ def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
         raise refusal("empty", path=path)
     header = read_header(head, given.delimiter)
     names = _named(path, header.names)
-    notes = _notes_on(names)
-    if header.rivals:
-        notes.append(note("delimiters", " and ".join(map(repr, (header.delimiter, *header.rivals)))))
+    notes = [*_notes_on(names), *header.notes]
 
     def blocks() -> Iterator[Block]:
         line, size = header.line, max(CHUNK, BLOCK_OF_COLUMN * len(names))
@@ -243,9 +241,5 @@ def _workbook(path: Path, data: bytes, given: FileSchema) -> Blocks:
             read = start + table.num_rows
             yield Block(_without_nameless(table, path, names), path, partial(_row, sheet.line + start))
 
-    notes = _notes_on(names)
-    if sheet.total:
-        notes.append(note("total", f"'{sheet.total[1]}' in row {sheet.total[0]}"))
-    if sheet.others:
-        notes.append(note("sheets", f"'{sheet.name}', not {', '.join(map(repr, sheet.others))}"))
+    notes = [*_notes_on(names), *sheet.notes]
     return _text_blocks(path, names, ",", blocks(), lambda: read / max(len(sheet.rows), 1), notes)

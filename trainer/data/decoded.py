@@ -70,46 +70,41 @@ def decode(path: Path, given: FileSchema) -> Decoded:
 
 def _read_csv(contents: Contents, given: FileSchema) -> Decoded:
     path, data = contents.path, contents.data
-    layout = read_layout(path, data, given.delimiter, keep_total=given.total == "row")
+    header, stop, total = read_layout(path, data, given.delimiter, keep_total=given.total == "row")
     try:
-        cells = parse_csv(data, layout.start, layout.stop, len(layout.names), layout.delimiter)
+        cells = parse_csv(data, header.start, stop, len(header.names), header.delimiter)
     except Unparsed as error:
-        ragged = ragged_row(data, layout)
+        ragged = ragged_row(data, header)
         if ragged is None:
             raise refusal("csv", path=path, reason=error) from None
         place, found = ragged
-        raise refusal("ragged", path=path, line=place, expected=len(layout.names), found=found) from None
+        raise refusal("ragged", path=path, line=place, expected=len(header.names), found=found) from None
     if not len(cells[0].codes):
         raise refusal("no_rows", path=path, head="a header")
-    columns, empty = _named(path, dict(enumerate(layout.names)), cells)
+    columns, empty = _named(path, dict(enumerate(header.names)), cells)
     # A pipe cannot be read again.
     encoding, digest, kept = contents.encoding, contents.sha256, None if contents.again else data
 
     def line(row: int) -> str:
         if kept is not None:
-            return f"line {line_of(kept, layout, row)}"
+            return f"line {line_of(kept, header, row)}"
         same = read_contents(path, encoding)
         if same.sha256 != digest:
             raise TableChanged(f"{path} was written to while it was read; try again when it is whole")
-        return f"line {line_of(same.data, layout, row)}"
+        return f"line {line_of(same.data, header, row)}"
 
-    notes = [note("total", f"'{layout.total[1]}' in line {layout.total[0]}")] if layout.total else []
-    if layout.rivals:
-        notes.append(note("delimiters", " and ".join(map(repr, (layout.delimiter, *layout.rivals)))))
-    file = FileSchema(delimiter=layout.delimiter, encoding=contents.encoding, total=given.total, decimal=given.decimal)
-    return _table(contents, columns, len(cells[0].codes), file, line, empty=empty, notes=tuple(notes))
+    notes = (*([note("total", f"'{total[1]}' in line {total[0]}")] if total else []), *header.notes)
+    file = FileSchema(delimiter=header.delimiter, encoding=contents.encoding, total=given.total, decimal=given.decimal)
+    return _table(contents, columns, len(cells[0].codes), file, line, empty=empty, notes=notes)
 
 
 def _read_workbook(contents: Contents, given: FileSchema) -> Decoded:
     sheet = read_sheet(contents.path, contents.data, given.sheet, keep_total=given.total == "row")
     cells = [text_column(column) for column in zip(*sheet.rows, strict=True)]
     columns, empty = _named(contents.path, dict(enumerate(sheet.names)), cells)
-    notes = [note("total", f"'{sheet.total[1]}' in row {sheet.total[0]}")] if sheet.total else []
-    if sheet.others:
-        notes.append(note("sheets", f"'{sheet.name}', not {', '.join(map(repr, sheet.others))}"))
     file = FileSchema(sheet=sheet.name, total=given.total, decimal=given.decimal)
     return _table(
-        contents, columns, len(sheet.rows), file, lambda row: f"row {sheet.line + row}", empty=empty, notes=tuple(notes)
+        contents, columns, len(sheet.rows), file, lambda row: f"row {sheet.line + row}", empty=empty, notes=sheet.notes
     )
 
 

@@ -51,35 +51,9 @@ FEWEST_ROWS = 20
 DISTINCT = 0.9
 # Among numbers or dates, so many texts of other kinds count as missing: few, or such as people write for nothing.
 MOST_BAD, BAD_SHARE, ROWS_FOR_ONE = 20, 0.05, 10
-NOTHING = frozenset(
-    [
-        "-",
-        "--",
-        "---",
-        ".",
-        "..",
-        "…",
-        "n.a.",
-        "n.a",
-        "na",
-        "n/a",
-        "none",
-        "null",
-        "nil",
-        "nan",
-        "unknown",
-        "missing",
-        "undefined",
-        "k.a.",
-        "unbekannt",
-        "#n/a",
-        "#div/0!",
-        "#value!",
-        "#ref!",
-        "#wert!",
-        "#bezug!",
-    ]
-)
+_NOTHING = """- -- --- . .. … n.a. n.a na n/a none null nil nan unknown missing undefined k.a. unbekannt
+    #n/a #div/0! #value! #ref! #wert! #bezug!"""
+NOTHING = frozenset(_NOTHING.split())
 SAMPLE = 200
 SHOWN = 3
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from models.cells import BLANKS
-from trainer.data.wording import refusal
+from trainer.data.wording import note, refusal
 
 Delimiter = Literal[",", ";", "\t", "|"]
 DELIMITERS: tuple[Delimiter, ...] = (",", ";", "\t", "|")
@@ -22,29 +22,29 @@ TOTALS = frozenset({"total", "totals", "grand total", "subtotal", "sum", "summe"
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where the rows of a CSV file stand: from byte `start`, in line `line`, up to `stop`.
+class Header:
+    """What the first row says: the `names`, the `delimiter` and `rivals` that fit as well.
 
-    `rivals` are delimiters that fit as well, and `total` the place and the first cell of a row that sums the others up.
+    The next row begins with byte `start`, in line `line`.
     """
 
     delimiter: Delimiter
+    rivals: tuple[Delimiter, ...]
     names: tuple[str, ...]
     line: int
     start: int
+
+    @property
+    def notes(self) -> list[str]:
+        return [note("delimiters", " and ".join(map(repr, (self.delimiter, *self.rivals))))] if self.rivals else []
+
+
+class Layout(NamedTuple):
+    """The header of a CSV file, the byte where its rows `stop`, and the line and the first cell of a total below."""
+
+    header: Header
     stop: int
-    rivals: tuple[Delimiter, ...]
     total: tuple[int, str] | None
-
-
-class Header(NamedTuple):
-    """What the first row says: the names, the delimiter and those that fit as well, and where the next row begins."""
-
-    delimiter: Delimiter
-    rivals: tuple[Delimiter, ...]
-    names: tuple[str, ...]
-    line: int
-    start: int
 
 
 def read_layout(path: Path, data: bytes, delimiter: Delimiter | None, *, keep_total: bool) -> Layout:
@@ -58,7 +58,7 @@ def read_layout(path: Path, data: bytes, delimiter: Delimiter | None, *, keep_to
     stop, found = total or (len(data), None)
     if not re.compile(rb"\S").search(data, header.start, stop):
         raise refusal("no_rows", path=path, head="a header")
-    return Layout(header.delimiter, header.names, header.line, header.start, stop, header.rivals, found)
+    return Layout(header, stop, found)
 
 
 def read_header(data: bytes, delimiter: Delimiter | None) -> Header:
@@ -134,17 +134,17 @@ def check_quotes(path: Path, data: bytes, delimiter: str, line: int = 1) -> None
             raise refusal("quote", path=path, line=last + line - 1) from None
 
 
-def ragged_row(data: bytes, layout: Layout) -> tuple[int, int] | None:
+def ragged_row(data: bytes, header: Header) -> tuple[int, int] | None:
     """The line of the first row that has not as many cells as the header, and how many it has."""
-    rows = numbered_rows(data, layout.delimiter)
-    return next(((line, len(row)) for line, row in rows if len(row) != len(layout.names)), None)
+    rows = numbered_rows(data, header.delimiter)
+    return next(((line, len(row)) for line, row in rows if len(row) != len(header.names)), None)
 
 
-def line_of(data: bytes, layout: Layout, row: int) -> int:
+def line_of(data: bytes, header: Header, row: int) -> int:
     """The line that a row of data begins at; the first row is row 0, the line of the header is usually line 1."""
     if b'"' not in data and not any(blank in data for blank in (b"\n\n", b"\n\r", b"\r\r")):
-        return layout.line + row
-    line, _ = next(islice(numbered_rows(data, layout.delimiter), row + 1, None))
+        return header.line + row
+    line, _ = next(islice(numbered_rows(data, header.delimiter), row + 1, None))
     return line
 
 

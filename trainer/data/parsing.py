@@ -55,19 +55,14 @@ def parse_csv(data: bytes, start: int, stop: int, columns: int, delimiter: str, 
     """
     block = block or max(BLOCK, BLOCK_OF_COLUMN * columns)
     body, quoted = pa.py_buffer(data).slice(start, stop - start), b'"' in data
-    names = [str(position) for position in range(columns)]
-    texts = dict.fromkeys(names, pa.dictionary(pa.int32(), pa.string()))
+    source = pa.PythonFile(_WholeLineBreaks(data, start, stop), mode="r") if quoted else pa.BufferReader(body)
     try:
-        parsed: list[pa.ChunkedArray] = arrow_csv.read_csv(
-            pa.PythonFile(_WholeLineBreaks(data, start, stop), mode="r") if quoted else pa.BufferReader(body),
-            read_options=arrow_csv.ReadOptions(block_size=block, column_names=names),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=quoted, delimiter=delimiter),
-            convert_options=arrow_csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
-        ).columns
-    except pa.ArrowInvalid as error:
+        kind = pa.dictionary(pa.int32(), pa.string())
+        parsed: list[pa.ChunkedArray] = _read_csv(source, columns, delimiter, kind, block, quoted=quoted).columns
+    except Unparsed as error:
         if "straddling" in str(error) and block < len(data):
             return parse_csv(data, start, stop, columns, delimiter, min(len(data) + 1, _LARGEST_BLOCK))
-        raise Unparsed(str(error).splitlines()[0]) from None
+        raise
     # One after the other, so that a column is not there twice for long.
     return [TextCells.of(parsed.pop(), declared=False) for _ in range(columns)][::-1]
 
@@ -77,20 +72,26 @@ def parse_texts(data: bytes, names: Sequence[str], delimiter: str) -> ArrowTable
 
     :raises Unparsed: a row has more or fewer cells.
     """
-    numbered = [str(position) for position in range(len(names))]
-    try:
+    # In one block, which no line break straddles.
+    block, quoted = len(data) + 1, b'"' in data
+    table = _read_csv(pa.BufferReader(data), len(names), delimiter, pa.string(), block, quoted=quoted)
+    return table.rename_columns(list(names))
+
+
+def _read_csv(
+    source: pa.NativeFile, columns: int, delimiter: str, kind: pa.DataType, block: int, *, quoted: bool
+) -> ArrowTable:
+    names = [str(position) for position in range(columns)]
+    with _parsing():
         table: ArrowTable = arrow_csv.read_csv(
-            pa.BufferReader(data),
-            # In one block, which no line break straddles.
-            read_options=arrow_csv.ReadOptions(block_size=len(data) + 1, column_names=numbered),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=b'"' in data, delimiter=delimiter),
+            source,
+            read_options=arrow_csv.ReadOptions(block_size=block, column_names=names),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=quoted, delimiter=delimiter),
             convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
+                column_types=dict.fromkeys(names, kind), strings_can_be_null=False
             ),
         )
-    except pa.ArrowInvalid as error:
-        raise Unparsed(str(error).splitlines()[0]) from None
-    return table.rename_columns(list(names))
+    return table
 
 
 @contextmanager
@@ -122,10 +123,8 @@ def parquet_names(data: bytes) -> list[str]:
 
     :raises Unparsed: it is damaged.
     """
-    try:
+    with _parsing():
         names: list[str] = parquet.read_schema(pa.BufferReader(data)).names
-    except (pa.ArrowException, OSError) as error:
-        raise Unparsed(str(error).splitlines()[0]) from None
     return names
 
 
@@ -134,10 +133,8 @@ def parse_parquet(data: bytes) -> ParquetFile:
 
     :raises Unparsed: it is damaged.
     """
-    try:
+    with _parsing():
         table = parquet.read_table(pa.BufferReader(data))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise Unparsed(str(error).splitlines()[0]) from None
     pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
     index = tuple(name for name in pandas.get("index_columns", ()) if isinstance(name, str))
     columns = {name: typed_column(cells) for name, cells in zip(table.column_names, table.columns, strict=True)}
@@ -191,10 +188,8 @@ def unpack_zstd(data: bytes) -> bytes:
 
     :raises Unparsed: it is damaged.
     """
-    try:
+    with _parsing():
         unpacked: bytes = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
-    except (pa.ArrowException, OSError) as error:
-        raise Unparsed(str(error).splitlines()[0]) from None
     return unpacked
 
 

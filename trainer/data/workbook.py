@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.cells import BLANKS
 from trainer.data.layout import is_total
-from trainer.data.wording import refusal
+from trainer.data.wording import note, refusal
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,10 @@ class Sheet:
     """The cells of a sheet, spelled out: a header, and rows, the first of which stands in line `line`."""
 
     name: str
-    others: tuple[str, ...]
     names: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     line: int
-    total: tuple[int, str] | None
+    notes: tuple[str, ...]
 
 
 def read_sheet(path: Path, data: bytes, sheet: str | None, *, keep_total: bool) -> Sheet:
@@ -45,13 +44,14 @@ def read_sheet(path: Path, data: bytes, sheet: str | None, *, keep_total: bool) 
     filled = [line for line, row in enumerate(rows) if any(cell.strip(BLANKS) for cell in row)]
     if len(filled) < 2:
         raise refusal("no_rows", path=path, head=f"a sheet '{name}'")
-    total = None
+    notes = []
     if not keep_total and is_total(rows[filled[-1]]):
         last = filled.pop()
-        total = (last + 1, next(filter(None, map(str.strip, rows[last]))))
+        notes.append(note("total", f"'{next(filter(None, map(str.strip, rows[last])))}' in row {last + 1}"))
+    if sheet is None and len(sheets) > 1:
+        notes.append(note("sheets", f"'{name}', not {', '.join(repr(other) for other in sheets if other != name)}"))
     head, end = filled[0], filled[-1] + 1
-    others = tuple(other for other in sheets if other != name and sheet is None)
-    return Sheet(name, others, _names(rows[head]), tuple(rows[head + 1 : end]), head + 2, total)
+    return Sheet(name, _names(rows[head]), tuple(rows[head + 1 : end]), head + 2, tuple(notes))
 
 
 def _names(cells: Sequence[str]) -> tuple[str, ...]:
