@@ -14,8 +14,17 @@ const WAIT_MS = 1000;
 function navigate(chosen, view, state) {
   const to = (name) => `/?${new URLSearchParams({ model: chosen, ...(name === "predict" ? {} : { view: name }) })}`;
   const link = (href, text, here) => el("a", { href, "aria-current": here ? "page" : null }, text);
-  const tabs = chosen ? [["predict", "Predict"], ["versions", "Versions"], ["card", "Card"], ["report", "Report"]] : [];
-  const links = tabs.filter(([name]) => name !== "report" || state?.card.files["report.html"]).map(([name, text]) => link(to(name), text, name === view));
+  const tabs = chosen
+    ? [
+        ["predict", "Predict"],
+        ["versions", "Versions"],
+        ["card", "Card"],
+        ["report", "Report"],
+      ]
+    : [];
+  const links = tabs
+    .filter(([name]) => name !== "report" || state?.card.files["report.html"])
+    .map(([name, text]) => link(to(name), text, name === view));
   const nav = el("nav", { "aria-label": "Pages" }, ...links, link("/docs", "API docs", view === "docs"));
   // The case goes along.
   nav.addEventListener("click", (event) => {
@@ -33,7 +42,11 @@ function offer(models, chosen, view) {
 function wait() {
   main.className = "narrow";
   const command = "evenkeel fit examples/penguins.csv --target species --name penguins";
-  main.replaceChildren(el("h1", {}, "No model yet"), el("p", {}, "This service answers as soon as one is published:"), el("pre", {}, el("code", {}, command)));
+  main.replaceChildren(
+    el("h1", {}, "No model yet"),
+    el("p", {}, "This service answers as soon as one is published:"),
+    el("pre", {}, el("code", {}, command)),
+  );
   const look = async () => {
     const { models } = await call("/v1/models").catch(() => ({ models: [] }));
     if (models.length) location.reload();
@@ -44,24 +57,31 @@ function wait() {
 
 function missing(sentence) {
   main.className = "narrow";
-  main.replaceChildren(el("h1", {}, "Not here"), el("p", { class: "message" }, sentence), el("p", {}, el("a", { href: "/" }, "What is served")));
+  main.replaceChildren(
+    el("h1", {}, "Not here"),
+    el("p", { class: "message" }, sentence),
+    el("p", {}, el("a", { href: "/" }, "What is served")),
+  );
 }
 
 // Where a card's JSON and its report are.
 function addresses({ name, version, card }) {
-  const report = card.files["report.html"] ? `/?${new URLSearchParams({ model: name, version, view: "report" })}` : null;
+  const report = card.files["report.html"]
+    ? `/?${new URLSearchParams({ model: name, version, view: "report" })}`
+    : null;
   return { json: `/v1/models/${name}/versions/${version}`, report };
 }
 
 async function show() {
   const query = new URLSearchParams(location.search);
-  const view = location.pathname === "/docs" ? "docs" : query.get("view") ?? "predict";
+  const view = location.pathname === "/docs" ? "docs" : (query.get("view") ?? "predict");
   const list = call("/v1/models");
   // Where an address names the model, its page does not wait for the list of all.
   list.catch(() => {});
   const chosen = query.get("model") ?? (await list).models[0]?.name;
   list.then(({ models }) => offer(models, chosen, view)).catch(() => {});
-  const read = (version) => call(`/v1/models/${encodeURIComponent(chosen)}${version ? `/versions/${encodeURIComponent(version)}` : ""}`);
+  const read = (version) =>
+    call(`/v1/models/${encodeURIComponent(chosen)}${version ? `/versions/${encodeURIComponent(version)}` : ""}`);
   if (!chosen || view === "docs") {
     navigate(chosen, view, chosen ? await read(null).catch(() => null) : null);
     return view === "docs" ? (await import("./docs.js")).drawDocs(main) : wait();
