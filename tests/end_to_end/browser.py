@@ -64,7 +64,7 @@ class Tab:
                 self.requests.append((request["url"], request.get("postData", "")))
             case "Runtime.exceptionThrown":
                 self.errors.append(json.dumps(event["params"]["exceptionDetails"])[:2000])
-            case "Log.entryAdded":
+            case "Log.entryAdded" if event["params"]["entry"]["level"] in ("error", "warning"):
                 self.errors.append(json.dumps(event["params"]["entry"])[:2000])
 
     def _read(self, until: float) -> dict[str, Any]:
