@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from trainer.data.arrow import array, scalar, strings
 from trainer.data.parsing import ArrowTable
 from trainer.errors import InvalidSetting
 from trainer.files import replacing
@@ -53,15 +54,15 @@ class Columns:
         names = ["label", "probability", *(f"probability_{label}" for label in classes), "warnings"]
         while set(names) & set(taken):
             names = [f"predicted_{name}" for name in names]
-        self.names, self._classes = names, pa.array(classes, pa.string())
+        self.names, self._classes = names, strings(classes)
 
     def beside(self, rows: ArrowTable, answers: Answers) -> ArrowTable:
         """Rows with their answers; a row that was not answered has empty cells."""
         silent = ~answers.answered
-        labels = self._classes.take(pa.array(answers.labels, mask=silent))
+        labels = self._classes.take(array(answers.labels, silent))
         best = np.take_along_axis(answers.probabilities, answers.labels[:, None], axis=1)[:, 0]
-        numbers = [pa.array(column, pa.float32(), mask=silent) for column in (best, *answers.probabilities.T)]
-        remarks = pa.array(answers.remarks, pa.string())
+        numbers = [array(column.astype(np.float32, copy=False), silent) for column in (best, *answers.probabilities.T)]
+        remarks = strings(answers.remarks)
         for name, column in zip(self.names, (labels, *numbers, remarks), strict=True):
             rows = rows.append_column(name, column)
         return rows
@@ -135,7 +136,7 @@ class _Stdout:
 class _Csv:
     def __init__(self, file: _Sink, empty: ArrowTable, columns: Columns, delimiter: str) -> None:
         self._file, self._columns, self._delimiter = file, columns, delimiter
-        header = [pa.array([name], pa.string()) for name in (*empty.column_names, *columns.names)]
+        header = [strings([name]) for name in (*empty.column_names, *columns.names)]
         file.write(_lines(header, delimiter))
 
     def write(self, rows: ArrowTable, answers: Answers) -> None:
@@ -190,8 +191,8 @@ def _spelled(cells: pa.Array) -> pa.StringArray:
 def _lines(columns: Sequence[pa.StringArray], delimiter: str) -> bytes:
     """Rows of CSV, from columns of texts."""
     quoted = [_quoted(column, ('"', "\r", "\n", delimiter)) for column in columns]
-    rows = pc.binary_join_element_wise(*quoted, delimiter, null_handling="replace", null_replacement="")
-    lines = pc.binary_join_element_wise(rows, "", "\n")
+    rows = pc.binary_join_element_wise(*quoted, scalar(delimiter), null_handling="replace", null_replacement="")
+    lines = pc.binary_join_element_wise(rows, scalar(""), scalar("\n"))
     _, offsets, data = lines.buffers()
     if data is None:
         return b""
@@ -208,5 +209,5 @@ def _quoted(texts: pa.StringArray, special: Sequence[str]) -> pa.StringArray:
     if not any(one.encode() in together for one in special):
         return texts
     pattern = f"[{''.join(map(re.escape, special))}]"
-    inside = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
+    inside = pc.binary_join_element_wise(scalar('"'), pc.replace_substring(texts, '"', '""'), scalar('"'), scalar(""))
     return pc.if_else(pc.match_substring_regex(texts, pattern), inside, texts)

@@ -14,7 +14,27 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="faults at every call, every bit, long fuzzing")
+    parser.addoption("--all", action="store_true", help="every test, as .ci/run has them: 20 minutes")
+    parser.addoption("--long", action="store_true", help="the longest forms too: faults at every call, long fuzzing")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is `thorough`, unless everything is asked for."""
+    if everything(config):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def everything(config: pytest.Config) -> bool:
+    """Whether every form of each promise is to be tested, and not each promise once."""
+    return bool(config.getoption("--all") or config.getoption("--long"))
+
+
+@pytest.fixture(scope="session", name="everything")
+def _everything(pytestconfig: pytest.Config) -> bool:
+    return everything(pytestconfig)
 
 
 @pytest.fixture(scope="session")

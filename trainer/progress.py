@@ -4,12 +4,12 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
-from uniplot import plot_to_string
 
 from models.repository import ModelRepository
 from models.terminal import printable, room, tell, wrapped
@@ -164,18 +164,21 @@ class Curve:
     def _drawing(self) -> str:
         validation = [epoch.validation.log_loss for epoch in self._epochs if epoch.validation]
         numbers = list(range(1, len(validation) + 1))
-        return str(
-            plot_to_string(
-                ys=[[epoch.loss for epoch in self._epochs], validation],
-                xs=[numbers, numbers],
-                lines=True,
-                character_set="braille",
-                color=list(CURVES),
-                legend_labels=["training", "validation"],
-                title="log-loss (nats) over epochs",
-                width=max(self._console.width - CURVE_MARGIN, 20),
-            )
+        return _plot(
+            ys=[[epoch.loss for epoch in self._epochs], validation],
+            xs=[numbers, numbers],
+            color=list(CURVES),
+            legend_labels=["training", "validation"],
+            title="log-loss (nats) over epochs",
+            width=max(self._console.width - CURVE_MARGIN, 20),
         )
+
+
+def _plot(**options: Any) -> str:
+    # It loads numba where there is one, which whoever sees no curve should not wait for.
+    from uniplot import plot_to_string
+
+    return str(plot_to_string(**options, lines=True, character_set="braille"))
 
 
 @contextmanager
@@ -292,14 +295,12 @@ def _notes(schema: Schema, without: tuple[str, ...] = ()) -> Iterator[str]:
 def show_range_test(test: RangeTest) -> None:
     """Draw the training loss over the learning rate on stdout, the suggested rate as a line, and say it."""
     print(
-        plot_to_string(
+        _plot(
             ys=test.losses,
             xs=test.rates,
             x_as_log=True,
             x_gridlines=[test.suggestion],
             y_gridlines=[],
-            lines=True,
-            character_set="braille",
             color=False,
             title="training loss (nats) over learning rate",
         )

@@ -1,4 +1,4 @@
-"""The columns of a table, decoded. With `parsing`, the only modules of the trainer that know pyarrow.
+"""The columns of a table, decoded. With `parsing` and `arrow`, the only modules of the trainer that know pyarrow.
 
 A column of texts is held as its different texts and, for every row, which of them it holds: what a text means is found
 out once, however often it stands there, and a table takes less memory than its numbers would.
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.cells import BLANKS, DAY, THOUSANDS, Order, Reading, days_of, number_pattern
+from trainer.data.arrow import array, scalar, strings, values
 
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -33,7 +34,7 @@ class NumberCells:
         cells = self.cells
         if self.dates:
             cells = cells.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-        numbers: Numbers = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
+        numbers = _as_floats(cells)
         if self.dates:
             numbers /= DAY
         numbers[np.isin(numbers, _marked(reading, dates=self.dates))] = np.nan
@@ -79,12 +80,12 @@ class TextCells:
         if not pa.types.is_dictionary(cells.type):
             cells = cells.dictionary_encode()
         unified = cells.unify_dictionaries()
-        texts = unified.chunk(0).dictionary if unified.num_chunks else pa.array([], pa.string())
+        texts = unified.chunk(0).dictionary if unified.num_chunks else strings([])
         codes = np.empty(len(cells), np.min_scalar_type(len(texts)))
         row = 0
         for chunk in unified.chunks:
             indices = chunk.indices.fill_null(len(texts)) if chunk.indices.null_count else chunk.indices
-            codes[row : row + len(indices)] = indices.to_numpy()
+            codes[row : row + len(indices)] = values(indices, np.int32)
             row += len(indices)
         return cls(texts, codes, declared)
 
@@ -109,19 +110,19 @@ class TextCells:
     def missing(self, markers: Sequence[str]) -> Flags:
         """Which of the texts are one of these, or blank."""
         trimmed = pc.utf8_trim(self.texts, BLANKS)
-        return _flags(pc.is_in(trimmed, value_set=pa.array(["", *markers], pa.string())))
+        return _flags(pc.is_in(trimmed, value_set=strings(["", *markers])))
 
     def match(self, pattern: str) -> Flags:
         """Which of the texts a regular expression matches."""
         return _flags(pc.match_substring_regex(self.texts, pattern))
 
     def spelled(self, which: npt.NDArray[np.integer[Any]]) -> list[str]:
-        spelled: list[str] = self.texts.take(pa.array(which)).to_pylist()
+        spelled: list[str] = self.texts.take(array(which)).to_pylist()
         return spelled
 
     def numbers(self, which: Flags, reading: Reading) -> Numbers:
         """The number that each text spells, shape (len(self),); NaN where it is not one of `which` or spells none."""
-        texts = pc.if_else(pa.array(which), self.texts, None)
+        texts = pc.if_else(array(which), self.texts, scalar(None))
         plain = reading.decimal == "." and not reading.thousands and not reading.unit
         if plain:
             try:
@@ -130,7 +131,7 @@ class TextCells:
                 pass
         texts = pc.utf8_trim(texts, BLANKS)
         pattern = number_pattern(reading.decimal, reading.thousands, reading.unit)
-        digits = pc.if_else(pc.match_substring_regex(texts, pattern), texts, None)
+        digits = pc.if_else(pc.match_substring_regex(texts, pattern), texts, scalar(None))
         if not plain:
             digits = pc.replace_substring_regex(digits, pattern, r"\1\2\3")
             if reading.thousands:
@@ -159,14 +160,18 @@ def _each(texts: Sequence[str | None], read: Any) -> Numbers:
     return numbers
 
 
-def _as_floats(texts: pa.StringArray) -> Numbers:
-    floats: Numbers = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return floats
+def _as_floats(cells: pa.Array | pa.ChunkedArray) -> Numbers:
+    """The numbers of a column, NaN where nothing is there."""
+    floats = cells.cast(pa.float64(), safe=False)
+    pieces = floats.chunks if isinstance(floats, pa.ChunkedArray) else [floats]
+    numbers = np.concatenate([np.empty(0), *(values(piece, np.float64) for piece in pieces)])
+    if floats.null_count:
+        numbers[np.concatenate([_flags(piece.is_null()) for piece in pieces])] = np.nan
+    return numbers
 
 
-def _flags(array: pa.BooleanArray) -> Flags:
-    flags: Flags = array.to_numpy(zero_copy_only=False)
-    return flags
+def _flags(cells: pa.BooleanArray) -> Flags:
+    return values(cells.cast(pa.uint8()), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -181,11 +186,11 @@ Cells = TextCells | NumberCells | OtherCells
 
 def holds_something(cells: pa.ChunkedArray) -> bool:
     """Whether a cell of a column of texts is not blank."""
-    return bool(pc.any(pc.not_equal(pc.utf8_trim(cells, BLANKS), "")).as_py())
+    return bool(pc.any(pc.utf8_length(pc.utf8_trim(cells, BLANKS)).cast(pa.bool_())).as_py())
 
 
 def text_column(texts: Sequence[str]) -> TextCells:
-    return TextCells.of(pa.chunked_array([pa.array(texts, pa.string())]), declared=False)
+    return TextCells.of(pa.chunked_array([strings(texts)]), declared=False)
 
 
 def typed_column(cells: pa.ChunkedArray) -> Cells:

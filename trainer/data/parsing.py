@@ -1,4 +1,4 @@
-"""From bytes to columns: CSV, Parquet and zstd. With `columns`, the only modules of the trainer that know pyarrow."""
+"""From bytes to columns: CSV, Parquet, zstd. With `columns` and `arrow`, all in the trainer that knows pyarrow."""
 
 import io
 import json
@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
+from trainer.data.arrow import strings
 from trainer.data.columns import Cells, TextCells, typed_column
 
 # A table, or some rows of one, as pyarrow has it; nobody else looks into one.
@@ -107,7 +108,7 @@ def signals_left_alone() -> Iterator[None]:
 def text_table(rows: Sequence[Sequence[str]], names: Sequence[str]) -> ArrowTable:
     """A table of texts from rows as long as there are names."""
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], names=list(names))
+    return pa.Table.from_arrays([strings(column) for column in columns], names=list(names))
 
 
 class ParquetFile(NamedTuple):

@@ -17,7 +17,7 @@ from trainer.report.axes import round_step
 MOST_ROWS = 20_000
 # What fewer rows hold is not named.
 FEWEST_TOGETHER = 5
-WANTED_BINS, BEYOND, DIGITS = 18, 0.005, 5
+WANTED_BINS, BEYOND, DIGITS, FINEST = 18, 0.005, 5, 1e-9
 
 Vector = npt.NDArray[np.float64]
 
@@ -77,8 +77,8 @@ def _edges(values: Vector) -> Vector:
     low, high = np.quantile(values, [BEYOND, 1 - BEYOND])
     whole = bool((values == np.floor(values)).all())
     step = round_step((high - low) / WANTED_BINS) if high > low else 1.0
-    if whole:
-        step = max(step, 1.0)
+    # Edges have ten digits, by which neighbours must differ, however large they are.
+    step = max(step, 1.0 if whole else 0.0, FINEST * float(np.abs([low, high]).max()))
     # Bins of one whole number each lie around it.
     shift = 0.5 if whole and step == 1 else 0.0
     first, last = np.floor(low / step + shift), np.floor(high / step + shift) + 1

@@ -9,10 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.search import server
 from trainer.search.claims import Claims, FileClaims
 from trainer.search.space import Space
-from trainer.search.study import Study, open_journal, open_server
+from trainer.search.study import Study, open_journal
 
 HIDDEN = ".searches"
 JOURNAL, LOCKS, ROWS = "study.journal", "claims", "rows-"
@@ -31,6 +30,17 @@ class Place:
         """Whether the folder holds records; whether a database does, it alone knows."""
         return not self.address and (self.folder / JOURNAL).exists()
 
+    def check_address(self) -> None:
+        """Connect to the database once, if there is to be one.
+
+        :raises StorageUnreachable: it is no address of a PostgreSQL server, or nobody answers there.
+        """
+        if self.address:
+            # Whoever has no database waits for none of its libraries, here and below.
+            from trainer.search import server
+
+            server.check_address(self.address)
+
     def open_study(self, box: Space, *, create: bool = False) -> Study:
         """The records, for this process.
 
@@ -38,12 +48,17 @@ class Place:
         :raises TrainerError: they cannot be had; the sentence says why.
         """
         if self.address:
+            from trainer.search import server
+            from trainer.search.database import open_server
+
             return open_server(server.for_sqlalchemy(self.address), self.name, box, create=create)
         return open_journal(self.folder / JOURNAL, self.name, box, create=create)
 
     def open_claims(self) -> Claims:
         """The claims on its trials, for this process."""
         if self.address:
+            from trainer.search import server
+
             return server.ServerClaims(self.address, self.name)
         return FileClaims(self.folder / LOCKS)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from types import SimpleNamespace
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 
@@ -117,7 +118,9 @@ def _write(rows: Rows, folder: Path) -> None:
     for part in PARTS:
         for array in ARRAYS:
             if (values := getattr(getattr(rows, part), array)) is not None:
-                np.save(folder / f"{part}-{array}.npy", values)
+                with (folder / f"{part}-{array}.npy").open("wb") as file:
+                    # Into a file that it knows for one, numpy writes without saying why it could not.
+                    np.save(cast(Any, SimpleNamespace(write=file.write)), values)
 
 
 def _mapped(path: Path) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from trainer.config import TrainingConfig
 from trainer.errors import InvalidSpace, InvalidTable, OtherStudy, UnknownStudy
-from trainer.search import server, space
+from trainer.search import space
 from trainer.search.claims import FOUNDING, Claims, holding
 from trainer.search.place import Place
 from trainer.search.plan import Plan, Sampler, Trials, usual_stage
@@ -61,8 +61,7 @@ def open_search(request: Request) -> Iterator[Search]:
     box = read_space(request.space_file, request.given, grid=request.sampler == "grid")
     check_space(box, request.given)
     trials = _trials(request, box)
-    if request.place.address:
-        server.check_address(request.place.address)
+    request.place.check_address()
     if config.table.is_fifo():
         raise InvalidTable(f"{config.table} is a pipe, and a search reads its table twice; save it in a file first")
     table = Table.read(config)
@@ -94,9 +93,8 @@ def look_back(request: Request) -> tuple[Mapping[str, Any], Trials]:
     :raises OtherStudy: it is about another target.
     """
     place = request.place
-    if place.address:
-        server.check_address(place.address)
-    elif not place.exists:
+    place.check_address()
+    if not place.address and not place.exists:
         raise UnknownStudy(f"there is no study '{place.name}' in {place.folder}")
     target = request.given["target"]
     with closing(place.open_study({})) as study:

@@ -1,4 +1,4 @@
-"""A study: what a search was founded with, and its finished trials. The only module that knows Optuna and SQLAlchemy.
+"""A study: what a search was founded with, and its finished trials. With `database`, the only modules that know Optuna.
 
 A trial is written once, whole, when it is over, so that none is half there; what is under way is a claim and no record.
 The journal or the database is an ordinary study of Optuna's, and opens in optuna-dashboard.
@@ -6,52 +6,54 @@ The journal or the database is an ordinary study of Optuna's, and opens in optun
 
 import logging
 import math
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.samplers import TPESampler
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from trainer.errors import DamagedStudy, StorageUnreachable, UnknownStudy
+from trainer.errors import DamagedStudy, UnknownStudy
 from trainer.search.claims import WholeLines
 from trainer.search.plan import FEWEST_TO_WEIGH, Trial, Trials
 from trainer.search.space import Choice, Range, Space, Value, Values, meaningful
 
 PREFIX = "1-"  # Of the parameters that Optuna knows by their distance from 1.
-RECYCLE_S = 300
-PATIENCE_S, PAUSE_S = 60.0, 1.0
 
-T = TypeVar("T")
+# Does something, again and again if need be, and gives what comes of it.
+Patiently = Callable[[Callable[[], Any]], Any]
+
+
+def at_once(action: Callable[[], Any]) -> Any:
+    """Do something once: a file is never away."""
+    return action()
 
 
 class Study:
     """The records of one search, for one process."""
 
-    def __init__(self, storage: BaseStorage, name: str, box: Space, *, create: bool) -> None:
+    def __init__(
+        self, storage: BaseStorage, name: str, box: Space, *, create: bool, patiently: Patiently = at_once
+    ) -> None:
+        """`patiently` does something with the storage, where that may be away for a while."""
         try:
             self._optuna = optuna.load_study(storage=storage, study_name=name)
         except KeyError:
             if not create:
                 raise UnknownStudy(f"there is no study '{name}' to go back to") from None
             self._optuna = optuna.create_study(storage=storage, study_name=name)
-        self._storage, self._box = storage, box
+        self._storage, self._box, self._patiently = storage, box, patiently
         self._trials: dict[int, Trial] = {}
         self._read = 0
 
     def close(self) -> None:
-        """Let go of the database's connections."""
-        if isinstance(self._storage, RDBStorage):
-            self._storage.remove_session()
-            self._storage.engine.dispose()
+        """Let go of the storage's connections, if it has some."""
+        self._storage.remove_session()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -74,7 +76,7 @@ class Study:
 
     def trials(self) -> Trials:
         """The finished trials by their index, in order; of two records of one index the first counts."""
-        records = _patiently(lambda: self._optuna.get_trials(deepcopy=False))
+        records = self._patiently(lambda: self._optuna.get_trials(deepcopy=False))
         for record in records[self._read :]:
             trial = _trial(record)
             self._trials.setdefault(trial.index, trial)
@@ -89,7 +91,7 @@ class Study:
             if trial.index not in self.trials():
                 self._optuna.add_trial(_record(trial, self._box))
 
-        _patiently(add)
+        self._patiently(add)
 
 
 def open_journal(path: Path, name: str, box: Space, *, create: bool) -> Study:
@@ -98,33 +100,13 @@ def open_journal(path: Path, name: str, box: Space, *, create: bool) -> Study:
     :raises UnknownStudy: there is none, and none was to be made.
     :raises DamagedStudy: the file is no journal.
     """
-    _quiet()
+    quiet()
     try:
         return Study(
             JournalStorage(JournalFileBackend(str(path), cast(Any, WholeLines(path)))), name, box, create=create
         )
     except (ValueError, KeyError, AssertionError):
         raise DamagedStudy(f"{path} is damaged; remove it to search from the first trial") from None
-
-
-def open_server(address: str, name: str, box: Space, *, create: bool) -> Study:
-    """The study in a database, at an address as SQLAlchemy spells it.
-
-    :raises UnknownStudy: there is none, and none was to be made.
-    :raises StorageUnreachable: nobody answers there, or not as a study's database.
-    """
-    _quiet()
-    options = {"pool_pre_ping": True, "pool_recycle": RECYCLE_S, "pool_size": 1, "max_overflow": 1}
-    try:
-        storage = _patiently(lambda: RDBStorage(address, engine_kwargs=options))
-    except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-        raise StorageUnreachable(f"the storage cannot hold a study: {str(error).splitlines()[0]}") from None
-    try:
-        return _patiently(lambda: Study(storage, name, box, create=create))
-    except BaseException:
-        storage.remove_session()
-        storage.engine.dispose()
-        raise
 
 
 def suggest(box: Space, trials: Trials, seed: int, index: int) -> Values:
@@ -145,7 +127,7 @@ def importances(box: Space, trials: Trials) -> dict[str, float]:
     # It loads scikit-learn where there is one: seconds, which no worker should wait.
     from optuna.importance import get_param_importances
 
-    _quiet()
+    quiet()
     memory = _in_memory(box, trials, None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -162,23 +144,8 @@ def _in_memory(box: Space, trials: Trials, sampler: TPESampler | None) -> optuna
     return memory
 
 
-def _patiently(action: Callable[[], T]) -> T:
-    """Do something with a database, again where that is away for a while.
-
-    :raises StorageUnreachable: it does not come back.
-    """
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return action()
-        except (StorageInternalError, OperationalError) as error:
-            if time.monotonic() > deadline:
-                reason = str(error.__cause__ or error).splitlines()[0]
-                raise StorageUnreachable(f"the storage does not answer any more: {reason}") from None
-            time.sleep(PAUSE_S)
-
-
-def _quiet() -> None:
+def quiet() -> None:
+    """Let Optuna say nothing but warnings."""
     optuna.logging.set_verbosity(logging.WARNING)
 
 

@@ -52,13 +52,13 @@ class SearchProcess:
         journal = self.folder / "study.journal"
         return journal.read_text().count('"user_attrs":{"index":') if journal.exists() else 0
 
-    def wait_until(self, condition: Callable[[], object]) -> None:
+    def wait_until(self, condition: Callable[[], object], pause: float = 0.005) -> None:
         """Wait until something is so, which it must be before the search ends."""
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
             assert self.process.poll() is None, f"it ended early, with {self.process.returncode}:\n{self.said()}"
             assert time.monotonic() < deadline, f"nothing comes of it:\n{self.said()}"
-            time.sleep(0.005)
+            time.sleep(pause)
 
     def wait_for_trials(self, number: int) -> None:
         """Wait until the journal holds so many."""
