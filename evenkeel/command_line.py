@@ -24,7 +24,10 @@ OWN = {
     "compare": "hold two versions of a model against each other",
     "report": "draw the report of a published version anew: one HTML file",
 }
-SCORING = {"predict": "score a file of rows, with a service or without one"}
+ANSWERING = {
+    "predict": "score a file of rows, with a service or without one",
+    "page": "write a model as one HTML file for people, which answers by itself, offline",
+}
 MODELS = {"models": "list, show, verify, promote, rollback, canary, shadow, prune"}
 SIDES = ("trainer", "service")
 
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(import_module(f"{side}.__main__").main([name, *rest], "evenkeel"))
     if name in MODELS:
         return int(import_module("models.__main__").main(rest, "evenkeel models"))
-    if name in OWN | SCORING and len(sides) == len(SIDES):
+    if name in OWN | ANSWERING and len(sides) == len(SIDES):
         return _own(name, rest)
     nearest = get_close_matches(name, [command for group in _groups().values() for command in group], 1)
     meant = f"'evenkeel {nearest[0]}' may be meant; " if nearest else ""
@@ -66,7 +69,7 @@ def _groups() -> dict[str, dict[str, str]]:
     return {
         "train": sides.get("trainer", {}),
         "judge": OWN if whole else {},
-        "answer": (SCORING if whole else {}) | sides.get("service", {}),
+        "answer": (ANSWERING if whole else {}) | sides.get("service", {}),
         "decide what serves": MODELS,
     }
 

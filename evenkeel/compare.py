@@ -54,7 +54,7 @@ def add_compare(commands: "argparse._SubParsersAction[Any]") -> None:
         "compare",
         compare_versions,
         "hold two versions of a model against each other",
-        examples=("penguins 1 2", "penguins 1 2 later.csv", "penguins 1 2 --output compare.html"),
+        examples=("penguins 1 2 later.csv", "penguins 1 2 --output compare.html"),
         epilog="Nothing else is written. Exit codes: 0 done, 64 usage, 65 unfit table or model, 66 no table, 74 cannot "
         "write.",
     )

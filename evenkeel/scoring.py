@@ -6,7 +6,7 @@ The only module of this package that knows the service.
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from evenkeel.errors import UnfitRow
 from models.card import ModelCard
 from models.errors import CorruptModel, ModelError
+from models.features import Record
 from models.repository import ModelRepository, PublishedModel
 from trainer.arrays import Array
 from trainer.data.rows import Rows
@@ -73,6 +74,11 @@ class LocalModel:
             return self._predictor.predict(tensors, SECONDS), {}
         except self._unfit as error:
             raise CorruptModel(f"{self.card.name} version {self.version}: {error}") from None
+
+    def answer_records(self, records: Sequence[Record]) -> Array:
+        """Class probabilities (n, classes) of records that keep to the card."""
+        answers: Array = self._predictor.predict(self._predictor.rows.read(records).tensors, SECONDS)
+        return answers
 
     def explain(self, row: Any, reference: Any = None) -> dict[str, Any]:
         """What the service would answer to a request to explain a row, however long that takes.

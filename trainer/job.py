@@ -34,7 +34,7 @@ from trainer.training.range_test import RangeTest, find_learning_rate
 class Outcome:
     """What a job leaves behind. `difference` is the largest between a probability of the network and the graph's.
 
-    `serving` says in a sentence which version serves now.
+    `serving` says in a sentence which version serves now, and `report` whether the version has one.
     """
 
     card: ModelCard
@@ -43,6 +43,7 @@ class Outcome:
     bag: Bag
     difference: float
     serving: str
+    report: bool
 
     @property
     def fact(self) -> str:
@@ -152,7 +153,7 @@ def run(
         _remove(checkpoints)
         serving = promotion.carry_out(decision, repository, config.name, version, before.version if before else None)
         ctrl_c.drop()  # It came too late to stop anything.
-    return Outcome(card, version, table.schema, bag, difference, serving)
+    return Outcome(card, version, table.schema, bag, difference, serving, with_report)
 
 
 def _threshold(card: ModelCard) -> Threshold | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from models.card import ModelCard
+from models.figures import REPORT
 from models.repository import ModelRepository
 from models.terminal import printable
 from models.wording import aligned, called, command_on, evaluation_lines
@@ -83,6 +84,8 @@ def _right(card: ModelCard) -> str:
 def _next(outcome: Outcome, repository: ModelRepository) -> Iterator[str]:
     card = outcome.card
     yield published(outcome, repository)
+    if outcome.report:
+        yield f"See it in a browser: {repository.root / card.name / str(outcome.version) / REPORT}"
     yield outcome.serving
     yield f"Serve it with: {command_on(repository, 'serve')}"
     yield f"Look at it with: {command_on(repository, 'models')} show {card.name} {outcome.version}"

@@ -2,11 +2,11 @@
 
 Each worker has one event loop. It reads requests whole before any of our own code sees them, so a client that sends
 slowly, or not at all, holds some memory and no thread. Requests that cost little are answered in the loop itself, where
-nothing waits for a lock: all predictions that have arrived since it last looked in one run (dynamic batching), up to an
-amount of work that keeps the loop's other clients waiting for no longer than a blink. What may take longer goes to a
-few threads. Explanations, which ask the model hundreds of times for one row, have a thread of their own once they were
-read: they keep no prediction waiting, and never the loop. A request that would wait for its turn longer than a deadline
-is refused at once.
+nothing waits for a lock: all predictions that have arrived since it last looked in one run (dynamic batching), up to a
+cost, by their length and by how long the model takes, that keeps the loop's other clients waiting for no longer than a
+blink. What may take longer goes to a few threads. Explanations, which ask the model hundreds of times for one row, have
+a thread of their own once they were read: they keep no prediction waiting, and never the loop. A request that would
+wait for its turn longer than a deadline is refused at once.
 """
 
 import asyncio
@@ -35,12 +35,9 @@ THREADS = 2
 SWITCH_SECONDS = 0.0005
 # So many requests are answered in one turn of the loop, before others have theirs.
 TOGETHER = 32
-# And so much work: bytes of bodies times features and classes, since a byte may be a cell, and a row an answer; the
-# bytes count for so much at least, however narrow the model is. So bodies of 16 kB are the most of a turn.
-SHORT_WORK, LEAST_WIDTH = 1 << 20, 64
-# So many probabilities a request may come to, as far as its bytes tell, and be answered in the loop.
-SHORT_ANSWER = 1 << 15
 TICK_SECONDS = 0.05
+# A tick that is so late comes from a process that was stopped, or a machine that slept.
+SLEPT_SECONDS = 0.5
 # Connections are looked through each so many ticks.
 SWEEP_TICKS = 5
 
@@ -55,12 +52,14 @@ class Answers(Client, Protocol):
 
 
 class Asked(NamedTuple):
-    """A request that waits for its turn, and what it may cost; of one for predictions also how far it has come."""
+    """A request that waits for its turn; of one for predictions how far it has come, and what part of a turn it may
+    cost.
+    """
 
     client: Answers
     request: Request
     prediction: Prediction | None
-    work: int
+    cost: float
 
 
 class Dispatcher:
@@ -72,6 +71,8 @@ class Dispatcher:
         # The time, as of the last tick, and as a header says it.
         self.now = monotonic()
         self.date = _date()
+        # When the process has last been seen to wake up.
+        self._awake = 0.0
         self._front = front
         # Requests for the next turn of the loop, and whether one is being taken.
         self._waiting: deque[Asked] = deque()
@@ -83,7 +84,7 @@ class Dispatcher:
     def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
         """Answer a request, in this turn or in a thread."""
         environ, size, match = request.environ, request.body_bytes, request.match
-        one, work, health = None, 0, False
+        one, cost, health = None, 0.0, False
         # A body that is compressed may be anything.
         short = size <= SHORT_BODY and "HTTP_CONTENT_ENCODING" not in environ
         if match is None or request.refusal is not None:
@@ -94,15 +95,14 @@ class Dispatcher:
             route, model, version = match
             assert route.wire is not None
             one = self._front.predictions.begin(environ, route.wire, route.metric, model, version, memory)
-            work = size * max(one.width, LEAST_WIDTH)
-            short = short and work <= SHORT_WORK and size * one.answers_per_byte <= SHORT_ANSWER
-            short = short and not route.wire.explains
+            cost = one.cost.run + size * one.cost.byte
+            short = short and cost <= 1 and not route.wire.explains
         if not short:
             if not self.admission.full:
-                self._hand_over(Asked(client, request, one, work))
+                self._hand_over(Asked(client, request, one, cost))
                 return
-            one, work, request = None, 0, request._replace(refusal=Overloaded(BUSY))
-        asked = Asked(client, request, one, work)
+            one, cost, request = None, 0.0, request._replace(refusal=Overloaded(BUSY))
+        asked = Asked(client, request, one, cost)
         if health:
             self._waiting.appendleft(asked)
         else:
@@ -129,6 +129,8 @@ class Dispatcher:
             await asyncio.sleep(TICK_SECONDS)
             self.now, self.date = monotonic(), _date()
             lag = self.now - due
+            if lag > SLEPT_SECONDS:
+                self._awake = self.now
             self._front.predictions.observer.note(
                 len(admission.connections), admission.threaded + admission.explaining, lag
             )
@@ -154,13 +156,13 @@ class Dispatcher:
         self._front.predictions.observer.note(0, 0, 0.0)
 
     def _take_turn(self) -> None:
-        """Answer requests that are there, up to an amount of work."""
+        """Answer requests that are there, as many as may be the work of a turn."""
         self._turning = True
         turn: list[Asked] = []
-        work = 0
-        while self._waiting and len(turn) < TOGETHER and (not turn or work + self._waiting[0].work <= SHORT_WORK):
+        cost = 0.0
+        while self._waiting and len(turn) < TOGETHER and (not turn or cost + self._waiting[0].cost <= 1):
             turn.append(self._waiting.popleft())
-            work += turn[-1].work
+            cost += turn[-1].cost
         try:
             self._predict([one.prediction for one in turn if one.prediction is not None])
             for asked in turn:
@@ -208,7 +210,8 @@ class Dispatcher:
                 self._send(asked, self._answer(asked.request._replace(refusal=Overloaded(BUSY))))
             else:
                 reply, seconds = answer.result()
-                admission.seconds_each += NEWEST * (seconds / THREADS - admission.seconds_each)
+                if not self._slept(seconds):
+                    admission.seconds_each += NEWEST * (seconds / THREADS - admission.seconds_each)
                 self._answered(asked, reply)
             admission.let_in()
 
@@ -216,6 +219,11 @@ class Dispatcher:
         answer = self._threads.submit(self._answer_in_time, asked, since)
         self._queued.append((since, answer))
         answer.add_done_callback(lambda done: loop.call_soon_threadsafe(leave, done))
+
+    def _slept(self, seconds: float) -> bool:
+        """Whether the whole process has slept in the last so many seconds: then they tell nothing of a request."""
+        now = monotonic()
+        return now - seconds < self._awake or now - self.now > TICK_SECONDS + SLEPT_SECONDS
 
     def _explain(self, asked: Asked, one: Prediction) -> None:
         """Let the thread for explanations answer a request that was read."""

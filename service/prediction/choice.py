@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
 
+from service.prediction.cost import Cost
 from service.prediction.predictor import Predictor
 
 HASH_BYTES = 8
@@ -19,6 +20,11 @@ class Choice:
     canary: Predictor | None = None
     share: float = 0.0
     shadow: Predictor | None = None
+
+    @property
+    def cost(self) -> Cost:
+        """What a request costs at most, whoever of them answers."""
+        return self.predictor.cost if self.canary is None else self.predictor.cost.or_of(self.canary.cost)
 
     def by_key(self, key: bytes) -> Predictor:
         """The canary for its share of all keys, else the version that serves.

@@ -15,6 +15,7 @@ from service.access import Access
 from service.errors import RunTimeout, ServiceError
 from service.prediction.body import read_body
 from service.prediction.choice import Choice, Models
+from service.prediction.cost import Cost
 from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.prediction.protocol import Allowance, Memory, Question, WireFormat
 from service.prediction.shadowing import Shadowing
@@ -38,6 +39,7 @@ class Unbounded:
 
 
 UNBOUNDED = Unbounded()
+FREE = Cost()
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Bounds:
 @dataclass(slots=True)
 class Prediction:
     """A request for predictions on its way: its WSGI environment, its name, the format it is in, where its memory is
-    counted, and its work; then which version it asks for, what was read of it, and the moments when; and, once there is
-    one, its reply.
+    counted, and what it may cost; then which version it asks for, what was read of it, and the moments when; and, once
+    there is one, its reply.
     """
 
     environ: dict[str, Any]
@@ -63,10 +65,8 @@ class Prediction:
     request_id: str
     memory: Memory
     moments: tuple[float, ...]
-    # Features and classes of the model: what a byte of the body may cost; 0 where the reply is there already.
-    width: int = 0
-    # How many probabilities a byte of the body may come to: a row has a byte and a comma for each feature at least.
-    answers_per_byte: float = 0.0
+    # Nothing where the reply is there already.
+    cost: Cost = FREE
     choice: Choice = field(init=False)
     predictor: Predictor = field(init=False)
     question: Question = field(init=False)
@@ -110,8 +110,7 @@ class Predictions:
             if self._access is not None:
                 self._access.check(environ)
             prediction.choice = choice = self._models.choice(model, version)
-            prediction.width = choice.predictor.width
-            prediction.answers_per_byte = choice.predictor.answers_per_byte
+            prediction.cost = choice.cost
             prediction.moments = began, perf_counter()
         except Exception as error:
             prediction.reply = _broken(error, request_id)

@@ -1,17 +1,13 @@
 """Loading a version: every check, from its card to its golden rows. The session is warm at the end."""
 
-from time import thread_time
-
 from models.errors import CorruptModel
 from models.repository import ModelRepository
 from service.errors import RefusedModel
 from service.model_file.structure import check_structure
 from service.prediction.predictor import Predictor
 
-# Of the processor. While a row is answered all others wait.
+# Of the processor.
 SLOWEST_ROW_SECONDS = 0.25
-# A processor that others use too is slower at times.
-SPEED_TRIES = 3
 
 
 def load(repository: ModelRepository, name: str, version: int, digest: str | None = None) -> tuple[Predictor, str]:
@@ -33,14 +29,8 @@ def check_speed(predictor: Predictor) -> None:
 
     :raises RefusedModel: it is not.
     """
-    row = predictor.rows.read([predictor.card.golden[0].instance]).tensors
-    taken = 0.0
-    for _ in range(SPEED_TRIES):
-        began = thread_time()
-        predictor.predict(row)
-        taken = thread_time() - began
-        if taken <= SLOWEST_ROW_SECONDS:
-            return
-    raise RefusedModel(
-        f"a row alone takes {taken:.2g} s of processor, and may take {SLOWEST_ROW_SECONDS} s: train a smaller model"
-    )
+    if predictor.pace.first > SLOWEST_ROW_SECONDS:
+        raise RefusedModel(
+            f"a row alone takes {predictor.pace.first:.2g} s of processor, and may take {SLOWEST_ROW_SECONDS} s: "
+            "train a smaller model"
+        )

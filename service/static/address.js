@@ -3,7 +3,10 @@
 // `name=value` for each feature in card order; a name alone is a missing value.
 export function fragmentOf(card, record) {
   return card.features
-    .map(({ name }) => encodeURIComponent(name) + (record[name] === null ? "" : `=${encodeURIComponent(String(record[name]))}`))
+    .map(
+      ({ name }) =>
+        encodeURIComponent(name) + (record[name] === null ? "" : `=${encodeURIComponent(String(record[name]))}`),
+    )
     .join("&");
 }
 

@@ -27,13 +27,23 @@ export function makeAnswer(card, titles = [""]) {
     const head = el("p", { class: "verdict" }, title && el("small", { class: "which" }, title), label, probability);
     return { head, label, probability };
   });
-  const compact = { label: named("…", { class: "label" }), probability: el("span", { class: "probability" }), fill: el("span", { class: "fill" }) };
+  const compact = {
+    label: named("…", { class: "label" }),
+    probability: el("span", { class: "probability" }),
+    fill: el("span", { class: "fill" }),
+  };
   const strip = el(
-    "div", { class: "strip", "aria-hidden": "true" },
-    el("p", {}, compact.label, compact.probability), el("span", { class: "track" }, compact.fill),
+    "div",
+    { class: "strip", "aria-hidden": "true" },
+    el("p", {}, compact.label, compact.probability),
+    el("span", { class: "track" }, compact.fill),
   );
   const bars = new Map(card.classes.map((label) => [label, barOf(card, label, titles.length)]));
-  const all = el("button", { type: "button", class: "quiet", "aria-expanded": "false", hidden: card.classes.length <= SHOWN }, `All ${card.classes.length} classes`);
+  const all = el(
+    "button",
+    { type: "button", class: "quiet", "aria-expanded": "false", hidden: card.classes.length <= SHOWN },
+    `All ${card.classes.length} classes`,
+  );
   const list = el("ol", { class: "bars" }, ...[...bars.values()].map((bar) => bar.element));
   list.classList.toggle("some", card.classes.length > SHOWN);
   all.addEventListener("click", () => {
@@ -45,8 +55,15 @@ export function makeAnswer(card, titles = [""]) {
   const notes = el("ul", { class: "notes" });
   const speaker = announcer();
   const element = el(
-    "section", { class: "answer panel", "aria-label": "Answer" },
-    el("div", { class: "verdicts" }, ...verdicts.map((one) => one.head)), list, all, decisionOf(card), message, notes, speaker.element,
+    "section",
+    { class: "answer panel", "aria-label": "Answer" },
+    el("div", { class: "verdicts" }, ...verdicts.map((one) => one.head)),
+    list,
+    all,
+    decisionOf(card),
+    message,
+    notes,
+    speaker.element,
   );
 
   const show = (answers) => {
@@ -76,9 +93,13 @@ export function makeAnswer(card, titles = [""]) {
     compact.fill.style.width = `${100 * first.probability}%`;
     strip.dataset.colour = colours.get(first.label) ?? "none";
     const warnings = first.warnings ?? [];
-    notes.replaceChildren(...warnings.map((one) => el("li", {}, named(one.feature, { class: "about" }), ` ${one.message}`)));
+    notes.replaceChildren(
+      ...warnings.map((one) => el("li", {}, named(one.feature, { class: "about" }), ` ${one.message}`)),
+    );
     strip.classList.toggle("warned", warnings.length > 0);
-    speaker.say(`${first.label}, ${percent(first.probability)}${warnings.length ? `, ${warnings.length} warnings` : ""}`);
+    speaker.say(
+      `${first.label}, ${percent(first.probability)}${warnings.length ? `, ${warnings.length} warnings` : ""}`,
+    );
   };
 
   const refuse = (text) => {
@@ -101,8 +122,11 @@ function barOf(card, label, several) {
     return { track, fill, share: el("span", { class: "share" }) };
   });
   const element = el(
-    "li", { "data-class": label }, named(label, { class: "class", title: label }),
-    el("span", { class: "tracks" }, ...tracks.map((one) => one.track)), el("span", { class: "shares" }, ...tracks.map((one) => one.share)),
+    "li",
+    { "data-class": label },
+    named(label, { class: "class", title: label }),
+    el("span", { class: "tracks" }, ...tracks.map((one) => one.track)),
+    el("span", { class: "shares" }, ...tracks.map((one) => one.share)),
   );
   const show = (shares) =>
     shares.forEach((share, at) => {
@@ -114,5 +138,11 @@ function barOf(card, label, several) {
 
 function decisionOf(card) {
   if (card.threshold === null || card.threshold === undefined) return null;
-  return el("p", { class: "aside" }, "Called ", named(card.positive), ` from a probability of ${percent(card.threshold)} on.`);
+  return el(
+    "p",
+    { class: "aside" },
+    "Called ",
+    named(card.positive),
+    ` from a probability of ${percent(card.threshold)} on.`,
+  );
 }

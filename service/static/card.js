@@ -13,7 +13,12 @@ function joined(texts, most) {
 }
 
 function day(text) {
-  return new Date(text).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+  return new Date(text).toLocaleDateString("en-GB", {
+    day: "numeric",
+    month: "long",
+    year: "numeric",
+    timeZone: "UTC",
+  });
 }
 
 function share(value, digits = 1) {
@@ -52,24 +57,80 @@ function goodness(card) {
   const evaluation = card.evaluation;
   if (!evaluation) {
     const test = card.metrics.test;
-    return test ? [section("How good", el("p", {}, `On ${counted(test.rows, "row")} that it has not seen it is right on ${share(test.accuracy)}; log-loss ${test.log_loss.toFixed(3)}.`))] : [];
+    return test
+      ? [
+          section(
+            "How good",
+            el(
+              "p",
+              {},
+              `On ${counted(test.rows, "row")} that it has not seen it is right on ${share(test.accuracy)}; log-loss ${test.log_loss.toFixed(3)}.`,
+            ),
+          ),
+        ]
+      : [];
   }
   const [low, high] = evaluation.accuracy_interval;
-  const bars = [{ name: ["this model"], ...evaluation, ours: true }, ...evaluation.baselines.map((one) => ({ ...one, name: one.answer === null ? [one.kind] : ["always ", named(one.answer)] }))];
+  const bars = [
+    { name: ["this model"], ...evaluation, ours: true },
+    ...evaluation.baselines.map((one) => ({
+      ...one,
+      name: one.answer === null ? [one.kind] : ["always ", named(one.answer)],
+    })),
+  ];
   const rows = bars.map((one) =>
     el(
-      "tr", { class: one.ours ? "first" : null }, el("th", { scope: "row" }, ...one.name),
-      el("td", { class: "bar" }, el("span", { class: "track", "data-colour": one.ours ? "0" : "none" }, el("span", { class: "fill", style: { width: `${100 * one.accuracy}%` } }))),
-      el("td", {}, share(one.accuracy)), el("td", {}, one.log_loss.toFixed(4)),
+      "tr",
+      { class: one.ours ? "first" : null },
+      el("th", { scope: "row" }, ...one.name),
+      el(
+        "td",
+        { class: "bar" },
+        el(
+          "span",
+          { class: "track", "data-colour": one.ours ? "0" : "none" },
+          el("span", { class: "fill", style: { width: `${100 * one.accuracy}%` } }),
+        ),
+      ),
+      el("td", {}, share(one.accuracy)),
+      el("td", {}, one.log_loss.toFixed(4)),
     ),
   );
   const gain = evaluation.baselines.at(-1);
   const sentence = `On ${counted(evaluation.rows, "row")} that no part of it has seen, it is right on ${share(evaluation.accuracy)} (${share(low)} to ${share(high)}, ${evaluation.interval}).`;
   const also = evaluation.auc === null ? "" : ` The area under the ROC curve is ${evaluation.auc.toFixed(3)}.`;
-  const sure = gain && gain.gain_interval[0] <= 0 ? " It is not surely better than the simplest of these: the intervals of the gain reach zero." : "";
+  const sure =
+    gain && gain.gain_interval[0] <= 0
+      ? " It is not surely better than the simplest of these: the intervals of the gain reach zero."
+      : "";
   return [
-    section("How good", el("p", {}, sentence + also + sure), table(["(answered by)", "(as a bar)", "right", "log-loss"], rows, { class: "figures", "aria-label": "This model beside its baselines" })),
-    section("By class", table(["class", "rows", "found", "right when named", "F1"], evaluation.classes.map((one) => el("tr", {}, el("th", { scope: "row" }, named(one.label)), el("td", {}, count(one.rows)), el("td", {}, share(one.recall)), el("td", {}, share(one.precision)), el("td", {}, one.f1 === null ? "–" : one.f1.toFixed(3)))), { class: "figures", "aria-label": "Each class" }), ...confusion(evaluation.confusion)),
+    section(
+      "How good",
+      el("p", {}, sentence + also + sure),
+      table(["(answered by)", "(as a bar)", "accuracy", "log-loss"], rows, {
+        class: "figures",
+        "aria-label": "This model beside its baselines",
+      }),
+    ),
+    section(
+      "By class",
+      table(
+        ["class", "rows", "recall", "precision", "F1"],
+        evaluation.classes.map((one) =>
+          el(
+            "tr",
+            {},
+            el("th", { scope: "row" }, named(one.label)),
+            el("td", {}, count(one.rows)),
+            el("td", {}, share(one.recall)),
+            el("td", {}, share(one.precision)),
+            el("td", {}, one.f1 === null ? "–" : one.f1.toFixed(3)),
+          ),
+        ),
+        { class: "figures", "aria-label": "Each class" },
+      ),
+      ...confusion(evaluation.confusion),
+    ),
   ];
 }
 
@@ -77,21 +138,64 @@ function confusion({ labels, others, counts }) {
   const names = [...labels, ...(others ? [`${others} others`] : [])];
   const most = Math.max(...counts.flat(), 1);
   const rows = counts.map((row, at) => {
-    const cells = row.map((value, place) => el("td", { class: at === place ? "cell right" : "cell", style: { "--depth": String(Math.sqrt(value / most)) } }, value ? count(value) : "·"));
+    const cells = row.map((value, place) =>
+      el(
+        "td",
+        { class: at === place ? "cell right" : "cell", style: { "--depth": String(Math.sqrt(value / most)) } },
+        value ? count(value) : "·",
+      ),
+    );
     return el("tr", {}, el("th", { scope: "row" }, named(names[at])), ...cells);
   });
   const head = ["is ↓, taken for →", ...names.map((name) => named(name))];
-  return [el("h3", {}, "What is taken for what"), table(head, rows, { class: "figures confusion", "aria-label": "Confusion matrix" })];
+  return [
+    el("h3", {}, "What is taken for what"),
+    table(head, rows, { class: "figures confusion", "aria-label": "Confusion matrix" }),
+  ];
 }
 
 function cautions(card) {
   const never = card.features.filter((one) => one.nullable && !one.seen_missing).length;
   const items = card.warnings.map((sentence) => el("li", { class: "warning" }, sentence));
-  items.push(el("li", {}, `It answers as the ${card.evaluation ? count(card.evaluation.rows) + " test" : ""} rows of `, named(card.provenance.table), " would be answered: on rows from elsewhere or from later it may be worse, and nobody has measured that."));
-  items.push(el("li", {}, "A value far outside of the ranges below, or a category that training has not seen, is answered all the same, with a warning."));
-  if (never) items.push(el("li", {}, `${never === card.features.length ? "No feature was" : `${counted(never, "feature was", "features were")} never`}${never === card.features.length ? " ever" : ""} missing in training: where one is, the answer comes with a warning.`));
-  if (card.calibration) items.push(el("li", {}, `Its probabilities are off by ${share(card.calibration.after.ece)} on average (expected calibration error; ${share(card.calibration.before.ece)} before calibration).`));
-  items.push(el("li", {}, "It shows what goes together in the table, not what causes what. A decision about people needs a person."));
+  items.push(
+    el(
+      "li",
+      {},
+      `It answers as the ${card.evaluation ? count(card.evaluation.rows) + " test" : ""} rows of `,
+      named(card.provenance.table),
+      " would be answered: on rows from elsewhere or from later it may be worse, and nobody has measured that.",
+    ),
+  );
+  items.push(
+    el(
+      "li",
+      {},
+      "A value far outside of the ranges below, or a category that training has not seen, is answered all the same, with a warning.",
+    ),
+  );
+  if (never)
+    items.push(
+      el(
+        "li",
+        {},
+        `${never === card.features.length ? "No feature was" : `${counted(never, "feature was", "features were")} never`}${never === card.features.length ? " ever" : ""} missing in training: where one is, the answer comes with a warning.`,
+      ),
+    );
+  if (card.calibration)
+    items.push(
+      el(
+        "li",
+        {},
+        `Its probabilities are off by ${share(card.calibration.after.ece)} on average (expected calibration error; ${share(card.calibration.before.ece)} before calibration).`,
+      ),
+    );
+  items.push(
+    el(
+      "li",
+      {},
+      "It shows what goes together in the table, not what causes what. A decision about people needs a person.",
+    ),
+  );
   return section("What to be careful about", el("ul", { class: "cautions" }, ...items));
 }
 
@@ -99,32 +203,68 @@ function valuesOf(feature) {
   const words = wordsOf(feature);
   if (words) return [named(words[0]), " or ", named(words[1])];
   if (feature.kind === "categorical") return joined(feature.categories, FEW_CATEGORIES);
-  if (feature.kind === "date") return [`${isoDate(Math.round(feature.minimum))} to ${isoDate(Math.round(feature.maximum))}`];
+  if (feature.kind === "date")
+    return [`${isoDate(Math.round(feature.minimum))} to ${isoDate(Math.round(feature.maximum))}`];
   const { decimal, unit } = readingOf(feature);
   const span = feature.maximum - feature.minimum;
-  return [`${rounded(feature.minimum, span, decimal)} to ${rounded(feature.maximum, span, decimal)}${unit ? ` ${unit}` : ""}`];
+  return [
+    `${rounded(feature.minimum, span, decimal)} to ${rounded(feature.maximum, span, decimal)}${unit ? ` ${unit}` : ""}`,
+  ];
 }
 
 const KINDS = { numeric: "number", date: "date", categorical: "category" };
 
 function inputs(card) {
   const gap = (one) => (!one.nullable ? "no" : one.seen_missing ? "yes" : "yes, with a warning");
-  const rows = card.features.map((one) => el("tr", {}, el("th", { scope: "row" }, named(one.name)), el("td", { class: "text kind" }, KINDS[one.kind]), el("td", { class: "text" }, ...valuesOf(one)), el("td", { class: "text kind" }, gap(one))));
-  return section(`What it takes: ${counted(card.features.length, "feature")}`, table(["feature", "<kind", "<in training", "<may be missing"], rows, { class: "figures inputs", "aria-label": "The features" }));
+  const rows = card.features.map((one) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, named(one.name)),
+      el("td", { class: "text kind" }, KINDS[one.kind]),
+      el("td", { class: "text" }, ...valuesOf(one)),
+      el("td", { class: "text kind" }, gap(one)),
+    ),
+  );
+  return section(
+    `What it takes: ${counted(card.features.length, "feature")}`,
+    table(["feature", "<kind", "<in training", "<may be missing"], rows, {
+      class: "figures inputs",
+      "aria-label": "The features",
+    }),
+  );
 }
 
 function making(card) {
   const { provenance, frozen_statistics: frozen } = card;
   const layers = frozen[0]?.layers.map((one) => one.running.mean.length).join(", ");
   const facts = [
-    ["table", provenance.table], ["target", provenance.target], ["trained", `${day(provenance.created)}, by evenkeel ${provenance.evenkeel}`],
-    ["networks", String(frozen.length)], ["hidden units", layers || "none"],
-    ["batch normalisation", frozen[0] ? `${frozen[0].source} statistics, at most ${frozen[0].largest_shift.toFixed(3)} standard deviations from the other kind` : "none"],
-    ...(card.search ? [["search", `${card.search.trials} trials, the best had a validation log-loss of ${card.search.validation_log_loss.toFixed(4)}`]] : []),
+    ["table", provenance.table],
+    ["target", provenance.target],
+    ["trained", `${day(provenance.created)}, by evenkeel ${provenance.evenkeel}`],
+    ["networks", String(frozen.length)],
+    ["hidden units", layers || "none"],
+    [
+      "batch normalisation",
+      frozen[0]
+        ? `${frozen[0].source} statistics, at most ${frozen[0].largest_shift.toFixed(3)} standard deviations from the other kind`
+        : "none",
+    ],
+    ...(card.search
+      ? [
+          [
+            "search",
+            `${card.search.trials} trials, the best had a validation log-loss of ${card.search.validation_log_loss.toFixed(4)}`,
+          ],
+        ]
+      : []),
     ["digest of the table", provenance.table_sha256],
   ];
-  const settings = Object.entries(provenance.settings).filter(([, value]) => value !== null && typeof value !== "object");
-  const list = (entries) => el("dl", {}, ...entries.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, named(String(value)))]));
+  const settings = Object.entries(provenance.settings).filter(
+    ([, value]) => value !== null && typeof value !== "object",
+  );
+  const list = (entries) =>
+    el("dl", {}, ...entries.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, named(String(value)))]));
   return section("How it was made", list(facts), el("details", {}, el("summary", {}, "Every setting"), list(settings)));
 }
 
@@ -132,14 +272,45 @@ function making(card) {
 export function drawCard(main, { card, version, json, report }) {
   const { provenance } = card;
   const lead = el(
-    "p", { class: "lead" }, "Tells ", el("strong", {}, named(provenance.target)), ` (${card.classes.length} classes: `, ...joined(card.classes, 6), `) from ${counted(card.features.length, "feature")} of a row. `,
-    "Learned from ", named(provenance.table), `${card.metrics.train ? `, ${counted(Object.values(card.metrics).reduce((sum, one) => sum + one.rows, 0), "row")}` : ""}, on ${day(provenance.created)}.`,
+    "p",
+    { class: "lead" },
+    "Tells ",
+    el("strong", {}, named(provenance.target)),
+    ` (${card.classes.length} classes: `,
+    ...joined(card.classes, 6),
+    `) from ${counted(card.features.length, "feature")} of a row. `,
+    "Learned from ",
+    named(provenance.table),
+    `${
+      card.metrics.train
+        ? `, ${counted(
+            Object.values(card.metrics).reduce((sum, one) => sum + one.rows, 0),
+            "row",
+          )}`
+        : ""
+    }, on ${day(provenance.created)}.`,
   );
-  const links = [json && el("a", { href: json }, "The card as JSON"), report && el("a", { href: report }, "The training's report")].filter(Boolean);
-  const decided = card.threshold === null || card.threshold === undefined ? null : el("p", {}, "A row is called ", named(card.positive), ` from a probability of ${percent(card.threshold)} on.`);
+  const links = [
+    json && el("a", { href: json }, "The card as JSON"),
+    report && el("a", { href: report }, "The training's report"),
+  ].filter(Boolean);
+  const decided =
+    card.threshold === null || card.threshold === undefined
+      ? null
+      : el("p", {}, "A row is called ", named(card.positive), ` from a probability of ${percent(card.threshold)} on.`);
   main.className = "card-page";
   main.replaceChildren(
-    el("div", { class: "title" }, el("h1", {}, named(card.name), " ", el("small", {}, `version ${version}`)), lead, decided, el("p", { class: "links" }, ...links)),
-    ...goodness(card), cautions(card), inputs(card), making(card),
+    el(
+      "div",
+      { class: "title" },
+      el("h1", {}, named(card.name), " ", el("small", {}, `version ${version}`)),
+      lead,
+      decided,
+      el("p", { class: "links" }, ...links),
+    ),
+    ...goodness(card),
+    cautions(card),
+    inputs(card),
+    making(card),
   );
 }

@@ -7,10 +7,22 @@ const MOST_SHOWN = 50;
 // `texts` are what may be chosen; `onchoose` hears of each choice and each edit. The value is the chosen text exactly,
 // also where a text field could not hold it, or else what was typed.
 export function combobox(id, texts, onchoose, attributes = {}) {
-  const list = el("ul", { id: `${id}-list`, class: "suggestions", role: "listbox", hidden: true, "aria-label": "Suggestions" });
+  const list = el("ul", {
+    id: `${id}-list`,
+    class: "suggestions",
+    role: "listbox",
+    hidden: true,
+    "aria-label": "Suggestions",
+  });
   const input = el("input", {
-    ...attributes, id, role: "combobox", autocomplete: "off", spellcheck: "false",
-    "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id,
+    ...attributes,
+    id,
+    role: "combobox",
+    autocomplete: "off",
+    spellcheck: "false",
+    "aria-autocomplete": "list",
+    "aria-expanded": "false",
+    "aria-controls": list.id,
   });
   const element = el("div", { class: "combobox" }, input, list);
   const plain = texts.map((text) => text.toLowerCase());
@@ -42,7 +54,11 @@ export function combobox(id, texts, onchoose, attributes = {}) {
     // What begins so goes first, as what is meant.
     if (wanted) found.sort((one, other) => (one[0] !== 0) - (other[0] !== 0) || one[1] - other[1]);
     const items = found.slice(0, MOST_SHOWN).map(([, at], place) => {
-      const option = el("li", { id: `${id}-${place}`, role: "option", "aria-selected": "false", dir: "auto" }, unbroken(texts[at]));
+      const option = el(
+        "li",
+        { id: `${id}-${place}`, role: "option", "aria-selected": "false", dir: "auto" },
+        unbroken(texts[at]),
+      );
       // Before the field loses the focus.
       option.addEventListener("pointerdown", (event) => {
         event.preventDefault();

@@ -16,7 +16,8 @@ export class Refusal extends Error {
 
 // A text in a sentence: quoted, escaped and cut, as Python has it.
 export function quoted(text) {
-  const cut = text.length <= LONGEST_ECHO ? text : `${[...text].slice(0, LONGEST_ECHO - 1).join("")}…`;
+  const letters = [...text];
+  const cut = letters.length <= LONGEST_ECHO ? text : `${letters.slice(0, LONGEST_ECHO - 1).join("")}…`;
   const mark = cut.includes("'") && !cut.includes('"') ? '"' : "'";
   const escaped = cut.replace(/[\\'\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu, (one) => {
     if (one === "'") return mark === "'" ? "\\'" : one;
@@ -32,10 +33,21 @@ export function quoted(text) {
 // Six significant digits, as "%.6g" has them.
 export function short(number) {
   if (number === 0) return Object.is(number, -0) ? "-0" : "0";
-  const [digits, power] = number.toExponential(5).split("e");
+  const [digits, power] = sixDigits(number).split("e");
   const exponent = Number(power);
-  if (exponent >= -4 && exponent < 6) return String(Number(number.toPrecision(6)));
+  if (exponent >= -4 && exponent < 6) return String(Number(`${digits}e${power}`));
   return `${Number(digits)}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+}
+
+// Rounded as Python does: of two numbers that are as near, the even one.
+function sixDigits(number) {
+  const [, kept, last, rest, power] = /^(-?[0-9]\.[0-9]{4}([0-9]))([0-9]*)(e.*)$/.exec(number.toExponential(40));
+  return /^50*$/.test(rest) && Number(last) % 2 === 0 ? kept + power : number.toExponential(5);
+}
+
+function evenly(number) {
+  const rounded = Math.round(number);
+  return rounded - number === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 function clipped(number) {
@@ -57,7 +69,7 @@ function concernOf(feature) {
   }
   const width = feature.maximum - feature.minimum || Math.abs(feature.maximum) || 1;
   const [low, high] = [clipped(feature.minimum - width), clipped(feature.maximum + width)];
-  const shown = feature.kind === "date" ? (days) => isoDate(Math.round(days)) : short;
+  const shown = feature.kind === "date" ? (days) => isoDate(evenly(days)) : short;
   return (value) => {
     if (value === null) return strange ? gap("the middle of its values") : null;
     const number = Math.fround(feature.kind === "date" ? daysOf(value) : value);

@@ -14,7 +14,9 @@ function curl(url, body, keyed) {
 }
 
 function entries(record, entry) {
-  return Object.entries(record).map(([name, value]) => `        ${entry(name, value)},\n`).join("");
+  return Object.entries(record)
+    .map(([name, value]) => `        ${entry(name, value)},\n`)
+    .join("");
 }
 
 function python(url, record, keyed) {
@@ -59,9 +61,17 @@ function tensors(card, record) {
     ["numeric", "FP32", card.features.filter((one) => one.kind !== "categorical")],
     ["categorical", "BYTES", card.features.filter((one) => one.kind === "categorical")],
   ];
-  const value = (feature) => (feature.kind === "date" && record[feature.name] !== null ? daysOf(record[feature.name]) : record[feature.name]);
+  const value = (feature) =>
+    feature.kind === "date" && record[feature.name] !== null ? daysOf(record[feature.name]) : record[feature.name];
   const inputs = parts.filter(([, , features]) => features.length);
-  return { inputs: inputs.map(([name, datatype, features]) => ({ name, datatype, shape: [1, features.length], data: features.map(value) })) };
+  return {
+    inputs: inputs.map(([name, datatype, features]) => ({
+      name,
+      datatype,
+      shape: [1, features.length],
+      data: features.map(value),
+    })),
+  };
 }
 
 // The texts by name. `endpoints` are the addresses of the model: {predict, infer, keyed}.
@@ -113,7 +123,10 @@ export function makeCopies(card, { link, endpoints }) {
     made.addEventListener("click", () => press(name, made));
     return made;
   };
-  const names = [...(link ? [["link", "Copy link"]] : []), ...(endpoints ? ["curl", "Python", "JavaScript", "V2"].map((name) => [name, name]) : [])];
+  const names = [
+    ...(link ? [["link", "Copy link"]] : []),
+    ...(endpoints ? ["curl", "Python", "JavaScript", "V2"].map((name) => [name, name]) : []),
+  ];
   const refresh = () => {
     shown.hidden = open === null || !record;
     if (!shown.hidden) shown.firstChild.textContent = texts()[open];
@@ -122,6 +135,12 @@ export function makeCopies(card, { link, endpoints }) {
     record = now;
     refresh();
   };
-  const element = el("section", { class: "copies", "aria-label": "Take it elsewhere", hidden: !names.length }, el("p", {}, ...names.map(([name, text]) => button(name, text))), shown, speaker.element);
+  const element = el(
+    "section",
+    { class: "copies", "aria-label": "Take it elsewhere", hidden: !names.length },
+    el("p", {}, ...names.map(([name, text]) => button(name, text))),
+    shown,
+    speaker.element,
+  );
   return { element, update };
 }

@@ -70,7 +70,9 @@ function delimiterOf(text, names) {
   const known = new Set(names);
   const score = (one) => {
     const { cells } = header(text, one);
-    return cells.filter((cell) => known.has(stripped(cell)) || known.has(cell)).length + Math.min(cells.length, 1000) / 1e4;
+    return (
+      cells.filter((cell) => known.has(stripped(cell)) || known.has(cell)).length + Math.min(cells.length, 1000) / 1e4
+    );
   };
   return DELIMITERS.reduce((best, one) => (score(one) > score(best) ? one : best));
 }
@@ -79,9 +81,13 @@ function delimiterOf(text, names) {
 // row that cannot be asked has a fault, in words that end a sentence about its line, in the place of a record.
 export function readTable(bytes, card) {
   const { text, encoding } = decodedText(bytes);
-  const delimiter = delimiterOf(text, card.features.map((feature) => feature.name));
+  const delimiter = delimiterOf(
+    text,
+    card.features.map((feature) => feature.name),
+  );
   const head = header(text, delimiter);
   const columns = head.cells.map((name, at) => (at === 0 ? stripped(name.replace(/^\ufeff/, "")) : stripped(name)));
+  columns.forEach((name, at) => (columns[at] = name || `Unnamed: ${at}`));
   const readers = readersOf(columns, card);
   function* rows() {
     let first = true;
@@ -100,7 +106,12 @@ export function readersOf(columns, card) {
   if (missing.length) throw new Error(lacking(missing, columns, card));
   const twice = places.find(([, found]) => found.length > 1);
   if (twice) throw new Error(`the column ‘${twice[0].name}’ stands twice in the header; rename or remove one`);
-  return places.map(([feature, [place]]) => ({ name: feature.name, place, nullable: feature.nullable, read: cellReader(feature) }));
+  return places.map(([feature, [place]]) => ({
+    name: feature.name,
+    place,
+    nullable: feature.nullable,
+    read: cellReader(feature),
+  }));
 }
 
 function placesOf(columns, name) {
@@ -109,16 +120,23 @@ function placesOf(columns, name) {
 }
 
 function lacking(missing, columns, card) {
-  const shown = missing.slice(0, 5).map((name) => `‘${name}’`).join(", ");
+  const shown = missing
+    .slice(0, 5)
+    .map((name) => `‘${name}’`)
+    .join(", ");
   const more = missing.length > 5 ? ` and ${missing.length - 5} more` : "";
-  const has = columns.slice(0, 8).map((name) => `‘${name}’`).join(", ");
+  const has = columns
+    .slice(0, 8)
+    .map((name) => `‘${name}’`)
+    .join(", ");
   return `the first line has no column ${shown}${more}, which ${card.name} needs; it has ${has}${columns.length > 8 ? " …" : ""}. The first line must name the columns`;
 }
 
 function recordOfRow(cells, columns, readers) {
   // Behind the last name there may be delimiters, with nothing between.
   const extra = cells.slice(columns.length).some((cell) => stripped(cell) !== "");
-  if (cells.length < columns.length || extra) return { record: null, fault: `has ${cells.length} cells, and the header ${columns.length}` };
+  if (cells.length < columns.length || extra)
+    return { record: null, fault: `has ${cells.length} cells, and the header ${columns.length}` };
   const entries = [];
   for (const { name, place, nullable, read } of readers) {
     let value;

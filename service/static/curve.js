@@ -19,7 +19,11 @@ function binsOf(card, feature) {
 function spreadOf(card, feature) {
   const bins = binsOf(card, feature);
   if (bins?.kind !== "numeric") return [];
-  const ends = [feature.minimum, ...bins.edges.map((edge) => Math.min(Math.max(edge, feature.minimum), feature.maximum)), feature.maximum];
+  const ends = [
+    feature.minimum,
+    ...bins.edges.map((edge) => Math.min(Math.max(edge, feature.minimum), feature.maximum)),
+    feature.maximum,
+  ];
   return bins.shares.slice(0, -1).map((share, at) => ({ from: ends[at], to: ends[at + 1], share }));
 }
 
@@ -38,14 +42,18 @@ function triedOf(card, feature, current) {
   const high = near ? Math.max(feature.maximum, here) : feature.maximum;
   const whole = isWhole(feature, card) && Number.isInteger(low) && Number.isInteger(high) && high - low < MOST_WHOLE;
   const count = whole ? high - low + 1 : high > low ? POINTS : 1;
-  const points = Array.from({ length: count }, (_, at) => (whole ? low + at : low + ((high - low) * at) / Math.max(1, count - 1)));
+  const points = Array.from({ length: count }, (_, at) =>
+    whole ? low + at : low + ((high - low) * at) / Math.max(1, count - 1),
+  );
   return [...points.map((at) => ({ value: date ? isoDate(at) : at, at })), ...gap];
 }
 
 function categoriesOf(card, feature, current) {
   const bins = binsOf(card, feature);
   const shares = new Map(bins?.kind === "categorical" ? bins.categories.map((one, at) => [one, bins.shares[at]]) : []);
-  const common = [...feature.categories].sort((one, other) => (shares.get(other) ?? 0) - (shares.get(one) ?? 0)).slice(0, MOST_CATEGORIES);
+  const common = [...feature.categories]
+    .sort((one, other) => (shares.get(other) ?? 0) - (shares.get(one) ?? 0))
+    .slice(0, MOST_CATEGORIES);
   if (current !== null && !common.includes(current)) common.splice(-1, 1, current);
   return common.map((value) => ({ value, share: shares.get(value) ?? null }));
 }
@@ -62,7 +70,10 @@ export function makeCurve(card, predict, put) {
   let state = null;
 
   const key = () => JSON.stringify([feature.name, Object.entries(record).filter(([name]) => name !== feature.name)]);
-  const inReach = () => feature.kind === "categorical" || state.tried.some((one) => one.value === record[feature.name]) || (record[feature.name] !== null && within(state.tried));
+  const inReach = () =>
+    feature.kind === "categorical" ||
+    state.tried.some((one) => one.value === record[feature.name]) ||
+    (record[feature.name] !== null && within(state.tried));
   const within = (tried) => {
     const places = tried.map((one) => one.at).filter((at) => at !== null && at !== undefined);
     const here = feature.kind === "date" ? daysOf(record[feature.name]) : record[feature.name];
@@ -76,9 +87,17 @@ export function makeCurve(card, predict, put) {
     const drawn = { ...state, current, colours, put: (value) => put(feature.name, value) };
     const bands = feature.kind === "categorical" || wordsOf(feature);
     place.replaceChildren(bands ? drawBands(drawn) : drawLines(drawn, place.clientWidth || 400));
-    const hidden = feature.kind === "categorical" ? feature.categories.length - state.tried.filter((one) => one.value !== null).length : 0;
+    const hidden =
+      feature.kind === "categorical"
+        ? feature.categories.length - state.tried.filter((one) => one.value !== null).length
+        : 0;
     const constant = feature.minimum !== undefined && feature.minimum === feature.maximum;
-    more.textContent = hidden > 0 ? `and ${hidden} more, seen less often` : constant ? "Training has seen no other value, so that the model can have learned nothing from it." : "";
+    more.textContent =
+      hidden > 0
+        ? `and ${hidden} more, seen less often`
+        : constant
+          ? "Training has seen no other value, so that the model can have learned nothing from it."
+          : "";
   };
 
   const ask = async () => {
@@ -86,7 +105,9 @@ export function makeCurve(card, predict, put) {
     const mine = (running = new AbortController());
     const [wanted, others] = [feature, key()];
     const tried = triedOf(card, feature, record[feature.name]);
-    const records = tried.map(({ value }) => Object.fromEntries(Object.entries(record).map(([name, one]) => [name, name === wanted.name ? value : one])));
+    const records = tried.map(({ value }) =>
+      Object.fromEntries(Object.entries(record).map(([name, one]) => [name, name === wanted.name ? value : one])),
+    );
     try {
       const [now, ...answers] = await predict([record, ...records], { signal: mine.signal });
       if (mine !== running) return;

@@ -9,7 +9,10 @@ function element(tag, text, ...children) {
 
 function resolve(schema, description) {
   if (!schema?.$ref) return schema ?? {};
-  return schema.$ref.split("/").slice(1).reduce((part, key) => part[key], description);
+  return schema.$ref
+    .split("/")
+    .slice(1)
+    .reduce((part, key) => part[key], description);
 }
 
 function kind(schema) {
@@ -32,7 +35,9 @@ function outline(given, description, depth = 0) {
   const fields = Object.entries(schema.properties ?? {});
   for (const [index, item] of (schema.prefixItems ?? []).entries()) fields.push([`[${index}]`, item]);
   if (schema.items?.type || schema.items?.$ref || schema.items?.anyOf) fields.push(["each", schema.items]);
-  const items = fields.map(([name, part]) => element("li", "", element("code", name), outline(part, description, depth + 1)));
+  const items = fields.map(([name, part]) =>
+    element("li", "", element("code", name), outline(part, description, depth + 1)),
+  );
   if (items.length) line.append(element("ul", "", ...items));
   return line;
 }
@@ -59,20 +64,42 @@ function filled(path, method, operation, description) {
   const body = el("textarea", { spellcheck: "false", "aria-label": `Request body of ${method} ${path}` });
   if (request) {
     body.value = JSON.stringify(request.examples?.[0] ?? {}, null, 2);
-    parts.push(el("section", { class: "request" }, element("h2", "Request"), el("div", { class: "schema" }, outline(request, description)), body));
+    parts.push(
+      el(
+        "section",
+        { class: "request" },
+        element("h2", "Request"),
+        el("div", { class: "schema" }, outline(request, description)),
+        body,
+      ),
+    );
   }
   const reply = el("pre", { class: "reply", hidden: true, tabindex: "0", "aria-label": "Reply" });
   const press = () => send(method, path, request ? body.value : null, reply);
   parts.push(el("button", { type: "button", onclick: press, "aria-label": `Send ${method} ${path}` }, "Send"), reply);
-  const answers = Object.entries(operation.responses).flatMap(([status, answer]) => [element("dt", status), element("dd", answer.description)]);
+  const answers = Object.entries(operation.responses).flatMap(([status, answer]) => [
+    element("dt", status),
+    element("dd", answer.description),
+  ]);
   parts.push(el("section", {}, element("h2", "Answers"), el("dl", { class: "answers" }, ...answers)));
   return parts;
 }
 
 function operationOf(path, method, operation, description) {
-  const summary = el("summary", {}, el("span", { class: "method" }, method), " ", el("code", { class: "path" }, path), " ", el("span", { class: "summary" }, operation.summary));
+  const summary = el(
+    "summary",
+    {},
+    el("span", { class: "method" }, method),
+    " ",
+    el("code", { class: "path" }, path),
+    " ",
+    el("span", { class: "summary" }, operation.summary),
+  );
   const made = el("details", {}, summary);
-  made.addEventListener("toggle", () => made.childElementCount === 1 && made.append(...filled(path, method, operation, description)));
+  made.addEventListener(
+    "toggle",
+    () => made.childElementCount === 1 && made.append(...filled(path, method, operation, description)),
+  );
   return made;
 }
 
@@ -83,9 +110,29 @@ export async function drawDocs(main) {
   const description = await response.json();
   if (!response.ok) throw Object.assign(new Error(description.error), { status: response.status });
   const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => operationOf(path, method.toUpperCase(), operation, description)),
+    Object.entries(methods).map(([method, operation]) =>
+      operationOf(path, method.toUpperCase(), operation, description),
+    ),
   );
   const finder = el("input", { type: "search", placeholder: "Find an operation", "aria-label": "Find an operation" });
-  finder.addEventListener("input", () => operations.forEach((one) => (one.hidden = !one.firstChild.textContent.toLowerCase().includes(finder.value.trim().toLowerCase()))));
-  main.replaceChildren(el("div", { class: "title" }, el("h1", {}, "HTTP interface"), el("p", {}, "Every operation, with its schema and an example to send. ", el("a", { href: "/openapi.json" }, "openapi.json"))), finder, el("div", { class: "operations" }, ...operations));
+  finder.addEventListener("input", () =>
+    operations.forEach(
+      (one) => (one.hidden = !one.firstChild.textContent.toLowerCase().includes(finder.value.trim().toLowerCase())),
+    ),
+  );
+  main.replaceChildren(
+    el(
+      "div",
+      { class: "title" },
+      el("h1", {}, "HTTP interface"),
+      el(
+        "p",
+        {},
+        "Every operation, with its schema and an example to send. ",
+        el("a", { href: "/openapi.json" }, "openapi.json"),
+      ),
+    ),
+    finder,
+    el("div", { class: "operations" }, ...operations),
+  );
 }

@@ -31,7 +31,10 @@ export function named(text, attributes = {}) {
 
 // What an <option> can show of a text: browsers collapse its blanks, but not these.
 export function unbroken(text) {
-  return text.replaceAll(" ", "\u00a0").replaceAll("\t", "\u00a0\u00a0").replace(/\r\n|\r|\n/g, "↵");
+  return text
+    .replaceAll(" ", "\u00a0")
+    .replaceAll("\t", "\u00a0\u00a0")
+    .replace(/\r\n|\r|\n/g, "↵");
 }
 
 // Calls `what` once nothing has been asked for `wait` milliseconds.

@@ -16,14 +16,23 @@ export function makeField(feature, card, number, changed) {
   const common = { id, "aria-describedby": `${id}-hint ${id}-remark`, "data-feature": feature.name };
   const words = wordsOf(feature);
   const made =
-    feature.kind === "categorical" ? categoryField(feature, common, changed)
-    : words ? choiceField(feature, words.map((word, value) => [value, word]), common, changed)
-    : feature.kind === "date" ? dateField(feature, common, changed)
-    : numberField(feature, isWhole(feature, card), common, changed);
+    feature.kind === "categorical"
+      ? categoryField(feature, common, changed)
+      : words
+        ? choiceField(
+            feature,
+            words.map((word, value) => [value, word]),
+            common,
+            changed,
+          )
+        : feature.kind === "date"
+          ? dateField(feature, common, changed)
+          : numberField(feature, isWhole(feature, card), common, changed);
   const remark = el("p", { id: `${id}-remark`, class: "remark" });
   const gap = made.gap === false ? null : gapButton(feature, made, changed);
   const element = el(
-    "div", { class: `field ${made.kind ?? ""}` },
+    "div",
+    { class: `field ${made.kind ?? ""}` },
     el("label", { for: id, class: "name" }, feature.name.trim() ? named(feature.name) : "(a feature without a name)"),
     el("div", { class: "control" }, made.element, made.kind === "date" ? null : gap?.element),
     el("div", { id: `${id}-hint`, class: "hint" }, made.hint, made.kind === "date" ? gap?.element : null),
@@ -53,12 +62,18 @@ function gapButton(feature, made, changed) {
     changed();
   };
   // The field itself is emptied with the keyboard, so this is no stop of the tab key.
-  const element = el("button", { type: "button", class: "gap", tabindex: "-1", "aria-pressed": "false", onclick: press }, "missing");
+  const element = el(
+    "button",
+    { type: "button", class: "gap", tabindex: "-1", "aria-pressed": "false", onclick: press },
+    "missing",
+  );
   const show = () => {
     let gone = false;
     try {
       gone = made.read() === null;
-    } catch { /* What is no value is not missing. */ }
+    } catch {
+      /* What is no value is not missing. */
+    }
     element.setAttribute("aria-pressed", String(gone));
   };
   return { element, show };
@@ -70,13 +85,21 @@ function ranged(feature, shown) {
 }
 
 function slider(feature, moved) {
-  const attributes = { type: "range", min: "0", max: String(SLIDER_STEPS), step: "1", tabindex: "-1", "aria-hidden": "true" };
+  const attributes = {
+    type: "range",
+    min: "0",
+    max: String(SLIDER_STEPS),
+    step: "1",
+    tabindex: "-1",
+    "aria-hidden": "true",
+  };
   const input = el("input", attributes);
   const width = feature.maximum - feature.minimum;
   input.addEventListener("input", () => moved(feature.minimum + (width * Number(input.value)) / SLIDER_STEPS));
   const show = (value) => {
     input.classList.toggle("nowhere", value === null);
-    if (value !== null) input.value = String(width ? Math.round(((value - feature.minimum) / width) * SLIDER_STEPS) : 0);
+    if (value !== null)
+      input.value = String(width ? Math.round(((value - feature.minimum) / width) * SLIDER_STEPS) : 0);
   };
   return { input, show, element: width > 0 ? input : null };
 }
@@ -91,7 +114,12 @@ function numberField(feature, whole, common, changed) {
   const reading = readingOf(feature);
   const read = cellReader(feature);
   const step = stepOf(feature, whole);
-  const input = el("input", { ...common, inputmode: whole && feature.minimum >= 0 ? "numeric" : "decimal", autocomplete: "off", placeholder: feature.nullable ? "missing" : null });
+  const input = el("input", {
+    ...common,
+    inputmode: whole && feature.minimum >= 0 ? "numeric" : "decimal",
+    autocomplete: "off",
+    placeholder: feature.nullable ? "missing" : null,
+  });
   const snapped = (number) => Number((Math.round(number / step) * step).toPrecision(12));
   const inside = (number) => Math.min(Math.max(number, feature.minimum), feature.maximum);
   const number = () => {
@@ -111,7 +139,9 @@ function numberField(feature, whole, common, changed) {
   input.addEventListener("input", () => {
     try {
       slide.show(number());
-    } catch { /* Said under the field. */ }
+    } catch {
+      /* Said under the field. */
+    }
     changed();
   });
   input.addEventListener("keydown", (event) => {
@@ -121,22 +151,43 @@ function numberField(feature, whole, common, changed) {
     let from = (feature.minimum + feature.maximum) / 2;
     try {
       from = number() ?? from;
-    } catch { /* From the middle, then. */ }
+    } catch {
+      /* From the middle, then. */
+    }
     put(snapped(from + steps * step));
   });
   const span = feature.maximum - feature.minimum;
   const shown = (value) => rounded(value, span, reading.decimal) + (reading.unit ? ` ${reading.unit}` : "");
   const [low, high] = ranged(feature, shown);
   const scale = el("span", { class: "scale" }, low, slide.element ?? "–", high);
-  return { kind: "number", element: input, control: input, read: number, write, hint: scale, middle: inside(snapped((feature.minimum + feature.maximum) / 2)) };
+  return {
+    kind: "number",
+    element: input,
+    control: input,
+    read: number,
+    write,
+    hint: scale,
+    middle: inside(snapped((feature.minimum + feature.maximum) / 2)),
+  };
 }
 
 function dateField(feature, common, changed) {
   const clock = [feature.minimum, feature.maximum].some((days) => !Number.isInteger(days));
-  const input = el("input", { ...common, type: clock ? "datetime-local" : "date", step: clock ? "1" : null, max: clock ? "9999-12-31T23:59:59" : "9999-12-31" });
+  const input = el("input", {
+    ...common,
+    type: clock ? "datetime-local" : "date",
+    step: clock ? "1" : null,
+    max: clock ? "9999-12-31T23:59:59" : "9999-12-31",
+  });
   const day = (days) => isoDate(Math.round(days));
   const brief = (days) => (feature.maximum - feature.minimum > 700 ? day(days).slice(0, 4) : day(days).slice(0, 7));
-  const spell = (days) => (clock ? isoDate(Math.round(days * 86400) / 86400).padEnd(11, "T").padEnd(16, "00:00").slice(0, 19) : day(days));
+  const spell = (days) =>
+    clock
+      ? isoDate(Math.round(days * 86400) / 86400)
+          .padEnd(11, "T")
+          .padEnd(16, "00:00")
+          .slice(0, 19)
+      : day(days);
   const slide = slider(feature, (days) => {
     input.value = spell(days);
     changed();
@@ -158,14 +209,31 @@ function dateField(feature, common, changed) {
   });
   const [low, high] = ranged(feature, brief);
   const scale = el("span", { class: "scale" }, low, slide.element ?? "–", high);
-  return { kind: "date", element: input, control: input, read, write, hint: scale, middle: spell((feature.minimum + feature.maximum) / 2) };
+  return {
+    kind: "date",
+    element: input,
+    control: input,
+    read,
+    write,
+    hint: scale,
+    middle: spell((feature.minimum + feature.maximum) / 2),
+  };
 }
 
 function categoryField(feature, common, changed) {
   const texts = feature.categories.filter((text) => text !== "");
-  if (texts.length <= MOST_OPTIONS) return choiceField(feature, texts.map((text) => [text, text]), common, changed);
+  if (texts.length <= MOST_OPTIONS)
+    return choiceField(
+      feature,
+      texts.map((text) => [text, text]),
+      common,
+      changed,
+    );
   const box = combobox(common.id, texts, changed, {
-    "aria-describedby": common["aria-describedby"], "data-feature": feature.name, placeholder: feature.nullable ? "missing" : null, dir: "auto",
+    "aria-describedby": common["aria-describedby"],
+    "data-feature": feature.name,
+    placeholder: feature.nullable ? "missing" : null,
+    dir: "auto",
   });
   const read = () => {
     const text = box.read();
@@ -173,7 +241,15 @@ function categoryField(feature, common, changed) {
     if (!feature.nullable) throw new Error("needs a value");
     return null;
   };
-  return { kind: "long", element: box.element, control: box.input, read, write: box.write, hint: el("span", { class: "end" }, `${texts.length} categories, type to find one`), middle: texts[0] };
+  return {
+    kind: "long",
+    element: box.element,
+    control: box.input,
+    read,
+    write: box.write,
+    hint: el("span", { class: "end" }, `${texts.length} categories, type to find one`),
+    middle: texts[0],
+  };
 }
 
 // A list of values with what is shown for each. A value that is in no list, as an address may bring one, is added.

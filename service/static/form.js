@@ -56,7 +56,9 @@ export function makeForm(card, changed, looked) {
   // Put what is said of features under their fields: warnings, or what makes the record unfit.
   const remark = (remarks, fault = false) => {
     const texts = new Map(remarks.map((one) => [one.feature, one.message]));
-    for (const field of fields) if (!field.fault || fault || texts.has(field.feature.name)) say(field, texts.get(field.feature.name) ?? "", fault && texts.has(field.feature.name));
+    for (const field of fields)
+      if (!field.fault || fault || texts.has(field.feature.name))
+        say(field, texts.get(field.feature.name) ?? "", fault && texts.has(field.feature.name));
   };
 
   const write = (record) => {
@@ -65,7 +67,8 @@ export function makeForm(card, changed, looked) {
     quiet = false;
     ask();
   };
-  const faults = () => fields.filter((field) => field.fault).map((field) => `${field.feature.name} ${field.remark.textContent}`);
+  const faults = () =>
+    fields.filter((field) => field.fault).map((field) => `${field.feature.name} ${field.remark.textContent}`);
   const put = (name, value) => {
     byName.get(name)?.write(value);
     ask();
@@ -85,7 +88,12 @@ function finder(fields) {
     });
     found.textContent = wanted ? `${shown} of ${fields.length}` : `${fields.length} features`;
   };
-  const input = el("input", { type: "search", placeholder: "Find a feature", "aria-label": "Find a feature", oninput: narrow });
+  const input = el("input", {
+    type: "search",
+    placeholder: "Find a feature",
+    "aria-label": "Find a feature",
+    oninput: narrow,
+  });
   narrow();
   return el("div", { class: "finder" }, input, found);
 }

@@ -14,9 +14,23 @@ export function withKey(headers = {}) {
 export function askForKey(main, sentence, found) {
   sessionStorage.removeItem("key");
   // Without a name, no browser ever puts it into an address.
-  const input = el("input", { id: "key", type: "password", required: true, pattern: "[A-Za-z0-9._~+\\/=\\-]{32,256}", title: "32 to 256 letters, digits and -._~+/=" });
+  const input = el("input", {
+    id: "key",
+    type: "password",
+    required: true,
+    pattern: "[A-Za-z0-9._~+\\/=\\-]{32,256}",
+    title: "32 to 256 letters, digits and -._~+/=",
+  });
   const message = el("p", { class: "message", role: "status" }, sentence);
-  const form = el("form", { class: "panel key", autocomplete: "off" }, el("h1", {}, "This service asks for an API key"), el("label", { for: "key", class: "name" }, "Key"), input, el("button", {}, "Continue"), message);
+  const form = el(
+    "form",
+    { class: "panel key", autocomplete: "off" },
+    el("h1", {}, "This service asks for an API key"),
+    el("label", { for: "key", class: "name" }, "Key"),
+    input,
+    el("button", {}, "Continue"),
+    message,
+  );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     sessionStorage.setItem("key", input.value);

@@ -17,7 +17,11 @@ export function drawPage(main, source) {
   const { card, beside } = source;
   const titles = beside ? [`version ${source.version}`, `version ${beside.version}`] : [""];
   const answer = makeAnswer(card, titles);
-  const curve = makeCurve(card, (records, options) => source.predict(records, options), (name, value) => form.put(name, value));
+  const curve = makeCurve(
+    card,
+    (records, options) => source.predict(records, options),
+    (name, value) => form.put(name, value),
+  );
   const why = makeWhy(card, source.explain && ((record, options) => source.explain(record, options)));
   const copies = makeCopies(card, { link: () => location.href, endpoints: source.endpoints ?? null });
   const remember = later(150, (record) => history.replaceState(null, "", `#${fragmentOf(card, record)}`));
@@ -29,7 +33,9 @@ export function drawPage(main, source) {
     remember(record);
     copies.update(record);
     try {
-      const asked = [source, beside].filter(Boolean).map((one) => one.predict([record], {}).then((answers) => answers[0]));
+      const asked = [source, beside]
+        .filter(Boolean)
+        .map((one) => one.predict([record], {}).then((answers) => answers[0]));
       // One of two versions may not know what the other does.
       const [first, second] = await Promise.allSettled(asked);
       if (number !== latest) return;
@@ -61,17 +67,36 @@ export function drawPage(main, source) {
     element.append(curve.element);
     scrollBy(0, element.getBoundingClientRect().top - before);
   };
-  const aside = el("div", { class: "aside-column" }, answer.element, el("div", { class: "pair" }, curve.element, why.element), copies.element);
+  const aside = el(
+    "div",
+    { class: "aside-column" },
+    answer.element,
+    el("div", { class: "pair" }, curve.element, why.element),
+    copies.element,
+  );
   const place = () => {
     if (!NARROW.matches) aside.querySelector(".pair").prepend(curve.element);
   };
   NARROW.addEventListener("change", place);
   const title = el(
-    "div", { class: "title" }, el("h1", {}, named(card.name), " ", el("small", {}, `version ${source.version}`)),
-    el("p", {}, source.note ?? `tells ${card.provenance.target} from ${card.features.length} ${card.features.length === 1 ? "feature" : "features"}`),
+    "div",
+    { class: "title" },
+    el("h1", {}, named(card.name), " ", el("small", {}, `version ${source.version}`)),
+    el(
+      "p",
+      {},
+      source.note ??
+        `tells ${card.provenance.target} from ${card.features.length} ${card.features.length === 1 ? "feature" : "features"}`,
+    ),
   );
   main.className = "predict";
-  main.replaceChildren(title, answer.strip, el("div", { class: "form-column panel" }, form.element), aside, makeTable(card, source, (record) => form.write(record)));
+  main.replaceChildren(
+    title,
+    answer.strip,
+    el("div", { class: "form-column panel" }, form.element),
+    aside,
+    makeTable(card, source, (record) => form.write(record)),
+  );
   // What an address does not name is as in the example.
   form.write({ ...card.golden[0].instance, ...recordOf(card, location.hash) });
   addEventListener("hashchange", () => {

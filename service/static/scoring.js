@@ -17,14 +17,31 @@ function breath() {
 // encoding, rows}, each row {cells, line, label, probability, probabilities, warnings, fault}.
 export async function scoreFile(file, source, progress, signal) {
   const { card } = source;
-  if (file.size > LARGEST_FILE) throw new Error(`the file has ${Math.round(file.size / (1 << 20))} MB; a browser takes up to 100, and \`evenkeel predict\` any size`);
+  if (file.size > LARGEST_FILE)
+    throw new Error(
+      `the file has ${Math.round(file.size / (1 << 20))} MB; a browser takes up to 100, and \`evenkeel predict\` any size`,
+    );
   const table = readTable(new Uint8Array(await file.arrayBuffer()), card);
-  const scored = { name: file.name, columns: table.columns, delimiter: table.delimiter, encoding: table.encoding, rows: [] };
+  const scored = {
+    name: file.name,
+    columns: table.columns,
+    delimiter: table.delimiter,
+    encoding: table.encoding,
+    rows: [],
+  };
   const concerns = concernsOf(card);
-  const size = Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_NUMBERS / (card.features.length + card.classes.length))));
+  const size = Math.max(
+    1,
+    Math.min(MOST_ROWS, Math.floor(MOST_NUMBERS / (card.features.length + card.classes.length))),
+  );
   let batch = [];
   const flush = async () => {
-    const answers = batch.length ? await source.predict(batch.map((row) => row.record), { signal }) : [];
+    const answers = batch.length
+      ? await source.predict(
+          batch.map((row) => row.record),
+          { signal },
+        )
+      : [];
     batch.forEach((row, at) => {
       const { label, probability, probabilities } = answers[at];
       // Of a request the service tells the first few warnings only.
@@ -56,7 +73,12 @@ export function written({ columns, delimiter, rows }, card) {
   for (const row of rows) {
     const cells = columns.map((_, at) => row.cells[at] ?? "");
     const shares = card.classes.map((label) => (row.probabilities ? String(row.probabilities[label]) : ""));
-    parts.push(csvLine([...cells, row.label ?? "", row.label === null ? "" : String(row.probability), ...shares, remarkOf(row)], delimiter));
+    parts.push(
+      csvLine(
+        [...cells, row.label ?? "", row.label === null ? "" : String(row.probability), ...shares, remarkOf(row)],
+        delimiter,
+      ),
+    );
   }
   return parts;
 }

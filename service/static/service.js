@@ -8,7 +8,11 @@ export async function call(path, body, signal) {
   const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
   let response;
   try {
-    response = await fetch(path, { ...options, signal, headers: withKey(body === undefined ? {} : { "Content-Type": "application/json" }) });
+    response = await fetch(path, {
+      ...options,
+      signal,
+      headers: withKey(body === undefined ? {} : { "Content-Type": "application/json" }),
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refusal("the service does not answer");
@@ -28,7 +32,8 @@ export function sourceOf(state, pinned) {
     if (records.length === 1) return [(await call(`${path}:predict`, { instance: records[0] }, signal)).prediction];
     return (await call(`${path}:predict`, { instances: records }, signal)).predictions;
   };
-  const explain = async (instance, { reference, signal } = {}) => (await call(`${path}:explain`, { instance, reference }, signal)).explanation;
+  const explain = async (instance, { reference, signal } = {}) =>
+    (await call(`${path}:explain`, { instance, reference }, signal)).explanation;
   const endpoints = { predict: `${location.origin}${any}:predict`, infer: location.origin + infer, keyed: hasKey() };
   return { card, version, predict, explain, endpoints };
 }

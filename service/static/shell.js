@@ -11,25 +11,42 @@ const main = document.querySelector("main");
 const header = document.querySelector("header");
 const WAIT_MS = 1000;
 
-function navigate(models, chosen, view, state) {
+function navigate(chosen, view, state) {
   const to = (name) => `/?${new URLSearchParams({ model: chosen, ...(name === "predict" ? {} : { view: name }) })}`;
   const link = (href, text, here) => el("a", { href, "aria-current": here ? "page" : null }, text);
-  const tabs = chosen ? [["predict", "Predict"], ["versions", "Versions"], ["card", "Card"], ["report", "Report"]] : [];
-  const links = tabs.filter(([name]) => name !== "report" || state?.card.files["report.html"]).map(([name, text]) => link(to(name), text, name === view));
+  const tabs = chosen
+    ? [
+        ["predict", "Predict"],
+        ["versions", "Versions"],
+        ["card", "Card"],
+        ["report", "Report"],
+      ]
+    : [];
+  const links = tabs
+    .filter(([name]) => name !== "report" || state?.card.files["report.html"])
+    .map(([name, text]) => link(to(name), text, name === view));
   const nav = el("nav", { "aria-label": "Pages" }, ...links, link("/docs", "API docs", view === "docs"));
   // The case goes along.
   nav.addEventListener("click", (event) => {
     if (event.target.href && view !== "docs") event.target.hash = location.hash;
   });
   header.querySelector("nav")?.remove();
+  header.append(nav);
+}
+
+function offer(models, chosen, view) {
   header.querySelector(".picker")?.remove();
-  header.append(...(models.length ? [makePicker(models, chosen, view)] : []), nav);
+  if (models.length) header.querySelector(".brand").after(makePicker(models, chosen, view));
 }
 
 function wait() {
   main.className = "narrow";
   const command = "evenkeel fit examples/penguins.csv --target species --name penguins";
-  main.replaceChildren(el("h1", {}, "No model yet"), el("p", {}, "This service answers as soon as one is published:"), el("pre", {}, el("code", {}, command)));
+  main.replaceChildren(
+    el("h1", {}, "No model yet"),
+    el("p", {}, "This service answers as soon as one is published:"),
+    el("pre", {}, el("code", {}, command)),
+  );
   const look = async () => {
     const { models } = await call("/v1/models").catch(() => ({ models: [] }));
     if (models.length) location.reload();
@@ -40,37 +57,45 @@ function wait() {
 
 function missing(sentence) {
   main.className = "narrow";
-  main.replaceChildren(el("h1", {}, "Not here"), el("p", { class: "message" }, sentence), el("p", {}, el("a", { href: "/" }, "What is served")));
+  main.replaceChildren(
+    el("h1", {}, "Not here"),
+    el("p", { class: "message" }, sentence),
+    el("p", {}, el("a", { href: "/" }, "What is served")),
+  );
 }
 
 // Where a card's JSON and its report are.
 function addresses({ name, version, card }) {
-  const report = card.files["report.html"] ? `/?${new URLSearchParams({ model: name, version, view: "report" })}` : null;
+  const report = card.files["report.html"]
+    ? `/?${new URLSearchParams({ model: name, version, view: "report" })}`
+    : null;
   return { json: `/v1/models/${name}/versions/${version}`, report };
 }
 
 async function show() {
   const query = new URLSearchParams(location.search);
-  const view = location.pathname === "/docs" ? "docs" : query.get("view") ?? "predict";
-  const wanted = query.get("model");
-  const read = (version) => call(`/v1/models/${encodeURIComponent(wanted)}${version ? `/versions/${encodeURIComponent(version)}` : ""}`);
-  // Of a model that the address names, card and list are asked for at once.
-  const early = wanted ? read(query.get("version")).catch((error) => error) : null;
-  const { models } = await call("/v1/models");
-  const chosen = wanted ?? models[0]?.name;
-  if (view === "docs") {
-    navigate(models, models[0]?.name, view, null);
-    return (await import("./docs.js")).drawDocs(main);
+  const view = location.pathname === "/docs" ? "docs" : (query.get("view") ?? "predict");
+  const list = call("/v1/models");
+  // Where an address names the model, its page does not wait for the list of all.
+  list.catch(() => {});
+  const chosen = query.get("model") ?? (await list).models[0]?.name;
+  list.then(({ models }) => offer(models, chosen, view)).catch(() => {});
+  const read = (version) =>
+    call(`/v1/models/${encodeURIComponent(chosen)}${version ? `/versions/${encodeURIComponent(version)}` : ""}`);
+  if (!chosen || view === "docs") {
+    navigate(chosen, view, chosen ? await read(null).catch(() => null) : null);
+    return view === "docs" ? (await import("./docs.js")).drawDocs(main) : wait();
   }
-  if (!models.length) {
-    navigate([], null, view, null);
-    return wait();
+  let state;
+  try {
+    state = await read(query.get("version"));
+  } catch (error) {
+    navigate(chosen, view, null);
+    throw error;
   }
-  const state = early ? await early : await call(`/v1/models/${chosen}`);
-  navigate(models, chosen, view, state instanceof Error ? null : state);
-  if (state instanceof Error) return missing(state.message);
+  navigate(chosen, view, state);
   document.title = `${chosen} · Evenkeel`;
-  if (view === "versions") return (await import("./versions.js")).drawVersions(main, state, models);
+  if (view === "versions") return (await import("./versions.js")).drawVersions(main, state, (await list).models);
   if (view === "card") return (await import("./card.js")).drawCard(main, { ...state, ...addresses(state) });
   if (view === "report") return (await import("./report.js")).drawReport(main, state);
   const source = sourceOf(state, query.has("version"));

@@ -120,7 +120,8 @@ export function spelled(number, { decimal }) {
 
 // A number for the eye: so many digits that `span`, the width of what is shown beside it, is told apart.
 export function rounded(number, span, decimal = ".") {
-  if (number !== 0 && (Math.abs(number) >= 1e7 || Math.abs(number) < 1e-4)) return String(Number(number.toPrecision(3)));
+  if (number !== 0 && (Math.abs(number) >= 1e7 || Math.abs(number) < 1e-4))
+    return String(Number(number.toPrecision(3)));
   const digits = span > 0 ? Math.max(0, Math.min(6, 2 - Math.floor(Math.log10(span)))) : 2;
   return String(Number(number.toFixed(digits))).replace(".", decimal);
 }

@@ -54,25 +54,54 @@ export function makeWhy(card, explain) {
     last = [explanation, record];
     const { steps, start, end, unmoved } = stepsOf(explanation, most);
     const places = [start, end, ...steps.flatMap((step) => [step.from, step.to])];
-    const [low, high] = [Math.max(0, Math.min(...places)), Math.min(1, Math.max(...places))];
+    // On the way a sum may be more than 1, or less than 0.
+    const [low, high] = [Math.min(...places), Math.max(...places)];
     const width = high - low || 1;
     const at = (share) => 100 * ((share - low) / width);
     const errors = explanation.standard_errors ?? {};
     const rows = steps.map((step) => {
       const [from, to] = [Math.min(step.from, step.to), Math.max(step.from, step.to)];
-      const bar = el("span", { class: step.value < 0 ? "step down" : "step up", style: { left: `${at(from)}%`, width: `${Math.max(0.6, at(to) - at(from))}%` } });
-      const error = step.name !== undefined && errors[step.name] ? el("small", {}, ` ± ${(100 * errors[step.name]).toFixed(1)}`) : null;
-      const what = step.name === undefined ? [`${step.others} others together`] : [named(step.name), " ", named(valueText(record[step.name], features.get(step.name)), { class: "value" })];
-      const title = step.name === undefined ? null : `${step.name}: ${valueText(record[step.name], features.get(step.name))}`;
-      return el("li", {}, el("span", { class: "what", title }, ...what), el("span", { class: "way" }, bar), el("span", { class: "share" }, points(step.value), error));
+      const bar = el("span", {
+        class: step.value < 0 ? "step down" : "step up",
+        style: { left: `${at(from)}%`, width: `${Math.max(0.6, at(to) - at(from))}%` },
+      });
+      const error =
+        step.name !== undefined && errors[step.name]
+          ? el("small", {}, ` ± ${(100 * errors[step.name]).toFixed(1)}`)
+          : null;
+      const what =
+        step.name === undefined
+          ? [`${step.others} others together`]
+          : [named(step.name), " ", named(valueText(record[step.name], features.get(step.name)), { class: "value" })];
+      const title =
+        step.name === undefined ? null : `${step.name}: ${valueText(record[step.name], features.get(step.name))}`;
+      return el(
+        "li",
+        {},
+        el("span", { class: "what", title }, ...what),
+        el("span", { class: "way" }, bar),
+        el("span", { class: "share" }, points(step.value), error),
+      );
     });
-    const end_ = (text, share, kind) => el("li", { class: kind }, el("span", { class: "what" }, text), el("span", { class: "way" }, el("span", { class: "stop", style: { left: `${at(share)}%` } })), el("span", { class: "share" }, percent(share)));
+    const end_ = (text, share, kind) =>
+      el(
+        "li",
+        { class: kind },
+        el("span", { class: "what" }, text),
+        el("span", { class: "way" }, el("span", { class: "stop", style: { left: `${at(share)}%` } })),
+        el("span", { class: "share" }, percent(share)),
+      );
     about.replaceChildren("Why ", named(explanation.label));
     list.dataset.colour = card.classes.length <= FEW ? card.classes.indexOf(explanation.label) : 0;
-    list.replaceChildren(end_(REFERENCES[explanation.reference] ?? "the reference", start, "ends"), ...rows, end_("this row", explanation.probability, "ends"));
+    list.replaceChildren(
+      end_(REFERENCES[explanation.reference] ?? "the reference", start, "ends"),
+      ...rows,
+      end_("this row", explanation.probability, "ends"),
+    );
     all.hidden = steps.length <= MOST_STEPS && most === MOST_STEPS;
     all.textContent = most === MOST_STEPS ? "Show every value" : "Only the largest";
-    const method = explanation.method === "exact" ? "exact Shapley values" : "Shapley values, estimated by permutations";
+    const method =
+      explanation.method === "exact" ? "exact Shapley values" : "Shapley values, estimated by permutations";
     note.textContent = `In percentage points, ${method}. ${unmoved ? `${unmoved} ${unmoved === 1 ? "value is" : "values are"} as in the reference, or change nothing.` : ""}`;
     element.hidden = false;
     element.classList.remove("stale");
@@ -93,5 +122,12 @@ export function makeWhy(card, explain) {
     }
   };
   const askSoon = later(40, ask);
-  return { element, update: (record) => { element.classList.add("stale"); askSoon(record); }, clear: () => (element.hidden = true) };
+  return {
+    element,
+    update: (record) => {
+      element.classList.add("stale");
+      askSoon(record);
+    },
+    clear: () => (element.hidden = true),
+  };
 }

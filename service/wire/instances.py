@@ -14,6 +14,9 @@ from service.rows.tensors import Probabilities, Tensors, row_count
 from service.wire.capacity import Capacity
 from service.wire.reasons import TYPICAL, Explained, FewRows, reference_of
 
+# Of "true" and "false".
+U, F = b"uf"
+
 SHAPE = 'must be {"instance": row} or {"instances": [row, …]}, a row being {feature: value} or [value, …], nothing else'
 EXPLAIN = '"explain" must be true or false'
 
@@ -138,7 +141,7 @@ def may_hold_booleans(text: bytes) -> bool:
     Searching the text is quicker than looking at each value, and one without the words holds no boolean; a letter that
     few names and numbers hold is found missing in a tenth of the time of a word.
     """
-    return not text or (b"u" in text and b"true" in text) or (b"f" in text and b"false" in text)
+    return not text or (U in text and text.find(b"true") >= 0) or (F in text and text.find(b"false") >= 0)
 
 
 def refuse(broken: BrokenRules, several: bool) -> InvalidRecord:

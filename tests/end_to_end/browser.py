@@ -64,7 +64,7 @@ class Tab:
                 self.requests.append((request["url"], request.get("postData", "")))
             case "Runtime.exceptionThrown":
                 self.errors.append(json.dumps(event["params"]["exceptionDetails"])[:2000])
-            case "Log.entryAdded":
+            case "Log.entryAdded" if event["params"]["entry"]["level"] in ("error", "warning"):
                 self.errors.append(json.dumps(event["params"]["entry"])[:2000])
 
     def _read(self, until: float) -> dict[str, Any]:
@@ -75,6 +75,14 @@ class Tab:
         text, _, self._buffer = self._buffer.partition(b"\0")
         message: dict[str, Any] = json.loads(text)
         return message
+
+    def start_again(self) -> None:
+        """Forget what was before: the page, what it asked for, its errors, the size of the window."""
+        self.send("Page.navigate", url="about:blank")
+        self.view()
+        self.js("1")
+        self.requests.clear()
+        self.errors.clear()
 
     def open(self, url: str) -> None:
         """Go to an address, also to one that differs from the last only behind its #."""
@@ -88,8 +96,10 @@ class Tab:
             raise RuntimeError(json.dumps(result["exceptionDetails"])[:2000])
         return result["result"].get("value")
 
-    def wait(self, expression: str, wanted: Callable[[Any], bool] = bool) -> Any:
-        """The value of an expression once it is as it should be."""
+    def wait(self, expression: str, wanted: Callable[[Any], bool] | None = None) -> Any:
+        """The value of an expression once it is as it should be, or is anything at all."""
+        if wanted is None:
+            expression, wanted = f"!!({expression})", bool
         until, value = time.monotonic() + PATIENCE_S, None
         while time.monotonic() < until:
             with suppress(RuntimeError):  # Between two pages there is nothing to ask.

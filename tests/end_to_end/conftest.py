@@ -82,9 +82,16 @@ def train(table: Path, repository: Path, *flags: str) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
 
-@pytest.fixture
-def tab(tmp_path: Path) -> Iterator[Tab]:
-    """A browser with one tab. Nothing that it opened may have raised an error, or been refused."""
-    with browsing(tmp_path / "profile") as tab:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    """A browser with one tab, for the tests of a file."""
+    with browsing(tmp_path_factory.mktemp("browser")) as tab:
         yield tab
-        assert tab.errors == []
+
+
+@pytest.fixture
+def tab(browser: Tab) -> Iterator[Tab]:
+    """A tab as it opens. Nothing that a test opens in it may raise an error, or be refused."""
+    browser.start_again()
+    yield browser
+    assert browser.errors == []

@@ -93,7 +93,9 @@ def test_no_key_is_kept_in_memory(serve: Callable[..., Service], tmp_path: Path)
     processes = (service.process.pid, int(worker))
     found = {process: [key for key in asked if key.encode() in memory] for process, memory in read_memory(processes)}
     assert len(found[service.process.pid]) == 0
-    assert len(found[int(worker)]) <= 5
+    # What keeps keys keeps all of them. How many buffers lie freed depends on how requests and threads take turns: on a
+    # quiet machine those of one or two keys, on a busy one of up to nine.
+    assert len(found[int(worker)]) <= len(asked) // 4
 
 
 def send_all_ways(service: Service, key: str, times: int) -> None:

@@ -16,12 +16,12 @@ def test_a_trainer_killed_within_its_publish_leaves_whole_versions(
     """
     store = tmp_path / "store"
     tracer.publish(store)
-    # It syncs model.onnx, card.json, their folder, and behind the rename the model's folder.
-    for sync in range(1 if pytestconfig.getoption("--long") else 3, 5):
+    # It syncs model.onnx, figures.json, report.html, card.json, their folder, and behind the rename the model's folder.
+    for sync in range(1 if pytestconfig.getoption("--long") else 5, 7):
         killed = fit(penguins, store, "strace", "-qq", "-o", "/dev/null", "-e", f"inject=fsync:signal=KILL:when={sync}")
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-        assert whole_versions(store) == ([1] if sync < 4 else [1, 2])
-        assert bool(leftovers(store)) == (sync < 4)
+        assert whole_versions(store) == ([1] if sync < 6 else [1, 2])
+        assert bool(leftovers(store)) == (sync < 6)
 
     assert fit(penguins, store).returncode == 0
     assert whole_versions(store) == [1, 2, 3]

@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import statistics
 import threading
 import time
 from collections import Counter
@@ -14,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.conftest import GOLDEN, Connection, Hostile, attacked, post
+from tests.hostile.vitals import Vitals
 
 MB = 1 << 20
 LIMIT = 4 * MB
 # What a worker may take for all requests in flight, in longest bodies: the budget and the reserve of short ones.
 BUDGET = 16
-PROBE_S = 0.25
 GET = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -60,31 +59,6 @@ def _megabytes(worker: int, what: str) -> float:
         if line.startswith(f"{what}:"):
             return int(line.split()[1]) / 1024
     raise AssertionError(what)
-
-
-@contextmanager
-def probing(service: Hostile) -> Iterator[list[float]]:
-    """Seconds that health takes meanwhile, asked again and again on a connection of its own."""
-    seconds: list[float] = []
-    over = threading.Event()
-
-    def probe() -> None:
-        connection = service.connect()
-        with connection.socket:
-            while not over.is_set():
-                began = time.monotonic()
-                connection.send(GET)
-                assert connection.one().status == 200
-                seconds.append(time.monotonic() - began)
-                over.wait(0.005)
-
-    thread = threading.Thread(target=probe)
-    thread.start()
-    try:
-        yield seconds
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_announced_bodies_are_counted_from_their_heads_on(service: Hostile, worker: int) -> None:
@@ -178,8 +152,9 @@ def test_what_is_sent_ahead_waits_with_its_client(service: Hostile, worker: int)
 @pytest.mark.parametrize("said", [GET, post(b"{}"), post(b"{}", b"Connection: Upgrade", b"Upgrade: h2c")])
 def test_a_read_full_of_requests_holds_up_nobody(service: Hostile, said: bytes) -> None:
     """Eight thousand requests behind each other; the loop has others in between, and each is answered."""
-    many = 8000
-    with probing(service) as seconds:
+    many, vitals = 8000, Vitals(service.service, service.port, LIMIT)
+
+    def ask() -> None:
         connection = service.connect()
         with connection.socket:
             sender = threading.Thread(target=connection.send, args=(said * many,))
@@ -191,11 +166,12 @@ def test_a_read_full_of_requests_holds_up_nobody(service: Hostile, said: bytes) 
                 counted += (tail + data).count(b"HTTP/1.1 ")
                 tail = (tail + data)[-8:]
             sender.join()
+        assert counted == many
 
-    assert counted == many
-    # On a busy machine some wait for the machine.
-    assert sum(each < PROBE_S for each in seconds) > 10, sorted(seconds)
-    assert statistics.median(seconds) < PROBE_S, sorted(seconds)
+    try:
+        vitals.hold("requests behind each other", ask)
+    finally:
+        vitals.close()
 
 
 def test_a_client_that_reads_slowly_is_not_cut(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """The event loop in front of everything, with clients in the same loop."""
 
 import asyncio
+import gzip
 import json
+import os
 import re
 import socket
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,13 +19,13 @@ import pytest
 from flask import Flask
 
 from service.access import Access
-from service.app import create_app
+from service.app import Front, create_app
 from service.errors import Overloaded, ServiceError
 from service.http.admission import QUEUE, Admission, Client, Limits
 from service.http.connection import Connection
 from service.http.dispatch import TICK_SECONDS, Dispatcher
 from service.http.heads import Request
-from service.prediction.prediction import Bounds
+from service.prediction.prediction import Bounds, Prediction
 from service.registry.registry import Registry
 from service.reply import Reply
 from tests.hostile.conftest import post
@@ -251,6 +254,32 @@ def test_no_client_waits_unread_for_longer_than_it_may() -> None:
     assert refused == [0, 1, 2, 14, 13]
     admission.turn_away(2.5)
     assert len(refused) == 15
+
+
+def test_a_process_that_slept_is_not_taken_for_a_slow_one(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What two threads had in hand when the process was stopped says nothing of how long requests take."""
+    front = cast(Front, app.wsgi_app)
+    answered = front.predictions.answer
+    stopped = f"kill -STOP {os.getpid()}; sleep 1.5; kill -CONT {os.getpid()}"
+
+    def answer(predictions: Sequence[Prediction]) -> None:
+        time.sleep(0.2)
+        answered(predictions)
+
+    monkeypatch.setattr(front.predictions, "answer", answer)
+    body = gzip.compress(b'{"instances": []}')
+
+    async def clients(dispatcher: Dispatcher, port: int) -> None:
+        asked = [asyncio.create_task(ask(port, post(body, b"Content-Encoding: gzip"))) for _ in range(2)]
+        while dispatcher.admission.threaded < 2:
+            await asyncio.sleep(0.001)
+        with subprocess.Popen(["sh", "-c", stopped]):
+            assert [status for status, _, _ in await asyncio.gather(*asked)] == [422, 422]
+        assert dispatcher.admission.seconds_each < 0.05
+        assert (await ask(port, post(body, b"Content-Encoding: gzip")))[0] == 422
+        assert 0.01 < dispatcher.admission.seconds_each < 0.1
+
+    serve(dispatcher(front, Limits()), clients)
 
 
 def test_the_metrics_tell_the_crowd(app: Flask) -> None:

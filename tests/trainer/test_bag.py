@@ -19,7 +19,7 @@ SETTINGS = {"target": "species", "name": "bag", "epochs": 4, "hidden": (8,)}
 
 def train(penguins: Path, root: Path, watch: Watch = unwatched, **settings: object) -> Outcome:
     config = TrainingConfig.of(table=penguins, **(SETTINGS | {"members": 3} | settings))
-    return run(config, ModelRepository(root), watch, resume=True)
+    return run(config, ModelRepository(root), watch, resume=True, with_report=False)
 
 
 class Killed(Exception):

@@ -8,7 +8,7 @@ from trainer.report.page import brief
 from trainer.report.svg import drawing, line, mark, rect, text
 
 HEIGHT, TOP, FOOT = 24.0, 6.0, 26.0
-LONGEST_NAME = 20
+LONGEST_NAME = 18
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def _settings(sides: Sides, differing: Sequence[Sequence[str]]) -> str:
     if not differing:
         return ""
     return table(
-        ["", *(one.name for one in sides)], [[brief(one, 60) for one in row] for row in differing[:MOST_SETTINGS]]
+        ["setting", *(one.name for one in sides)],
+        [[brief(one, 60) for one in row] for row in differing[:MOST_SETTINGS]],
     )
 
 
@@ -94,8 +95,10 @@ def _scores(sides: Sides) -> str:
         area = f"{evaluation.auc:.4f}" if evaluation and evaluation.auc is not None else "–"
         f1 = f"{evaluation.macro_f1:.4f}" if evaluation else "–"
         error = f"{one.card.calibration.after.ece:.4f}" if one.card.calibration else "–"
-        rows.append([one.name, f"{test.rows:,}", f"{test.log_loss:.4f}", f"{test.accuracy:.4f}", area, f1, error])
-    return table(["", "test rows", "log-loss", "accuracy", "AUC", "macro F1", "calibration error"], rows)
+        rows.append(
+            [str(one.version), f"{test.rows:,}", f"{test.log_loss:.4f}", f"{test.accuracy:.4f}", area, f1, error]
+        )
+    return table(["version", "test rows", "log-loss", "accuracy", "AUC", "macro F1", "calibration error"], rows)
 
 
 def _accuracy(sides: Sides) -> str:

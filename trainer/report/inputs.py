@@ -43,7 +43,7 @@ def bars_of(weighed: Sequence[Importance]) -> str:
         for one in weighed
     ]
     leading = ", ".join(f"{brief(one.feature)} {one.mean:.3f}" for one in weighed[:3])
-    return bars(rows, f"Permutation importance in nats: {leading}", width=560.0, left=165.0, cls="large")
+    return bars(rows, f"Permutation importance in nats: {leading}", width=480.0, left=150.0, cls="large")
 
 
 def dependence(figures: Figures) -> str:

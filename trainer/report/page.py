@@ -33,7 +33,11 @@ def section(heading: str, explanation: str, *content: str, anchor: str = "") -> 
 
 def _card(heading: str, content: str) -> str:
     # What is wider than a phone is scrolled, by keyboard too.
-    scrolled = f' role="group" aria-label="{escape(heading)}" tabindex="0"' if 'class="wide"' in content else ""
+    scrolled = (
+        f' role="group" aria-label="{escape(heading)}" tabindex="0"'
+        if "<table" in content or 'wide"' in content
+        else ""
+    )
     return f'<div class="card"{scrolled}>{content}</div>'
 
 

@@ -106,8 +106,11 @@ class InferenceReader:
             envelope = Envelope(None, [raw_input(body, predictor.inputs)], [], binary=True)
         else:
             envelope = self._envelopes.read(body, length)
-        _check(envelope.wishes)
-        wishes, wording = envelope.wishes or EVERYTHING[envelope.binary], predictor.wording
+        wishes, wording = envelope.wishes, predictor.wording
+        if wishes:
+            _check(wishes)
+        else:
+            wishes = EVERYTHING[envelope.binary]
         longest = longest_row(wishes, wording.classes, wording.longest_label)
         capacity = Capacity(allowance, body, wording.classes, longest)
         tensors = read_inputs(envelope.tensors, predictor.inputs, capacity)

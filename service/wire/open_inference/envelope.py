@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from service.document import PIECE, LongArray, LongObject, decode, drain
 from service.errors import InvalidTensor
+from service.wire.instances import may_hold_booleans
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 LONGEST_KEPT = 4096
@@ -21,6 +22,7 @@ class Tensor(NamedTuple):
     datatype: str
     shape: Sequence[int]
     data: list[Any] | LongArray | bytes | memoryview
+    may_hold_booleans: bool = True
 
 
 class Wish(NamedTuple):
@@ -43,14 +45,8 @@ class Envelope(NamedTuple):
     binary: bool
 
 
-class _Announced(NamedTuple):
-    """An input as the JSON has it: with its data, or with the size of what follows the JSON."""
-
-    name: str
-    datatype: str
-    shape: Sequence[int]
-    data: list[Any] | LongArray | None
-    size: int
+# An input as the JSON has it; and, where it has no data, the size of what follows the JSON.
+_Announced = tuple[Tensor, int | None]
 
 
 class _Header(NamedTuple):
@@ -141,16 +137,17 @@ class EnvelopeReader:
     def _header(self, text: bytes) -> _Header:
         document = decode(text)
         inputs: Iterable[_Announced] | None = None
-        if isinstance(document, dict) and isinstance(document.get("inputs"), LongArray):
-            inputs = self._long(document["inputs"])
-            document["inputs"] = [_ANY]
         if len(text) > PIECE:
+            if isinstance(document, dict) and isinstance(document.get("inputs"), LongArray):
+                inputs = self._long(document["inputs"])
+                document["inputs"] = [_ANY]
             _drain_others(document, "inputs")
         request = _validated(self._request, document)
         if inputs is None:
-            inputs = [_announced(given, number) for number, given in enumerate(request["inputs"])]
+            booleans = may_hold_booleans(text)
+            inputs = [_announced(given, number, booleans) for number, given in enumerate(request["inputs"])]
         binary = (request.get("parameters") or {}).get("binary_data_output", False)
-        wishes = [_wish(asked, binary) for asked in request.get("outputs") or []]
+        wishes = [_wish(asked, binary) for asked in request.get("outputs") or ()]
         return _Header(request.get("id"), inputs, wishes, binary)
 
     def _long(self, inputs: LongArray) -> Iterator[_Announced]:
@@ -186,28 +183,34 @@ def _drain_others(document: Any, key: str) -> None:
 
 
 def _tensors(inputs: Iterable[_Announced], body: bytes, at: int) -> Iterator[Tensor]:
-    for name, datatype, shape, data, size in inputs:
-        yield Tensor(name, datatype, shape, _raw(body, at, size, name) if data is None else data)
-        at += size
+    for tensor, size in inputs:
+        if size is None:
+            yield tensor
+        else:
+            yield Tensor(tensor.name, tensor.datatype, tensor.shape, _raw(body, at, size, tensor.name))
+            at += size
     if left := len(body) - at:
         raise InvalidTensor(f"the body has {left} bytes more than its inputs")
 
 
-def _raw(body: bytes, at: int, size: int, name: str) -> memoryview:
-    data = memoryview(body)[at : at + size]
+def _raw(body: bytes, at: int, size: int, name: str) -> bytes | memoryview:
+    # To copy few bytes is quicker than to point at them.
+    data = body[at : at + size] if size <= LONGEST_KEPT else memoryview(body)[at : at + size]
     if len(data) < size:
         raise InvalidTensor(f"input '{name[:64]}' should have {size} bytes; the body ends after {len(data)} of them")
     return data
 
 
-def _announced(given: _Input, number: int) -> _Announced:
+def _announced(given: _Input, number: int, booleans: bool = True) -> _Announced:
     name = given["name"]
-    data, size = given.get("data"), (given.get("parameters") or {}).get("binary_data_size")
+    parameters = given.get("parameters")
+    size = parameters.get("binary_data_size") if parameters else None
     if (size is None) == ("data" not in given):
         raise InvalidTensor(f"input '{name[:64]}' must have either data or the parameter binary_data_size")
+    data = b"" if size is not None else given["data"]
     if size is None and not isinstance(data, (list, LongArray)):
         raise InvalidTensor(f"inputs.{number}.data: should be a valid list")
-    return _Announced(name, given["datatype"], given["shape"], data, size or 0)
+    return Tensor(name, given["datatype"], given["shape"], data, booleans), size
 
 
 def _wish(asked: _Output, binary: bool) -> Wish:
