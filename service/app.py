@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
 
 from service.access import Access
-from service.compression import compress
+from service.compression import compress, send_whole
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.prediction.prediction import Bounds, Predictions
 from service.prediction.shadowing import Shadowing
@@ -124,6 +124,7 @@ def _observe(app: Flask, observer: Observer) -> None:
     @app.before_request
     def begin() -> None:
         g.began = observer.begin(request.environ)
+        send_whole(request)
 
     @app.after_request
     def end(response: Response) -> Response:
