@@ -140,12 +140,21 @@ def _observe(app: Flask, observer: Observer) -> None:
 
 
 def _guard(app: Flask, access: Access) -> None:
-    """Ask for a key before anything else of Flask's is done, also where there is no such route."""
+    """Ask for a key before anything else of Flask's is done, also where there is no such route; and let nobody keep what
+    was answered to one.
+    """
 
     @app.before_request
     def check() -> None:
         if scope := scope_of(request.environ["PATH_INFO"]):
             access.check(request.environ, scope)
+
+    @app.after_request
+    def keep_from_caches(response: Response) -> Response:
+        """Of X-API-Key no cache knows that an answer to one client is none to another (RFC 9111, section 3.5)."""
+        if scope_of(request.environ["PATH_INFO"]):
+            response.headers["Cache-Control"] = "no-store"
+        return response
 
 
 def _not_routed(error: HTTPException) -> Response:
