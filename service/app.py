@@ -140,8 +140,8 @@ def _observe(app: Flask, observer: Observer) -> None:
 
 
 def _guard(app: Flask, access: Access) -> None:
-    """Ask for a key before anything else of Flask's is done, also where there is no such route; and let nobody keep what
-    was answered to one.
+    """Ask for a key before anything else of Flask's is done, also where there is no such route; let no cache keep what
+    it opened.
     """
 
     @app.before_request
