@@ -131,9 +131,14 @@ def noting(fact: str, *kinds: type[BaseException]) -> Iterator[None]:
         raise
 
 
+def spelled_out(text: str) -> str:
+    """Text that no terminal takes for a command: control characters are spelled out."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def printable(text: str, longest: int) -> str:
-    """Text that no terminal takes for a command: control characters spelled out, cut where it grows too long."""
-    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: longest + 1])
+    """The same, cut where it grows too long."""
+    shown = spelled_out(text[: longest + 1])
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
 
 from service.access import Access
-from service.compression import compress
+from service.compression import compress, send_whole
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.prediction.prediction import Bounds, Predictions
 from service.prediction.shadowing import Shadowing
@@ -124,6 +124,7 @@ def _observe(app: Flask, observer: Observer) -> None:
     @app.before_request
     def begin() -> None:
         g.began = observer.begin(request.environ)
+        send_whole(request)
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -139,12 +140,21 @@ def _observe(app: Flask, observer: Observer) -> None:
 
 
 def _guard(app: Flask, access: Access) -> None:
-    """Ask for a key before anything else of Flask's is done, also where there is no such route."""
+    """Ask for a key before anything else of Flask's is done, also where there is no such route; let no cache keep what
+    it opened.
+    """
 
     @app.before_request
     def check() -> None:
         if scope := scope_of(request.environ["PATH_INFO"]):
             access.check(request.environ, scope)
+
+    @app.after_request
+    def keep_from_caches(response: Response) -> Response:
+        """Of X-API-Key no cache knows that an answer to one client is none to another (RFC 9111, section 3.5)."""
+        if scope_of(request.environ["PATH_INFO"]):
+            response.headers["Cache-Control"] = "no-store"
+        return response
 
 
 def _not_routed(error: HTTPException) -> Response:

@@ -11,13 +11,25 @@ GZIP = zlib.MAX_WBITS | 16
 COMPRESSIBLE = frozenset({"application/json", "image/svg+xml"})
 
 
+def send_whole(request: Request) -> None:
+    """Let nobody ask for a part of an answer, as any server may: of files this small, and that two clients may get in
+    different bytes, a part is worth less than it can spoil.
+    """
+    request.environ.pop("HTTP_RANGE", None)
+
+
 def compress(response: Response, request: Request) -> None:
-    """Compress the body where that is worth it."""
+    """Compress the body where that is worth it, and say of all that may be compressed what depends on who takes it."""
     kind = response.mimetype or ""
-    if response.status_code != 200 or not (kind in COMPRESSIBLE or kind.startswith("text/")):
+    if response.status_code not in (200, 304) or not (kind in COMPRESSIBLE or kind.startswith("text/")):
         return
+    response.headers.pop("Accept-Ranges", None)
+    # Also of a 304, which has to say both as the 200 in its place would (RFC 9110, section 15.4.5).
     response.vary.add("Accept-Encoding")
-    if not request.accept_encodings.quality("gzip"):
+    if (etag := response.get_etag()[0]) is not None:
+        # The same in meaning for all, and not in every byte.
+        response.set_etag(etag, weak=True)
+    if response.status_code != 200 or not request.accept_encodings.quality("gzip"):
         return
     # What is sent as a file is a stream until now.
     response.direct_passthrough = False
@@ -27,6 +39,3 @@ def compress(response: Response, request: Request) -> None:
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
     response.set_data(packer.compress(body) + packer.flush())
     response.headers["Content-Encoding"] = "gzip"
-    if (etag := response.get_etag()[0]) is not None:
-        # The same in meaning, and no more in every byte.
-        response.set_etag(etag, weak=True)

@@ -229,7 +229,8 @@ def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:
     """Print on stdout how a table is read, column by column, and what is remarkable about it."""
     examples, width = table.examples, room()
     counts = np.bincount(examples.labels, minlength=len(examples.classes))
-    classes = [f"{examples.classes[label]} {counts[label]}" for label in np.argsort(-counts, kind="stable")]
+    ranks = np.argsort(-counts, kind="stable")
+    classes = [f"{_brief_name(examples.classes[label])} {counts[label]}" for label in ranks]
     left_out = f"; {table.rows_without_target} more have no target" if table.rows_without_target else ""
     print(f"{_brief_name(name)}: {len(examples)} rows{left_out}")
     print("\n".join(wrapped(f"{_brief_name(schema.target)}, the target: {_some(classes, SHOWN)}", width)), end="\n\n")

@@ -10,7 +10,7 @@ from models.errors import CorruptModel, ModelError, UnknownModel
 from models.features import Feature
 from models.repository import ModelRepository
 from models.serving import Serving
-from models.terminal import print_json, room
+from models.terminal import print_json, room, spelled_out
 from models.wording import evaluation_lines
 
 
@@ -135,7 +135,8 @@ def _summary(card: ModelCard, version: int, role: str | None) -> str:
         "provenance",
         f"  {made.created:%Y-%m-%d %H:%M} UTC from {made.table}, target {made.target}, evenkeel {made.evenkeel}",
     ]
-    return "\n".join(lines) + "\n"
+    # Names, categories and classes are whatever somebody's table had.
+    return "\n".join(map(spelled_out, lines)) + "\n"
 
 
 def _names(repository: ModelRepository) -> list[str]:

@@ -38,7 +38,10 @@ class Heads:
         """The request in some bytes, where they are all of it, and nothing else, and its head is known."""
         if len(data) > LONGEST_REQUEST:
             return None
-        head, _, body = data.partition(b"\r\n\r\n")
+        head, end, body = data.partition(b"\r\n\r\n")
+        # Without its end, a head that is known may be the beginning of another.
+        if not end:
+            return None
         # Python's own digest of bytes is SipHash with a random key of the process: a head that is not the same passes
         # for it once in 2 ** 64 tries, and a tenth of the time of a longer digest is a seventieth of a request's.
         known = self._known.get(hash(head) if self._secret else head)

@@ -58,7 +58,6 @@ export function makeWhy(card, explain) {
     const [low, high] = [Math.min(...places), Math.max(...places)];
     const width = high - low || 1;
     const at = (share) => 100 * ((share - low) / width);
-    const errors = explanation.standard_errors ?? {};
     const rows = steps.map((step) => {
       const [from, to] = [Math.min(step.from, step.to), Math.max(step.from, step.to)];
       const bar = el("span", {
@@ -66,8 +65,9 @@ export function makeWhy(card, explain) {
         style: { left: `${at(from)}%`, width: `${Math.max(0.6, at(to) - at(from))}%` },
       });
       const error =
-        step.name !== undefined && errors[step.name]
-          ? el("small", {}, ` ± ${(100 * errors[step.name]).toFixed(1)}`)
+        // Of exact values there are none; an empty object would have one for a feature that is called toString.
+        step.name !== undefined && explanation.standard_errors?.[step.name]
+          ? el("small", {}, ` ± ${(100 * explanation.standard_errors[step.name]).toFixed(1)}`)
           : null;
       const what =
         step.name === undefined

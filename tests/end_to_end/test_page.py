@@ -247,6 +247,22 @@ def test_a_case_has_an_address(tab: Tab, odd: Path, serve: Callable[..., Service
     assert (sent["a b"], sent["__proto__"], sent["x=1&y#"]) == (" Private", None, 3.25)
 
 
+def test_exact_reasons_have_no_error_whatever_a_feature_is_called(
+    tab: Tab, odd: Path, serve: Callable[..., Service]
+) -> None:
+    """An object of nothing answers for a feature that is called __proto__ or constructor."""
+    service = serve(odd)
+    service.wait("/v2/health/ready")
+    tab.open(service.url)
+    answered(tab)
+    for name in ("__proto__", "constructor"):
+        put(tab, name, "")
+    moved = "[...document.querySelectorAll('.why .what')].map((one) => one.textContent).join()"
+    tab.wait(f"!document.querySelector('.why.stale') && ({moved}).includes('__proto__')")
+    assert "exact" in tab.text(".why")
+    assert "±" not in tab.text(".why")
+
+
 @pytest.mark.parametrize("keyed", [False, True])
 def test_what_is_copied_runs(tab: Tab, odd: Path, tmp_path: Path, serve: Callable[..., Service], keyed: bool) -> None:
     """Each of the commands, as it stands, gives the answer that the page shows."""

@@ -42,6 +42,22 @@ def test_show_tells_a_person_what_the_model_takes(root: str, capsys: pytest.Capt
     assert "test: log-loss 0.5000, accuracy 0.9000, 10 rows" in shown
 
 
+def test_show_commands_no_terminal(
+    repository: ModelRepository, card: ModelCard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names and classes of somebody else's table may hold what clears a screen or renames a window."""
+    text = card.model_dump_json()
+    for name in ("height-m", "ebb", card.provenance.target, card.provenance.table):
+        assert f'"{name}"' in text
+        text = text.replace(f'"{name}"', f'"{name}\\u001b]0;x\\u0007\\n\\u202e"')
+    repository.publish(ModelCard.model_validate_json(text), {"model.onnx": b"model"})
+    assert main(["--repository", str(repository.root), "show", "tides"]) == 0
+
+    shown = capsys.readouterr().out
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert shown.count(r"\x1b]0;x\x07\n\u202e") >= 4
+
+
 def test_show_gives_a_program_the_card(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The card as it stands on disk, of the version asked for."""
     assert main(["--repository", root, "show", "tides", "1", "--json"]) == 0

@@ -111,6 +111,16 @@ def test_every_route_but_health_and_pages_needs_a_key(registry: Registry, locked
         assert locked.get(path).status_code in (401, 404)
 
 
+def test_no_cache_keeps_what_a_key_opened(locked: FlaskClient, client: FlaskClient) -> None:
+    """A proxy in between would tell it to a client without one; what needs none may be kept."""
+    for path in ("/v1/models", "/v1/models/penguins", "/openapi.json", "/metrics", "/nowhere"):
+        for headers in ({"X-API-Key": BOTH}, {}):
+            assert locked.get(path, headers=headers).headers["Cache-Control"] == "no-store"
+        assert "Cache-Control" not in client.get(path).headers
+    with locked.get("/static/page.css") as page:
+        assert page.headers["Cache-Control"] == "no-cache"
+
+
 def test_the_pages_tell_nothing_before_a_key_was_typed_in(locked: FlaskClient) -> None:
     """No model, no feature, no example: a shell, the same with a key, which asks for all else with it."""
     for path in ("/", "/?model=penguins", "/docs"):

@@ -23,6 +23,7 @@ from tests.service.conftest import LIMIT
 from tests.service.test_dispatch import serve
 
 KNOWN = post(b"{}")
+EMPTY = post(b"")
 CHUNKED = post(b"2\r\n{}\r\n0\r\n\r\n", b"Transfer-Encoding: chunked", length=b"")
 
 
@@ -111,14 +112,20 @@ def test_a_known_head_says_what_it_said(dispatcher: Recorder, request_: bytes, k
         (KNOWN, b"\r\n" + KNOWN),
         (CHUNKED[:-9], CHUNKED[-9:] + KNOWN),
         (post(KNOWN).removesuffix(KNOWN), KNOWN),
+        # A head that has come but for its end may still say more.
+        (EMPTY[:-4], EMPTY[-4:]),
+        (EMPTY[:-4], b"\r\nConnection: close" + EMPTY[-4:]),
+        (EMPTY[:-2], EMPTY[-2:]),
     ],
 )
 def test_what_is_not_one_whole_request_is_read(dispatcher: Recorder, pieces: tuple[bytes, ...]) -> None:
     """Pieces of one, or more than one, come to the same whether their heads are known or not."""
     unknown = list(sent(Recorder(), *pieces))
     list(sent(dispatcher, KNOWN))
+    list(sent(dispatcher, EMPTY))
     list(sent(dispatcher, CHUNKED))
     assert dispatcher.heads.recall(KNOWN) is not None
+    assert dispatcher.heads.recall(EMPTY) is not None
     assert list(sent(dispatcher, *pieces)) == unknown
 
 

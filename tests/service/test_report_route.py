@@ -77,3 +77,20 @@ def test_long_answers_are_compressed_for_those_who_take_them_so(client: FlaskCli
         assert "Content-Encoding" not in short.headers
     with client.get("/static/page.css", headers={"Accept-Encoding": "gzip;q=0"}) as refused:
         assert "Content-Encoding" not in refused.headers
+
+
+def test_what_two_clients_get_in_different_bytes_is_told_apart(client: FlaskClient) -> None:
+    """By what is cached too (RFC 9110, sections 13.1.5, 14.2 and 15.4.5): a 304 says what the 200 would, and nobody
+    puts a file together from parts of two.
+    """
+    packed = {"Accept-Encoding": "gzip"}
+    for headers in ({}, packed):
+        with client.get("/static/page.css", headers=headers) as whole:
+            etag, data = whole.headers["ETag"], whole.data
+        with client.get("/static/page.css", headers=headers | {"If-None-Match": etag}) as known:
+            assert known.status_code == 304
+            assert (known.headers["ETag"], known.headers.get("Vary")) == (etag, "Accept-Encoding")
+        for parts in ("bytes=0-9", "bytes=0-9,20-29", "bytes=99999999-"):
+            with client.get("/static/page.css", headers=headers | {"Range": parts, "If-Range": etag}) as asked:
+                assert (asked.status_code, asked.data) == (200, data)
+                assert "Accept-Ranges" not in asked.headers

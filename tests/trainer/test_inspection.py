@@ -197,13 +197,14 @@ def test_what_a_table_calls_its_columns_cannot_move_the_terminal(
     table: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Control characters are spelled out, markup is text, and a name of 10 kB is cut."""
-    rows = "\n".join(f"\x1b[2J{row % 3},[bold]{row % 4}[/bold],{row},{'pq'[row % 2]}" for row in range(40))
+    rows = "\n".join(f"\x1b[2J{row % 3},[bold]{row % 4}[/bold],{row},\x1b[3{row % 2}m" for row in range(40))
     path = table(f"\x1b[31mred,[red]b[/red],{'n' * 10_000},y\n{rows}")
     assert main(["inspect", str(path), "--target", "y", "--output", str(tmp_path / "s.toml")]) == 0
 
     output = capsys.readouterr().out
     assert "\x1b" not in output
     assert r"\x1b[31mred" in output
+    assert r"\x1b[30m 20" in output
     assert "[red]b[/red]" in output
     assert "n" * 50 not in output
 
