@@ -34,7 +34,7 @@ def _learned(card: ModelCard) -> str:
     of = card.provenance.test_table
     tested = f"the {rows['test']:,} rows of {brief(of)}" if of else f"{rows['test']:,} rows"
     return (
-        f"<b>{escape(card.name)}</b> tells <b>{escape(brief(card.provenance.target))}</b> "
+        f"<b>{escape(card.name)}</b> predicts <b>{escape(brief(card.provenance.target))}</b> "
         f"({escape(_and([*classes, *more], 'or'))}) from {_kinds(card)} of {escape(brief(card.provenance.table))}. "
         f"It was learned from {rows['train'] + rows['validation']:,} rows{bag}, and tested on {escape(tested)} that "
         "nothing of it had seen."
