@@ -15,7 +15,7 @@ from trainer.report.report import report
 
 HEADINGS = (
     "What to be careful about",
-    "Beside what is simple",
+    "Beside the baselines",
     "How it learned",
     "What is taken for what",
     "How well it ranks",
