@@ -36,7 +36,7 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _headline(card: ModelCard, version: int) -> str:
-    return f"{card.name}, version {version}, tells {_name(card.provenance.target)} from {card.provenance.table}"
+    return f"{card.name}, version {version}, predicts {_name(card.provenance.target)} from {card.provenance.table}"
 
 
 def _learned(card: ModelCard) -> list[tuple[str, str]]:

@@ -122,9 +122,10 @@ def _summary(card: ModelCard, version: int, role: str | None) -> str:
     for part, metrics in card.metrics.items():
         lines.append(f"  {part}: log-loss {metrics.log_loss:.4f}, accuracy {metrics.accuracy:.4f}, {metrics.rows} rows")
     lines += ["", "frozen statistics"]
-    for frozen in card.frozen_statistics:
-        lines.append(f"  {frozen.source}, {len(frozen.layers)} layers,")
-        lines[-1] += f" at most {frozen.largest_shift:.3f} standard deviations from the other kind"
+    for number, frozen in enumerate(card.frozen_statistics, 1):
+        other = "running" if frozen.source == "population" else "population"
+        lines.append(f"  network {number}: {frozen.source}, {len(frozen.layers)} layers,")
+        lines[-1] += f" at most {frozen.largest_shift:.3f} standard deviations from the {other} statistics"
     if card.calibration:
         before, after = card.calibration.before.ece, card.calibration.after.ece
         lines += ["", "calibration", f"  temperature {card.calibration.temperature:.2f},"]

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 # What tells a worker that its successor serves: it takes no more connections, drains and ends.
 RETIRE = signal.SIGUSR1
+# The `si_code` of a signal that the kernel sends, as it does when a terminal is closed: SI_KERNEL of sigaction(2).
+BY_KERNEL = 0x80
 LOOK_SECONDS = 1.0
 # A worker whose loop has not moved for so many looks hangs. Counted, not timed: the machine itself may have slept.
 HUNG_LOOKS = 30
@@ -78,7 +80,8 @@ class Supervisor:
 
     SIGTERM is passed on, and stops each worker in its own time; a second one, or SIGINT, stops them at once. SIGHUP
     replaces every worker by a new one, one after the other: the new one serves before the old one is told, and the old
-    one is gone before the next is replaced, so that there is never more than one worker too many.
+    one is gone before the next is replaced, so that there is never more than one worker too many. A SIGHUP
+    from the kernel says that the terminal was closed: it stops the workers like SIGTERM, except under nohup.
     """
 
     def __init__(self, work: Work, sockets: Sequence[socket.socket], patience: float, record: Record) -> None:
@@ -105,20 +108,29 @@ class Supervisor:
         :raises ChildProcessError: a worker ended before any has ever served.
         :raises OSError: none could be started.
         """
+        outlives_terminal = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         while self._stop_until is None or self._workers:
             if self._stop_until is None:
                 self._fill()
             self._record.note({"workers": len(self._workers)})
             told = signal.sigtimedwait(SIGNALS, LOOK_SECONDS)
-            if told is not None and told.si_signo in (signal.SIGTERM, signal.SIGINT):
-                self._stop(signal.Signals(told.si_signo))
-            elif told is not None and told.si_signo == signal.SIGHUP:
-                log.info("renewing the workers", extra={"signal": "SIGHUP"})
-                self._renewals.extend(place for place in range(len(self._sockets)) if place not in self._renewals)
+            if told is not None:
+                self._obey(told, outlives_terminal)
             self._bury()
             self._look(counted=told is None)
             self._renew()
+
+    def _obey(self, told: signal.struct_siginfo, outlives_terminal: bool) -> None:
+        if told.si_signo in (signal.SIGTERM, signal.SIGINT):
+            self._stop(signal.Signals(told.si_signo))
+        elif told.si_signo == signal.SIGHUP and told.si_code == BY_KERNEL:
+            if self._stop_until is None and not outlives_terminal:
+                log.info("the terminal was closed", extra={"signal": "SIGHUP"})
+                self._stop(signal.SIGTERM)
+        elif told.si_signo == signal.SIGHUP:
+            log.info("renewing the workers", extra={"signal": "SIGHUP"})
+            self._renewals.extend(place for place in range(len(self._sockets)) if place not in self._renewals)
 
     def _fill(self) -> None:
         for place, due in list(self._vacant.items()):

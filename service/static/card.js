@@ -97,7 +97,7 @@ function goodness(card) {
     ),
   );
   const gain = evaluation.baselines.at(-1);
-  const sentence = `On ${counted(evaluation.rows, "row")} that no part of it has seen, it is right on ${share(evaluation.accuracy)} (${share(low)} to ${share(high)}, ${evaluation.interval}).`;
+  const sentence = `On ${counted(evaluation.rows, "row")} that it has never seen, it is right on ${share(evaluation.accuracy)} (${share(low)} to ${share(high)}, ${evaluation.interval}).`;
   const also = evaluation.auc === null ? "" : ` The area under the ROC curve is ${evaluation.auc.toFixed(3)}.`;
   const sure =
     gain && gain.gain_interval[0] <= 0
@@ -247,7 +247,7 @@ function making(card) {
     [
       "batch normalisation",
       frozen[0]
-        ? `${frozen[0].source} statistics, at most ${frozen[0].largest_shift.toFixed(3)} standard deviations from the other kind`
+        ? `${frozen[0].source} statistics, at most ${frozen[0].largest_shift.toFixed(3)} standard deviations from the ${frozen[0].source === "population" ? "running" : "population"} statistics`
         : "none",
     ],
     ...(card.search
@@ -274,7 +274,7 @@ export function drawCard(main, { card, version, json, report }) {
   const lead = el(
     "p",
     { class: "lead" },
-    "Tells ",
+    "Predicts ",
     el("strong", {}, named(provenance.target)),
     ` (${card.classes.length} classes: `,
     ...joined(card.classes, 6),

@@ -41,7 +41,7 @@ function start({ card: { card, version }, model }) {
   try {
     const source = offlineSource(card, version, model);
     const count = `${card.features.length} ${card.features.length === 1 ? "feature" : "features"}`;
-    source.note = el("span", {}, "tells ", named(card.provenance.target), ` from ${count}; this file answers by itself and sends nothing`);
+    source.note = el("span", {}, "predicts ", named(card.provenance.target), ` from ${count}; this file answers by itself and sends nothing`);
     show(source);
   } catch (error) {
     refuse(error);

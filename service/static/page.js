@@ -86,7 +86,7 @@ export function drawPage(main, source) {
       "p",
       {},
       source.note ??
-        `tells ${card.provenance.target} from ${card.features.length} ${card.features.length === 1 ? "feature" : "features"}`,
+        `predicts ${card.provenance.target} from ${card.features.length} ${card.features.length === 1 ? "feature" : "features"}`,
     ),
   );
   main.className = "predict";

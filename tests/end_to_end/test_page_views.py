@@ -178,7 +178,7 @@ def test_the_card_is_a_page_for_people(tab: Tab, many: Service) -> None:
     tab.open(f"{many.url}/?model=penguins&view=card")
     tab.wait("document.querySelector('.inputs')")
     text = tab.text("main")
-    for part in ("Tells species", "Adelie, Chinstrap, Gentoo", "penguins.csv", "one row of the test stands among"):
+    for part in ("Predicts species", "Adelie, Chinstrap, Gentoo", "penguins.csv", "one row of the test stands among"):
         assert part in text
     tab.js("document.querySelector('.title .links a').click()")
     tab.wait("document.body?.textContent.startsWith('{')")

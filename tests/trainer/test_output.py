@@ -105,7 +105,7 @@ def test_names_are_shown_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert fit(table, tmp_path / "store", "--members", "1") == 0
     shown = capsys.readouterr().out
     assert ":dog:, [/red]" in shown
-    assert "tells y from [x] [bold].csv" in shown
+    assert "predicts y from [x] [bold].csv" in shown
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_a_table_whose_name_is_no_text(tmp_path: Path, capsys: pytest.CaptureFix
     assert fit(table, tmp_path / "store", "--members", "1", "--test-table", str(table)) == 0
     made = ModelRepository(tmp_path / "store").card("m", 1).provenance
     assert (made.table, made.test_table) == ("caf\\xe9.csv", "caf\\xe9.csv")
-    assert "tells y from caf\\xe9.csv" in capsys.readouterr().out
+    assert "predicts y from caf\\xe9.csv" in capsys.readouterr().out
 
     schema = tmp_path / "schema.toml"
     inspect = trainer("inspect", str(table), "--target", "y", "--output", str(schema))

@@ -217,7 +217,7 @@ def test_a_workbook_is_called_one_where_the_extra_is_missing(table: Write, monke
     """With both ways out."""
     monkeypatch.setitem(sys.modules, "python_calamine", None)
 
-    with pytest.raises(InvalidTable, match=r"is an Excel workbook; save it as CSV, or pip install 'evenkeel\[excel\]'"):
+    with pytest.raises(InvalidTable, match=r"is an Excel workbook; save it as CSV, or install the extra `excel`"):
         read_table(table(workbook([["x"]])), "y")
 
 

@@ -21,7 +21,7 @@ REFUSALS = {
     "damaged": "{path} is a damaged {what} ({reason}); write it again",
     "no_parquet": "{path} is no Parquet file: it does not begin with PAR1; rename it to what it is, or write it again",
     "other_file": "{path} is {what}, no table; {way}",
-    "workbook": "{path} is an Excel workbook; save it as CSV, or pip install 'evenkeel[excel]'",
+    "workbook": "{path} is an Excel workbook; save it as CSV, or install the extra `excel` (docs/install.md)",
     "large_workbook": "{path} is a workbook of more than {most} MB, which is read whole; save it as CSV",
     "no_sheet": "{path} has no sheet '{sheet}'; say --sheet with one of {sheets}",
     "no_column": "{path} has no column '{name}'; its columns are {names}: name one of them, or say --delimiter if they "

@@ -93,11 +93,13 @@ def _never_predicted(evaluation: Evaluation, positive: str | None) -> Iterator[s
 
 
 def _no_more_often_right(evaluation: Evaluation) -> Iterator[str]:
-    """Where one class has nearly all rows, accuracy says little."""
+    """Where one class has nearly all rows, accuracy says little. What is no better by log-loss has its own warning."""
     if evaluation.at_threshold:
         return
     for baseline in evaluation.baselines:
-        if baseline.answer is not None and evaluation.rows >= FEWEST_ROWS and evaluation.accuracy <= baseline.accuracy:
+        if baseline.answer is None or evaluation.rows < FEWEST_ROWS or baseline.gain_interval[0] <= 0:
+            continue
+        if evaluation.accuracy <= baseline.accuracy:
             rarest = min(evaluation.classes, key=lambda one: one.rows or float("inf"))
             yield (
                 f"the model is right no more often ({evaluation.accuracy:.4f}) than always answering "
@@ -107,7 +109,7 @@ def _no_more_often_right(evaluation: Evaluation) -> Iterator[str]:
 
 def _for_rare(evaluation: Evaluation, label: str) -> str:
     if len(evaluation.classes) == 2:
-        return f"look for it with --positive {shlex.quote(printable(label, 60))} --threshold f1"
+        return f"look for {_quoted(label)} with --positive {shlex.quote(printable(label, 60))} --threshold f1"
     return "let rare classes count as much as common ones with --class-weight balanced"
 
 

@@ -23,8 +23,8 @@ def mistakes(card: ModelCard) -> str:
     if evaluation is None:
         return ""
     said = (
-        "A line holds the test rows of one class, a column those that were taken for one; right answers are on the "
-        "diagonal. The darker, the larger the share of the line."
+        "A row holds the test rows of one class, a column those that were taken for one; right answers are on the "
+        "diagonal. The darker, the larger the share of the row."
     )
     if evaluation.confusion.others:
         said += f" Of {len(card.classes)} classes those are shown that are mistaken most."
@@ -111,7 +111,7 @@ def rankings(figures: Figures) -> str:
         share = f"{one.share:.1%}"
         said = (
             f"If rows are called “{brief(one.label)}” from some probability on: how many of them are found, against "
-            f"how many false alarms, and how many of those called are. The ring marks where the model decides; "
+            f"how many false alarms, and how many rows so called are right. The ring marks where the model decides; "
             f"guessing lies on the dashed line, {share} of the test rows being of that class."
         )
     else:

@@ -27,17 +27,17 @@ def story(card: ModelCard, figures: Figures | None) -> str:
 def _learned(card: ModelCard) -> str:
     rows = {part: metrics.rows for part, metrics in card.metrics.items()}
     networks = len(card.frozen_statistics)
-    bag = f" by {networks} networks, whose mean answer it gives" if networks > 1 else ""
+    who = f"It is the mean of {networks} networks, was" if networks > 1 else "It was"
     named = card.classes if len(card.classes) <= MOST_CLASSES else card.classes[:3]
     classes = [f"“{brief(label)}”" for label in named]
     more = [f"{len(card.classes) - len(named)} more"] if len(card.classes) > len(named) else []
     of = card.provenance.test_table
     tested = f"the {rows['test']:,} rows of {brief(of)}" if of else f"{rows['test']:,} rows"
     return (
-        f"<b>{escape(card.name)}</b> tells <b>{escape(brief(card.provenance.target))}</b> "
+        f"<b>{escape(card.name)}</b> predicts <b>{escape(brief(card.provenance.target))}</b> "
         f"({escape(_and([*classes, *more], 'or'))}) from {_kinds(card)} of {escape(brief(card.provenance.table))}. "
-        f"It was learned from {rows['train'] + rows['validation']:,} rows{bag}, and tested on {escape(tested)} that "
-        "nothing of it had seen."
+        f"{who} trained on {rows['train'] + rows['validation']:,} rows, and tested on {escape(tested)} that it had "
+        "never seen."
     )
 
 
@@ -58,7 +58,8 @@ def _how_good(card: ModelCard, evaluation: Evaluation) -> Iterator[str]:
     beside = _and(map(_plainly, evaluation.baselines))
     yield _how_often_right(card) + (f" {beside[0].upper()}{beside[1:]}." if beside else "")
     if beside:
-        yield f"By the log-loss, which minds the probabilities too, it is {_and(map(_gain, evaluation.baselines))}."
+        gains = _and(map(_gain, evaluation.baselines))
+        yield f"By log-loss, which also takes the probabilities into account, it is {gains}."
     if evaluation.at_threshold and card.positive is not None and card.threshold is not None:
         found = evaluation.at_threshold
         rates = [("precision", found.precision), ("recall", found.recall)]
@@ -97,10 +98,10 @@ def _how_sure(card: ModelCard, evaluation: Evaluation | None) -> Iterator[str]:
     if card.calibration:
         after = card.calibration.after.ece
         yield (
-            f"Its probabilities can be read as frequencies: on average they are off by {after:.1%}"
+            f"Its probabilities can be read as frequencies: on average they are {100 * after:.1f} percentage points"
             if after < 0.05
-            else f"Its probabilities are to be read with care: on average they are off by {after:.1%}"
-        ) + " of what then happens."
+            else f"Its probabilities are to be read with care: on average they are {100 * after:.1f} percentage points"
+        ) + " off from how often the answer is right."
 
 
 def _what_matters(figures: Figures | None) -> Iterator[str]:
@@ -136,7 +137,7 @@ def _beside(evaluation: Evaluation | None) -> str:
         "a network without hidden layers on the same inputs."
     )
     pictures = grid(figure("Accuracy", accuracies(evaluation)), figure("Log-loss, nats", log_losses(evaluation)))
-    return section("Beside what is simple", said, pictures, anchor="baselines")
+    return section("Beside the baselines", said, pictures, anchor="baselines")
 
 
 def accuracies(evaluation: Evaluation) -> str:

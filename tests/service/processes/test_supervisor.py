@@ -1,13 +1,14 @@
 """The supervisor, with workers that do little: each writes its process id to whoever connects."""
 
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,44 @@ def test_all_are_renewed_without_a_connection_lost() -> None:
 
         assert len(service.children()) == 2
         assert service.told() == ["renewal", "renewal"]
+
+
+@pytest.mark.parametrize("keeps_on", [False, True], ids=["plain", "nohup"])
+def test_a_closed_terminal_stops_the_service(keeps_on: bool) -> None:
+    """No supervisor stays behind to hold the port, unless nohup has SIGHUP ignored."""
+    port = find_free_port()
+    ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" if keeps_on else ""
+    script = ignored + SCRIPT.format(port=port, workers=1, start="", patience=5)
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(ROOT)
+        os.execv(sys.executable, [sys.executable, "-c", script])
+    try:
+        until_listening(port)
+        os.close(terminal)
+        deadline = time.monotonic() + (1 if keeps_on else PATIENCE_S)
+        ended = (0, 0)
+        while ended[0] == 0 and time.monotonic() < deadline:
+            ended = os.waitpid(process, os.WNOHANG)
+            time.sleep(0.02)
+
+        assert ended == ((0, 0) if keeps_on else (process, 0))
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+
+
+def until_listening(port: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        else:
+            return
 
 
 def test_there_is_never_more_than_one_worker_too_many() -> None:

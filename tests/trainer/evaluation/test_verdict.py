@@ -112,7 +112,16 @@ def test_a_class_that_is_never_predicted_is_named(fit: Fit) -> None:
 
     sentence = warning(fit(columns), "never predicted")
     assert sentence.startswith("'fraud' is never predicted, though ")
-    assert sentence.endswith("--positive fraud --threshold f1")
+    assert sentence.endswith("look for 'fraud' with --positive fraud --threshold f1")
+
+
+def test_noise_is_called_noise_once(fit: Fit) -> None:
+    """No advice to look for a class in columns that say nothing of any."""
+    columns = {**linear(), "y": np.where(np.random.default_rng(3).random(600) < 0.5, "a", "b").tolist()}
+
+    sentences = fit(columns).card["warnings"]
+    assert any("better than always answering" in one or "worse than always answering" in one for one in sentences)
+    assert not any("right no more often" in one for one in sentences)
 
 
 def test_test_rows_among_the_training_rows_are_counted(fit: Fit) -> None:
@@ -195,7 +204,7 @@ def test_the_summary_speaks_before_the_statistics_do(fit: Fit) -> None:
     places = [
         out.index(words)
         for words in (
-            "m, version 1, tells y from table.csv",
+            "m, version 1, predicts y from table.csv",
             "softmax regression",
             "AUC",
             "precision",

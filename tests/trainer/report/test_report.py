@@ -15,7 +15,7 @@ from trainer.report.report import report
 
 HEADINGS = (
     "What to be careful about",
-    "Beside what is simple",
+    "Beside the baselines",
     "How it learned",
     "What is taken for what",
     "How well it ranks",
@@ -57,7 +57,7 @@ def test_the_story_comes_first_and_says_what_the_card_says(store: Path) -> None:
     evaluation = card.evaluation
     assert evaluation is not None
 
-    assert "<b>penguins</b> tells <b>species</b> (“Adelie”, “Chinstrap” or “Gentoo”)" in story
+    assert "<b>penguins</b> predicts <b>species</b> (“Adelie”, “Chinstrap” or “Gentoo”)" in story
     assert f"right for <b>{evaluation.accuracy:.1%}</b> of the test rows" in story
     for baseline in evaluation.baselines:
         assert f"right for {baseline.accuracy:.1%}" in story
