@@ -112,7 +112,7 @@ def run(program: str, command: Callable[[], None], exit_codes: Mapping[type[Exce
         with suppress(Unwritten):  # Of what a refused command had printed; the refusal says more.
             sys.stdout.flush()
         if sentence:
-            print(f"{program}: {sentence}", file=sys.stderr)
+            tell(program, sentence)
         return code or _exit_code(stderr.failure)
 
 
