@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from models.repository import ModelRepository
 from models.serving import Canary, Serving
 from tests.conftest import find_free_port
 from tests.end_to_end.browser import Tab
-from tests.end_to_end.conftest import Service, running, train
+from tests.end_to_end.conftest import PATIENCE_S, Service, running, train
 from tests.end_to_end.test_page import answered
 from tests.service.conftest import PUBLISHED
 
@@ -45,7 +46,11 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     for number in range(39):
         publish(name=f"birds-{number:02}")
     with running(repository.root, find_free_port()) as service:
-        service.wait()
+        # What does not serve is looked at after the service is ready.
+        service.wait("/v1/models/penguins/versions/3")
+        until = time.monotonic() + PATIENCE_S
+        while len(service.ask("/v1/models/penguins")[1]["lifecycle"]) < 4 and time.monotonic() < until:
+            time.sleep(0.05)
         yield service
 
 
