@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from models.repository import ModelRepository
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import running
 from tests.service.conftest import PUBLISHED
@@ -26,9 +27,18 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def url() -> Iterator[str]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of the penguins, with a report: every route has an answer."""
+    model = ModelRepository(PUBLISHED).read("penguins", 1)
+    repository = ModelRepository(tmp_path_factory.mktemp("clients") / "store")
+    repository.publish(model.card, {"model.onnx": model.onnx, "report.html": b"<!doctype html><title>penguins</title>"})
+    return repository.root
+
+
+@pytest.fixture(scope="session")
+def url(store: Path) -> Iterator[str]:
     """A service of the penguins."""
-    with running(PUBLISHED, find_free_port()) as service:
+    with running(store, find_free_port()) as service:
         service.wait()
         yield service.url
 

@@ -9,7 +9,6 @@ import pytest
 from models.repository import ModelRepository
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import running
-from tests.service.conftest import PUBLISHED
 from tests.service.test_explain import BACKGROUND, TYPICAL
 
 pytestmark = [pytest.mark.clients, pytest.mark.thorough]
@@ -39,24 +38,26 @@ def examples(pytestconfig: pytest.Config) -> int:
 
 def test_schemathesis_finds_nothing(python: Path, url: str, tmp_path: Path, examples: int) -> None:
     """In a service that asks for no keys."""
-    assert "No issues found" in findings(python, url, tmp_path, examples)
+    told = findings(python, url, tmp_path, examples)
+    assert "No issues found" in told, told
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
+def explained(store: Path, tmp_path: Path) -> Path:
     """Version 2 has what answers are explained against, which version 1 is too old for."""
-    repository = ModelRepository(Path(shutil.copytree(PUBLISHED, tmp_path / "store")))
+    repository = ModelRepository(Path(shutil.copytree(store, tmp_path / "store")))
     model = repository.read("penguins", 1)
     card = model.card.model_copy(update={"typical": TYPICAL, "background": BACKGROUND})
-    repository.publish(card, {"model.onnx": model.onnx})
+    repository.publish(card, {"model.onnx": model.onnx, "report.html": (store / "penguins/1/report.html").read_bytes()})
     return repository.root
 
 
-def test_schemathesis_finds_no_way_around_the_keys(python: Path, store: Path, tmp_path: Path, examples: int) -> None:
+def test_schemathesis_finds_no_way_around_the_keys(python: Path, explained: Path, tmp_path: Path, examples: int) -> None:
     """It leaves the key out and makes others up, for every operation that is described as needing one."""
     (tmp_path / "keys").write_text(f"predict,metrics {KEY}\n")
-    with running(store, find_free_port(), EVENKEEL_API_KEYS_FILE=str(tmp_path / "keys")) as service:
+    with running(explained, find_free_port(), EVENKEEL_API_KEYS_FILE=str(tmp_path / "keys")) as service:
         service.wait()
 
         known = ("-H", f"Authorization: Bearer {KEY}")
-        assert "No issues found" in findings(python, service.url, tmp_path, examples, *known)
+        told = findings(python, service.url, tmp_path, examples, *known)
+        assert "No issues found" in told, told
