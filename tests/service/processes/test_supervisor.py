@@ -174,8 +174,9 @@ def test_all_are_renewed_without_a_connection_lost() -> None:
 def test_a_closed_terminal_stops_the_service(keeps_on: bool) -> None:
     """No supervisor stays behind to hold the port, unless nohup has SIGHUP ignored."""
     port = find_free_port()
-    ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" if keeps_on else ""
-    script = ignored + SCRIPT.format(port=port, workers=1, start="", patience=5)
+    # Set either way: the tests themselves may run under nohup.
+    meaning = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_{'IGN' if keeps_on else 'DFL'})"
+    script = meaning + SCRIPT.format(port=port, workers=1, start="", patience=5)
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(ROOT)
