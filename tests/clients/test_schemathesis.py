@@ -52,7 +52,9 @@ def explained(store: Path, tmp_path: Path) -> Path:
     return repository.root
 
 
-def test_schemathesis_finds_no_way_around_the_keys(python: Path, explained: Path, tmp_path: Path, examples: int) -> None:
+def test_schemathesis_finds_no_way_around_the_keys(
+    python: Path, explained: Path, tmp_path: Path, examples: int
+) -> None:
     """It leaves the key out and makes others up, for every operation that is described as needing one."""
     (tmp_path / "keys").write_text(f"predict,metrics {KEY}\n")
     with running(explained, find_free_port(), EVENKEEL_API_KEYS_FILE=str(tmp_path / "keys")) as service:
