@@ -79,7 +79,7 @@ def dependences(
 ) -> tuple[tuple[Dependence, ...], int]:
     """How the mean answer depends on each of these features, and how many test rows said so."""
     asked = Asked(classifier, some(test, DEPENDENCE_ROWS))
-    return tuple(_dependence(asked, one) for one in leading if one.shares), len(asked.labels)
+    return tuple(_dependence(asked, one) for one in leading if one.shares and len(_values(one))), len(asked.labels)
 
 
 def some(examples: Examples, most: int) -> Examples:
@@ -90,7 +90,7 @@ def some(examples: Examples, most: int) -> Examples:
 
 
 def _dependence(asked: Asked, one: Distribution) -> Dependence:
-    values = one.categories if one.kind == "categorical" else middles(one.edges)
+    values = _values(one)
     answers = np.array([_mean_answer(asked, one.feature, cell) for cell in _cells(asked, one.feature, values)])
     labels = _shown(answers)
     return Dependence(
@@ -99,6 +99,11 @@ def _dependence(asked: Asked, one: Distribution) -> Dependence:
         labels=tuple(asked.classifier.classes[label] for label in labels),
         probabilities=tuple(tuple(np.round(answers[:, label], DIGITS).tolist()) for label in labels),
     )
+
+
+def _values(one: Distribution) -> tuple[float, ...] | tuple[str, ...]:
+    """What the feature is set to: nothing where all its categories are too rare to be named."""
+    return one.categories if one.kind == "categorical" else middles(one.edges)
 
 
 def _cells(asked: Asked, feature: str, values: Sequence[float] | Sequence[str]) -> Iterator[float]:
