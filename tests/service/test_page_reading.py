@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+import service
 from models.cells import MISSING
 from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, cell_reader
 from service.rows.reader import RowReader
 
 ROOT = Path(__file__).parents[2]
-STATIC = ROOT / "service/static"
+# Of the package that is installed, whether that is this checkout or not.
+STATIC = Path(service.__file__).parent / "static"
 
 pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
 
