@@ -122,6 +122,8 @@ def shared(repository: ModelRepository) -> Iterator[Service]:
     settings = {"EVENKEEL_DEFAULT_MODEL": "penguins", "EVENKEEL_DEADLINE_SECONDS": "20"}
     with running(repository.root, find_free_port(), None, **settings) as service:
         service.wait()
+        # A version that does not serve is loaded after the service is ready.
+        service.wait("/v1/models/penguins/versions/1")
         yield service
 
 
