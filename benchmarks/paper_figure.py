@@ -32,12 +32,13 @@ from trainer.job import prepare
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.batches import Batch, MiniBatches
 from trainer.nn.layers import Linear
-from trainer.nn.loss import SoftmaxCrossEntropy
+from trainer.nn.loss import SoftmaxCrossEntropy, targets_of
 from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS
 from trainer.nn.statistics import Moments, RunningMoments
 from trainer.nn.step import build_step
-from trainer.training.fit import Encoded, Score, score
+from trainer.training.fit import score
+from trainer.training.records import Encoded, Score
 
 PICTURE = Path(__file__).parents[1] / "docs/batch-norm-figure.png"
 SEEDS = (0, 1, 2)
@@ -168,8 +169,8 @@ def training(
     network: Network, rows: Encoded, order: np.random.Generator, rule: str, rate: float, size: int, looks: Sequence[int]
 ) -> Iterator[int]:
     """Train until the last of `looks` and pause at each."""
-    step = build_step(network, SoftmaxCrossEntropy(10), OPTIMIZERS[rule](network.values, network.grads), compiled=False)
-    mini_batches = MiniBatches(rows.inputs, rows.labels, None, size)
+    step = build_step(network, SoftmaxCrossEntropy(), OPTIMIZERS[rule](network.values, network.grads), compiled=False)
+    mini_batches = MiniBatches(rows.inputs, rows.labels, None, size, targets_of(10))
     batches: Iterator[Batch] = (batch for _ in count() for batch in mini_batches.shuffled(order))
     for number, batch in enumerate(islice(batches, looks[-1]), start=1):
         step(*batch, rate)

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.batches import MiniBatches
 from trainer.nn.layers import Linear
-from trainer.nn.loss import SoftmaxCrossEntropy
+from trainer.nn.loss import SoftmaxCrossEntropy, targets_of
 from trainer.nn.optimizers import Adam
 from trainer.nn.step import NumpyStep, build_step
 
@@ -120,14 +120,14 @@ def ours(task: Task, *, compiled: bool = False) -> Iterator[Any]:
     for linear, weight in zip(linears, task.weights, strict=True):
         linear.weight.value[:] = weight
     optimizer = Adam(network.values, network.grads, beta1=BETA1, beta2=BETA2, epsilon=ADAM_EPSILON)
-    step = build_step(network, SoftmaxCrossEntropy(classes), optimizer, compiled=compiled)
+    step = build_step(network, SoftmaxCrossEntropy(), optimizer, compiled=compiled)
     if compiled and type(step) is NumpyStep:
         raise ImportError("build_step has only the numpy step to give")
-    mini_batches = MiniBatches(task.inputs, task.labels, None, task.batch)
+    mini_batches = MiniBatches(task.inputs, task.labels, None, task.batch, targets_of(classes))
     rng = np.random.default_rng(SEED)
     while True:
-        for rows, labels, weights in mini_batches.shuffled(rng):
-            yield step(rows, labels, weights, LEARNING_RATE)
+        for rows, targets, weights in mini_batches.shuffled(rng):
+            yield step(rows, targets, weights, LEARNING_RATE)
 
 
 @one_by_one

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from trainer.arrays import Array, Labels
 from trainer.bag import Bag, Start
 from trainer.classifier import Classifier
-from trainer.training.fit import Encoded
+from trainer.training.records import Encoded
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,9 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
 from trainer.training.calibration import calibrate
-from trainer.training.fit import Checkpoint, Encoded, Epoch, History, fit
+from trainer.training.fit import fit
 from trainer.training.freezing import Frozen, freeze
+from trainer.training.records import Checkpoint, Encoded, Epoch, History
 from trainer.training.weighting import as_counts, class_shares, weigh
 
 # A member's number, from 0, how many there are, and its epoch.

@@ -36,8 +36,9 @@ from trainer.nn import statistics
 from trainer.nn.calibrator import Calibrator
 from trainer.references import background_rows, typical_row
 from trainer.training.calibration import reliability, warning
-from trainer.training.fit import Score, score_of
+from trainer.training.fit import score_of
 from trainer.training.freezing import disagreement
+from trainer.training.records import Score
 
 GOLDEN_ROWS = 8
 

@@ -21,10 +21,8 @@ from trainer.arrays import Array
 from trainer.errors import InvalidSetting
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
-from trainer.nn.batches import MiniBatches
 from trainer.training.fit import (
-    Encoded,
-    Epoch,
+    batches_of,
     build_optimizer,
     check_finite,
     fit,
@@ -33,6 +31,7 @@ from trainer.training.fit import (
     train_one_epoch,
 )
 from trainer.training.freezing import disagreement, freeze
+from trainer.training.records import Encoded, Epoch
 from trainer.training.weighting import as_counts, class_shares, weigh
 
 # Products of this size gain nothing from a second thread, and one thread gives one order of additions.
@@ -184,10 +183,10 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
             self._rng = self._build(settings, train, seed)
             self.n_iter_ = 0
         step = step_of(self.network_, self._optimizer, settings)
-        mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_of(len(train)))
+        batches = batches_of(train, settings, self.network_)
         self.n_iter_ += 1
         with one_thread():
-            mean_loss = train_one_epoch(step, mini_batches, lambda _: settings.learning_rate, self._rng)
+            mean_loss = train_one_epoch(step, batches, lambda _: settings.learning_rate, self._rng)
             freeze_for_validation(self.network_, train, settings)
         check_finite(Epoch(self.n_iter_, mean_loss, None))
         return self

@@ -21,8 +21,8 @@ from trainer.data.wording import PARTICULAR, REMEDIES
 from trainer.evaluation.cautions import GIVES_AWAY
 from trainer.job import Outcome
 from trainer.summary import published, summary
-from trainer.training.fit import Epoch
 from trainer.training.range_test import RangeTest
+from trainer.training.records import Epoch
 
 CURVE_MARGIN = 14
 # Of training and validation; the contrast with black and with white is 3.8 or more.

@@ -8,7 +8,7 @@ from models.repository import ModelRepository
 from models.terminal import printable
 from models.wording import aligned, called, command_on, evaluation_lines
 from trainer.job import Outcome
-from trainer.training.fit import History
+from trainer.training.records import History
 
 MOST_CLASSES = 5
 

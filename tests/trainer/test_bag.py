@@ -12,7 +12,7 @@ from trainer.data.encoder import Encoder
 from trainer.data.rows import Rows
 from trainer.data.table import read_table
 from trainer.job import Outcome, run, train_on
-from trainer.training.fit import Epoch
+from trainer.training.records import Epoch
 
 SETTINGS = {"target": "species", "name": "bag", "epochs": 4, "hidden": (8,)}
 

@@ -20,7 +20,7 @@ from trainer.training.calibration import (
     reliability,
     warning,
 )
-from trainer.training.fit import Encoded
+from trainer.training.records import Encoded
 
 
 @pytest.mark.parametrize("truth", [0.5, 1.0, 2.0])

@@ -11,8 +11,8 @@ import pytest
 
 from trainer.nn.network import State
 from trainer.training.checkpoint import FileCheckpoint
-from trainer.training.fit import Epoch, Snapshot
 from trainer.training.interrupts import held_back
+from trainer.training.records import Epoch, Snapshot
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,9 @@ from trainer.nn.network import Network
 from trainer.nn.optimizers import OPTIMIZERS
 from trainer.nn.schedules import SCHEDULES
 from trainer.nn.statistics import Moments
-from trainer.training.fit import Encoded, Epoch, History, Snapshot, fit, score
+from trainer.training.fit import fit, score
 from trainer.training.freezing import Frozen, disagreement, freeze
+from trainer.training.records import Encoded, Epoch, History, Snapshot
 from trainer.training.weighting import as_counts, weigh
 
 Parts = tuple[Encoded, Encoded]

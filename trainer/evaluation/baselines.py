@@ -10,7 +10,8 @@ from trainer.evaluation.measures import Vector, gain_over, losses_of
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
 from trainer.nn.loss import softmax
-from trainer.training.fit import Encoded, fit
+from trainer.training.fit import fit
+from trainer.training.records import Encoded
 
 # So many rows, from everywhere in a part, are enough for so few parameters.
 MOST_ROWS = 20_000

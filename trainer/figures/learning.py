@@ -6,7 +6,7 @@ import numpy as np
 
 from models.figures import MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, Course, NormalisedLayer, UnitCourse
 from trainer.nn.network import Network
-from trainer.training.fit import Epoch, History
+from trainer.training.records import Epoch, History
 from trainer.training.unit import place_of_unit
 
 DIGITS = 5

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,8 @@ class BatchWeights:
         return total / (total - 1.0)
 
 
-Batch = tuple[Array, Labels, BatchWeights]
+# Inputs (n, width), targets (n, classes), weights.
+Batch = tuple[Array, Array, BatchWeights]
 
 
 def batches(rows: int, size: int) -> Iterator[slice]:
@@ -59,19 +60,30 @@ def batches(rows: int, size: int) -> Iterator[slice]:
         start = end
 
 
+class Batches(Protocol):
+    """Where the batches of an epoch come from. A batch is stale when the next one is drawn."""
+
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+
+    def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """The batches of one epoch, in an order that `rng` draws."""
+
+
 class MiniBatches:
     """The rows of one part in a new order each epoch, gathered batch by batch into one buffer.
 
-    `inputs` (n, width), `labels` (n,) and, where rows do not count alike, `weights` (n,). A batch is stale when the
-    next one is drawn.
+    `inputs` (n, width), `labels` (n,), whose rows of `targets` (labels, classes) the loss is held against, and, where
+    rows do not count alike, `weights` (n,).
     """
 
-    def __init__(self, inputs: Inputs, labels: Labels, weights: Array | None, size: int) -> None:
+    def __init__(self, inputs: Inputs, labels: Labels, weights: Array | None, size: int, targets: Array) -> None:
         self.inputs = inputs if isinstance(inputs, Picked) else Picked(inputs, np.arange(len(inputs)))
-        self.labels, self.weights = labels, weights
+        self.labels, self.weights, self.targets = labels, weights, targets
         self.size = size
         longest = min(len(inputs), size + 1)
         self._inputs = np.empty((longest, inputs.shape[1]), inputs.dtype)
+        self._targets = np.empty((longest, targets.shape[1]), targets.dtype)
         self._equal = lru_cache(maxsize=4)(BatchWeights.equal)
 
     def __len__(self) -> int:
@@ -83,10 +95,11 @@ class MiniBatches:
         order = rng.permutation(len(self.inputs))
         all_labels = self.labels[order]
         for batch in batches(len(order), self.size):
-            chosen, labels = order[batch], all_labels[batch]
+            chosen = order[batch]
             rows = len(chosen)
             places = self.inputs.places[chosen]
             # They stay within bounds, and numpy's check of it would go through a copy.
             inputs = np.take(self.inputs.table, places, axis=0, out=self._inputs[:rows], mode="clip")
+            targets = np.take(self.targets, all_labels[batch], axis=0, out=self._targets[:rows], mode="clip")
             counted = self._equal(rows, inputs.dtype) if self.weights is None else BatchWeights.of(self.weights[chosen])
-            yield inputs, labels, counted
+            yield inputs, targets, counted

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import scipy.linalg.cython_blas  # noqa: F401  numba's products call it.
 from numba import njit
 
-from trainer.arrays import Array, Labels
+from trainer.arrays import Array
 from trainer.nn.activations import LeakyRelu, Relu
 from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.batches import BatchWeights
@@ -115,7 +115,7 @@ class CompiledStep(NumpyStep):
         self._rows = 0
         self._buffers: tuple[Array, ...] = ()
 
-    def differentiate(self, inputs: Array, labels: Labels, weights: BatchWeights) -> float:
+    def differentiate(self, inputs: Array, targets: Array, weights: BatchWeights) -> float:
         network, plan = self.network, self.plan
         if len(inputs) != self._rows:
             self._rows = len(inputs)
@@ -124,7 +124,7 @@ class CompiledStep(NumpyStep):
             inputs = layer.forward(inputs, weights)
         layout = (plan.steps, plan.leaks, plan.epsilon, plan.feeds_back)
         vectors = (network.values, network.grads, network.batch_moments)
-        batch = (inputs, labels, weights.shares, self.loss.targets)
+        batch = (inputs, targets, weights.shares)
         arguments = (*layout, *vectors, *self._buffers, *batch)
         loss, grad = _differentiate(*arguments)
         if plan.feeds_back:
@@ -149,11 +149,11 @@ class CompiledStep(NumpyStep):
 
 @compiled
 def _differentiate(
-    steps, leaks, epsilon, feeds_back, values, grads, moments, outputs, delta, other, inputs, labels, shares, targets
+    steps, leaks, epsilon, feeds_back, values, grads, moments, outputs, delta, other, inputs, targets, shares
 ):
     logits = _forward(steps, leaks, epsilon, values, moments, outputs, inputs, shares)
     grad = delta[: logits.size].reshape(logits.shape)
-    loss = _softmax_cross_entropy(logits, labels, shares, targets, grad)
+    loss = _softmax_cross_entropy(logits, targets, shares, grad)
     layout = (steps, leaks, epsilon, feeds_back)
     return loss, _backward(layout, values, grads, moments, outputs, grad, delta, other, inputs, shares)
 
@@ -271,14 +271,14 @@ def _unnormalise(grad, z, out, gamma, mean, variance, dgamma, dbeta, shares, eps
 
 
 @compiled
-def _softmax_cross_entropy(logits, labels, shares, targets, grad):
+def _softmax_cross_entropy(logits, targets, shares, grad):
     loss = 0.0
     rows, classes = logits.shape
     for row in range(rows):
         largest = logits[row, 0]
         for one in range(1, classes):
             largest = max(largest, logits[row, one])
-        target = targets[labels[row]]
+        target = targets[row]
         total = np.float32(0)
         chosen = np.float32(0)
         for one in range(classes):

@@ -1,6 +1,7 @@
 """Softmax and its cross-entropy."""
 
 import numpy as np
+import numpy.typing as npt
 
 from trainer.arrays import Array, Labels
 from trainer.nn.batches import BatchWeights
@@ -21,39 +22,42 @@ def cross_entropy(probabilities: Array, labels: Labels, weights: Array | None = 
     return float(np.average(losses, weights=weights))
 
 
-class SoftmaxCrossEntropy:
-    """The mean over a batch of -Σ target log softmax(logits), in nats.
+def targets_of(classes: int, smoothing: float = 0.0, dtype: npt.DTypeLike = np.float32) -> Array:
+    """The target of each label, shape (classes, classes): 1 for its class.
 
-    The target of a label is 1 for its class; with label smoothing s it is 1 - s + s / C there and s / C elsewhere
-    (Szegedy et al. 2016, section 7).
+    With label smoothing s it is 1 - s + s / C there and s / C elsewhere (Szegedy et al. 2016, section 7).
     """
+    targets: Array = ((1.0 - smoothing) * np.eye(classes) + smoothing / classes).astype(dtype)
+    return targets
 
-    def __init__(self, classes: int, smoothing: float = 0.0, dtype: type[np.floating] = np.float32) -> None:
-        self.targets: Array = ((1.0 - smoothing) * np.eye(classes) + smoothing / classes).astype(dtype)
-        self._ones = np.ones(classes, dtype)
-        self._difference, self._taken, self._product = Buffer(), Buffer(), Buffer()
-        self._rows = np.empty(0, dtype)
-        self._columns = np.empty((0, 0), dtype)
+
+class SoftmaxCrossEntropy:
+    """The mean over a batch of -Σ target log softmax(logits), in nats; the targets of a row add up to 1."""
+
+    def __init__(self) -> None:
+        self._difference, self._product = Buffer(), Buffer()
+        self._rows = np.empty(0, np.float32)
+        self._columns = np.empty((0, 0), np.float32)
+        self._ones = np.empty(0, np.float32)
         self._weights: BatchWeights
         self._probabilities: Array
-        self._target: Array
+        self._targets: Array
 
-    def forward(self, logits: Array, labels: Labels, weights: BatchWeights) -> float:
-        """The loss of logits (n, classes) and labels (n,)."""
-        if len(self._rows) != len(logits):
+    def forward(self, logits: Array, targets: Array, weights: BatchWeights) -> float:
+        """The loss of logits (n, classes) against targets (n, classes)."""
+        # Buffers of an earlier batch's shape serve again.
+        if self._columns.shape != logits.T.shape:
             self._rows = np.empty(len(logits), logits.dtype)
+            self._columns = np.empty(logits.T.shape, logits.dtype)
+            self._ones = np.ones(logits.shape[1], logits.dtype)
         rows, column, work = self._rows, self._rows[:, np.newaxis], self._product.like(logits)
-        self._weights = weights
+        self._weights, self._targets = weights, targets
         # The largest of each row, taken over a transposed copy: along a short axis numpy is slow.
-        if self._columns.shape != (logits.shape[1], len(logits)):
-            self._columns = np.empty((logits.shape[1], len(logits)), logits.dtype)
         np.copyto(self._columns, logits.T)
         np.maximum.reduce(self._columns, axis=0, out=rows)
         shifted = np.subtract(logits, column, out=self._difference.like(logits))
-        # Out of range cannot happen, and numpy's check of it would go through a copy.
-        target = self._target = np.take(self.targets, labels, axis=0, out=self._taken.like(logits), mode="clip")
         # -Σ t log p = log Σ exp(l) - Σ t l, because Σ t = 1.
-        np.multiply(target, shifted, out=work)
+        np.multiply(targets, shifted, out=work)
         chosen = np.dot(np.dot(work, self._ones, out=rows), weights.shares)
         exponentials = np.exp(shifted, out=shifted)
         np.dot(exponentials, self._ones, out=rows)
@@ -63,7 +67,7 @@ class SoftmaxCrossEntropy:
 
     def backward(self) -> Array:
         """The gradient by the logits: share (p - target)."""
-        grad = np.subtract(self._probabilities, self._target, out=self._probabilities)
+        grad = np.subtract(self._probabilities, self._targets, out=self._probabilities)
         equal = self._weights.equal_share
         grad *= self._weights.shares[:, np.newaxis] if equal is None else equal
         return grad

@@ -4,7 +4,7 @@ import math
 from contextlib import suppress
 from typing import Protocol
 
-from trainer.arrays import Array, Labels
+from trainer.arrays import Array
 from trainer.nn.batches import BatchWeights
 from trainer.nn.loss import SoftmaxCrossEntropy
 from trainer.nn.network import Network
@@ -12,11 +12,11 @@ from trainer.nn.optimizers import Optimizer
 
 
 class Step(Protocol):
-    """One step on inputs (n, width) and labels (n,); returns the loss before it, in nats."""
+    """One step on inputs (n, width) and targets (n, classes); returns the loss before it, in nats."""
 
     optimizer: Optimizer
 
-    def __call__(self, inputs: Array, labels: Labels, weights: BatchWeights, learning_rate: float) -> float: ...
+    def __call__(self, inputs: Array, targets: Array, weights: BatchWeights, learning_rate: float) -> float: ...
 
 
 class NumpyStep:
@@ -31,17 +31,17 @@ class NumpyStep:
         self.network, self.loss, self.optimizer = network, loss, optimizer
         self.clip_norm = clip_norm
 
-    def __call__(self, inputs: Array, labels: Labels, weights: BatchWeights, learning_rate: float) -> float:
-        loss = self.differentiate(inputs, labels, weights)
+    def __call__(self, inputs: Array, targets: Array, weights: BatchWeights, learning_rate: float) -> float:
+        loss = self.differentiate(inputs, targets, weights)
         self.track(weights)
         if self.clip_norm is not None:
             _clip(self.network.grads, self.clip_norm)
         self.update(learning_rate)
         return loss
 
-    def differentiate(self, inputs: Array, labels: Labels, weights: BatchWeights) -> float:
+    def differentiate(self, inputs: Array, targets: Array, weights: BatchWeights) -> float:
         """Return the loss of a batch; its gradient is in the network's `grads`, its statistics in `batch_moments`."""
-        loss = self.loss.forward(self.network.forward(inputs, weights), labels, weights)
+        loss = self.loss.forward(self.network.forward(inputs, weights), targets, weights)
         self.network.backward(self.loss.backward())
         return loss
 

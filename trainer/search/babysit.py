@@ -17,7 +17,8 @@ from trainer.errors import DamagedCheckpoint, InvalidSetting
 from trainer.files import remove_files, replace_file
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.network import Network
-from trainer.training.fit import Checkpoint, Encoded, Epoch, History, StopTraining, fit
+from trainer.training.fit import fit
+from trainer.training.records import Checkpoint, Encoded, Epoch, History, StopTraining
 
 # What may change without another network or another memory of the optimizer.
 KNOBS = (

@@ -19,7 +19,7 @@ from trainer.search.claims import CLOSING, holding
 from trainer.search.plan import Trial, Trials, ranked
 from trainer.search.search import Search
 from trainer.search.trial import train
-from trainer.training.fit import Epoch
+from trainer.training.records import Epoch
 
 
 def best_of(trials: Trials) -> Trial:

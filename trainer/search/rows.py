@@ -17,7 +17,7 @@ from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder
 from trainer.data.scaling import Kind
 from trainer.search.space import Choice, Space
-from trainer.training.fit import Encoded
+from trainer.training.records import Encoded
 
 PARTS = ("train", "validation")
 ARRAYS = ("inputs", "labels", "weights")

@@ -19,7 +19,7 @@ from trainer.search.crew import Watch
 from trainer.search.leaderboard import first_columns
 from trainer.search.plan import Plan, Trial, Trials, ranked
 from trainer.search.retest import Verdict
-from trainer.training.fit import Epoch
+from trainer.training.records import Epoch
 
 SHOWN = 10
 ROOM_OF_SCORES, ROOM_OF_A_COLUMN = 42, 15

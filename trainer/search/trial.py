@@ -9,7 +9,8 @@ import numpy as np
 from trainer.bag import member_on
 from trainer.config import TrainingConfig
 from trainer.search.rows import Rows
-from trainer.training.fit import Epoch, History, Score, fit, freeze_for_validation, score
+from trainer.training.fit import fit, freeze_for_validation, score
+from trainer.training.records import Epoch, History, Score
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from trainer.search.search import Search
 from trainer.search.space import Values
 from trainer.search.study import Study, suggest
 from trainer.search.trial import cost, train
-from trainer.training.fit import Epoch, StopTraining
+from trainer.training.records import Epoch, StopTraining
 
 PAUSE_S = 0.05
 

@@ -10,7 +10,7 @@ from trainer.arrays import Array, Labels
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import cross_entropy, softmax
 from trainer.nn.network import Network
-from trainer.training.fit import Encoded
+from trainer.training.records import Encoded
 
 # log T and the biases of a sound network lie about so far from zero; few validation rows cannot move them much farther.
 USUAL_DEVIATION = 0.5

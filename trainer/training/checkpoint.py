@@ -13,8 +13,8 @@ import numpy as np
 from trainer.errors import DamagedCheckpoint
 from trainer.files import remove_files, replacing
 from trainer.nn.network import State
-from trainer.training.fit import Best, Epoch, Score, Snapshot
 from trainer.training.interrupts import held_back
+from trainer.training.records import Best, Epoch, Score, Snapshot
 from trainer.training.unit import Looked
 
 

@@ -1,102 +1,21 @@
 """Training: shuffled mini-batches, and the epoch that did best on the validation part."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from trainer.arrays import Array, Inputs, Labels
+from trainer.arrays import Array, Labels
 from trainer.errors import Diverged
 from trainer.hyperparameters import Hyperparameters
-from trainer.nn.batches import MiniBatches
-from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy
-from trainer.nn.network import Network, State, population_moments, running_moments
+from trainer.nn.batches import Batches, MiniBatches
+from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy, targets_of
+from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS, Optimizer
 from trainer.nn.schedules import learning_rates
 from trainer.nn.step import Step, build_step
 from trainer.training.interrupts import held_back
-from trainer.training.unit import Looked, look_at_unit
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """One part of the table as the network sees it: `inputs` (n, width), `labels` (n,), `weights` (n,) or None."""
-
-    inputs: Inputs
-    labels: Labels
-    weights: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: npt.NDArray[np.int64]) -> "Encoded":
-        weights = None if self.weights is None else self.weights[indices]
-        return Encoded(self.inputs[indices], self.labels[indices], weights)
-
-
-@dataclass(frozen=True)
-class Score:
-    """How well a network does on one part, each row counting by its weight. `log_loss` is in nats."""
-
-    rows: int
-    log_loss: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training rows. `loss` is the mean over its batches, each under the weights of its moment.
-
-    Without a validation part there is no `validation`. `unit` is what batch norm did to one unit, where there is any.
-    """
-
-    number: int
-    loss: float
-    validation: Score | None
-    unit: Looked | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Best:
-    """The epoch with the lowest validation log-loss so far, and the network after it."""
-
-    epoch: Epoch
-    state: State
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """A run after an epoch: everything that the rest of it depends on."""
-
-    epochs: tuple[Epoch, ...]
-    best: Best | None
-    network: State
-    optimizer_steps: int
-    optimizer_memory: tuple[Array, ...]
-    generator: dict[str, Any]
-
-
-class StopTraining(Exception):
-    """Raised by who watches a run: the epoch that has just ended is the last."""
-
-
-class Checkpoint(Protocol):
-    """Where the snapshots of a run go, and where it starts from."""
-
-    def load(self) -> Snapshot | None: ...
-
-    def save(self, snapshot: Snapshot) -> None: ...
-
-
-@dataclass(frozen=True)
-class History:
-    """Every epoch of a run, and the one whose weights were kept. An interrupted run kept the best it had."""
-
-    epochs: tuple[Epoch, ...]
-    best: Epoch
-    interrupted: bool = False
+from trainer.training.records import Best, Checkpoint, Encoded, Epoch, History, Score, Snapshot, StopTraining
+from trainer.training.unit import look_at_unit
 
 
 def score(network: Network, part: Encoded) -> Score:
@@ -120,23 +39,25 @@ def fit(
     *,
     watch: Callable[[Epoch], None] = lambda _: None,
     checkpoint: Checkpoint | None = None,
+    batches: Batches | None = None,
 ) -> History:
     """Train in place and leave the network as it was after the epoch with the lowest validation log-loss.
 
     Stops after `patience` epochs without a new lowest; without a validation part every epoch is run and the last one
     kept. `watch` is called after every epoch. With a `checkpoint` every epoch is saved, and a run that it holds is
-    taken up where it ended. Ctrl-C ends the run with the best epoch so far.
+    taken up where it ended. Ctrl-C ends the run with the best epoch so far. The `batches` are those of `train`, where
+    nothing else is handed over.
 
     :raises Diverged: the loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch was over.
     """
     optimizer = build_optimizer(network, settings)
     step = step_of(network, optimizer, settings)
-    mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_of(len(train)))
+    batches = batches or batches_of(train, settings, network)
     rate_of = learning_rates(
         settings.learning_rate,
         settings.schedule,
-        steps=settings.epochs * len(mini_batches),
+        steps=settings.epochs * len(batches),
         warm_up=settings.warm_up,
     )
     epochs: list[Epoch] = []
@@ -147,7 +68,7 @@ def fit(
     interrupted = False
     try:
         while len(epochs) < settings.epochs and not _is_stale(epochs, best, settings.patience):
-            mean_loss = train_one_epoch(step, mini_batches, rate_of, rng)
+            mean_loss = train_one_epoch(step, batches, rate_of, rng)
             freeze_for_validation(network, train, settings)
             measured = (score(network, validation), look_at_unit(network, validation.inputs)) if validation else (None,)
             epoch = Epoch(len(epochs) + 1, mean_loss, *measured)
@@ -182,8 +103,15 @@ def build_optimizer(network: Network, settings: Hyperparameters) -> Optimizer:
 
 def step_of(network: Network, optimizer: Optimizer, settings: Hyperparameters) -> Step:
     """One step of training as the settings describe it."""
-    loss = SoftmaxCrossEntropy(network.classes, settings.label_smoothing, network.values.dtype.type)
-    return build_step(network, loss, optimizer, clip_norm=settings.clip_norm, compiled=settings.compiled)
+    return build_step(
+        network, SoftmaxCrossEntropy(), optimizer, clip_norm=settings.clip_norm, compiled=settings.compiled
+    )
+
+
+def batches_of(train: Encoded, settings: Hyperparameters, network: Network) -> MiniBatches:
+    """The mini-batches of a part, their targets those of its labels."""
+    targets = targets_of(network.classes, settings.label_smoothing, network.values.dtype)
+    return MiniBatches(train.inputs, train.labels, train.weights, settings.batch_of(len(train)), targets)
 
 
 def freeze_for_validation(network: Network, train: Encoded, settings: Hyperparameters) -> None:
@@ -194,9 +122,7 @@ def freeze_for_validation(network: Network, train: Encoded, settings: Hyperparam
         network.freeze(running_moments(network))
 
 
-def train_one_epoch(
-    step: Step, mini_batches: MiniBatches, rate_of: Callable[[int], float], rng: np.random.Generator
-) -> float:
+def train_one_epoch(step: Step, batches: Batches, rate_of: Callable[[int], float], rng: np.random.Generator) -> float:
     """Take a step on every mini-batch and return the mean loss, each under the weights of its moment.
 
     :raises KeyboardInterrupt: between two steps.
@@ -204,9 +130,9 @@ def train_one_epoch(
     total = rows = 0.0
     # An overflow shows in the loss, which is looked at; a warning on top would tell nobody anything.
     with np.errstate(all="ignore"), held_back() as ctrl_c:
-        for inputs, labels, weights in mini_batches.shuffled(rng):
+        for inputs, targets, weights in batches.shuffled(rng):
             ctrl_c.let_through()
-            total += step(inputs, labels, weights, rate_of(step.optimizer.steps)) * weights.total
+            total += step(inputs, targets, weights, rate_of(step.optimizer.steps)) * weights.total
             rows += weights.total
     return total / rows
 

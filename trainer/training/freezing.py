@@ -9,7 +9,8 @@ import numpy as np
 from trainer.hyperparameters import Statistics
 from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.statistics import Moments
-from trainer.training.fit import Encoded, score
+from trainer.training.fit import score
+from trainer.training.records import Encoded
 
 NOTICEABLE = 0.01
 

@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from trainer.errors import NoSuggestion
 from trainer.hyperparameters import Hyperparameters
-from trainer.nn.batches import Batch, MiniBatches
+from trainer.nn.batches import Batch, Batches
 from trainer.nn.network import Network
-from trainer.training.fit import Encoded, build_optimizer, step_of
+from trainer.training.fit import batches_of, build_optimizer, step_of
 from trainer.training.interrupts import held_back
+from trainer.training.records import Encoded
 
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 200
 SMOOTHING = 0.95
@@ -47,15 +48,15 @@ def find_learning_rate(
     :raises NoSuggestion: the loss falls no more than its noise.
     """
     step = step_of(network, build_optimizer(network, settings), settings)
-    mini_batches = MiniBatches(train.inputs, train.labels, train.weights, settings.batch_of(len(train)))
+    mini_batches = batches_of(train, settings, network)
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     raw: list[float] = []
     smoothed: list[float] = []
     average = 0.0
     with np.errstate(all="ignore"), held_back() as ctrl_c:
-        for number, (inputs, labels, weights) in enumerate(islice(_endless(mini_batches, rng), STEPS)):
+        for number, (inputs, targets, weights) in enumerate(islice(_endless(mini_batches, rng), STEPS)):
             ctrl_c.let_through()
-            raw.append(step(inputs, labels, weights, rates[number]))
+            raw.append(step(inputs, targets, weights, rates[number]))
             average = SMOOTHING * average + (1 - SMOOTHING) * raw[-1]
             corrected = average / (1 - SMOOTHING ** (number + 1))
             if not corrected < BLOWN_UP * min(smoothed, default=np.inf):
@@ -66,7 +67,7 @@ def find_learning_rate(
     return RangeTest(tried, losses, suggest(tried, np.array(raw[: len(losses)]), losses))
 
 
-def _endless(mini_batches: MiniBatches, rng: np.random.Generator) -> Iterator[Batch]:
+def _endless(mini_batches: Batches, rng: np.random.Generator) -> Iterator[Batch]:
     while True:
         yield from mini_batches.shuffled(rng)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.arrays import Array
-from trainer.training.fit import Encoded
+from trainer.training.records import Encoded
 
 
 def as_counts(weights: Array) -> Array:

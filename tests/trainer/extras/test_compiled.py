@@ -18,7 +18,7 @@ from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.batches import BatchWeights, MiniBatches
 from trainer.nn.layers import Layer, Linear
-from trainer.nn.loss import SoftmaxCrossEntropy
+from trainer.nn.loss import SoftmaxCrossEntropy, targets_of
 from trainer.nn.network import Network
 from trainer.nn.optimizers import OPTIMIZERS, Optimizer
 from trainer.nn.step import NumpyStep, build_step
@@ -36,18 +36,21 @@ def step_of(
     network = build_network(architecture, rng)
     network.values += 0.1 * rng.normal(size=network.values.shape).astype(np.float32)
     rule: Optimizer = OPTIMIZERS[optimizer](network.values, network.grads, weight_decay=1e-3, decayed=network.decayed)
-    loss = SoftmaxCrossEntropy(CLASSES, 0.1)
-    step = build_step(network, loss, rule, clip_norm=clip_norm, compiled=compiled)
+    step = build_step(network, SoftmaxCrossEntropy(), rule, clip_norm=clip_norm, compiled=compiled)
     assert isinstance(step, NumpyStep)
     assert (type(step) is NumpyStep) is not compiled
     return step
 
 
-def batch(weighted: bool) -> tuple[Array, Any, BatchWeights]:
+def batch(weighted: bool) -> tuple[Array, Array, BatchWeights]:
     rng = np.random.default_rng(0)
     weights = rng.uniform(0.2, 3, ROWS).astype(np.float32)
     counted = BatchWeights.of(weights) if weighted else BatchWeights.equal(ROWS)
-    return rng.normal(size=(ROWS, WIDTH)).astype(np.float32), rng.integers(CLASSES, size=ROWS), counted
+    return (
+        rng.normal(size=(ROWS, WIDTH)).astype(np.float32),
+        targets_of(CLASSES, 0.1)[rng.integers(CLASSES, size=ROWS)],
+        counted,
+    )
 
 
 def assert_agree(one: Array, other: Array, tolerance: float = 1e-6) -> None:
@@ -77,7 +80,8 @@ def test_one_step_agrees(activation: str, place: str, hidden: tuple[int, ...], w
 def test_ctrl_c_comes_between_two_steps() -> None:
     """Sixty of them, at moments of their own: none is lost in a compiled function, or comes out as another error."""
     step = step_of(Architecture(WIDTH, (100, 100), CLASSES), compiled=True)
-    mini_batches = MiniBatches(*batch(weighted=False)[:2], None, ROWS)
+    inputs, targets, _ = batch(weighted=False)
+    mini_batches = MiniBatches(inputs, np.arange(ROWS), None, ROWS, targets)
     rng = np.random.default_rng(2)
     handlers = {
         signal.SIGINT: signal.default_int_handler,
@@ -138,7 +142,7 @@ def test_what_is_not_covered_is_left_to_numpy(settings: dict[str, Any]) -> None:
     network = build_network(Architecture(WIDTH, (5,), CLASSES, **settings), np.random.default_rng(0))
     rule = OPTIMIZERS["adam"](network.values, network.grads)
 
-    assert type(build_step(network, SoftmaxCrossEntropy(CLASSES), rule)) is NumpyStep
+    assert type(build_step(network, SoftmaxCrossEntropy(), rule)) is NumpyStep
 
 
 def test_unusual_stacks_are_left_to_numpy() -> None:
@@ -154,7 +158,7 @@ def test_unusual_stacks_are_left_to_numpy() -> None:
     for stack in stacks:
         network = Network(stack)
         rule = OPTIMIZERS["adam"](network.values, network.grads)
-        assert type(build_step(network, SoftmaxCrossEntropy(CLASSES), rule)) is NumpyStep
+        assert type(build_step(network, SoftmaxCrossEntropy(), rule)) is NumpyStep
 
 
 def test_a_mean_far_from_zero_costs_no_precision() -> None:
@@ -162,7 +166,7 @@ def test_a_mean_far_from_zero_costs_no_precision() -> None:
     rng = np.random.default_rng(0)
     inputs = (1000 + rng.normal(size=(4096, 3))).astype(np.float32)
     step = step_of(Architecture(3, (4,), CLASSES), compiled=True)
-    step.differentiate(inputs, rng.integers(CLASSES, size=4096), BatchWeights.equal(4096))
+    step.differentiate(inputs, targets_of(CLASSES)[rng.integers(CLASSES, size=4096)], BatchWeights.equal(4096))
     z = inputs.astype(np.float64) @ step.network.layers[0].parameters[0].value.astype(np.float64)
 
     np.testing.assert_allclose(step.network.batch_moments[0], z.mean(axis=0), rtol=1e-6)
@@ -183,7 +187,7 @@ def test_without_numba_numpy_steps_in(failure: type[Exception], monkeypatch: pyt
     network: Network = build_network(Architecture(WIDTH, (5,), CLASSES), np.random.default_rng(0))
     rule = OPTIMIZERS["adam"](network.values, network.grads)
 
-    assert type(build_step(network, SoftmaxCrossEntropy(CLASSES), rule)) is NumpyStep
+    assert type(build_step(network, SoftmaxCrossEntropy(), rule)) is NumpyStep
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["numpy", "compiled"])

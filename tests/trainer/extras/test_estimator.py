@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from trainer.errors import Diverged, InvalidSetting
 from trainer.estimator import BatchNormMLPClassifier
-from trainer.training.fit import Epoch, StopTraining
+from trainer.training.records import Epoch, StopTraining
 
 Table = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 WEIGHTS_NEED_ONE_BATCH = {

@@ -12,7 +12,7 @@ from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.batches import BatchWeights
 from trainer.nn.embeddings import Periodic
 from trainer.nn.layers import Dropout, Layer, Linear
-from trainer.nn.loss import SoftmaxCrossEntropy
+from trainer.nn.loss import SoftmaxCrossEntropy, targets_of
 from trainer.nn.network import Network
 
 ROWS, UNITS, CLASSES = 7, 4, 3
@@ -84,9 +84,9 @@ def test_the_loss_by_the_logits(
 ) -> None:
     """Softmax cross-entropy, smoothed or not, weighted or not: share (p - target)."""
     logits, labels, counted = rng.normal(size=(ROWS, CLASSES)), rng.integers(CLASSES, size=ROWS), weights(rng)
-    loss = SoftmaxCrossEntropy(CLASSES, smoothing, np.float64)
-    numeric = differences(lambda: loss.forward(logits, labels, counted), logits)
-    loss.forward(logits, labels, counted)
+    loss, targets = SoftmaxCrossEntropy(), targets_of(CLASSES, smoothing, np.float64)[labels]
+    numeric = differences(lambda: loss.forward(logits, targets, counted), logits)
+    loss.forward(logits, targets, counted)
 
     assert_same(loss.backward(), numeric)
 
@@ -102,12 +102,13 @@ def test_a_whole_network(activation: str, place: str, hidden: tuple[int, ...], r
 
 
 def assert_gradient(network: Network, rng: np.random.Generator) -> None:
-    loss = SoftmaxCrossEntropy(CLASSES, 0.1, np.float64)
+    loss = SoftmaxCrossEntropy()
     inputs, labels = rng.normal(size=(ROWS, UNITS)), rng.integers(CLASSES, size=ROWS)
+    targets = targets_of(CLASSES, 0.1, np.float64)[labels]
     weights = some_weights(rng)
 
     def value() -> float:
-        return loss.forward(network.forward(inputs, weights), labels, weights)
+        return loss.forward(network.forward(inputs, weights), targets, weights)
 
     numeric = differences(value, network.values)
     value()

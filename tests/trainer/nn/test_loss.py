@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from trainer.nn.batches import BatchWeights
-from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy, softmax
+from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy, softmax, targets_of
 
 
 def test_softmax_of_the_course() -> None:
@@ -22,20 +22,21 @@ def test_the_loss_by_hand() -> None:
 
     The target is then (0.7, 0.1, 0.1, 0.1): 0.7 · 0.172 + 0.1 · (3.172 + 6.172 + 2.172) = 1.272.
     """
-    logits, labels = np.array([[5.0, 2.0, -1.0, 3.0]]), np.array([0])
+    logits = np.array([[5.0, 2.0, -1.0, 3.0]])
+    hard, soft = (targets_of(4, smoothing, np.float64)[[0]] for smoothing in (0.0, 0.4))
     alone = BatchWeights.equal(1, np.float64)
 
-    assert SoftmaxCrossEntropy(4, 0.0, np.float64).forward(logits, labels, alone) == pytest.approx(0.172, abs=5e-4)
-    assert SoftmaxCrossEntropy(4, 0.4, np.float64).forward(logits, labels, alone) == pytest.approx(1.272, abs=5e-4)
+    assert SoftmaxCrossEntropy().forward(logits, hard, alone) == pytest.approx(0.172, abs=5e-4)
+    assert SoftmaxCrossEntropy().forward(logits, soft, alone) == pytest.approx(1.272, abs=5e-4)
 
 
 def test_weights_weigh_the_loss(rng: np.random.Generator) -> None:
     """A row of weight 3 is that row three times."""
     logits, labels, counts = rng.normal(size=(4, 3)), np.array([0, 2, 1, 1]), np.array([1, 3, 2, 1])
-    loss = SoftmaxCrossEntropy(3, 0.0, np.float64)
-    weighted = loss.forward(logits, labels, BatchWeights.of(counts.astype(np.float64)))
+    loss, targets = SoftmaxCrossEntropy(), np.eye(3)[labels]
+    weighted = loss.forward(logits, targets, BatchWeights.of(counts.astype(np.float64)))
     repeated = loss.forward(
-        np.repeat(logits, counts, axis=0), np.repeat(labels, counts), BatchWeights.equal(7, np.float64)
+        np.repeat(logits, counts, axis=0), np.repeat(targets, counts, axis=0), BatchWeights.equal(7, np.float64)
     )
 
     assert weighted == pytest.approx(repeated)

@@ -15,7 +15,7 @@ from trainer.nn.activations import ACTIVATIONS
 from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.batches import BatchWeights
 from trainer.nn.layers import Dropout, Linear
-from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy, softmax
+from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy, softmax, targets_of
 from trainer.nn.network import Network, running_moments
 
 ROWS, UNITS, CLASSES = 13, 5, 4
@@ -146,9 +146,9 @@ def test_softmax_cross_entropy(rng: np.random.Generator, scale: float, smoothing
     expected = (tensor(weights) * losses).sum() / weights.sum()
     expected.backward()
 
-    loss = SoftmaxCrossEntropy(CLASSES, smoothing, np.float64)
+    loss, targets = SoftmaxCrossEntropy(), targets_of(CLASSES, smoothing, np.float64)[labels]
     counted = BatchWeights.of(weights) if weighted else equal(logits)
-    assert_same(loss.forward(logits, labels, counted), expected.item())
+    assert_same(loss.forward(logits, targets, counted), expected.item())
     assert_same(loss.backward(), peer.grad)
     assert_same(softmax(logits), torch.softmax(peer.detach(), 1))
     if not smoothing and scale == 1.0:

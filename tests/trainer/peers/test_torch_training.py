@@ -12,7 +12,7 @@ import pytest
 from tests.trainer.peers.twin import CLASSES, Twin, corrected_moments, network_of, rows_of, tensor, torch
 from trainer.nn.activations import ACTIVATIONS
 from trainer.nn.batches import BatchWeights
-from trainer.nn.loss import SoftmaxCrossEntropy
+from trainer.nn.loss import SoftmaxCrossEntropy, targets_of
 from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS, Optimizer
 from trainer.nn.step import NumpyStep, build_step
@@ -66,15 +66,15 @@ def train_both(
     optimizer = OPTIMIZERS[ours](
         network.values, network.grads, weight_decay=weight_decay, decayed=network.decayed, **(settings or {})
     )
-    loss = SoftmaxCrossEntropy(CLASSES, smoothing=0.1, dtype=dtype.type)
-    step = step_of(network, loss, optimizer, compiled=compiled)
+    targets = targets_of(CLASSES, 0.1, dtype)
+    step = step_of(network, SoftmaxCrossEntropy(), optimizer, compiled=compiled)
     their_optimizer = theirs(twin.groups(weight_decay), lr=1.0, **(their_settings or {}))
     for number in range(10):
         inputs, labels = rows_of((16, 11)[number % 2], rng, dtype)
         times = rng.integers(4, size=len(labels)) if weighted else np.ones(len(labels), np.int64)
         weights = BatchWeights.of(times.astype(dtype)) if weighted else BatchWeights.equal(len(labels), dtype)
         rate = 0.02 / (1 + number)
-        ours_lost = step(inputs.copy(), labels, weights, rate)
+        ours_lost = step(inputs.copy(), targets[labels], weights, rate)
         for group in their_optimizer.param_groups:
             group["lr"] = rate
         their_optimizer.zero_grad()
@@ -207,13 +207,13 @@ def test_clipping(share: float, tolerance: float, compiled: bool) -> None:
     torch.nn.functional.cross_entropy(twin(inputs), tensor(labels)).backward()
     length = torch.nn.utils.get_total_norm([own.grad for own in twin.parameters]).item()
     optimizer = OPTIMIZERS["sgd"](network.values, network.grads)
-    loss = SoftmaxCrossEntropy(CLASSES, dtype=np.float64)
-    step = step_of(network, loss, optimizer, compiled=compiled, clip_norm=share * length)
-    step.differentiate(inputs.copy(), labels, BatchWeights.equal(16, np.float64))
+    targets = targets_of(CLASSES, dtype=np.float64)[labels]
+    step = step_of(network, SoftmaxCrossEntropy(), optimizer, compiled=compiled, clip_norm=share * length)
+    step.differentiate(inputs.copy(), targets, BatchWeights.equal(16, np.float64))
     twin.assert_same_gradient(TOLERANCE)
 
     before = network.values.copy()
-    step(inputs.copy(), labels, BatchWeights.equal(16, np.float64), 1.0)
+    step(inputs.copy(), targets, BatchWeights.equal(16, np.float64), 1.0)
     torch.nn.utils.clip_grad_norm_(twin.parameters, share * length)
     torch.optim.SGD(twin.parameters, lr=1.0).step()
     # torch divides by the length plus 1e-6, so that what it clips is shorter by share * 1e-6.

@@ -18,7 +18,7 @@ from trainer.figures.learning import course
 from trainer.job import prepare
 from trainer.nn.loss import cross_entropy
 from trainer.training.calibration import calibration_error
-from trainer.training.fit import Epoch, History, Score
+from trainer.training.records import Epoch, History, Score
 
 
 @pytest.fixture(scope="module")
