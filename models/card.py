@@ -44,7 +44,8 @@ class FrozenStatistics(_Part):
 
     `source` names the ones that the export contains. `largest_shift` says how far the two kinds lie apart: the largest
     distance between a running and a population mean, in standard deviations of that unit. `validation_log_loss` holds
-    what the network reached under each kind, in nats.
+    what the network reached under each kind, in nats; of a network that learned from others, `divergence` holds how far
+    it is from them.
     """
 
     source: Literal["running", "population"]
@@ -52,6 +53,7 @@ class FrozenStatistics(_Part):
     ewma_decay: float
     largest_shift: float
     validation_log_loss: dict[Literal["running", "population"], float] = {}
+    divergence: dict[Literal["running", "population"], float] = {}
     layers: tuple[LayerStatistics, ...]
 
 
@@ -97,6 +99,21 @@ class Provenance(_Part):
     changes: dict[int, dict[str, Any]] = {}
 
 
+class Distillation(_Part):
+    """The bag of networks that the published one learned from.
+
+    `members` is how many there were, `temperature` what their logits were divided by, and `test` what they reach on the
+    test rows together. The published network was trained for `epochs`, and is `divergence` nats from them: the mean of
+    Σ p log(p / q) on rows mixed of two training rows, p their probabilities and q its own.
+    """
+
+    members: int
+    temperature: float
+    epochs: int
+    divergence: float
+    test: Metrics
+
+
 class SearchSummary(_Part):
     """The search that chose the settings: how much was tried, and what the chosen trial reached on validation rows.
 
@@ -132,10 +149,11 @@ class FileDigest(_Part):
 class ModelCard(_Part):
     """The description of one model. `classes` gives the order of every list of probabilities.
 
-    `frozen_statistics` has one entry a network: a bag has several. `evaluation` is what the test rows say, `warnings`
-    are what whoever uses the model should know, a sentence each. Of two classes `positive` is the one that is looked
-    for, and `threshold` the probability from which on a row is taken for it. Cards from before there was one have no
-    `drift` and no `evaluation`.
+    `frozen_statistics` has one entry a network: a bag has several. Where one network learned from a bag, and is
+    published in its place, `distillation` tells of the bag, and the validation metrics are those of its members.
+    `evaluation` is what the test rows say, `warnings` are what whoever uses the model should know, a sentence each. Of
+    two classes `positive` is the one that is looked for, and `threshold` the probability from which on a row is taken
+    for it. Cards from before there was one have no `drift` and no `evaluation`.
     """
 
     format: Literal[1] = 1
@@ -146,6 +164,7 @@ class ModelCard(_Part):
     provenance: Provenance
     frozen_statistics: tuple[FrozenStatistics, ...]
     calibration: Calibration | None = None
+    distillation: Distillation | None = None
     search: SearchSummary | None = None
     drift: DriftBaseline | None = None
     evaluation: Evaluation | None = None

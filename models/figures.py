@@ -135,7 +135,9 @@ class Figures(_Part):
 
     `importance` is in falling order of the mean, and measured for those of the features that a first look found to
     matter most, where there are very many. `rows` of the test part answered for it, `dependence_rows` for the
-    dependence. `command` trains the model again. `layers` and `unit` are the first network's.
+    dependence. `command` trains the model again. `courses` are those of the bag's members, and `student` that of the
+    network that learned from them, whose loss is held against their answers. `layers` and `unit` are those of the
+    published network, of several the first.
     """
 
     format: Literal[1] = 1
@@ -145,6 +147,7 @@ class Figures(_Part):
     permutations: int
     importance: tuple[Importance, ...] = Field(max_length=MOST_FEATURES)
     courses: tuple[Course, ...] = Field(max_length=MOST_MEMBERS)
+    student: Course | None = None
     curves: tuple[Curves, ...] = Field(max_length=MOST_CURVES)
     before: tuple[Confidence, ...]
     after: tuple[Confidence, ...]

@@ -1,4 +1,4 @@
-"""What a bag says of rows that its networks did not learn from, computed once for everything that measures it."""
+"""What networks say of rows that they did not learn from, computed once for everything that measures it."""
 
 from dataclasses import dataclass, replace
 
@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.arrays import Array, Labels
-from trainer.bag import Bag, Start
 from trainer.classifier import Classifier
+from trainer.fitting import Fitted
+from trainer.start import Start
 from trainer.training.records import Encoded
 
 
@@ -34,20 +35,26 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """The answers of the whole bag on the test rows, and of each network alone on its own validation rows."""
+    """The answers of what is published on the test rows, and of each member of the bag on its own validation rows.
+
+    Where a student is published, `bag` is what the whole bag says of the test rows.
+    """
 
     test: Answers
     validation: tuple[Answers, ...]
+    bag: Answers | None = None
 
 
-def held_out(start: Start, bag: Bag) -> HeldOut:
-    """Ask a trained bag about all rows that it did not learn from."""
+def held_out(start: Start, fitted: Fitted) -> HeldOut:
+    """Ask trained networks about all rows that they did not learn from."""
+    bag, test = fitted.bag, start.part(start.split.test)
     # Ctrl-C leaves fewer members than folds.
     validation = tuple(
         answers_of(replace(bag.classifier, networks=(member.network,)), start.part(fold.validation))
         for member, fold in zip(bag.members, start.split.folds, strict=False)
     )
-    return HeldOut(answers_of(bag.classifier, start.part(start.split.test)), validation)
+    teacher = answers_of(bag.classifier, test) if fitted.student else None
+    return HeldOut(answers_of(fitted.classifier, test), validation, teacher)
 
 
 def answers_of(classifier: Classifier, part: Encoded) -> Answers:

@@ -2,31 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from trainer.arrays import Array, Picked
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
-from trainer.data.encoder import Encoder, fit_encoder
-from trainer.data.rows import Examples
-from trainer.data.split import Indices, Split
+from trainer.data.encoder import Encoder
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
+from trainer.start import Start, generator
 from trainer.training.calibration import calibrate
 from trainer.training.fit import fit
-from trainer.training.freezing import Frozen, freeze
+from trainer.training.freezing import Frozen, freeze, log_loss_on
 from trainer.training.records import Checkpoint, Encoded, Epoch, History
 from trainer.training.weighting import as_counts, class_shares, weigh
 
 # A member's number, from 0, how many there are, and its epoch.
 Watch = Callable[[int, int, Epoch], None]
 
-# The number of the generator that draws the card's background rows; no bag has so many members.
-BACKGROUND = 1 << 16
 # A small table is learned in a moment, and gains most from a bag.
 MOST_MEMBERS, ROWS_TOGETHER = 5, 200_000
 
@@ -57,38 +53,6 @@ def members_for(rows: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """Everything a run begins with: the labelled rows, how they are split, and the encoder of them all."""
-
-    examples: Examples
-    split: Split
-    encoder: Encoder
-
-    @classmethod
-    def on(cls, config: TrainingConfig, examples: Examples, split: Split) -> "Start":
-        """Fit the encoder on the rows that the networks learn from."""
-        rows = examples.rows.take(split.train)
-        encoder = fit_encoder(rows, scaling=config.scaling, atoms=config.atoms, one_hot=config.one_hot)
-        return cls(examples, split, encoder)
-
-    @cached_property
-    def inputs(self) -> Array:
-        """All rows as a network sees them, shape (n, width): encoded once, for every part and every member."""
-        return self.encoder.encode(self.examples.rows)
-
-    def part(self, indices: Indices) -> Encoded:
-        """Some of the rows as a network sees them, without a copy of the inputs."""
-        weights = self.examples.weights
-        labels = self.examples.labels[indices]
-        return Encoded(Picked(self.inputs, indices), labels, None if weights is None else weights[indices])
-
-    def encode(self, indices: Indices) -> Encoded:
-        """Some of the rows alone, where the others are not needed."""
-        part = self.examples.take(indices)
-        return Encoded(self.encoder.encode(part.rows), part.labels, part.weights)
-
-
-@dataclass(frozen=True, eq=False)
 class Member:
     """One network with its first weights, the rows it learns from and those that choose its epoch."""
 
@@ -105,25 +69,20 @@ class Trained:
     network: Network
     history: History
     frozen: Frozen
-    validation: Encoded
 
 
 @dataclass(frozen=True, eq=False)
 class Bag:
-    """All members after their training, and what they say together."""
+    """All members after their training, and what they say together. A bag that was `interrupted` may lack some."""
 
     members: tuple[Trained, ...]
     classifier: Classifier
+    interrupted: bool = False
 
-
-def generator(seed: int, number: int, restart: int = 0) -> np.random.Generator:
-    """A source of randomness of its own: 0 is for the split, 1 for the export gate, 2 and on for the members,
-    BACKGROUND for what the card keeps of the training rows.
-
-    Each `restart` has another.
-    """
-    key = (number, restart) if restart else (number,)
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+    @property
+    def mean_epochs(self) -> float:
+        """How many epochs its members were trained for, on average."""
+        return float(np.mean([len(member.history.epochs) for member in self.members]))
 
 
 def build_member(config: TrainingConfig, start: Start, number: int) -> Member:
@@ -164,29 +123,34 @@ def train_bag(
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
     """
     members: list[Trained] = []
-    for number in range(len(start.split.folds)):
-        try:
-            members.append(_train_member(config, start, number, watch, checkpoint_of(number), train))
-        except KeyboardInterrupt:
-            if not members:
-                raise
-            break
-        if members[-1].history.interrupted:
-            break
-    calibrator = calibrate([(member.network, member.validation) for member in members])
+    held_out: list[tuple[Network, Encoded]] = []
+    folds = len(start.split.folds)
+    try:
+        for number in range(folds):
+            member = build_member(config, start, number)
+            members.append(_trained(config, member, partial(watch, number, folds), checkpoint_of(number), train))
+            held_out.append((member.network, member.validation))
+            if members[-1].history.interrupted:
+                break
+    except KeyboardInterrupt:
+        if not members:
+            raise
+    calibrator = calibrate(held_out)
     networks = tuple(member.network for member in members)
-    return Bag(tuple(members), Classifier(start.encoder, networks, start.examples.classes, calibrator))
+    classifier = Classifier(start.encoder, networks, start.examples.classes, calibrator)
+    return Bag(tuple(members), classifier, len(members) < folds or members[-1].history.interrupted)
 
 
-def _train_member(
-    config: TrainingConfig, start: Start, number: int, watch: Watch, checkpoint: Checkpoint | None, train: Fit
+def _trained(
+    config: TrainingConfig,
+    member: Member,
+    watch: Callable[[Epoch], None],
+    checkpoint: Checkpoint | None,
+    train: Fit,
 ) -> Trained:
-    member = build_member(config, start, number)
-
-    def look(epoch: Epoch) -> None:
-        watch(number, len(start.split.folds), epoch)
-
     parts = (member.network, member.train, member.validation)
-    history = train(*parts, config, member.rng, watch=look, checkpoint=checkpoint)
-    frozen = freeze(*parts, statistics=config.statistics, batch_size=config.batch_of(len(member.train)))
-    return Trained(member.network, history, frozen, member.validation)
+    history = train(*parts, config, member.rng, watch=watch, checkpoint=checkpoint)
+    loss = log_loss_on(member.network, member.validation)
+    size = config.batch_of(len(member.train))
+    frozen = freeze(member.network, member.train, loss, statistics=config.statistics, batch_size=size)
+    return Trained(member.network, history, frozen)

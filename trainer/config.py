@@ -4,13 +4,13 @@ import shlex
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from trainer.data.division import By
 from trainer.data.scaling import Kind
 from trainer.data.schema import FileSchema, file_schema
 from trainer.evaluation.threshold import Rule
-from trainer.hyperparameters import Hyperparameters
+from trainer.hyperparameters import Hyperparameters, Units, units_between_commas
 
 # Flags that stand without a value.
 ALONE = ("keep_total", "merge_spellings")
@@ -49,6 +49,12 @@ class TrainingConfig(Hyperparameters):
         ge=1,
         le=64,
         description="networks whose mean answers, each with validation rows of its own; 5, and fewer on large tables",
+    )
+    distil: bool = Field(
+        True, description="publish one network that has learned from several members, not the members themselves"
+    )
+    student: tuple[Units, ...] | None = Field(
+        None, max_length=32, description="units of each hidden layer of that network; twice those of --hidden"
     )
     restart: int = Field(0, ge=0, le=10_000, description="another run on the same split, with other first weights")
     validation: float = Field(0.2, gt=0, lt=1, description="share of the rows that chooses the epoch")
@@ -102,6 +108,16 @@ class TrainingConfig(Hyperparameters):
             raise ValueError("--validation and --test must leave rows to train on: their sum must be below 1")
         return self
 
+    @field_validator("student", mode="before")
+    @classmethod
+    def _student_units_between_commas(cls, student: object) -> object:
+        return units_between_commas(student)
+
+    @property
+    def student_units(self) -> tuple[int, ...]:
+        """The units of each hidden layer of the student."""
+        return self.student if self.student is not None else tuple(2 * units for units in self.hidden)
+
     @property
     def divide(self) -> tuple[By, str] | None:
         """The column that divides the table, and how."""
@@ -133,5 +149,5 @@ def _spelled(setting: str, value: object) -> list[str]:
     """A setting as the values of its flag, which is repeated for `drop` and `keep`."""
     if isinstance(value, tuple):
         texts = [str(one) for one in value]
-        return [",".join(texts)] if setting == "hidden" else texts
+        return [",".join(texts)] if setting in ("hidden", "student") else texts
     return [str(value).lower() if isinstance(value, bool) else str(value)]

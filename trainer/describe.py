@@ -7,12 +7,14 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import Literal
 
 import numpy as np
 
 from models import __version__
 from models.card import (
     Calibration,
+    Distillation,
     FrozenStatistics,
     GoldenRow,
     LayerStatistics,
@@ -23,7 +25,7 @@ from models.card import (
 )
 from trainer.answers import Answers, HeldOut
 from trainer.arrays import shortest_decimal
-from trainer.bag import BACKGROUND, Bag, Start, Trained, generator
+from trainer.bag import Trained
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.encoder import describe_features
@@ -32,9 +34,12 @@ from trainer.data.table import Table
 from trainer.drift import drift_baseline
 from trainer.evaluation.verdict import Verdict
 from trainer.files import text_of
+from trainer.fitting import Fitted, unlearned
 from trainer.nn import statistics
 from trainer.nn.calibrator import Calibrator
 from trainer.references import background_rows, typical_row
+from trainer.start import BACKGROUND, Start, generator
+from trainer.student import distance, student_rows
 from trainer.training.calibration import reliability, warning
 from trainer.training.fit import score_of
 from trainer.training.freezing import disagreement
@@ -44,42 +49,58 @@ GOLDEN_ROWS = 8
 
 
 def describe(
-    config: TrainingConfig, table: Table, start: Start, bag: Bag, answers: HeldOut, verdict: Verdict
+    config: TrainingConfig, table: Table, start: Start, fitted: Fitted, answers: HeldOut, verdict: Verdict
 ) -> ModelCard:
     """Write the card: everything but the digests of the files, which publishing adds."""
-    calibration = _calibration(bag.classifier.calibrator, answers.test)
+    classifier = fitted.classifier
+    calibration = _calibration(classifier.calibrator, answers.test)
     return ModelCard(
         name=config.name,
         features=describe_features(start.examples.rows, start.split.train),
-        classes=bag.classifier.classes,
+        classes=classifier.classes,
         # Rows count as the table says, and class weights do not.
         metrics={
-            "train": _mean_metrics(_scores_in_training(start, bag)),
+            "train": _mean_metrics(_scores_in_training(config, start, fitted)),
             "validation": _mean_metrics(map(_score, answers.validation)),
             "test": Metrics(**asdict(_score(answers.test))),
         },
         provenance=_provenance(config, table),
-        frozen_statistics=tuple(_statistics(config, member) for member in bag.members),
+        frozen_statistics=tuple(_statistics(config, one, fitted.student is not None) for one in fitted.networks),
         calibration=calibration,
-        drift=drift_baseline(bag.classifier, start.examples, start.inputs, start.split.train),
+        distillation=_distillation(fitted, answers.bag),
+        drift=drift_baseline(classifier, start.examples, start.inputs, start.split.train),
         evaluation=verdict.evaluation,
-        warnings=(*verdict.warnings, *_doubts(bag, calibration)),
+        warnings=(*verdict.warnings, *_doubts(config, fitted)),
         positive=config.positive,
         threshold=verdict.threshold,
         typical=typical_row(start.examples, start.split.train),
         background=background_rows(
             start.examples, start.split.train, config.background, generator(config.seed, BACKGROUND)
         ),
-        golden=_golden_rows(bag.classifier, start.examples.rows.take(start.split.test)),
+        golden=_golden_rows(classifier, start.examples.rows.take(start.split.test)),
     )
 
 
-def _scores_in_training(start: Start, bag: Bag) -> Iterator[Score]:
-    """The score of each network alone on what it learned from."""
-    for member, fold in zip(bag.members, start.split.folds, strict=False):  # Ctrl-C leaves fewer members than folds.
-        part = start.part(fold.train)
-        alone = replace(bag.classifier, networks=(member.network,))
+def _scores_in_training(config: TrainingConfig, start: Start, fitted: Fitted) -> Iterator[Score]:
+    """The score of each published network alone on what it learned from."""
+    learned = [student_rows(config, start)] if fitted.student else [fold.train for fold in start.split.folds]
+    for trained, rows in zip(fitted.networks, learned, strict=False):  # Ctrl-C leaves fewer members than folds.
+        part = start.part(rows)
+        alone = replace(fitted.classifier, networks=(trained.network,))
         yield score_of(alone.predict_encoded(part.inputs), part.labels, part.weights)
+
+
+def _distillation(fitted: Fitted, answers: Answers | None) -> Distillation | None:
+    """What the published network learned from, where it is a student."""
+    if fitted.student is None or answers is None:
+        return None
+    return Distillation(
+        members=len(fitted.bag.members),
+        temperature=fitted.bag.classifier.calibrator.temperature,
+        epochs=len(fitted.student.trained.history.epochs),
+        divergence=fitted.student.divergence,
+        test=Metrics(**asdict(_score(answers))),
+    )
 
 
 def _mean_metrics(scores: Iterable[Score]) -> Metrics:
@@ -99,9 +120,16 @@ def _calibration(calibrator: Calibrator, test: Answers) -> Calibration:
     return Calibration(temperature=calibrator.temperature, bias=bias, before=before, after=after)
 
 
-def _doubts(bag: Bag, calibration: Calibration) -> Iterator[str]:
+def _doubts(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
     """What training itself is in doubt about."""
-    sentences = (disagreement([member.frozen for member in bag.members]), warning(calibration.temperature))
+    frozen = [one.frozen for one in fitted.networks]
+    loss = "divergence from the bag" if fitted.student else "validation log-loss"
+    sentences = (
+        disagreement(frozen, loss),
+        warning(fitted.bag.classifier.calibrator.temperature),
+        distance(fitted.student.divergence) if fitted.student else None,
+        unlearned(config, fitted),
+    )
     return filter(None, sentences)
 
 
@@ -134,14 +162,16 @@ def _provenance(config: TrainingConfig, table: Table) -> Provenance:
     )
 
 
-def _statistics(config: TrainingConfig, member: Trained) -> FrozenStatistics:
-    by_layer, frozen = member.network.by_layer, member.frozen
+def _statistics(config: TrainingConfig, trained: Trained, student: bool) -> FrozenStatistics:
+    by_layer, frozen = trained.network.by_layer, trained.frozen
+    losses: dict[Literal["running", "population"], float]
+    losses = {"running": frozen.running_loss, "population": frozen.population_loss}
     return FrozenStatistics(
         source=frozen.source,
         epsilon=config.epsilon,
         ewma_decay=config.ewma_decay,
         largest_shift=frozen.largest_shift(config.epsilon),
-        validation_log_loss={"running": frozen.running_log_loss, "population": frozen.population_log_loss},
+        **{"divergence" if student else "validation_log_loss": losses},
         layers=tuple(
             LayerStatistics(running=_on_card(running), population=_on_card(population))
             for running, population in zip(by_layer(frozen.running), by_layer(frozen.population), strict=True)

@@ -30,7 +30,7 @@ from trainer.training.fit import (
     step_of,
     train_one_epoch,
 )
-from trainer.training.freezing import disagreement, freeze
+from trainer.training.freezing import disagreement, freeze, log_loss_on
 from trainer.training.records import Encoded, Epoch
 from trainer.training.weighting import as_counts, class_shares, weigh
 
@@ -148,7 +148,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
             self.frozen_ = freeze(
                 self.network_,
                 train,
-                held_out or train,
+                log_loss_on(self.network_, held_out or train),
                 statistics=settings.statistics,
                 batch_size=settings.batch_of(len(train)),
             )

@@ -26,6 +26,8 @@ NETWORK = (
     "atoms",
     "one_hot",
     "members",
+    "distil",
+    "student",
 )
 
 

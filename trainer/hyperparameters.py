@@ -19,6 +19,11 @@ Statistics = Literal["running", "population", "auto"]
 SMALLEST_BATCH, LARGEST_BATCH, STEPS_AN_EPOCH = 5, 8, 300
 
 
+def units_between_commas(units: object) -> object:
+    """The units of each layer as they stand on a command line: `128,128`, or nothing for no layer."""
+    return tuple(units.split(",") if units else ()) if isinstance(units, str) else units
+
+
 class Hyperparameters(BaseModel):
     """How a network looks and learns. Ranges and explanations stand here and nowhere else."""
 
@@ -64,7 +69,7 @@ class Hyperparameters(BaseModel):
     @field_validator("hidden", mode="before")
     @classmethod
     def _units_between_commas(cls, hidden: object) -> object:
-        return tuple(hidden.split(",") if hidden else ()) if isinstance(hidden, str) else hidden
+        return units_between_commas(hidden)
 
     @model_validator(mode="after")
     def _batch_has_a_variance(self) -> Self:

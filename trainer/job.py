@@ -9,7 +9,7 @@ from models.repository import NOTHING, ModelRepository
 from models.terminal import noting
 from trainer import promotion
 from trainer.answers import held_out
-from trainer.bag import Bag, Fit, Start, Watch, build_member, generator, members_for, train_bag, unwatched
+from trainer.bag import Bag, Fit, Watch, build_member, members_for, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
@@ -22,8 +22,10 @@ from trainer.evaluation.verdict import check_positive, judge
 from trainer.export.gate import check_export
 from trainer.export.graph import Threshold, to_onnx
 from trainer.figures.measured import figures
+from trainer.fitting import Fitted, train_all
 from trainer.promotion import Promote
 from trainer.report.report import drawn
+from trainer.start import Start, generator
 from trainer.training.checkpoint import FileCheckpoint
 from trainer.training.fit import fit
 from trainer.training.interrupts import held_back
@@ -40,7 +42,7 @@ class Outcome:
     card: ModelCard
     version: int
     schema: Schema
-    bag: Bag
+    fitted: Fitted
     difference: float
     serving: str
     report: bool
@@ -51,8 +53,12 @@ class Outcome:
         return f"version {self.version} of {self.card.name} is published"
 
     @property
+    def bag(self) -> Bag:
+        return self.fitted.bag
+
+    @property
     def classifier(self) -> Classifier:
-        return self.bag.classifier
+        return self.fitted.classifier
 
 
 def prepare(config: TrainingConfig) -> tuple[Table, Start]:
@@ -74,7 +80,7 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
         merge_spellings=config.merge_spellings,
     )
     check_positive(config, table.examples.classes)
-    members = config.members or members_for(len(table.examples))
+    members = config.members or members_for(table.learning)
     chosen = table.split(config.validation, config.test, generator(config.seed, 0), members)
     return table, Start.on(config, table.examples, chosen)
 
@@ -86,7 +92,7 @@ def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
     """
     members = config.members or members_for(len(examples))
     chosen = split(examples, config.validation, 0.0, generator(config.seed, 0), members)
-    return train_bag(config, Start.on(config, examples, chosen)).classifier
+    return train_all(config, Start.on(config, examples, chosen)).classifier
 
 
 def suggest_learning_rate(config: TrainingConfig) -> RangeTest:
@@ -126,23 +132,25 @@ def run(
     identity = _identity(config, table)
     checkpoints = [
         FileCheckpoint(repository.root / ".checkpoints", config.name, {**identity, "member": number}, resume=resume)
-        for number in range(len(start.split.folds))
+        for number in range(len(start.split.folds) + 1)
     ]
     try:
         with noting(NOTHING, KeyboardInterrupt):
-            bag = train_bag(config, start, watch, checkpoints.__getitem__, train)
-            answers = held_out(start, bag)
+            fitted = train_all(config, start, watch, checkpoints.__getitem__, train)
+            answers = held_out(start, fitted)
             verdict = judge(config, table.schema, start, answers)
             if fail_below_baseline and verdict.below:
                 raise BelowBaseline(f"nothing was published: {verdict.below}")
-            card = annotate(describe(config, table, start, bag, answers, verdict))
-            model = to_onnx(bag.classifier, mirror(card), threshold := _threshold(card))
-            difference = check_export(model, bag.classifier, table.examples.rows, generator(config.seed, 1), threshold)
+            card = annotate(describe(config, table, start, fitted, answers, verdict))
+            model = to_onnx(fitted.classifier, mirror(card), threshold := _threshold(card))
+            difference = check_export(
+                model, fitted.classifier, table.examples.rows, generator(config.seed, 1), threshold
+            )
             before = promotion.serving(repository, config.name)
             decision = promotion.decide(promote, card, start, answers.test, before) if before else None
             files = {"model.onnx": model}
             if with_report:
-                files |= drawn(card, model, figures(config, start, bag, answers, card))
+                files |= drawn(card, model, figures(config, start, fitted, answers, card))
     except DamagedCheckpoint:
         raise
     except TrainerError:
@@ -153,7 +161,7 @@ def run(
         _remove(checkpoints)
         serving = promotion.carry_out(decision, repository, config.name, version, before.version if before else None)
         ctrl_c.drop()  # It came too late to stop anything.
-    return Outcome(card, version, table.schema, bag, difference, serving, with_report)
+    return Outcome(card, version, table.schema, fitted, difference, serving, with_report)
 
 
 def _threshold(card: ModelCard) -> Threshold | None:

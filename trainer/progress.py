@@ -194,6 +194,9 @@ def watching_curve(*, quiet: bool = False, verbose: bool = False) -> Iterator[Cu
 
 
 def _which(member: int, members: int) -> str:
+    """The network that is trained: a member of several, or the student behind the last."""
+    if member == members:
+        return "student"
     return f"member {member + 1} of {members}" if members > 1 else ""
 
 
@@ -203,17 +206,18 @@ def _line(member: int, members: int, epoch: Epoch) -> str:
 
 
 def _brief(epoch: Epoch) -> str:
-    return f"validation {_scores(epoch)}"
+    return f"validation {_scores(epoch)}" if epoch.validation else _scores(epoch)
 
 
 def _scores(epoch: Epoch) -> str:
-    assert epoch.validation is not None  # A job always has a validation part.
+    """What the validation rows say; a student has none, and its loss is held against its teachers' answers."""
+    if epoch.validation is None:
+        return f"loss {epoch.loss:.4f}"
     return f"log-loss {epoch.validation.log_loss:.4f}  accuracy {epoch.validation.accuracy:.4f}"
 
 
 def _log_loss(epoch: Epoch) -> float:
-    assert epoch.validation is not None
-    return epoch.validation.log_loss
+    return epoch.validation.log_loss if epoch.validation else epoch.loss
 
 
 def show(outcome: Outcome, repository: ModelRepository, *, quiet: bool = False) -> None:

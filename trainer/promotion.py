@@ -11,11 +11,11 @@ from models.repository import ModelRepository, PublishedModel
 from models.wording import command_on
 from trainer.answers import Answers
 from trainer.arrays import Array
-from trainer.bag import Start
 from trainer.data.rows import Examples, Rows
 from trainer.errors import InvalidSetting
 from trainer.export.graph import reference_predict
 from trainer.nn.loss import cross_entropy
+from trainer.start import Start
 
 Promote = Literal["always", "if-better", "never"]
 # onnx's own interpreter is slow; so many rows, from everywhere in the test part, are enough to compare two models.

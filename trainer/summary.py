@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from models.card import ModelCard
+from models.card import Calibration, Distillation, ModelCard
 from models.figures import REPORT
 from models.repository import ModelRepository
 from models.terminal import printable
@@ -41,8 +41,8 @@ def _headline(card: ModelCard, version: int) -> str:
 
 def _learned(card: ModelCard) -> list[tuple[str, str]]:
     rows = {part: metrics.rows for part, metrics in card.metrics.items()}
-    # Each network has training and validation rows of its own, and together they are the same for all.
-    learning = rows["train"] + rows["validation"]
+    # Each member has training and validation rows of its own, together the same for all; a student learns from both.
+    learning = rows["train"] if card.distillation else rows["train"] + rows["validation"]
     left_out = card.provenance.rows_without_target
     read_as = str(card.provenance.table_schema.get("read_as", ""))
     classes = [_name(label) for label in card.classes]
@@ -97,15 +97,11 @@ def _details(outcome: Outcome, width: int) -> Iterator[str]:
     frozen = max(card.frozen_statistics, key=lambda one: one.largest_shift)
     calibration = card.calibration
     assert calibration is not None  # A job always calibrates.
-    before, after = calibration.before.ece, calibration.after.ece
     facts = [
-        *([("networks", f"{len(members)}; the answer is the mean of theirs")] if len(members) > 1 else []),
+        *([("networks", _networks(card, len(members)))] if len(members) > 1 else []),
         ("epochs", _epochs([member.history for member in members])),
         ("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's"),
-        (
-            "calibration",
-            f"temperature {calibration.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}",
-        ),
+        ("calibration", _calibrated(calibration, card.distillation)),
         ("export", f"differs from the network by at most {outcome.difference:.1e}"),
     ]
     yield from aligned(facts, left=2, width=width)
@@ -114,6 +110,22 @@ def _details(outcome: Outcome, width: int) -> Iterator[str]:
     for part, metrics in card.metrics.items():
         rows.append((part, str(metrics.rows), f"{metrics.log_loss:.4f}", f"{metrics.accuracy:.4f}"))
     yield from aligned(rows)
+
+
+def _networks(card: ModelCard, members: int) -> str:
+    if (made := card.distillation) is None:
+        return f"{members}; the answer is the mean of theirs"
+    return (
+        f"one, trained for {made.epochs} epochs on the answers of {members}; {made.divergence:.3f} nats from them, "
+        f"whose own test log-loss is {made.test.log_loss:.4f}"
+    )
+
+
+def _calibrated(calibration: Calibration, made: Distillation | None) -> str:
+    before, after = calibration.before.ece, calibration.after.ece
+    if made:
+        return f"of its teachers: temperature {made.temperature:.2f}; its own test calibration error {after:.3f}"
+    return f"temperature {calibration.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}"
 
 
 def _epochs(histories: Sequence[History]) -> str:

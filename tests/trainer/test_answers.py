@@ -12,6 +12,7 @@ from trainer.answers import held_out
 from trainer.arrays import Array
 from trainer.bag import train_bag
 from trainer.config import TrainingConfig
+from trainer.fitting import Fitted
 from trainer.job import prepare, run
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.network import Network
@@ -31,7 +32,7 @@ def test_the_answers_are_those_of_the_classifier(config: TrainingConfig) -> None
     """Bit for bit, with the calibrator and without it, and of each network alone on its own validation rows."""
     start = prepare(config)[1]
     bag = train_bag(config, start)
-    answers = held_out(start, bag)
+    answers = held_out(start, Fitted(bag))
     idle = replace(bag.classifier, calibrator=Calibrator.idle(len(bag.classifier.classes)))
     test = start.part(start.split.test)
 

@@ -12,6 +12,7 @@ from trainer.data.encoder import Encoder
 from trainer.data.rows import Rows
 from trainer.data.table import read_table
 from trainer.job import Outcome, run, train_on
+from trainer.start import Start
 from trainer.training.records import Epoch
 
 SETTINGS = {"target": "species", "name": "bag", "epochs": 4, "hidden": (8,)}
@@ -122,7 +123,7 @@ def test_ctrl_c_between_members_publishes_those_that_have_begun(
 
     build = bag.build_member
 
-    def interrupted(config: TrainingConfig, start: bag.Start, number: int) -> bag.Member:
+    def interrupted(config: TrainingConfig, start: Start, number: int) -> bag.Member:
         if number == 2:
             raise KeyboardInterrupt
         return build(config, start, number)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from models.repository import ModelRepository
-from trainer.bag import generator
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.split import split
@@ -16,6 +15,7 @@ from trainer.errors import ExportMismatch
 from trainer.export.graph import to_onnx
 from trainer.job import Outcome, run
 from trainer.nn.calibrator import Calibrator
+from trainer.start import generator
 
 
 def train(table: Path, root: Path, target: str = "species", **settings: object) -> tuple[Outcome, bytes]:

@@ -7,13 +7,13 @@ import pytest
 
 from models.features import Record
 from models.repository import ModelRepository
-from trainer.bag import BACKGROUND, generator
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.data.table import read_table
 from trainer.errors import InvalidSetting
 from trainer.job import Outcome, prepare, run
 from trainer.references import background_rows, typical_row
+from trainer.start import BACKGROUND, generator
 
 TABLE = """\
 number,date,text,sparse,weight,y

@@ -17,7 +17,7 @@ from trainer.nn.optimizers import OPTIMIZERS
 from trainer.nn.schedules import SCHEDULES
 from trainer.nn.statistics import Moments
 from trainer.training.fit import fit, score
-from trainer.training.freezing import Frozen, disagreement, freeze
+from trainer.training.freezing import Frozen, disagreement, freeze, log_loss_on
 from trainer.training.records import Encoded, Epoch, History, Snapshot
 from trainer.training.weighting import as_counts, weigh
 
@@ -121,7 +121,7 @@ def test_it_can_learn_ten_rows_by_heart(parts: Parts) -> None:
 def test_the_best_epoch_is_kept(parts: Parts) -> None:
     """Afterwards the network answers as it did after its best epoch, its statistics included."""
     network, history = train(parts)
-    freeze(network, *parts, statistics="running", batch_size=32)
+    freeze(network, parts[0], log_loss_on(network, parts[1]), statistics="running", batch_size=32)
 
     best = min((epoch for epoch in history.epochs), key=lambda epoch: epoch.validation.log_loss)  # type: ignore[union-attr]
     assert history.best == best
@@ -184,7 +184,7 @@ def test_an_interrupt_keeps_the_best_so_far(parts: Parts) -> None:
             raise KeyboardInterrupt
 
     network, history = train(parts, watch=interrupt)
-    freeze(network, *parts, statistics="running", batch_size=32)
+    freeze(network, parts[0], log_loss_on(network, parts[1]), statistics="running", batch_size=32)
 
     assert history.interrupted
     assert len(history.epochs) == 8
@@ -268,8 +268,8 @@ def test_weights_below_one_compare_rows() -> None:
 def test_dropout_makes_the_two_kinds_of_statistics_disagree(parts: Parts) -> None:
     """The variance shift of Li et al. (2019); auto takes the kind with the lower validation log-loss and says so."""
     network, _ = train(parts, dropout=0.5, epochs=30)
-    frozen = freeze(network, *parts, statistics="auto", batch_size=32)
-    losses = {"running": frozen.running_log_loss, "population": frozen.population_log_loss}
+    frozen = freeze(network, parts[0], log_loss_on(network, parts[1]), statistics="auto", batch_size=32)
+    losses = {"running": frozen.running_loss, "population": frozen.population_loss}
 
     assert frozen.source == min(losses, key=losses.__getitem__)
     assert score(network, parts[1]).log_loss == min(losses.values())
@@ -280,7 +280,7 @@ def test_dropout_makes_the_two_kinds_of_statistics_disagree(parts: Parts) -> Non
 def test_what_was_asked_for_is_frozen(parts: Parts, statistics: str) -> None:
     """And both kinds are measured whatever was asked for."""
     network, _ = train(parts, statistics=statistics, epochs=3)
-    frozen = freeze(network, *parts, statistics=statistics, batch_size=32)  # type: ignore[arg-type]
+    frozen = freeze(network, parts[0], log_loss_on(network, parts[1]), statistics=statistics, batch_size=32)  # type: ignore[arg-type]
     chosen = frozen.running if statistics == "running" else frozen.population
 
     assert frozen.source == statistics

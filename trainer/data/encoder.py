@@ -83,6 +83,17 @@ class Encoder:
         calendar = len(self.dates) * (DATE_WAVES + WEEKDAYS)
         return len(self.median) + calendar + len(self.gaps) + atoms + one_hots + len(self.coded)
 
+    @property
+    def owners(self) -> npt.NDArray[np.int64]:
+        """The raw column of each input behind those of the numbers themselves: first the numbers, then the texts."""
+        numbers = len(self.median)
+        dates = list(self.dates)
+        atoms = [column for column, values in self.atoms for _ in values]
+        one_hots = [numbers + column for column in self.marked for _ in self.categories[column]]
+        weekdays = [column for column in dates for _ in range(WEEKDAYS)]
+        coded = [numbers + column for column in self.coded]
+        return np.array([*dates * DATE_WAVES, *self.gaps, *atoms, *weekdays, *one_hots, *coded], np.int64)
+
     def encode(self, rows: Rows) -> Array:
         """Encode rows of any part, shape (n, width)."""
         meanings = [

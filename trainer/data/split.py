@@ -30,6 +30,11 @@ class Split:
     test: Indices
 
     @property
+    def learning(self) -> Indices:
+        """Every row but those of the test: what the networks learn from, and what chooses their epochs."""
+        return np.unique(np.concatenate([part for fold in self.folds for part in (fold.train, fold.validation)]))
+
+    @property
     def train(self) -> Indices:
         """Every row that some network learns from. Whatever is fitted, is fitted on these."""
         return np.unique(np.concatenate([fold.train for fold in self.folds]))

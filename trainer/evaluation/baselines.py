@@ -4,12 +4,12 @@ import numpy as np
 
 from models.evaluation import Baseline
 from trainer.arrays import Array, Labels
-from trainer.bag import Start, generator
 from trainer.data.split import Indices
 from trainer.evaluation.measures import Vector, gain_over, losses_of
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
 from trainer.nn.loss import softmax
+from trainer.start import Start, generator
 from trainer.training.fit import fit
 from trainer.training.records import Encoded
 

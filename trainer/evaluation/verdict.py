@@ -9,7 +9,6 @@ import numpy as np
 from models.evaluation import Baseline, Evaluation
 from trainer.answers import Answers, HeldOut
 from trainer.arrays import Array
-from trainer.bag import Start
 from trainer.config import TrainingConfig
 from trainer.data.schema import Schema
 from trainer.errors import Diverged, InvalidSetting
@@ -19,6 +18,7 @@ from trainer.evaluation.codes import code_columns
 from trainer.evaluation.duplicates import repeated
 from trainer.evaluation.measures import Vector, measure
 from trainer.evaluation.threshold import Chosen, Rule, at_threshold, choose
+from trainer.start import Start
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,28 @@
-"""All figures of a bag."""
+"""All figures of a model."""
 
 from pathlib import Path
 
 from models.card import ModelCard
 from models.figures import MOST_FEATURES, MOST_LEADING, MOST_MEMBERS, Figures
 from trainer.answers import HeldOut
-from trainer.bag import Bag, Start, generator
 from trainer.config import TrainingConfig
 from trainer.figures.curves import confidences, curves
 from trainer.figures.distributions import distributions
 from trainer.figures.importance import PERMUTATIONS, dependences, importances
 from trainer.figures.learning import course, layers, unit_course
 from trainer.files import text_of
+from trainer.fitting import Fitted
+from trainer.start import Start, generator
 
 # A stream of randomness of its own: nothing that is trained or published changes by it.
 STREAM = 901
 
 
-def figures(config: TrainingConfig, start: Start, bag: Bag, answers: HeldOut, card: ModelCard) -> Figures:
+def figures(config: TrainingConfig, start: Start, fitted: Fitted, answers: HeldOut, card: ModelCard) -> Figures:
     """Measure what the report shows beside what the card says. The networks stay as they are."""
     test = start.examples.take(start.split.test)
-    weighed, rows = importances(bag.classifier, test, generator(config.seed, STREAM))
-    first, classifier = bag.members[0], bag.classifier
+    weighed, rows = importances(fitted.classifier, test, generator(config.seed, STREAM))
+    first, classifier, student = fitted.networks[0], fitted.classifier, fitted.student
     chosen = list(dict.fromkeys([*(one.feature for one in weighed), *(one.name for one in card.features)]))
     spread = distributions(start.examples.take(start.split.train), start.encoder, chosen[:MOST_FEATURES])
     leading, leading_rows = dependences(classifier, test, spread[:MOST_LEADING])
@@ -31,7 +32,8 @@ def figures(config: TrainingConfig, start: Start, bag: Bag, answers: HeldOut, ca
         dependence_rows=leading_rows,
         permutations=PERMUTATIONS,
         importance=weighed,
-        courses=tuple(course(member.history) for member in bag.members[:MOST_MEMBERS]),
+        courses=tuple(course(member.history) for member in fitted.bag.members[:MOST_MEMBERS]),
+        student=course(student.trained.history) if student else None,
         curves=curves(answers.test, classifier.classes, card.positive, card.threshold),
         before=confidences(answers.test.uncalibrated, answers.test),
         after=confidences(answers.test.probabilities, answers.test),

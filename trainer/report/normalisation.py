@@ -26,9 +26,11 @@ def normalisation(card: ModelCard, figures: Figures | None) -> str:
         f"Szegedy 2015, Algorithm 2). No running mean is farther than {frozen.largest_shift:.3f} standard deviations "
         f"from the population's.{of}"
     )
-    losses = frozen.validation_log_loss
+    losses, loss = (frozen.validation_log_loss, "Validation log-loss")
+    if frozen.divergence:
+        losses, loss = frozen.divergence, "Divergence from its bag, in nats,"
     if len(losses) == 2:
-        said += f" Validation log-loss under the running statistics: {losses['running']:.4f}, under the population's: "
+        said += f" {loss} under the running statistics: {losses['running']:.4f}, under the population's: "
         said += f"{losses['population']:.4f}."
     pictures = [
         figure("Means: running against population", means(frozen)),

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Self, cast
 import numpy as np
 
 from trainer import job
-from trainer.bag import Start
 from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder
 from trainer.data.scaling import Kind
 from trainer.search.space import Choice, Space
+from trainer.start import Start
 from trainer.training.records import Encoded
 
 PARTS = ("train", "validation")

@@ -1,6 +1,7 @@
 """Probabilities that can be trusted: a calibrator fitted on the validation part, and how well they hold."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +25,12 @@ def warning(temperature: float) -> str | None:
     """A sentence where the temperature is far from 1, else None."""
     if 1 / FAR <= temperature <= FAR:
         return None
-    kind = "over" if temperature > 1 else "under"
+    kind, way_out = "over", "another --learning-rate, --weight-decay or --dropout may suit the table better"
+    if temperature < 1:
+        kind, way_out = "under", "--input-dropout 0 may suit the table better"
     return (
         f"the network is {kind}confident: its logits had to be divided by {temperature:.2f} to fit the validation "
-        "rows; another --learning-rate, --weight-decay or --dropout may suit the table better"
+        f"rows; {way_out}"
     )
 
 
@@ -83,12 +86,19 @@ def _curvature_and_slope(place: Vector, logits: Vector, truth: Vector, counts: V
 
 
 def calibrate(held_out: Sequence[tuple[Network, Encoded]]) -> Calibrator:
-    """One calibrator for frozen networks, fitted on the validation rows of all of them together."""
+    """One calibrator for frozen networks, fitted on the validation rows of all of them together.
+
+    The mean of several networks is less confident than each. Where each is overconfident their mean is about right, so
+    a temperature above 1 is for one network alone.
+    """
     parts = [_some(validation, MOST_ROWS // len(held_out)) for _, validation in held_out]
     logits = [network.logits(part.inputs) for (network, _), part in zip(held_out, parts, strict=True)]
     weights = [part.weights for part in parts if part.weights is not None]
     labels = np.concatenate([part.labels for part in parts])
-    return fit_calibrator(np.concatenate(logits), labels, np.concatenate(weights) if weights else None)
+    calibrator = fit_calibrator(np.concatenate(logits), labels, np.concatenate(weights) if weights else None)
+    if len(held_out) > 1 and calibrator.temperature > 1:
+        return replace(calibrator, temperature=1.0)
+    return calibrator
 
 
 def _some(part: Encoded, most: int) -> Encoded:

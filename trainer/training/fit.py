@@ -70,8 +70,9 @@ def fit(
         while len(epochs) < settings.epochs and not _is_stale(epochs, best, settings.patience):
             mean_loss = train_one_epoch(step, batches, rate_of, rng)
             freeze_for_validation(network, train, settings)
-            measured = (score(network, validation), look_at_unit(network, validation.inputs)) if validation else (None,)
-            epoch = Epoch(len(epochs) + 1, mean_loss, *measured)
+            scored = score(network, validation) if validation else None
+            unit = look_at_unit(network, (validation or train).inputs)
+            epoch = Epoch(len(epochs) + 1, mean_loss, scored, unit)
             check_finite(epoch)
             epochs.append(epoch)
             best = _better(best, epoch, network)

@@ -1,6 +1,6 @@
 """Which statistics a trained network keeps for inference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,13 +17,15 @@ NOTICEABLE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """Both kinds of statistics, all layers end to end, and the validation log-loss, in nats, under each."""
+    """Both kinds of statistics, all layers end to end, and the loss, in nats, under each: of a network that learned
+    from labels the validation log-loss, of a student its divergence from its bag.
+    """
 
     source: Literal["running", "population"]
     running: Moments
     population: Moments
-    running_log_loss: float
-    population_log_loss: float
+    running_loss: float
+    population_loss: float
 
     def largest_shift(self, epsilon: float) -> float:
         """The largest distance between a running and a population mean, in standard deviations of that unit."""
@@ -32,12 +34,15 @@ class Frozen:
 
     @property
     def gap(self) -> float:
-        """How far the log-losses under the two kinds are apart, in nats."""
-        return abs(self.running_log_loss - self.population_log_loss)
+        """How far the losses under the two kinds are apart, in nats."""
+        return abs(self.running_loss - self.population_loss)
 
 
-def disagreement(networks: Sequence[Frozen]) -> str | None:
-    """One sentence where the two kinds would not give the same answers in some of the networks, else None."""
+def disagreement(networks: Sequence[Frozen], loss: str = "validation log-loss") -> str | None:
+    """One sentence where the two kinds would not give the same answers in some of the networks, else None.
+
+    `loss` is what is compared.
+    """
     apart = [frozen for frozen in networks if not frozen.gap <= NOTICEABLE]
     if not apart:
         return None
@@ -46,23 +51,31 @@ def disagreement(networks: Sequence[Frozen]) -> str | None:
     if len(networks) > 1:
         where, which = f" in {len(apart)} of {len(networks)} networks", " where they are farthest apart"
     return (
-        f"running and population statistics disagree{where}: validation log-loss {farthest.running_log_loss:.4f} and "
-        f"{farthest.population_log_loss:.4f}{which}; --statistics auto takes the better, and more --epochs, less "
+        f"running and population statistics disagree{where}: {loss} {farthest.running_loss:.4f} and "
+        f"{farthest.population_loss:.4f}{which}; --statistics auto takes the better, and more --epochs, less "
         "--dropout or another --ewma-decay may bring them together"
     )
 
 
-def freeze(network: Network, train: Encoded, validation: Encoded, *, statistics: Statistics, batch_size: int) -> Frozen:
+def log_loss_on(network: Network, part: Encoded) -> Callable[[], float]:
+    """What measures the log-loss of a network on one part, in nats, as it is frozen then."""
+    return lambda: score(network, part).log_loss
+
+
+def freeze(
+    network: Network, train: Encoded, loss: Callable[[], float], *, statistics: Statistics, batch_size: int
+) -> Frozen:
     """Measure both kinds of statistics and freeze the ones that `statistics` asks for.
 
-    `auto` takes those with the lower validation log-loss, the running ones where they are equal.
+    `loss` measures the network as it is frozen. `auto` takes those with the lower one, the running ones where they are
+    equal.
     """
     running = running_moments(network)
     population = population_moments(network, train.inputs, batch_size, train.weights)
     losses = []
     for moments in (running, population):
         network.freeze(moments)
-        losses.append(score(network, validation).log_loss)
+        losses.append(loss())
     source: Literal["running", "population"] = "running"
     if statistics == "population" or (statistics == "auto" and losses[1] < losses[0]):
         source = "population"

@@ -72,7 +72,7 @@ def test_a_validation_set_chooses_the_epoch(digits: Table) -> None:
     assert chosen[1] is not None
     assert chosen[0].rows == len(test)
     assert chosen[1].rows == pytest.approx(len(train) * 0.2, abs=1)
-    assert handed_in.frozen_.running_log_loss == pytest.approx(chosen[0].log_loss)
+    assert handed_in.frozen_.running_loss == pytest.approx(chosen[0].log_loss)
 
 
 def test_partial_fit_goes_on_where_it_stands(digits: Table) -> None:

@@ -7,7 +7,7 @@ from models.card import ModelCard
 from models.figures import MOST_EPOCHS, MOST_POINTS, Figures
 from trainer.answers import Answers, held_out
 from trainer.arrays import Array
-from trainer.bag import Bag, Start, train_bag
+from trainer.bag import Bag, train_bag
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.evaluation.measures import auc
@@ -15,8 +15,10 @@ from trainer.figures.curves import confidences, curves
 from trainer.figures.distributions import distributions
 from trainer.figures.importance import Asked, dependences, importances
 from trainer.figures.learning import course
+from trainer.fitting import Fitted
 from trainer.job import prepare
 from trainer.nn.loss import cross_entropy
+from trainer.start import Start
 from trainer.training.calibration import calibration_error
 from trainer.training.records import Epoch, History, Score
 
@@ -209,7 +211,7 @@ def test_rows_that_count_twice_count_twice(trained: tuple[Start, Bag]) -> None:
 def test_more_than_two_classes_have_a_curve_each(trained: tuple[Start, Bag]) -> None:
     """Those that the test rows hold; of more than ten classes there are none."""
     start, bag = trained
-    test = held_out(start, bag).test
+    test = held_out(start, Fitted(bag)).test
     many = np.tile(test.probabilities, 6) / 6
     assert not curves(Answers(many, many, test.labels, None), tuple("abcdefghijkl"), None, None)
     three = many[:, :3]

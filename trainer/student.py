@@ -1,0 +1,140 @@
+"""The student: one network that learns from a bag what its members know together, and is served in its place.
+
+A bag of networks is better than any of them, and costs as much as all of them with every answer. One network that is
+trained on its probabilities keeps nearly all of it (Hinton et al. 2015): it may learn from every row, those that chose
+a member's epoch among them, and from as many mixed ones as it likes, since the bag answers those too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.arrays import Array
+from trainer.bag import Bag, Trained, member_on
+from trainer.classifier import Classifier
+from trainer.config import TrainingConfig
+from trainer.data.split import Indices
+from trainer.nn.calibrator import Calibrator
+from trainer.nn.loss import targets_of
+from trainer.start import Start
+from trainer.training.fit import fit
+from trainer.training.freezing import freeze
+from trainer.training.mixing import MixedBatches, Mixer
+from trainer.training.records import Checkpoint, Epoch
+
+# How much of a labelled row's target is its label; the rest is the bag's answer.
+TRUTH = 0.3
+FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 25, 50, 10_000
+# So many mixed rows tell how far the student is from its bag.
+MEASURED = 16_384
+FAR = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Student:
+    """The student after its training. `divergence` is its mean distance from the bag on fresh mixed rows, in nats:
+    Σ p log(p / q), p the bag's probabilities and q its own.
+    """
+
+    trained: Trained
+    classifier: Classifier
+    divergence: float
+
+
+def student_rows(config: TrainingConfig, start: Start) -> Indices:
+    """The rows that a student learns from: all but those of the test, and where a column names the parts, those of
+    training alone.
+    """
+    return start.split.train if config.split_by else start.split.learning
+
+
+def epochs_for(members: float, steps: int, most: int) -> int:
+    """How many epochs a student is trained for.
+
+    :param members: how many epochs the members of its bag were, on average.
+    :param steps: how many steps an epoch of the student has.
+    :param most: how many epochs a network may have.
+    """
+    enough = min(-(-FEWEST_STEPS // steps), MOST_EPOCHS)
+    return min(max(round(members / 2), FEWEST_EPOCHS, enough), MOST_EPOCHS, most)
+
+
+def learn_from(
+    bag: Bag,
+    config: TrainingConfig,
+    start: Start,
+    watch: Callable[[Epoch], None] = lambda _: None,
+    checkpoint: Checkpoint | None = None,
+) -> Student | None:
+    """Train a student of the bag; None where Ctrl-C came before its end.
+
+    :raises Diverged: a loss stopped being finite.
+    """
+    number, classes = len(start.split.folds), len(start.examples.classes)
+    part = start.part(student_rows(config, start))
+    # Its targets are smooth: whatever keeps a network from learning them by heart only keeps it from learning them.
+    settings = config.model_copy(update={"hidden": config.student_units, "dropout": 0.0, "input_dropout": 0.0})
+    member = member_on(settings, start.encoder, part, part, classes, number)
+    teach = bag.classifier.predict_encoded
+    truth = targets_of(classes, config.label_smoothing)[part.labels]
+    targets = np.float32(1 - TRUTH) * teach(part.inputs) + np.float32(TRUTH) * truth
+    mixer = Mixer(len(start.encoder.median), start.encoder.owners)
+    batches = MixedBatches(member.train, targets, teach, mixer, settings.batch_of(len(part)))
+    epochs = epochs_for(bag.mean_epochs, len(batches), config.epochs)
+    settings = settings.model_copy(update={"epochs": epochs})
+    try:
+        history = fit(
+            member.network,
+            member.train,
+            None,
+            settings,
+            member.rng,
+            watch=watch,
+            checkpoint=checkpoint,
+            batches=batches,
+        )
+    except KeyboardInterrupt:
+        return None
+    if history.interrupted:
+        return None
+    mixed, answers = _fresh(batches, member.rng)
+
+    def divergence() -> float:
+        return mean_divergence(answers, member.network.predict(mixed))
+
+    frozen = freeze(
+        member.network,
+        member.train,
+        divergence,
+        statistics=config.statistics,
+        batch_size=settings.batch_of(len(part)),
+    )
+    trained = Trained(member.network, history, frozen)
+    classifier = Classifier(start.encoder, (member.network,), start.examples.classes, Calibrator.idle(classes))
+    return Student(trained, classifier, divergence())
+
+
+def _fresh(batches: MixedBatches, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Mixed rows that nobody has learned from, and what the bag answers to them."""
+    rows = len(batches.part)
+    chosen = rng.permutation(rows)[:MEASURED]
+    inputs, answers, _ = batches.mixed(chosen, rng.permutation(rows)[: len(chosen)], rng)
+    return inputs, answers
+
+
+def distance(divergence: float) -> str | None:
+    """A sentence where a student is far from its bag, else None."""
+    if divergence <= FAR:
+        return None
+    return (
+        f"the published network is {divergence:.3f} nats from the bag that it learned from, which is far; --student "
+        "with more units brings it nearer, and --distil false publishes the bag itself"
+    )
+
+
+def mean_divergence(answers: Array, own: Array) -> float:
+    """The mean of Σ p log(p / q) over rows, p the `answers` (n, classes) and q the `own` ones, in nats."""
+    tiny = np.finfo(np.float32).tiny
+    ratio = np.log(np.maximum(answers, tiny) / np.maximum(own, tiny), dtype=np.float64)
+    return float((answers * ratio).sum(axis=1).mean())

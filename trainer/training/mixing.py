@@ -1,0 +1,92 @@
+"""Mixed rows, which lie between two training rows, and the batches that a student learns from.
+
+A network that learns from another one's answers (Hinton et al. 2015) may be asked about rows that nobody has labelled.
+Those here are drawn as by Zhang et al. (2018), but that a text stays a text.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.arrays import Array
+from trainer.nn.batches import Batch, MiniBatches, batches
+from trainer.training.records import Encoded
+
+# The two parameters of the Beta distribution of the shares: most rows lie near one of their two.
+CONCENTRATION = 0.3
+# So many rows are mixed at a time, fewer of wide ones: what is drawn for them takes 64 MB.
+MOST_ROWS, MOST_VALUES = 16_384, 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class Mixer:
+    """What a mixed row takes from both of its rows, and what whole from one of them.
+
+    The first `numbers` inputs lie between those of the two rows. Every other input says something about a raw column,
+    its owner in `owners` (width - numbers,); all of a column's come from the same row, as no row has half a text.
+    """
+
+    numbers: int
+    owners: npt.NDArray[np.int64]
+
+    def mix(self, rows: Array, others: Array, shares: Array, rng: np.random.Generator) -> Array:
+        """Mix rows (n, width) with others (n, width); `shares` (n,), of at least a half, say how much of the first."""
+        share = shares[:, np.newaxis]
+        mixed = np.empty_like(rows)
+        numbers = np.subtract(rows[:, : self.numbers], others[:, : self.numbers], out=mixed[:, : self.numbers])
+        numbers *= share
+        numbers += others[:, : self.numbers]
+        owning, owner = np.unique(self.owners, return_inverse=True)
+        stays = rng.random((len(rows), len(owning)), np.float32) < share
+        mixed[:, self.numbers :] = np.where(stays[:, owner], rows[:, self.numbers :], others[:, self.numbers :])
+        return mixed
+
+
+def draw_shares(rows: int, rng: np.random.Generator) -> Array:
+    """How much of the first row is in each mixed one, shape (rows,): the larger part of a Beta distribution."""
+    drawn = rng.beta(CONCENTRATION, CONCENTRATION, rows).astype(np.float32)
+    return np.maximum(drawn, 1 - drawn)
+
+
+class MixedBatches:
+    """Every row of a part once, with its `targets` (n, classes), and as many mixed rows, as `teach` answers them.
+
+    Other rows are mixed in each epoch, some thousands at a time: the epoch goes through the part block by block. A row
+    weighs as much as those that it is mixed of.
+    """
+
+    def __init__(self, part: Encoded, targets: Array, teach: Callable[[Array], Array], mixer: Mixer, size: int) -> None:
+        self.part, self.targets, self.teach, self.mixer, self.size = part, targets, teach, mixer, size
+        most = min(MOST_ROWS, max(MOST_VALUES // part.inputs.shape[1], size))
+        self._blocks = -(-len(part) // most)
+
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+        blocks = np.array_split(np.arange(len(self.part)), self._blocks)
+        return sum(1 for block in blocks for _ in batches(2 * len(block), self.size))
+
+    def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """The batches of one epoch, in an order that `rng` draws."""
+        order, partners = rng.permutation(len(self.part)), rng.permutation(len(self.part))
+        for block in np.array_split(order, self._blocks):
+            mixed, answers, weights = self.mixed(block, partners[block], rng)
+            inputs = np.concatenate([self.part.inputs[block], mixed])
+            targets = np.concatenate([self.targets[block], answers])
+            if weights is not None:
+                assert self.part.weights is not None
+                weights = np.concatenate([self.part.weights[block], weights])
+            places = np.arange(len(inputs))
+            yield from MiniBatches(inputs, places, weights, self.size, targets).shuffled(rng)
+
+    def mixed(
+        self, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[Array, Array, Array | None]:
+        """Rows of the part mixed with others of it: inputs, the teacher's answers to them, and weights."""
+        shares = draw_shares(len(rows), rng)
+        inputs = self.mixer.mix(self.part.inputs[rows], self.part.inputs[others], shares, rng)
+        weights = self.part.weights
+        if weights is not None:
+            weights = shares * weights[rows] + (1 - shares) * weights[others]
+        return inputs, self.teach(inputs), weights
