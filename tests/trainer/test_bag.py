@@ -15,7 +15,7 @@ from trainer.job import Outcome, run, train_on
 from trainer.start import Start
 from trainer.training.records import Epoch
 
-SETTINGS = {"target": "species", "name": "bag", "epochs": 4, "hidden": (8,)}
+SETTINGS = {"target": "species", "name": "bag", "epochs": 4, "hidden": (8,), "distil": False}
 
 
 def train(penguins: Path, root: Path, watch: Watch = unwatched, **settings: object) -> Outcome:

@@ -137,8 +137,10 @@ def test_an_ordinary_temperature_is_no_warning() -> None:
     assert "underconfident" in (warning(0.5) or "")
 
 
-def test_the_card_tells_what_the_temperature_did(outcome: Outcome) -> None:
+def test_the_card_tells_what_the_temperature_did(penguins: Path, tmp_path: Path) -> None:
     """Log-loss, Brier score and calibration error of the test rows, before and after."""
+    config = TrainingConfig.of(table=penguins, target="species", name="penguins", distil=False)
+    outcome = run(config, ModelRepository(tmp_path), with_report=False)
     calibration = outcome.card.calibration
 
     assert calibration is not None

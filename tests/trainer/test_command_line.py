@@ -41,7 +41,7 @@ def test_the_summary_tells_what_was_made(penguins: Path, tmp_path: Path, capsys:
 
 def test_a_bag_tells_of_its_members(penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Which member an epoch belongs to; how many there are, and the epochs of each."""
-    assert fit(penguins, tmp_path, "--epochs", "2", "--members", "2", "--verbose") == 0
+    assert fit(penguins, tmp_path, "--epochs", "2", "--members", "2", "--distil", "false", "--verbose") == 0
 
     captured = capsys.readouterr()
     assert [line[:25] for line in captured.err.splitlines()[:4]] == [
@@ -251,7 +251,7 @@ def test_a_weight_column_weighs_and_is_no_feature(tmp_path: Path, capsys: pytest
     table = tmp_path / "table.csv"
     table.write_text("\n".join(["x,species,times", *rows]))
 
-    assert fit(table, tmp_path / "store", "--weight", "times", "--epochs", "2") == 0
+    assert fit(table, tmp_path / "store", "--weight", "times", "--epochs", "2", "--members", "1") == 0
     card = json.loads((tmp_path / "store/penguins/1/card.json").read_bytes())
     assert [feature["name"] for feature in card["features"]] == ["x"]
     assert sum(metrics["rows"] for metrics in card["metrics"].values()) == 40
@@ -284,7 +284,8 @@ def test_statistics_that_disagree_are_warned_of(
     penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Dropout makes them; said once for a bag. The card holds both, and what each network reached under each."""
-    assert fit(penguins, tmp_path, "--dropout", "0.6", "--epochs", "8", "--statistics", "auto") == 0
+    flags = ("--dropout", "0.6", "--epochs", "8", "--statistics", "auto", "--distil", "false")
+    assert fit(penguins, tmp_path, *flags) == 0
 
     said = re.findall(
         "warning: running and population statistics disagree in ([1-5]) of 5 networks: ",

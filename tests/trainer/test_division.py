@@ -139,7 +139,7 @@ def names(card: dict[str, Any]) -> list[str]:
 )
 def test_a_column_splits_and_is_no_feature(tmp_path: Path, flag: str, cells: list[object], expected: list[int]) -> None:
     """It says which rows are which, and nothing about a new row."""
-    card = trained(written(tmp_path / "table.csv", cells), flag, "by")
+    card = trained(written(tmp_path / "table.csv", cells), flag, "by", "--distil", "false")
 
     assert parts(card) == expected
     assert names(card) == ["x", "k"]
@@ -221,7 +221,7 @@ def test_a_test_table_is_tested_on_and_not_learned_from(tmp_path: Path) -> None:
     other = written(tmp_path / "other.csv", ["c", "new"] * 20, drift=100.0)
     lines = [line.split(",") for line in other.read_text().splitlines()]
     other.write_text("\n".join(",".join([*reversed(line), "extra"]) for line in lines))
-    card = trained(table, "--test-table", str(other))
+    card = trained(table, "--test-table", str(other), "--distil", "false")
 
     assert parts(card) == [48, 12, 40]
     assert names(card) == ["x", "k", "by"]

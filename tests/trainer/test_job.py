@@ -83,7 +83,7 @@ def test_running_and_population_statistics_are_both_on_the_card(outcome: Outcome
     frozen = outcome.card.frozen_statistics[0]
 
     assert frozen.source == "running"
-    assert [len(layer.running.mean) for layer in frozen.layers] == [128, 128]
+    assert [len(layer.running.mean) for layer in frozen.layers] == [256, 256]
     shifts = [
         np.abs(np.subtract(layer.running.mean, layer.population.mean))
         / np.sqrt(np.add(layer.population.variance, 1e-5))

@@ -34,10 +34,10 @@ def test_the_verdict_does_not_touch_the_networks(penguins: Path, outcome: Outcom
     config = TrainingConfig.of(table=penguins, target="species", name="penguins")
     alone = train_bag(config, job.prepare(config)[1])
 
-    for one, other in zip(alone.classifier.networks, outcome.classifier.networks, strict=True):
+    for one, other in zip(alone.classifier.networks, outcome.bag.classifier.networks, strict=True):
         assert np.array_equal(one.values, other.values)
         assert np.array_equal(one.running.sums, other.running.sums)
-    assert np.array_equal(alone.classifier.calibrator.bias, outcome.classifier.calibrator.bias)
+    assert np.array_equal(alone.classifier.calibrator.bias, outcome.bag.classifier.calibrator.bias)
 
 
 def test_the_example_beats_both_baselines(outcome: Outcome) -> None:
