@@ -87,7 +87,9 @@ class Summing:
         """Say what the epochs since the last line have come to."""
         if self._last and self._best:
             which = f"{name}  " if (name := _which(*self._place)) else ""
-            said = f"{which}{self._last.number} epochs, the best {self._best.number}: {_brief(self._best)}"
+            # Without validation rows no epoch is the best, and the last one counts.
+            best = f", the best {self._best.number}" if self._best.validation else ""
+            said = f"{which}{self._last.number} epochs{best}: {_brief(self._best if best else self._last)}"
             print(said, file=self._console.file, flush=True)
         self._last = self._best = None
 

@@ -107,18 +107,17 @@ def _details(outcome: Outcome, width: int) -> Iterator[str]:
     yield from aligned(facts, left=2, width=width)
     yield ""
     rows = [("", "rows", "log-loss", "accuracy")]
-    for part, metrics in card.metrics.items():
-        rows.append((part, str(metrics.rows), f"{metrics.log_loss:.4f}", f"{metrics.accuracy:.4f}"))
+    scores = dict(card.metrics)
+    if made := card.distillation:
+        scores[f"test, the {made.members}"] = made.test
+    rows += [(part, str(one.rows), f"{one.log_loss:.4f}", f"{one.accuracy:.4f}") for part, one in scores.items()]
     yield from aligned(rows)
 
 
 def _networks(card: ModelCard, members: int) -> str:
     if (made := card.distillation) is None:
         return f"{members}; the answer is the mean of theirs"
-    return (
-        f"one, trained for {made.epochs} epochs on the answers of {members}; {made.divergence:.3f} nats from them, "
-        f"whose own test log-loss is {made.test.log_loss:.4f}"
-    )
+    return f"one, which learned from {members} for {made.epochs} epochs and is {made.divergence:.3f} nats from them"
 
 
 def _calibrated(calibration: Calibration, made: Distillation | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from models.card import ModelCard
+from models.card import Calibration, ModelCard
 from models.evaluation import ClassScore, Confusion
 from models.figures import Confidence, Curves, Figures, Point
 from trainer.report.axes import Axis
@@ -15,6 +15,7 @@ SHARE = Axis("uniform", 0.0, 1.0)
 FEW, SOME, SHOWN, BINS = 8, 12, 20, 15
 LONGEST_LABEL = 16
 KEY = '<b class="fifth">● after calibration</b>, with 95 % intervals; <b class="best">○ before</b>'
+KEY_ALONE = '<b class="fifth">● test rows</b>, with 95 % intervals'
 
 
 def mistakes(card: ModelCard) -> str:
@@ -168,39 +169,51 @@ def _ranked(plot: Plot, found: Sequence[Curves], lines: Sequence[Sequence[Point]
 
 
 def confidence(card: ModelCard, figures: Figures) -> str:
-    """The reliability diagram before and after calibration."""
+    """The reliability diagram before and after calibration; of a student, which has none of its own, as it is."""
     calibration = card.calibration
     if calibration is None:
         return ""
-    before, after = calibration.before.ece, calibration.after.ece
     said = (
         "Test rows by the probability of the answer that was given: its mean, against how often it was right. On the "
-        "dashed line a probability is a frequency. Calibration divided the logits by "
-        f"{calibration.temperature:.2f} and took the mean distance from that line, the calibration error, from "
-        f"{before:.3f} to {after:.3f}. The grey bars are the shares of the rows."
+        f"dashed line a probability is a frequency. {_calibrated(card, calibration)} The grey bars are the shares of "
+        "the rows."
     )
-    rows = [
-        [name, f"{one.log_loss:.4f}", f"{one.brier:.4f}", f"{one.ece:.4f}"]
-        for name, one in (("before", calibration.before), ("after", calibration.after))
-    ]
-    scores = figure(
+    scores = {"before": calibration.before, "after": calibration.after}
+    before, key, remark = figures.before, KEY, " Calibration was fitted on the validation rows."
+    if card.distillation:
+        scores, before, key, remark = {"published network": calibration.after}, (), KEY_ALONE, ""
+    rows = [[name, f"{one.log_loss:.4f}", f"{one.brier:.4f}", f"{one.ece:.4f}"] for name, one in scores.items()]
+    measured = figure(
         "The probabilities measured",
-        table(["calibration", "log-loss", "Brier score", "calibration error"], rows),
-        "On the test rows; each is better the smaller it is. Calibration was fitted on the validation rows.",
+        table(["" if card.distillation else "calibration", "log-loss", "Brier score", "calibration error"], rows),
+        f"On the test rows; each is better the smaller it is.{remark}",
     )
-    diagram = figure("Reliability", reliability(figures.before, figures.after), KEY)
-    return section("Can its probabilities be trusted", said, grid(diagram, scores), anchor="reliability")
+    diagram = figure("Reliability", reliability(before, figures.after), key)
+    return section("Can its probabilities be trusted", said, grid(diagram, measured), anchor="reliability")
+
+
+def _calibrated(card: ModelCard, calibration: Calibration) -> str:
+    after = calibration.after.ece
+    if made := card.distillation:
+        return (
+            f"The answers that the network learned from are calibrated (temperature {made.temperature:.2f}), and its "
+            f"own are left as they are: their mean distance from that line, the calibration error, is {after:.3f}."
+        )
+    return (
+        f"Calibration divided the logits by {calibration.temperature:.2f} and took the mean distance from that line, "
+        f"the calibration error, from {calibration.before.ece:.3f} to {after:.3f}."
+    )
 
 
 def reliability(before: Sequence[Confidence], after: Sequence[Confidence]) -> str:
-    """How often the answers of each confidence are right, before calibration and after."""
+    """How often the answers of each confidence are right, before calibration, where there is one, and after."""
     low = min(one.confidence for one in (*before, *after))
     start = next(at for at in (0.8, 0.6, 0.5, 0.4, 0.2, 0.0) if at <= low or at == 0.0)
     gap = max(abs(one.confidence - one.accuracy) for one in after)
     plot = Plot(
         Axis("uniform", start, 1.0),
         SHARE,
-        f"Reliability: after calibration no bin is off by more than {gap:.2f}",
+        f"Reliability: no bin is off by more than {gap:.2f}",
         height=340.0,
         x_title="probability of the answer",
         y_title="share that is right",

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 
+from models.card import Distillation, ModelCard
 from models.figures import Course, Figures
 from trainer.report.axes import Axis
 from trainer.report.page import figure, grid, section
@@ -14,7 +15,7 @@ LEAST = 1e-4
 Lines = Mapping[str, Callable[[Course], Sequence[float]]]
 
 
-def learning(figures: Figures) -> str:
+def learning(card: ModelCard, figures: Figures) -> str:
     """The section."""
     courses = figures.courses
     chosen = ", ".join(str(one.chosen) for one in courses)
@@ -28,7 +29,39 @@ def learning(figures: Figures) -> str:
         said += "is the mean of the networks, the thin ones are theirs, and a dot marks what was kept."
     losses = figure("Log-loss", log_losses(courses))
     accuracy = figure("Accuracy on the validation rows", accuracies(courses))
-    return section("How it learned", said, grid(losses, accuracy), anchor="learning")
+    student = ""
+    if card.distillation and figures.student:
+        said += f" {_distilled(card, card.distillation)}"
+        student = figure("Loss of the published network", student_loss(figures.student))
+    return section("How it learned", said, grid(losses, accuracy, student), anchor="learning")
+
+
+def _distilled(card: ModelCard, made: Distillation) -> str:
+    own, bag = card.metrics["test"], made.test
+    return (
+        f"Then one network learned from all {made.members}, and it alone is published: {made.epochs} epochs of "
+        f"{card.metrics['train'].rows:,} rows and as many mixed ones, with the answers of the {made.members} as "
+        f"targets. On the test rows it has a log-loss of {own.log_loss:.4f} and an accuracy of {own.accuracy:.4f}, "
+        f"where they have {bag.log_loss:.4f} and {bag.accuracy:.4f} together; on mixed rows it is "
+        f"{made.divergence:.3f} nats from them."
+    )
+
+
+def student_loss(course: Course) -> str:
+    """The cross-entropy of the student's answers with its targets over epochs."""
+    low, high = min(course.loss), max(course.loss)
+    plot = Plot(
+        _epochs([course]),
+        Axis("log", max(low, LEAST) / 1.08, max(high, low * 1.5, LEAST) * 1.08),
+        f"Cross-entropy in nats of the published network with its targets over {course.of} epochs",
+        right=64.0,
+        x_title="epoch",
+        y_title="nats",
+    )
+    line = list(zip(course.epochs, course.loss, strict=True))
+    plot.line(line, "curve l0", "training")
+    plot.names([(line[-1], "training", "t0")])
+    return plot.drawing()
 
 
 def log_losses(courses: Sequence[Course]) -> str:

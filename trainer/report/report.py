@@ -41,7 +41,7 @@ def report(card: ModelCard, figures: Figures | None) -> str:
             "cannot be drawn. A training without <code>--no-report</code> gives all of it.</p>"
         )
     if figures:
-        sections.append(learning(figures))
+        sections.append(learning(card, figures))
     sections.append(mistakes(card))
     if figures:
         sections += [
