@@ -211,6 +211,13 @@ class ModelCard(_Part):
         """The columns of the `categorical` tensor, in order."""
         return tuple(feature for feature in self.features if feature.kind == "categorical")
 
+    @property
+    def learning_rows(self) -> int:
+        """How many rows the networks learned from, those that chose their epochs included."""
+        # Each member has training and validation rows of its own, together the same for all; a student learns from all.
+        parts = ("train",) if self.distillation else ("train", "validation")
+        return sum(self.metrics[part].rows for part in parts if part in self.metrics)
+
     def to_json(self) -> str:
         """The text of card.json: one line a part, so that people can read it and diff it."""
         return one_line_a_part(self.model_dump(mode="json"))

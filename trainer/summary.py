@@ -40,15 +40,13 @@ def _headline(card: ModelCard, version: int) -> str:
 
 
 def _learned(card: ModelCard) -> list[tuple[str, str]]:
-    rows = {part: metrics.rows for part, metrics in card.metrics.items()}
-    # Each member has training and validation rows of its own, together the same for all; a student learns from both.
-    learning = rows["train"] if card.distillation else rows["train"] + rows["validation"]
+    learning, test = card.learning_rows, card.metrics["test"].rows
     left_out = card.provenance.rows_without_target
     read_as = str(card.provenance.table_schema.get("read_as", ""))
     classes = [_name(label) for label in card.classes]
     more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
     return [
-        ("rows", f"{learning + rows['test']}: {learning} to learn from, {rows['test']} to test on"),
+        ("rows", f"{learning + test}: {learning} to learn from, {test} to test on"),
         *([("left out", f"{left_out} rows without a target")] if left_out else []),
         *([("read as", printable(read_as, 1000))] if read_as else []),
         ("features", ", ".join(_kinds(card))),

@@ -25,18 +25,20 @@ def story(card: ModelCard, figures: Figures | None) -> str:
 
 
 def _learned(card: ModelCard) -> str:
-    rows = {part: metrics.rows for part, metrics in card.metrics.items()}
+    test = card.metrics["test"].rows
     networks = len(card.frozen_statistics)
     who = f"It is the mean of {networks} networks, was" if networks > 1 else "It was"
+    if made := card.distillation:
+        who = f"It is one network that learned from {made.members}, was"
     named = card.classes if len(card.classes) <= MOST_CLASSES else card.classes[:3]
     classes = [f"“{brief(label)}”" for label in named]
     more = [f"{len(card.classes) - len(named)} more"] if len(card.classes) > len(named) else []
     of = card.provenance.test_table
-    tested = f"the {rows['test']:,} rows of {brief(of)}" if of else f"{rows['test']:,} rows"
+    tested = f"the {test:,} rows of {brief(of)}" if of else f"{test:,} rows"
     return (
         f"<b>{escape(card.name)}</b> predicts <b>{escape(brief(card.provenance.target))}</b> "
         f"({escape(_and([*classes, *more], 'or'))}) from {_kinds(card)} of {escape(brief(card.provenance.table))}. "
-        f"{who} trained on {rows['train'] + rows['validation']:,} rows, and tested on {escape(tested)} that it had "
+        f"{who} trained on {card.learning_rows:,} rows, and tested on {escape(tested)} that it had "
         "never seen."
     )
 
