@@ -26,6 +26,9 @@ from trainer.data.rows import Examples
 CHANGES = (
     "",
     "members=1",
+    "distil=false",
+    "student=128,128",
+    "student=192,192,192",
     "periodic=0",
     "input_dropout=0",
     "atoms=false",

@@ -1,11 +1,10 @@
-"""How good the defaults are: real tables, one split, next to scikit-learn's defaults.
+"""How good the defaults are: real tables, one split, next to the defaults of others.
 
-PYTHONPATH=. python benchmarks/quality.py --data ../shared/data [--only adult letter] [--fast]
+PYTHONPATH=. python benchmarks/quality.py --data ../shared/data [--only adult letter] [--against CatBoost]
 
 Each table is split once: its official test rows where there are any, else 70/30, stratified, random_state 0. Ours takes
-its validation rows out of the training part. scikit-learn's networks get median imputation, standard scaling and
-one-hot; its trees get the raw numbers and native categories. Two tables are too long for the peers' patience, and they
-get a random part of the training rows there. `--fast` leaves the peers out.
+its validation rows out of the training part. Two tables are too long for the peers' patience, and they get a random
+part of the training rows there. Without `--against` they are scikit-learn's; benchmarks/contestants.py has the others.
 
 Cells: accuracy / log-loss (nats) / AUC / ECE; seconds of fitting; peak memory of ours in MiB.
 """
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.contestants import CONTESTANTS, SCIKIT, fit_and_predict
 from trainer import job
 from trainer.config import TrainingConfig
 from trainer.data.rows import Column, Examples, Rows
@@ -32,7 +32,6 @@ from trainer.data.table import read_table
 from trainer.training.calibration import calibration_error
 
 Floats = npt.NDArray[np.floating[Any]]
-PEERS = ("LogisticRegression", "MLPClassifier", "HistGradientBoosting")
 
 
 @dataclass(frozen=True)
@@ -139,40 +138,15 @@ def ours(task: Task, folder: Path, settings: dict[str, Any]) -> dict[str, float]
 
 
 def peer(name: str, task: Task, folder: Path) -> dict[str, float]:
-    """One of scikit-learn's classifiers with its defaults, trained on the whole training part."""
-    from sklearn.compose import make_column_transformer
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neural_network import MLPClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
+    """Another classifier with its defaults, trained on the whole training part."""
     examples, train, test = read(task, folder)
     if task.for_peers:
         train = np.random.RandomState(0).permutation(train)[: task.for_peers]
-    rows = examples.rows
-    filled = ~np.isnan(rows.numeric[train]).all(axis=0)  # Trees refuse a column without a value.
-    numbers, texts = int(filled.sum()), rows.codes.shape[1]
-    inputs = np.concatenate([rows.numeric[:, filled], rows.codes], axis=1, dtype=np.float64)
-    categorical = list(range(numbers, numbers + texts))
-    encoder = make_column_transformer(
-        (make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), list(range(numbers))),
-        (OneHotEncoder(handle_unknown="ignore", min_frequency=10 if len(train) > 2000 else None), categorical),
-    )
-    model = {
-        "LogisticRegression": lambda: make_pipeline(encoder, LogisticRegression(max_iter=1000)),
-        "MLPClassifier": lambda: make_pipeline(encoder, MLPClassifier(random_state=0)),
-        "HistGradientBoosting": lambda: HistGradientBoostingClassifier(
-            categorical_features=categorical, random_state=0
-        ),
-    }[name]()
     start_time = time.perf_counter()
-    model.fit(inputs[train], examples.labels[train])
-    known = model.predict_proba(inputs[test])
+    classes, known = fit_and_predict(name, examples.rows, examples.labels, train, test)
     seconds = time.perf_counter() - start_time
     probabilities = np.zeros((len(test), len(examples.classes)))
-    probabilities[:, model.classes_] = known
+    probabilities[:, classes] = known
     return {**measure(examples.labels[test], probabilities), "seconds": seconds}
 
 
@@ -180,14 +154,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("EVENKEEL_DATA", "../shared/data")))
     parser.add_argument("--only", nargs="+", default=[task.name for task in TASKS])
-    parser.add_argument("--fast", action="store_true", help="ours alone")
+    parser.add_argument("--against", nargs="*", default=SCIKIT, choices=CONTESTANTS, help="none for ours alone")
     parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="change one of ours")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(run_one(options)))
         return
-    peers = () if options.fast else PEERS
+    peers = options.against
     print("| table | " + " | ".join(("ours", *peers)) + " |\n|" + "---|" * (2 + len(peers)))
     for name in options.only:
         cells = [show(measured_alone(name, contestant, options)) for contestant in ("ours", *peers)]

@@ -50,9 +50,7 @@ class TrainingConfig(Hyperparameters):
         le=64,
         description="networks of the bag, each with validation rows of its own; 5, and fewer on large tables",
     )
-    distil: bool = Field(
-        True, description="publish one network that has learned from the bag, not the bag itself"
-    )
+    distil: bool = Field(True, description="publish one network that has learned from the bag, not the bag itself")
     student: tuple[Units, ...] | None = Field(
         None, max_length=32, description="units of each hidden layer of that network; twice those of --hidden"
     )
