@@ -36,8 +36,7 @@ from trainer.nn.loss import SoftmaxCrossEntropy, targets_of
 from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS
 from trainer.nn.statistics import Moments, RunningMoments
-from trainer.nn.step import build_step
-from trainer.training.fit import score
+from trainer.training.fit import build_step, score
 from trainer.training.records import Encoded, Score
 
 PICTURE = Path(__file__).parents[1] / "docs/batch-norm-figure.png"

@@ -35,7 +35,8 @@ from trainer.nn.batches import MiniBatches
 from trainer.nn.layers import Linear
 from trainer.nn.loss import SoftmaxCrossEntropy, targets_of
 from trainer.nn.optimizers import Adam
-from trainer.nn.step import NumpyStep, build_step
+from trainer.nn.step import NumpyStep
+from trainer.training.fit import build_step
 
 # Takes that many steps and returns the loss of the last, or nan where it cannot be compared.
 Run = Callable[[int], float]

@@ -1,9 +1,9 @@
 """The training step once more, compiled by numba: the same arithmetic in a few passes over the cache.
 
-It covers networks of linear, batch-norm and piecewise linear activation layers, behind embeddings and dropout of the
-inputs, which stay in numpy; everything else is left to numpy, whose exponentials are faster than the ones that numba
-would call. `NumpyStep` is the reference that this is held against.
-The only module that knows numba.
+It covers networks of linear, batch-norm and piecewise linear activation layers, behind what the layers in
+`trainer.nn.compiled_front` make of the inputs; everything else is left to numpy, whose exponentials are faster than the
+ones that numba would call. `NumpyStep` is the reference that this is held against.
+These two are the only modules that know numba.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from trainer.arrays import Array
 from trainer.nn.activations import LeakyRelu, Relu
 from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.batches import BatchWeights
+from trainer.nn.compiled_front import compiled_front
 from trainer.nn.embeddings import Embedding, Periodic
 from trainer.nn.layers import Dropout, Layer, Linear
 from trainer.nn.loss import SoftmaxCrossEntropy
@@ -39,8 +40,8 @@ class Plan:
 
     Each row of `steps` is one step: LINEAR or NORM, its inputs, its units, where its first parameters (W or gamma) and
     its second (b or beta, -1 for none) stand in the flat vector, and where its statistics stand in theirs. `leaks` says
-    by what a negative output is multiplied: 1 for no activation, 0 for ReLU. The layers in `front` come before them and
-    stay in numpy; where they learn, the first step `feeds_back`.
+    by what a negative output is multiplied: 1 for no activation, 0 for ReLU. The layers in `front` come before them;
+    where they learn, the first step `feeds_back`.
     """
 
     steps: npt.NDArray[np.int64]
@@ -81,7 +82,8 @@ class Plan:
         if len(epsilons) > 1:
             return None
         feeds_back = any(layer.parameters for layer in front)
-        return cls(np.array(steps, np.int64), np.array(leaks, dtype), dtype.type(*epsilons), feeds_back, front)
+        flat = np.array(steps, np.int64), np.array(leaks, dtype), dtype.type(*epsilons)
+        return cls(*flat, feeds_back, compiled_front(front))
 
     @property
     def widths(self) -> tuple[int, int, int]:
@@ -101,6 +103,8 @@ def _offset(network: Network, view: Array) -> int:
 
 class CompiledStep(NumpyStep):
     """`NumpyStep` with the gradient, the running averages and Adam compiled."""
+
+    compiled = True
 
     def __init__(
         self,

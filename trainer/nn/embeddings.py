@@ -92,32 +92,44 @@ class Periodic:
         return inputs + len(self.columns) * int(self.mixing.value.shape[2])
 
     def infer(self, inputs: Array) -> Array:
-        return self._embed(inputs, np.empty((len(inputs), self.wider(inputs.shape[1])), inputs.dtype))
+        angle = self._angles(inputs)
+        out = np.empty((len(inputs), self.wider(inputs.shape[1])), inputs.dtype)
+        return self._mix(inputs, np.cos(angle, out=angle), out)
 
     def forward(self, inputs: Array, weights: BatchWeights) -> Array:
-        return self._embed(inputs, self._out.of(len(inputs), self.wider(inputs.shape[1]), inputs.dtype))
-
-    def _embed(self, inputs: Array, out: Array) -> Array:
-        """Columns come first in what is kept: each is a product of its own."""
-        self._x = inputs[:, self.columns].T[:, :, np.newaxis]
-        self._angle = self._x * self.frequency.value[:, np.newaxis] + self.phase.value[:, np.newaxis]
+        self._x = inputs[:, self.columns]
+        self._angle = self._angles(inputs)
         self._cosine = np.cos(self._angle)
-        mixed = np.matmul(self._cosine, self.mixing.value)
+        return self._mix(inputs, self._cosine, self._out.of(len(inputs), self.wider(inputs.shape[1]), inputs.dtype))
+
+    def _angles(self, inputs: Array) -> Array:
+        """Of all waves of all columns, (n, columns · frequencies)."""
+        angles = np.repeat(inputs[:, self.columns], self.frequency.value.shape[1], axis=1)
+        angles *= self.frequency.value.ravel()
+        angles += self.phase.value.ravel()
+        return angles
+
+    def _mix(self, inputs: Array, cosine: Array, out: Array) -> Array:
+        """Write the inputs, and behind them what each column's cosines are mixed to: a product a column."""
         width = inputs.shape[1]
         out[:, :width] = inputs
-        out[:, width:] = mixed.transpose(1, 0, 2).reshape(len(inputs), -1)
+        out[:, width:] = np.matmul(self._by_column(cosine), self.mixing.value).transpose(1, 0, 2).reshape(len(out), -1)
         return out
+
+    def _by_column(self, values: Array) -> Array:
+        """Values (n, columns · k) as (columns, n, k)."""
+        return values.reshape(len(values), len(self.columns), -1).transpose(1, 0, 2)
 
     def backward(self, grad: Array) -> Array:
         """dE = cosᵀ dy, dφ = -Σ sin · (dy Eᵀ), df = -Σ x sin · (dy Eᵀ), dx = -Σ f sin · (dy Eᵀ)."""
         mixing = self.mixing.value
         width = grad.shape[1] - len(self.columns) * mixing.shape[2]
-        by_mixed = grad[:, width:].reshape(len(grad), len(self.columns), -1).transpose(1, 0, 2)
-        np.matmul(self._cosine.transpose(0, 2, 1), by_mixed, out=self.mixing.grad)
+        by_mixed = self._by_column(grad[:, width:])
+        np.matmul(self._by_column(self._cosine).transpose(0, 2, 1), by_mixed, out=self.mixing.grad)
         by_angle = np.matmul(by_mixed, mixing.transpose(0, 2, 1))
-        by_angle *= np.sin(self._angle)
+        by_angle *= self._by_column(np.sin(self._angle))
         np.negative(by_angle.sum(axis=1), out=self.phase.grad)
-        np.negative((by_angle * self._x).sum(axis=1), out=self.frequency.grad)
+        np.negative((by_angle * self._by_column(self._x)).sum(axis=1), out=self.frequency.grad)
         by_inputs = grad[:, :width]
         by_inputs[:, self.columns] -= (by_angle * self.frequency.value[:, np.newaxis]).sum(axis=2).T
         return by_inputs

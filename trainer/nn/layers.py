@@ -5,9 +5,11 @@ memory it is handed, as long as the layer before does not need it again. A step 
 stays small enough for the processor's cache.
 """
 
+import math
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from trainer.arrays import Array
 from trainer.nn.batches import BatchWeights
@@ -128,16 +130,23 @@ class Dropout:
     def __init__(self, rate: float, rng: np.random.Generator) -> None:
         self.rate = rate
         self.rng = rng
+        # A draw of 16 bits is enough, and four come out of a word of the generator.
+        self.threshold = np.uint16(min(round(rate * 65536), 65535))
         self._out, self._draws = Buffer(), Buffer()
 
     def infer(self, inputs: Array) -> Array:
         return inputs
 
+    def draws(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
+        """A random number for each value of the next batch: one below the threshold drops it."""
+        count = math.prod(shape)
+        words = self.rng.bit_generator.random_raw(-(-count // 4))
+        return np.asarray(words, np.uint64).view(np.uint16)[:count].reshape(shape)
+
     def draw(self, inputs: Array) -> Array:
         """Draw what each value of the next batch is multiplied with: 0, or 1 / (1 - rate)."""
         mask = self._draws.like(inputs)
-        self.rng.random(out=mask, dtype=mask.dtype)
-        np.greater_equal(mask, self.rate, out=mask)
+        np.greater_equal(self.draws(inputs.shape), self.threshold, out=mask)
         mask *= 1.0 / (1.0 - self.rate)
         self._mask = mask
         return mask

@@ -1,7 +1,6 @@
 """One step of training."""
 
 import math
-from contextlib import suppress
 from typing import Protocol
 
 from trainer.arrays import Array
@@ -15,6 +14,7 @@ class Step(Protocol):
     """One step on inputs (n, width) and targets (n, classes); returns the loss before it, in nats."""
 
     optimizer: Optimizer
+    compiled: bool
 
     def __call__(self, inputs: Array, targets: Array, weights: BatchWeights, learning_rate: float) -> float: ...
 
@@ -24,6 +24,8 @@ class NumpyStep:
 
     `clip_norm` is the largest length that the gradient of all parameters together may have (Pascanu et al. 2013).
     """
+
+    compiled = False
 
     def __init__(
         self, network: Network, loss: SoftmaxCrossEntropy, optimizer: Optimizer, clip_norm: float | None = None
@@ -58,22 +60,3 @@ def _clip(grads: Array, longest: float) -> None:
     length = math.sqrt(float(grads @ grads))
     if length > longest:
         grads *= longest / length
-
-
-def build_step(
-    network: Network,
-    loss: SoftmaxCrossEntropy,
-    optimizer: Optimizer,
-    *,
-    clip_norm: float | None = None,
-    compiled: bool = True,
-) -> Step:
-    """The step in numpy, or the compiled one where that is wanted and can be had; both compute the same."""
-    if compiled:
-        # numba may be absent, unfit for this numpy, or without a folder for what it compiled.
-        with suppress(ImportError, RuntimeError):
-            from trainer.nn.compiled import CompiledStep, Plan
-
-            if plan := Plan.of(network):
-                return CompiledStep(network, loss, optimizer, clip_norm, plan)
-    return NumpyStep(network, loss, optimizer, clip_norm)

@@ -1,6 +1,7 @@
 """Training: shuffled mini-batches, and the epoch that did best on the validation part."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy, targets_of
 from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS, Optimizer
 from trainer.nn.schedules import learning_rates
-from trainer.nn.step import Step, build_step
+from trainer.nn.step import NumpyStep, Step
 from trainer.training.interrupts import held_back
 from trainer.training.records import Best, Checkpoint, Encoded, Epoch, History, Score, Snapshot, StopTraining
 from trainer.training.unit import look_at_unit
@@ -87,7 +88,7 @@ def fit(
         interrupted = True
     if best:
         network.restore(best.state)
-    return History(tuple(epochs), best.epoch if best else epochs[-1], interrupted)
+    return History(tuple(epochs), best.epoch if best else epochs[-1], interrupted, step.compiled)
 
 
 def build_optimizer(network: Network, settings: Hyperparameters) -> Optimizer:
@@ -107,6 +108,25 @@ def step_of(network: Network, optimizer: Optimizer, settings: Hyperparameters) -
     return build_step(
         network, SoftmaxCrossEntropy(), optimizer, clip_norm=settings.clip_norm, compiled=settings.compiled
     )
+
+
+def build_step(
+    network: Network,
+    loss: SoftmaxCrossEntropy,
+    optimizer: Optimizer,
+    *,
+    clip_norm: float | None = None,
+    compiled: bool = True,
+) -> Step:
+    """The step in numpy, or the compiled one where that is wanted and can be had; both compute the same."""
+    if compiled:
+        # numba may be absent, unfit for this numpy, or without a folder for what it compiled.
+        with suppress(ImportError, RuntimeError):
+            from trainer.nn.compiled import CompiledStep, Plan
+
+            if plan := Plan.of(network):
+                return CompiledStep(network, loss, optimizer, clip_norm, plan)
+    return NumpyStep(network, loss, optimizer, clip_norm)
 
 
 def batches_of(train: Encoded, settings: Hyperparameters, network: Network) -> MiniBatches:

@@ -83,8 +83,12 @@ class Checkpoint(Protocol):
 
 @dataclass(frozen=True)
 class History:
-    """Every epoch of a run, and the one whose weights were kept. An interrupted run kept the best it had."""
+    """Every epoch of a run, and the one whose weights were kept. An interrupted run kept the best it had.
+
+    `compiled` says whether its steps were.
+    """
 
     epochs: tuple[Epoch, ...]
     best: Epoch
     interrupted: bool = False
+    compiled: bool = False

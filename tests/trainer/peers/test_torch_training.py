@@ -15,7 +15,8 @@ from trainer.nn.batches import BatchWeights
 from trainer.nn.loss import SoftmaxCrossEntropy, targets_of
 from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS, Optimizer
-from trainer.nn.step import NumpyStep, build_step
+from trainer.nn.step import NumpyStep
+from trainer.training.fit import build_step
 
 TOLERANCE = 1e-12
 
