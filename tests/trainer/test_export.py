@@ -131,6 +131,30 @@ def test_every_kind_of_layer_is_exported(activation: str, place: str, outcome: O
     assert check_export(to_onnx(classifier, {}), classifier, examples.rows, rng) <= 1e-5
 
 
+@pytest.mark.parametrize("hidden", [(), (6, 5)], ids=["softmax regression", "two layers"])
+def test_the_waves_of_numbers_are_one_product_and_a_cosine(
+    hidden: tuple[int, ...], outcome: Outcome, examples: Examples
+) -> None:
+    """The matrices that mix them are part of the first layer's weights, and no node of their own: whether that layer is
+    a hidden one or, without any, the last.
+    """
+    rng = np.random.default_rng(0)
+    encoder = outcome.classifier.encoder
+    front = {"coded": 2, "codes": 10, "periodic": 0.5, "varied": (0, 2), "input_dropout": 0.1}
+    network = build_network(Architecture(encoder.width, hidden, 3, **front), rng)  # type: ignore[arg-type]
+    network.values += 0.3 * rng.normal(size=network.values.shape).astype(np.float32)
+    network.freeze(population_moments(network, encoder.encode(examples.rows), 64))
+    classifier = replace(outcome.classifier, networks=(network,))
+
+    model = to_onnx(classifier, {})
+
+    operators = [node.op_type for node in onnx.load_from_string(model).graph.node]
+    start = operators.index("Cos") - 1
+    last = ["MatMul", "BatchNormalization"] if hidden else ["Gemm", "Mul", "Add", "Softmax"]
+    assert operators[start : start + 3 + len(last)] == ["Gemm", "Cos", "Concat", *last]
+    assert check_export(model, classifier, examples.rows, rng) <= 1e-5
+
+
 def test_a_network_that_saw_no_batch_cannot_be_exported(outcome: Outcome) -> None:
     """It has nothing to freeze."""
     width = outcome.classifier.encoder.width
