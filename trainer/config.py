@@ -52,7 +52,10 @@ class TrainingConfig(Hyperparameters):
     )
     distil: bool = Field(True, description="publish one network that has learned from the bag, not the bag itself")
     student: tuple[Units, ...] | None = Field(
-        None, max_length=32, description="units of each hidden layer of that network; twice those of --hidden"
+        None,
+        max_length=32,
+        description="units of each hidden layer of that network; twice those of --hidden, and three times in the first one "
+        "where there are more than 20 classes",
     )
     restart: int = Field(0, ge=0, le=10_000, description="another run on the same split, with other first weights")
     validation: float = Field(0.2, gt=0, lt=1, description="share of the rows that chooses the epoch")
@@ -110,11 +113,6 @@ class TrainingConfig(Hyperparameters):
     @classmethod
     def _student_units_between_commas(cls, student: object) -> object:
         return units_between_commas(student)
-
-    @property
-    def student_units(self) -> tuple[int, ...]:
-        """The units of each hidden layer of the student."""
-        return self.student if self.student is not None else tuple(2 * units for units in self.hidden)
 
     @property
     def divide(self) -> tuple[By, str] | None:

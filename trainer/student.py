@@ -26,6 +26,7 @@ from trainer.training.records import Checkpoint, Epoch
 # How much of a labelled row's target is its label; the rest is the bag's answer.
 TRUTH = 0.3
 FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 25, 50, 10_000
+MANY_CLASSES = 20
 # So many mixed rows tell how far the student is from its bag.
 MEASURED = 16_384
 FAR = 0.05
@@ -47,6 +48,14 @@ def student_rows(config: TrainingConfig, start: Start) -> Indices:
     training alone.
     """
     return start.split.train if config.split_by else start.split.learning
+
+
+def units_for(config: TrainingConfig, classes: int) -> tuple[int, ...]:
+    """The units of each hidden layer of a student: twice those of a member, and more to tell many classes apart."""
+    if config.student is not None or not config.hidden:
+        return config.student or ()
+    first, *others = config.hidden
+    return (3 if classes > MANY_CLASSES else 2) * first, *(2 * units for units in others)
 
 
 def epochs_for(members: float, steps: int, most: int) -> int:
@@ -74,7 +83,7 @@ def learn_from(
     number, classes = len(start.split.folds), len(start.examples.classes)
     part = start.part(student_rows(config, start))
     # Its targets are smooth: whatever keeps a network from learning them by heart only keeps it from learning them.
-    settings = config.model_copy(update={"hidden": config.student_units, "dropout": 0.0, "input_dropout": 0.0})
+    settings = config.model_copy(update={"hidden": units_for(config, classes), "dropout": 0.0, "input_dropout": 0.0})
     member = member_on(settings, start.encoder, part, part, classes, number)
     teach = bag.classifier.predict_encoded
     truth = targets_of(classes, config.label_smoothing)[part.labels]

@@ -15,7 +15,7 @@ from trainer.config import TrainingConfig
 from trainer.data.table import read_table
 from trainer.job import Outcome, prepare, run, train_on
 from trainer.nn.loss import cross_entropy
-from trainer.student import epochs_for, mean_divergence
+from trainer.student import epochs_for, mean_divergence, units_for
 from trainer.training.records import Epoch
 
 SETTINGS = {"target": "species", "name": "student", "epochs": 6, "hidden": (8,), "members": 3}
@@ -165,6 +165,22 @@ def test_class_weights_reach_the_student(tmp_path: Path) -> None:
 
     assert rare == pytest.approx(0.5, abs=0.1)
     assert plain == pytest.approx(0.1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("settings", "classes", "expected"),
+    [
+        ({}, 3, (256, 256)),
+        ({}, 26, (384, 256)),
+        ({"hidden": "16"}, 2, (32,)),
+        ({"hidden": ""}, 2, ()),
+        ({"student": ""}, 26, ()),
+        ({"student": "5,3"}, 26, (5, 3)),
+    ],
+)
+def test_the_units_that_a_student_has(settings: dict[str, Any], classes: int, expected: tuple[int, ...]) -> None:
+    """Twice those of a member, more where there are many classes to tell apart, or what is asked for."""
+    assert units_for(TrainingConfig.of(table="t", target="y", name="m", **settings), classes) == expected
 
 
 def test_the_units_of_the_student(penguins: Path, tmp_path: Path) -> None:

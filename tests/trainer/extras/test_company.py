@@ -15,7 +15,6 @@ from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.network import population_moments
 
-
 SMALL: dict[str, Any] = {"hidden": (7, 5)}
 
 
