@@ -54,8 +54,8 @@ class TrainingConfig(Hyperparameters):
     student: tuple[Units, ...] | None = Field(
         None,
         max_length=32,
-        description="units of each hidden layer of that network; twice those of --hidden, and three times in the first one "
-        "where there are more than 20 classes",
+        description="units of each hidden layer of that network; twice those of --hidden, and three times in the first "
+        "one where there are more than 20 classes",
     )
     restart: int = Field(0, ge=0, le=10_000, description="another run on the same split, with other first weights")
     validation: float = Field(0.2, gt=0, lt=1, description="share of the rows that chooses the epoch")
