@@ -15,10 +15,14 @@ from typing import IO, Any
 
 import pytest
 
+from tests.conftest import find_free_port
 from tests.end_to_end.browser import Tab, browsing
+from tests.service.conftest import PUBLISHED
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
+# Where any model will do.
+QUICK = ("--hidden", "8", "--epochs", "3", "--members", "1")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,14 @@ def running(repository: Path, port: int, stderr: IO[bytes] | None = None, **sett
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+
+
+@pytest.fixture(scope="module")
+def published() -> Iterator[Service]:
+    """A service of the published penguins, for those tests of a file that change nothing of it."""
+    with running(PUBLISHED, find_free_port()) as service:
+        service.wait()
+        yield service
 
 
 @pytest.fixture

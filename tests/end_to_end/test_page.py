@@ -6,14 +6,15 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import find_free_port
 from tests.end_to_end.browser import Tab
-from tests.end_to_end.conftest import Service, running, train
+from tests.end_to_end.conftest import QUICK, Service, running, train
 from tests.service.conftest import PUBLISHED
 
 pytestmark = [
@@ -37,8 +38,16 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cells = [*texts, str(row / 10), "" if row % 5 == 0 else str(row % 7), day, f"kind {row % 40:02}", label]
         lines.append(",".join(quoted(cell) for cell in cells))
     (folder / "odd.csv").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
-    train(folder / "odd.csv", folder / "store", "--target", "y", "--name", "odd", "--hidden", "8", "--epochs", "3")
+    train(folder / "odd.csv", folder / "store", "--target", "y", "--name", "odd", *QUICK)
     return folder / "store"
+
+
+@pytest.fixture(scope="module")
+def odd_service(odd: Path) -> Iterator[Service]:
+    """A service of the odd model, for the tests of this file."""
+    with running(odd, find_free_port()) as service:
+        service.wait()
+        yield service
 
 
 def quoted(cell: str) -> str:
@@ -71,12 +80,10 @@ def answered(tab: Tab) -> str:
     return str(tab.wait("document.querySelector('.verdict .label')?.textContent", lambda text: text not in (None, "…")))
 
 
-def test_the_page_asks_the_model_and_shows_its_answer(tab: Tab, serve: Callable[..., Service]) -> None:
+def test_the_page_asks_the_model_and_shows_its_answer(tab: Tab, published: Service) -> None:
     """The form is filled with an example, the bars with the model's probabilities."""
-    service = serve(PUBLISHED)
-    service.wait()
-    tab.open(service.url)
-    _, models = service.ask("/v1/models/penguins")
+    tab.open(published.url)
+    _, models = published.ask("/v1/models/penguins")
     golden = models["card"]["golden"][0]
     label = models["classes"][golden["probabilities"].index(max(golden["probabilities"]))]
 
@@ -85,14 +92,10 @@ def test_the_page_asks_the_model_and_shows_its_answer(tab: Tab, serve: Callable[
     assert asked(tab) == [golden["instance"]]
 
 
-def test_names_and_categories_of_any_kind_are_shown_and_sent_exactly(
-    tab: Tab, odd: Path, serve: Callable[..., Service]
-) -> None:
+def test_names_and_categories_of_any_kind_are_shown_and_sent_exactly(tab: Tab, odd_service: Service) -> None:
     """Blanks, quotes, emoji, right-to-left, line breaks, and names that JavaScript has a meaning for."""
-    service = serve(odd)
-    service.wait()
-    _, state = service.ask("/v1/models/odd")
-    tab.open(service.url)
+    _, state = odd_service.ask("/v1/models/odd")
+    tab.open(odd_service.url)
     answered(tab)
     names = tab.js("[...document.querySelectorAll('.field .name')].map((one) => one.textContent)")
     assert names == [feature["name"] for feature in state["features"]]
@@ -107,11 +110,9 @@ def test_names_and_categories_of_any_kind_are_shown_and_sent_exactly(
     assert shown == state["classes"]
 
 
-def test_missing_dates_and_long_lists_are_chosen(tab: Tab, odd: Path, serve: Callable[..., Service]) -> None:
+def test_missing_dates_and_long_lists_are_chosen(tab: Tab, odd_service: Service) -> None:
     """Missing is null, a date is ISO, and a long list is searched by typing, with the keyboard alone."""
-    service = serve(odd)
-    service.wait()
-    tab.open(service.url)
+    tab.open(odd_service.url)
     answered(tab)
     assert tab.js(f"{field('day')}.type") == "date"
     put(tab, "day", "2024-02-29")
@@ -141,11 +142,9 @@ def test_missing_dates_and_long_lists_are_chosen(tab: Tab, odd: Path, serve: Cal
     assert asked(tab)[-1]["long"] == "something new"
 
 
-def test_a_warning_stands_under_its_field_and_under_the_answer(tab: Tab, serve: Callable[..., Service]) -> None:
+def test_a_warning_stands_under_its_field_and_under_the_answer(tab: Tab, published: Service) -> None:
     """And goes away with what it was about; what is no number is said in the same places, and not sent."""
-    service = serve(PUBLISHED)
-    service.wait()
-    tab.open(service.url)
+    tab.open(published.url)
     answered(tab)
     remark = f"{field('bill_length_mm')}.closest('.field').querySelector('.remark').textContent"
     put(tab, "bill_length_mm", "460")
@@ -164,14 +163,10 @@ def test_a_warning_stands_under_its_field_and_under_the_answer(tab: Tab, serve: 
 
 
 @pytest.mark.parametrize(("width", "height", "place"), [(1280, 700, ".answer .verdict"), (390, 700, ".strip")])
-def test_the_answer_stays_in_sight(
-    tab: Tab, odd: Path, serve: Callable[..., Service], width: int, height: int, place: str
-) -> None:
+def test_the_answer_stays_in_sight(tab: Tab, odd_service: Service, width: int, height: int, place: str) -> None:
     """On a desktop and on a phone, at the last feature of the form; and nothing is wider than the screen."""
-    service = serve(odd)
-    service.wait()
     tab.view(width, height)
-    tab.open(service.url)
+    tab.open(odd_service.url)
     answered(tab)
     tab.js("[...document.querySelectorAll('[data-feature]')].at(-1).focus()")
     top, bottom = tab.js(
@@ -181,11 +176,9 @@ def test_the_answer_stays_in_sight(
     assert tab.js("document.documentElement.scrollWidth") <= width
 
 
-def test_a_prediction_is_made_without_a_mouse(tab: Tab, serve: Callable[..., Service]) -> None:
+def test_a_prediction_is_made_without_a_mouse(tab: Tab, published: Service) -> None:
     """From the address bar by Tab alone: every feature is reached in its order, changed, and answered."""
-    service = serve(PUBLISHED)
-    service.wait()
-    tab.open(service.url)
+    tab.open(published.url)
     answered(tab)
     names = tab.js("[...document.querySelectorAll('[data-feature]')].map((one) => one.dataset.feature)")
     tab.wait("document.hasFocus()")
@@ -207,17 +200,15 @@ def test_a_prediction_is_made_without_a_mouse(tab: Tab, serve: Callable[..., Ser
     tab.wait("document.querySelector('.answer [role=status]').textContent.includes('%')")
 
 
-def test_what_if_is_asked_in_one_batch(tab: Tab, serve: Callable[..., Service]) -> None:
+def test_what_if_is_asked_in_one_batch(tab: Tab, published: Service) -> None:
     """Of at most 60 rows, over the range of training and beyond where the value is; a line a class."""
-    service = serve(PUBLISHED)
-    service.wait()
-    tab.open(service.url)
+    tab.open(published.url)
     answered(tab)
     tab.js(f"{field('flipper_length_mm')}.focus()")
     tab.wait("document.querySelector('.curve h2').textContent.includes('flipper_length_mm')")
     rows = json.loads([body for _, body in tab.requests if '"instances"' in body][-1])["instances"]
     tried = [row["flipper_length_mm"] for row in rows[1:] if row["flipper_length_mm"] is not None]
-    _, state = service.ask("/v1/models/penguins")
+    _, state = published.ask("/v1/models/penguins")
     feature = next(one for one in state["features"] if one["name"] == "flipper_length_mm")
 
     assert len(rows) <= 60
@@ -247,13 +238,9 @@ def test_a_case_has_an_address(tab: Tab, odd: Path, serve: Callable[..., Service
     assert (sent["a b"], sent["__proto__"], sent["x=1&y#"]) == (" Private", None, 3.25)
 
 
-def test_exact_reasons_have_no_error_whatever_a_feature_is_called(
-    tab: Tab, odd: Path, serve: Callable[..., Service]
-) -> None:
+def test_exact_reasons_have_no_error_whatever_a_feature_is_called(tab: Tab, odd_service: Service) -> None:
     """An object of nothing answers for a feature that is called __proto__ or constructor."""
-    service = serve(odd)
-    service.wait("/v2/health/ready")
-    tab.open(service.url)
+    tab.open(odd_service.url)
     answered(tab)
     for name in ("__proto__", "constructor"):
         put(tab, name, "")
@@ -292,6 +279,7 @@ def test_what_is_copied_runs(tab: Tab, odd: Path, tmp_path: Path, serve: Callabl
 
 def test_the_page_is_small_and_quick(tab: Tab, serve: Callable[..., Service]) -> None:
     """All that the page of a model loads, and how soon bars follow a key; the times leave room for a busy machine."""
+    # One that the browser has nothing of yet.
     service = serve(PUBLISHED)
     service.wait()
     tab.open(f"{service.url}/?model=penguins")

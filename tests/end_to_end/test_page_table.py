@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.browser import PATIENCE_S, Tab
-from tests.end_to_end.conftest import ROOT, Service, train
+from tests.end_to_end.conftest import QUICK, ROOT, Service, train
 from tests.end_to_end.test_page import answered
-from tests.service.conftest import PUBLISHED
 
 pytestmark = [
     pytest.mark.browser,
@@ -51,12 +50,10 @@ def rows(text: str, delimiter: str) -> list[list[str]]:
 
 
 def test_the_file_of_answers_is_that_of_evenkeel_predict(
-    tab: Tab, tmp_path: Path, penguins: Path, serve: Callable[..., Service]
+    tab: Tab, tmp_path: Path, penguins: Path, published: Service
 ) -> None:
     """Line by line: each cell, each label, each digit of a probability, each warning."""
-    service = serve(PUBLISHED)
-    service.wait()
-    ours, theirs = rows(scored(tab, service, penguins, tmp_path), ","), rows(predicted(service, penguins), ",")
+    ours, theirs = rows(scored(tab, published, penguins, tmp_path), ","), rows(predicted(published, penguins), ",")
 
     assert ours[0] == theirs[0]
     for one, other in zip(ours, theirs, strict=True):
@@ -71,7 +68,7 @@ def test_a_german_spreadsheet_is_read_as_it_was_trained(
 ) -> None:
     """Semicolons, Windows-1252, decimal commas, thousands points, days first, a last column without a name."""
     table = ROOT / "examples/kunden.csv"
-    train(table, tmp_path / "store", "--target", "Gekündigt", "--name", "kunden", "--hidden", "8", "--epochs", "3")
+    train(table, tmp_path / "store", "--target", "Gekündigt", "--name", "kunden", *QUICK)
     service = serve(tmp_path / "store")
     service.wait()
     text = scored(tab, service, table, tmp_path)
@@ -83,9 +80,7 @@ def test_a_german_spreadsheet_is_read_as_it_was_trained(
     assert len(ours) > 800
 
 
-def test_bad_rows_are_named_by_their_line_and_the_others_answered(
-    tab: Tab, tmp_path: Path, serve: Callable[..., Service]
-) -> None:
+def test_bad_rows_are_named_by_their_line_and_the_others_answered(tab: Tab, tmp_path: Path, published: Service) -> None:
     """Behind a byte order mark, with quotes, with line breaks within a cell; sorted, filtered, put into the form."""
     table = tmp_path / "bad.csv"
     lines = [
@@ -98,9 +93,7 @@ def test_bad_rows_are_named_by_their_line_and_the_others_answered(
         "Adelie,Dream,460.5,17.9,192,3500,,2008,x,,",
     ]
     table.write_text("\r\n".join(lines), encoding="utf-8", newline="")
-    service = serve(PUBLISHED)
-    service.wait()
-    answers = rows(scored(tab, service, table, tmp_path), ",")
+    answers = rows(scored(tab, published, table, tmp_path), ",")
     assert [row[8] for row in answers[1:]] == ["a, b", "two\nlines", "", "", 'a "b"', "x"]
     assert [row[9] != "" for row in answers[1:]] == [True, True, False, False, True, True]
     assert answers[3][-1] == "bill_length_mm: ‘forty’ is no number"
@@ -131,13 +124,11 @@ def test_bad_rows_are_named_by_their_line_and_the_others_answered(
     ],
 )
 def test_a_file_that_cannot_be_read_is_told_why(
-    tab: Tab, tmp_path: Path, serve: Callable[..., Service], text: str, sentence: str
+    tab: Tab, tmp_path: Path, published: Service, text: str, sentence: str
 ) -> None:
     """In one sentence; nothing of it is shown as if it were scored."""
     (tmp_path / "t.csv").write_text(text)
-    service = serve(PUBLISHED)
-    service.wait()
-    tab.open(service.url)
+    tab.open(published.url)
     answered(tab)
     tab.choose_file("#rows", tmp_path / "t.csv")
     tab.wait("document.querySelector('.table .message').textContent !== ''")

@@ -14,7 +14,7 @@ from models.repository import ModelRepository
 from models.serving import Canary, Serving
 from tests.conftest import find_free_port
 from tests.end_to_end.browser import Tab
-from tests.end_to_end.conftest import PATIENCE_S, Service, running, train
+from tests.end_to_end.conftest import PATIENCE_S, QUICK, Service, running, train
 from tests.end_to_end.test_page import answered
 from tests.service.conftest import PUBLISHED
 
@@ -62,7 +62,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     lines = [",".join([*names, "y"])]
     lines += [",".join([*(str((row * 37 + at * 11) % 97) for at in range(750)), "ab"[row % 2]]) for row in range(60)]
     (folder / "wide.csv").write_text("\n".join(lines))
-    train(folder / "wide.csv", folder / "store", "--target", "y", "--name", "wide", "--hidden", "8", "--epochs", "1")
+    train(folder / "wide.csv", folder / "store", "--target", "y", "--name", "wide", *QUICK)
     with running(folder / "store", find_free_port()) as service:
         service.wait()
         yield service

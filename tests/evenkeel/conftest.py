@@ -1,5 +1,7 @@
 """The penguins with two versions of a model, and the commands of this package."""
 
+import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +28,16 @@ class Ended(NamedTuple):
     err: str
 
 
+Command = Callable[..., Ended]
+# What predict adds to each row.
+OURS = ["label", "probability", "probability_Adelie", "probability_Chinstrap", "probability_Gentoo", "warnings"]
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """The rows of a scored file, by the names of its columns."""
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
 @pytest.fixture(scope="session")
 def repository(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelRepository:
     """Version 1 has had a moment and lacks a column; version 2 is trained as usual."""
@@ -42,7 +54,7 @@ def card(repository: ModelRepository) -> ModelCard:
 
 
 @pytest.fixture
-def command(repository: ModelRepository, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+def command(repository: ModelRepository, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run one command as the console does."""
 
     def execute(*arguments: str) -> Ended:
@@ -59,6 +71,12 @@ def command(repository: ModelRepository, capsys: pytest.CaptureFixture[str]) -> 
         return Ended(code, *capsys.readouterr())
 
     return execute
+
+
+@pytest.fixture
+def predict(command: Command) -> Command:
+    """Score by the model of penguins; other tests publish others beside it."""
+    return lambda *arguments: command("predict", *arguments, "--model", "penguins")
 
 
 @pytest.fixture

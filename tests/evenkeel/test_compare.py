@@ -1,5 +1,4 @@
 import re
-from collections.abc import Callable
 from math import comb
 from pathlib import Path
 
@@ -7,10 +6,8 @@ import pytest
 
 from evenkeel.compare import mcnemar
 from models.repository import ModelRepository
-from tests.evenkeel.conftest import Ended
+from tests.evenkeel.conftest import Command
 from trainer.command_line import main
-
-Command = Callable[..., Ended]
 
 
 @pytest.mark.parametrize(

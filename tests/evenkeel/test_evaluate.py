@@ -12,11 +12,9 @@ from evenkeel.scoring import answers
 from models.card import ModelCard
 from models.repository import ModelRepository
 from service.prediction.predictor import Predictor
-from tests.evenkeel.conftest import Ended
+from tests.evenkeel.conftest import Command
 from trainer.command_line import main
 from trainer.data.table import read_table
-
-Command = Callable[..., Ended]
 
 
 def test_a_table_is_measured_as_the_service_answers_it(

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ from models.repository import ModelRepository
 from service.app import create_app
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
-from tests.evenkeel.conftest import Ended
+from tests.evenkeel.conftest import Command
 
-Command = Callable[..., Ended]
 ROW = {
     "island": "Biscoe",
     "bill_length_mm": 45.1,

@@ -20,10 +20,8 @@ from evenkeel import client
 from models.repository import ModelRepository
 from tests.conftest import ROOT, find_free_port
 from tests.end_to_end.conftest import Service, running
-from tests.evenkeel.conftest import Ended
+from tests.evenkeel.conftest import Command
 from tests.service.conftest import PUBLISHED
-
-Command = Callable[..., Ended]
 
 
 @pytest.fixture

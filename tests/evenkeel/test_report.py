@@ -1,17 +1,14 @@
 import os
 import pty
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from models.figures import figures_of
 from models.repository import ModelRepository
-from tests.evenkeel.conftest import Ended
+from tests.evenkeel.conftest import Command
 from tests.trainer.report.pages import check
 from tests.trainer.tables import PLAIN, fit
-
-Command = Callable[..., Ended]
 
 
 def test_a_report_goes_to_standard_output(command: Command, repository: ModelRepository) -> None:

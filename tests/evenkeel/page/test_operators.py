@@ -17,15 +17,24 @@ RUN = """
 import { Network } from "./network.js";
 import { tensorOf } from "./tensors.js";
 const storages = { 1: Float32Array, 7: BigInt64Array, 9: Uint8Array, 11: Float64Array };
-const inputs = Object.entries(given.inputs).map(([name, { type, dims, texts, data }]) => {
-  if (texts) return [name, tensorOf(type, dims, texts)];
-  const numbers = new storages[type](bytesOf(data).buffer);
-  return [name, tensorOf(type, dims, type === 7 ? Float64Array.from(numbers, Number) : numbers)];
+const run = ({ model, inputs }) => {
+  const tensors = Object.entries(inputs).map(([name, { type, dims, texts, data }]) => {
+    if (texts) return [name, tensorOf(type, dims, texts)];
+    const numbers = new storages[type](bytesOf(data).buffer);
+    return [name, tensorOf(type, dims, type === 7 ? Float64Array.from(numbers, Number) : numbers)];
+  });
+  const { out } = new Network(bytesOf(model), ["out"]).run(Object.fromEntries(tensors));
+  const texts = out.type === 8 ? out.data : undefined;
+  const data = texts ? "" : Buffer.from(Float64Array.from(out.data).buffer).toString("base64");
+  return { type: out.type, dims: out.dims, texts, data };
+};
+const answer = given.cases.map((one) => {
+  try {
+    return run(one);
+  } catch (error) {
+    return { error: String(error) };
+  }
 });
-const { out } = new Network(bytesOf(given.model), ["out"]).run(Object.fromEntries(inputs));
-const texts = out.type === 8 ? out.data : undefined;
-const data = texts ? "" : Buffer.from(Float64Array.from(out.data).buffer).toString("base64");
-const answer = { type: out.type, dims: out.dims, texts, data };
 """
 
 rng = np.random.default_rng(0)
@@ -51,6 +60,8 @@ PAIRS = [(drawn(*one), drawn(*other)) for one, other in SHAPES]
 DOUBLES = [(drawn(2, 3, dtype=np.float64), drawn(3, dtype=np.float64))]
 WHOLES = [(whole([[5, -7], [2**40, 0]]), whole([3, -(2**30)]))]
 
+# A model of one operator, and its inputs.
+Written = tuple[bytes, dict[str, Any]]
 Case = tuple[str, dict[str, Any], tuple[npt.NDArray[Any], ...]]
 CASES: list[Case] = [
     *((name, {}, pair) for name in ("Add", "Sub", "Mul") for pair in PAIRS + DOUBLES + WHOLES),
@@ -155,9 +166,7 @@ CASES: list[Case] = [
 ]
 
 
-def written(
-    operator: str, attributes: dict[str, Any], inputs: tuple[npt.NDArray[Any], ...]
-) -> tuple[bytes, dict[str, Any]]:
+def written(operator: str, attributes: dict[str, Any], inputs: tuple[npt.NDArray[Any], ...]) -> Written:
     """A model of one operator, whose inputs behind the first are constants where they hold shapes, and its inputs."""
     domain = next(domain for domain in OPERATORS if operator in OPERATORS[domain])
     names = [f"in{index}" for index in range(len(inputs))]
@@ -189,15 +198,32 @@ def sent(value: npt.NDArray[Any]) -> dict[str, Any]:
     return {"type": kind, "dims": value.shape, **texts}
 
 
-@pytest.mark.parametrize(("operator", "attributes", "inputs"), CASES)
+@pytest.fixture(scope="module")
+def models() -> list[Written]:
+    """Each case's model and inputs."""
+    return [written(*case) for case in CASES]
+
+
+@pytest.fixture(scope="module")
+def computed(javascript: Javascript, models: list[Written]) -> list[dict[str, Any]]:
+    """What JavaScript makes of each case, in one process."""
+    cases = [
+        {"model": in_base64(model), "inputs": {name: sent(value) for name, value in given.items()}}
+        for model, given in models
+    ]
+    answers: list[dict[str, Any]] = javascript(RUN, cases=cases)
+    return answers
+
+
+@pytest.mark.parametrize("place", range(len(CASES)), ids=[f"{name}-{place}" for place, (name, *_) in enumerate(CASES)])
 def test_an_operator_computes_what_onnxruntime_does(
-    operator: str, attributes: dict[str, Any], inputs: tuple[npt.NDArray[Any], ...], javascript: Javascript
+    place: int, models: list[Written], computed: list[dict[str, Any]]
 ) -> None:
     """In type, shape and value; of exact operators in every bit, else within a few units of the last 32-bit digit."""
-    model, given = written(operator, attributes, inputs)
+    operator, (model, given), found = CASES[place][0], models[place], computed[place]
     (expected,) = onnxruntime.InferenceSession(model).run(None, given)
-    found = javascript(RUN, model=in_base64(model), inputs={name: sent(value) for name, value in given.items()})
 
+    assert "error" not in found, found
     assert found["dims"] == list(expected.shape)
     assert found["type"] == helper.np_dtype_to_tensor_dtype(expected.dtype)
     if expected.dtype == object:
