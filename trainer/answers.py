@@ -48,10 +48,11 @@ class HeldOut:
 def held_out(start: Start, fitted: Fitted) -> HeldOut:
     """Ask trained networks about all rows that they did not learn from."""
     bag, test = fitted.bag, start.part(start.split.test)
-    # Ctrl-C leaves fewer members than folds.
     validation = tuple(
-        answers_of(replace(bag.classifier, networks=(member.network,)), start.part(fold.validation))
-        for member, fold in zip(bag.members, start.split.folds, strict=False)
+        answers_of(
+            replace(bag.classifier, networks=(member.network,)), start.part(start.split.folds[member.number].validation)
+        )
+        for member in bag.members
     )
     teacher = answers_of(bag.classifier, test) if fitted.student else None
     return HeldOut(answers_of(fitted.classifier, test), validation, teacher)

@@ -1,6 +1,6 @@
 """The members of a bag: networks on one encoder, each with validation rows and first weights of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -15,13 +15,17 @@ from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
 from trainer.start import Start, generator
 from trainer.training.calibration import calibrate
+from trainer.training.deadline import Deadline
 from trainer.training.fit import fit
 from trainer.training.freezing import Frozen, freeze, log_loss_on
-from trainer.training.records import Checkpoint, Encoded, Epoch, History
+from trainer.training.records import Checkpoint, Encoded, Epoch, History, OutOfTime
 from trainer.training.weighting import as_counts, class_shares, weigh
 
 # A member's number, from 0, how many there are, and its epoch.
 Watch = Callable[[int, int, Epoch], None]
+# A member's number, whose training is over, and how many there are.
+Ended = Callable[[int, int], None]
+CheckpointOf = Callable[[int], Checkpoint | None]
 
 # A small table is learned in a moment, and gains most from a bag.
 MOST_MEMBERS, ROWS_TOGETHER = 5, 200_000
@@ -47,6 +51,10 @@ def unwatched(member: int, members: int, epoch: Epoch) -> None:
     """Look at no epoch."""
 
 
+def untold(member: int, members: int) -> None:
+    """Say nothing of a network that is trained."""
+
+
 def members_for(rows: int) -> int:
     """How many networks a bag has where nobody says: five, or as many as read 200 000 rows together."""
     return min(MOST_MEMBERS, max(1, ROWS_TOGETHER // rows))
@@ -64,8 +72,9 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """One network after its training, its statistics frozen."""
+    """One network after its training, its statistics frozen; `number` says which fold it learned from."""
 
+    number: int
     network: Network
     history: History
     frozen: Frozen
@@ -73,10 +82,14 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Bag:
-    """All members after their training, and what they say together. A bag that was `interrupted` may lack some."""
+    """The `wanted` members after their training, and what they say together.
+
+    A bag that was `interrupted`, or whose time was over, may lack some.
+    """
 
     members: tuple[Trained, ...]
     classifier: Classifier
+    wanted: int
     interrupted: bool = False
 
     @property
@@ -108,49 +121,87 @@ def member_on(
     return Member(train, validation, network, rng)
 
 
-def train_bag(
-    config: TrainingConfig,
-    start: Start,
-    watch: Watch = unwatched,
-    checkpoint_of: Callable[[int], Checkpoint | None] = lambda member: None,
-    train: Fit = fit,
-) -> Bag:
-    """Train member after member with `train`, and calibrate them together.
+@dataclass(frozen=True, eq=False)
+class Run:
+    """How networks are trained, and who is told of it. A `deadline` is kept by `fit`, and by nothing in its place."""
 
-    Ctrl-C ends with the members that have an epoch behind them.
+    watch: Watch = unwatched
+    ended: Ended = untold
+    checkpoint_of: CheckpointOf = lambda member: None
+    train: Fit = fit
+    deadline: Deadline | None = None
+
+    def train_of(self, number: int) -> Fit:
+        """What trains a member; the first has an epoch whatever the time."""
+        return partial(fit, deadline=replace(self.deadline, least=int(number == 0))) if self.deadline else self.train
+
+
+PLAIN = Run()
+# Trains all members, one after the other or several at a time.
+TrainMembers = Callable[[TrainingConfig, Start, Run], Iterator[tuple[Member, Trained]]]
+
+
+def in_turn(config: TrainingConfig, start: Start, run: Run) -> Iterator[tuple[Member, Trained]]:
+    """Train member after member, until Ctrl-C or the deadline.
 
     :raises Diverged: a loss stopped being finite.
-    :raises KeyboardInterrupt: before the first epoch of the first member was over.
+    :raises KeyboardInterrupt: before the first epoch of a member was over.
     """
-    members: list[Trained] = []
-    held_out: list[tuple[Network, Encoded]] = []
     folds = len(start.split.folds)
-    try:
-        for number in range(folds):
-            member = build_member(config, start, number)
-            members.append(_trained(config, member, partial(watch, number, folds), checkpoint_of(number), train))
-            held_out.append((member.network, member.validation))
-            if members[-1].history.interrupted:
-                break
-    except KeyboardInterrupt:
-        if not members:
-            raise
-    calibrator = calibrate(held_out)
-    networks = tuple(member.network for member in members)
-    classifier = Classifier(start.encoder, networks, start.examples.classes, calibrator)
-    return Bag(tuple(members), classifier, len(members) < folds or members[-1].history.interrupted)
+    for number in range(folds):
+        member = build_member(config, start, number)
+        watch, checkpoint = partial(run.watch, number, folds), run.checkpoint_of(number)
+        try:
+            trained = train_member(config, number, member, watch, checkpoint, run.train_of(number))
+        except OutOfTime:
+            return
+        run.ended(number, folds)
+        yield member, trained
+        if trained.history.interrupted or trained.history.out_of_time:
+            return
 
 
-def _trained(
+def train_member(
     config: TrainingConfig,
+    number: int,
     member: Member,
     watch: Callable[[Epoch], None],
     checkpoint: Checkpoint | None,
     train: Fit,
 ) -> Trained:
+    """Train one member with `train`, and freeze its statistics.
+
+    :raises OutOfTime: before its first epoch was over.
+    :raises KeyboardInterrupt: before its first epoch was over.
+    """
     parts = (member.network, member.train, member.validation)
     history = train(*parts, config, member.rng, watch=watch, checkpoint=checkpoint)
     loss = log_loss_on(member.network, member.validation)
     size = config.batch_of(len(member.train))
     frozen = freeze(member.network, member.train, loss, statistics=config.statistics, batch_size=size)
-    return Trained(member.network, history, frozen)
+    return Trained(number, member.network, history, frozen)
+
+
+def train_bag(config: TrainingConfig, start: Start, run: Run = PLAIN, train_members: TrainMembers = in_turn) -> Bag:
+    """Train the members with `train_members`, and calibrate them together.
+
+    Ctrl-C and the deadline end with the members that have an epoch behind them.
+
+    :raises Diverged: a loss stopped being finite.
+    :raises KeyboardInterrupt: before the first epoch of the first member was over.
+    """
+    done: list[tuple[Member, Trained]] = []
+    interrupted = False
+    try:
+        done.extend(train_members(config, start, run))  # What has come before a Ctrl-C stays.
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        interrupted = True
+    done.sort(key=lambda each: each[1].number)
+    members = tuple(trained for _, trained in done)
+    calibrator = calibrate([(member.network, member.validation) for member, _ in done])
+    networks = tuple(trained.network for trained in members)
+    classifier = Classifier(start.encoder, networks, start.examples.classes, calibrator)
+    interrupted = interrupted or any(trained.history.interrupted for trained in members)
+    return Bag(members, classifier, len(start.split.folds), interrupted)

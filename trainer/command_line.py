@@ -19,6 +19,7 @@ from trainer.flags import (
     add_publishing,
     add_table,
     add_table_and_settings,
+    count,
     given_settings,
     repository_of,
 )
@@ -82,10 +83,19 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
             "mine.csv --target y --name mine --drop id --time day --promote if-better",
         ),
         epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, "
-        "70 defect of the trainer, 74 cannot write, 75 the table was changing, 79 no better than a baseline (with "
-        "--fail-below-baseline), 130 interrupted before the first epoch was over.",
+        "70 defect of the trainer or a process lost, 74 cannot write, 75 the table was changing, 79 no better than a "
+        "baseline (with --fail-below-baseline), 130 interrupted before the first epoch was over.",
     )
     add_table_and_settings(fit)
+    run = fit.add_argument_group("run")
+    run.add_argument(
+        "--jobs", help="members that are trained at a time, each in a process of its own (default: one a core)"
+    )
+    run.add_argument(
+        "--time-limit",
+        metavar="10m",
+        help="train no longer than so many seconds, minutes (m) or hours (h), and publish the best there is by then",
+    )
     publishing = add_publishing(fit)
     publishing.add_argument(
         "--once", action="store_true", help="do nothing if a model of this name is published already"
@@ -112,15 +122,18 @@ def _fit(options: argparse.Namespace) -> None:
     repository = repository_of(options)
     config = TrainingConfig.of(**given_settings(options))
     promote = check_promote(options.promote)
+    jobs = count("--jobs", options.jobs) if options.jobs else None
     published = repository.versions(config.name)
     if options.once and published:
         print(f"{config.name} is published already, version {published[-1]}; nothing to do")
         return
-    with progress.watching(config.epochs, quiet=options.quiet, verbose=options.verbose) as watch:
+    with progress.watching(config.epochs, quiet=options.quiet, verbose=options.verbose) as shown:
         outcome = job.run(
             config,
             repository,
-            watch,
+            shown.watch,
+            ended=shown.ended,
+            jobs=jobs,
             resume=options.resume,
             promote=promote,
             fail_below_baseline=options.fail_below_baseline,

@@ -11,6 +11,7 @@ from trainer.data.scaling import Kind
 from trainer.data.schema import FileSchema, file_schema
 from trainer.evaluation.threshold import Rule
 from trainer.hyperparameters import Hyperparameters, Units, units_between_commas
+from trainer.training.deadline import RULE, seconds
 
 # Flags that stand without a value.
 ALONE = ("keep_total", "merge_spellings")
@@ -36,6 +37,7 @@ class TrainingConfig(Hyperparameters):
     encoding: str | None = None
     decimal: str | None = None
     sheet: str | None = None
+    time_limit: float | None = Field(None, gt=0)
     keep_total: bool = False
     merge_spellings: bool = False
     scaling: Kind = Field(
@@ -108,6 +110,15 @@ class TrainingConfig(Hyperparameters):
         if self.validation + (0 if self.test_table else self.test) >= 1:
             raise ValueError("--validation and --test must leave rows to train on: their sum must be below 1")
         return self
+
+    @field_validator("time_limit", mode="before")
+    @classmethod
+    def _time_limit_in_seconds(cls, limit: object) -> object:
+        if not isinstance(limit, str):
+            return limit
+        if (found := seconds(limit)) is None:
+            raise ValueError(RULE)
+        return found
 
     @field_validator("student", mode="before")
     @classmethod

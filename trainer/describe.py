@@ -34,7 +34,7 @@ from trainer.data.table import Table
 from trainer.drift import drift_baseline
 from trainer.evaluation.verdict import Verdict
 from trainer.files import text_of
-from trainer.fitting import Fitted, unlearned
+from trainer.fitting import Fitted, cut_short
 from trainer.nn import statistics
 from trainer.nn.calibrator import Calibrator
 from trainer.references import background_rows, typical_row
@@ -83,9 +83,8 @@ def describe(
 
 def _scores_in_training(config: TrainingConfig, start: Start, fitted: Fitted) -> Iterator[Score]:
     """The score of each published network alone on what it learned from."""
-    learned = [student_rows(config, start)] if fitted.student else [fold.train for fold in start.split.folds]
-    for trained, rows in zip(fitted.networks, learned, strict=False):  # Ctrl-C leaves fewer members than folds.
-        part = start.part(rows)
+    for trained in fitted.networks:
+        part = start.part(student_rows(config, start) if fitted.student else start.split.folds[trained.number].train)
         alone = replace(fitted.classifier, networks=(trained.network,))
         yield score_of(alone.predict_encoded(part.inputs), part.labels, part.weights)
 
@@ -128,9 +127,9 @@ def _doubts(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
         disagreement(frozen, loss),
         warning(fitted.bag.classifier.calibrator.temperature),
         distance(fitted.student.divergence) if fitted.student else None,
-        unlearned(config, fitted),
     )
-    return filter(None, sentences)
+    yield from filter(None, sentences)
+    yield from cut_short(config, fitted)
 
 
 def mirror(card: ModelCard) -> dict[str, str]:

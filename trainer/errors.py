@@ -14,7 +14,7 @@ TrainerError
 ├── OtherStudy          a study was founded with other settings or another table
 ├── DamagedStudy        a study's records cannot be read
 ├── StorageUnreachable  the database of a study does not answer
-├── WorkerLost          the workers of a search die, one after the other
+├── WorkerLost          a process that trains for this one has died
 ├── MissingExtra        a library that only this command needs is not installed
 ├── NoStatistics        a network that saw no batch was asked for its statistics
 ├── BelowBaseline       a baseline does as well as the model, and that was not to be published
@@ -82,7 +82,7 @@ class StorageUnreachable(TrainerError):
 
 
 class WorkerLost(TrainerError):
-    """The workers of a search die, one after the other."""
+    """A process that trains for this one has died, or in a search one after the other."""
 
 
 class MissingExtra(TrainerError):

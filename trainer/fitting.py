@@ -1,24 +1,32 @@
 """Everything that is trained in one run: a bag of networks, and the student that learns from it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
-from trainer.bag import Bag, Fit, Trained, Watch, train_bag, unwatched
+from trainer.bag import PLAIN, Bag, Run, Trained, in_turn, train_bag
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
+from trainer.parallel import side_by_side
 from trainer.start import Start
 from trainer.student import Student, learn_from
-from trainer.training.fit import fit
-from trainer.training.records import Checkpoint
+from trainer.training.deadline import TimeLimit
+from trainer.training.records import OutOfTime
+
+# How much of the time limit the members may take where a student is to learn from them.
+SHARE_OF_MEMBERS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What training leaves behind. The student is published where there is one, else the bag."""
+    """What training leaves behind. The student is published where there is one, else the bag.
+
+    It may be missing because it was `out_of_time`.
+    """
 
     bag: Bag
     student: Student | None = None
+    out_of_time: bool = False
 
     @property
     def classifier(self) -> Classifier:
@@ -31,34 +39,55 @@ class Fitted:
         return (self.student.trained,) if self.student else self.bag.members
 
 
-def unlearned(config: TrainingConfig, fitted: Fitted) -> str | None:
-    """A sentence where the bag is published because Ctrl-C came before its student was trained, else None."""
-    networks = len(fitted.bag.members)
-    if fitted.student or not config.distil or networks == 1:
-        return None
-    return (
-        f"Ctrl-C came before one network had learned from the {networks}: all of them are published, and an answer "
-        "costs as much as theirs together; a run to its end publishes one"
-    )
+def cut_short(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
+    """Sentences about what Ctrl-C or the time limit has left out."""
+    members, student = fitted.bag.members, fitted.student
+    networks, missing = len(members), fitted.bag.wanted - len(members)
+    late = sum(member.history.out_of_time for member in members)
+    limit = f"--time-limit {config.time_limit:g}" if config.time_limit else ""
+    if limit and not fitted.bag.interrupted and (late or missing):
+        stopped = [f"{late} stopped at the best epoch so far"] if late else []
+        left_out = [f"{missing} had no epoch to the end"] if missing else []
+        whole = f"of {fitted.bag.wanted} networks" if fitted.bag.wanted > 1 else "the network, of one,"
+        yield f"{limit} was over before training was: {whole} {' and '.join(stopped + left_out)}"
+    if student and (epochs := len(student.trained.history.epochs)) < student.planned:
+        yield f"{limit} left time for {epochs} of the {student.planned} epochs in which one network learns from the bag"
+    if config.distil and not student and networks > 1:
+        what, more = (limit, "more time") if fitted.out_of_time else ("Ctrl-C", "a run to its end")
+        yield (
+            f"{what} came before one network had learned from the {networks}: all of them are published, and an answer "
+            f"costs as much as theirs together; {more} publishes one"
+        )
 
 
 def train_all(
-    config: TrainingConfig,
-    start: Start,
-    watch: Watch = unwatched,
-    checkpoint_of: Callable[[int], Checkpoint | None] = lambda number: None,
-    train: Fit = fit,
+    config: TrainingConfig, start: Start, run: Run = PLAIN, *, limit: TimeLimit | None = None, jobs: int = 1
 ) -> Fitted:
-    """Train the members with `train` and, where there are several and the settings say so, their student.
+    """Train the members and, where there are several and the settings say so, their student.
 
-    `watch` is told of the student's epochs as of a member behind the last; its checkpoint has that number too. Ctrl-C
-    ends with the members that have an epoch behind them, and a student that is half trained is not kept.
+    The run's `watch` is told of the student's epochs as of a member behind the last; its checkpoint has that number
+    too. Ctrl-C ends with the members that have an epoch behind them, and a student that is half trained is not kept.
+    The `limit` gives half of the time to the members, and what they leave of all of it to the student. So many `jobs`
+    train members at a time, and more than one let another core answer for the bag, with the same outcome; the rows of
+    `start` must be shared for that.
 
     :raises Diverged: a loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
+    :raises WorkerLost: a process that trained a member was killed.
     """
-    bag = train_bag(config, start, watch, checkpoint_of, train)
+    wanted = len(start.split.folds)
+    learning = config.distil and wanted > 1
+    if limit:
+        run = replace(run, deadline=limit.after(SHARE_OF_MEMBERS if learning else 1.0))
+    bag = train_bag(config, start, run, partial(side_by_side, jobs=jobs) if min(jobs, wanted) > 1 else in_turn)
     members = len(bag.members)
-    if not config.distil or members == 1 or bag.interrupted:
+    if not learning or members == 1 or bag.interrupted:
         return Fitted(bag)
-    return Fitted(bag, learn_from(bag, config, start, partial(watch, members, members), checkpoint_of(members)))
+    number = bag.wanted
+    watch, deadline = partial(run.watch, number, number), limit.after(1.0) if limit else None
+    try:
+        student = learn_from(bag, config, start, watch, run.checkpoint_of(number), deadline, ahead=jobs > 1)
+    except OutOfTime:
+        return Fitted(bag, out_of_time=True)
+    run.ended(number, number)
+    return Fitted(bag, student)

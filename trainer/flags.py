@@ -7,9 +7,11 @@ from typing import Any, Literal, get_args, get_origin
 
 from models.repository import ModelRepository
 from trainer.config import TrainingConfig
+from trainer.errors import InvalidSetting
 
 Flags = argparse._ArgumentGroup  # noqa: SLF001
 
+MOST_COUNTED = 1_000_000
 # The settings that are shown under other headings than "training".
 SPLIT = ("validation", "test", "seed")
 NETWORK = (
@@ -109,6 +111,15 @@ def repository_of(options: argparse.Namespace) -> ModelRepository:
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that have a flag on the command line, as they stand there."""
-    return {
-        setting: value for setting in TrainingConfig.model_fields if (value := getattr(options, setting)) is not None
-    }
+    given = vars(options)
+    return {setting: value for setting in TrainingConfig.model_fields if (value := given.get(setting)) is not None}
+
+
+def count(flag: str, text: str, least: int = 1) -> int:
+    """A whole number that a flag was given.
+
+    :raises InvalidSetting: it is none, or out of range.
+    """
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= MOST_COUNTED:
+        raise InvalidSetting(f"{flag} should be a whole number from {least} to {MOST_COUNTED}, not {text[:64]!r}")
+    return int(text)

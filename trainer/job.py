@@ -9,7 +9,7 @@ from models.repository import NOTHING, ModelRepository
 from models.terminal import noting
 from trainer import promotion
 from trainer.answers import held_out
-from trainer.bag import Bag, Fit, Watch, build_member, members_for, unwatched
+from trainer.bag import Bag, Ended, Fit, Run, Watch, build_member, members_for, untold, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
@@ -17,16 +17,18 @@ from trainer.data.schema import Schema
 from trainer.data.split import split
 from trainer.data.table import Table, read_table
 from trainer.describe import describe, libraries, mirror
-from trainer.errors import BelowBaseline, DamagedCheckpoint, TrainerError
+from trainer.errors import BelowBaseline, DamagedCheckpoint, TrainerError, WorkerLost
 from trainer.evaluation.verdict import check_positive, judge
 from trainer.export.gate import check_export
 from trainer.export.graph import Threshold, to_onnx
 from trainer.figures.measured import figures
 from trainer.fitting import Fitted, train_all
+from trainer.parallel import jobs_for
 from trainer.promotion import Promote
 from trainer.report.report import drawn
 from trainer.start import Start, generator
 from trainer.training.checkpoint import FileCheckpoint
+from trainer.training.deadline import TimeLimit
 from trainer.training.fit import fit
 from trainer.training.interrupts import held_back
 from trainer.training.range_test import RangeTest, find_learning_rate
@@ -110,6 +112,8 @@ def run(
     repository: ModelRepository,
     watch: Watch = unwatched,
     *,
+    ended: Ended = untold,
+    jobs: int | None = 1,
     resume: bool = False,
     train: Fit = fit,
     annotate: Callable[[ModelCard], ModelCard] = lambda card: card,
@@ -117,7 +121,10 @@ def run(
     fail_below_baseline: bool = False,
     with_report: bool = True,
 ) -> Outcome:
-    """Train as `config` says and publish into `repository`; `watch` is called after every epoch.
+    """Train as `config` says and publish into `repository`.
+
+    `watch` is called after every epoch, and `ended` when a network is trained. Up to `jobs` members of a bag are
+    trained at a time, None for as many as there are cores if that is worth it; their number changes nothing else.
 
     `train` trains each network, and `annotate` adds to the card what only the caller knows. `promote` says whether the
     new version is to serve, and `fail_below_baseline` refuses a model that is no better than a baseline. Beside the
@@ -128,7 +135,10 @@ def run(
     :raises TrainerError: nothing was published; the sentence says why.
     :raises OSError: the table cannot be read or the repository cannot be written; nothing was published.
     """
+    limit = TimeLimit.from_now(config.time_limit) if config.time_limit else None
     table, start = prepare(config)
+    jobs = min(jobs or jobs_for(config, start), len(start.split.folds))
+    start = start.shared() if jobs > 1 else start
     identity = _identity(config, table)
     checkpoints = [
         FileCheckpoint(repository.root / ".checkpoints", config.name, {**identity, "member": number}, resume=resume)
@@ -136,7 +146,7 @@ def run(
     ]
     try:
         with noting(NOTHING, KeyboardInterrupt):
-            fitted = train_all(config, start, watch, checkpoints.__getitem__, train)
+            fitted = train_all(config, start, Run(watch, ended, checkpoints.__getitem__, train), limit=limit, jobs=jobs)
             answers = held_out(start, fitted)
             verdict = judge(config, table.schema, start, answers)
             if fail_below_baseline and verdict.below:
@@ -151,7 +161,7 @@ def run(
             files = {"model.onnx": model}
             if with_report:
                 files |= drawn(card, model, figures(config, start, fitted, answers, card))
-    except DamagedCheckpoint:
+    except (DamagedCheckpoint, WorkerLost):
         raise
     except TrainerError:
         _remove(checkpoints)

@@ -1,10 +1,11 @@
 """What a person sees while a job runs and when it is done. The only module that knows rich and uniplot."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.text import Text
 from models.repository import ModelRepository
 from models.terminal import printable, room, tell, wrapped
 from models.wording import aligned
-from trainer.bag import Watch, unwatched
+from trainer.bag import Ended, Watch, untold, unwatched
 from trainer.data.schema import Found, Schema
 from trainer.data.table import Table as TrainingTable
 from trainer.data.wording import PARTICULAR, REMEDIES
@@ -35,95 +36,108 @@ WIDE = 60
 UNTOLD = ("nearly constant", GIVES_AWAY)
 
 
+class Shown(NamedTuple):
+    """What is told of epochs, and of networks that are trained."""
+
+    watch: Watch = unwatched
+    ended: Ended = untold
+
+
 @contextmanager
-def watching(epochs: int, *, quiet: bool = False, verbose: bool = False) -> Iterator[Watch]:
+def watching(epochs: int, *, quiet: bool = False, verbose: bool = False) -> Iterator[Shown]:
     """Show the epochs on stderr: each network's growing curve on a terminal, a line a network elsewhere.
 
     `verbose` shows a line an epoch, `quiet` nothing.
     """
     console = Console(stderr=True, highlight=False)
     if quiet or verbose or not console.is_terminal:
-        with _lines(console, quiet, verbose) as watch:
-            yield watch
+        with _lines(console, quiet, verbose) as shown:
+            yield shown
         return
     growing = Growing(console, epochs)
     with Live(console=console, get_renderable=growing.drawn, refresh_per_second=10, transient=True):
-        yield growing
+        yield Shown(growing, growing.ended)
     growing.finish()
 
 
 @contextmanager
-def _lines(console: Console, quiet: bool, verbose: bool) -> Iterator[Watch]:
+def _lines(console: Console, quiet: bool, verbose: bool) -> Iterator[Shown]:
     """What is shown where nothing is drawn."""
     if quiet:
-        yield unwatched
+        yield Shown()
     elif verbose:
-        yield lambda member, members, epoch: print(_line(member, members, epoch), file=console.file, flush=True)
+        yield Shown(lambda member, members, epoch: print(_line(member, members, epoch), file=console.file, flush=True))
     else:
-        summing = Summing(console)
+        summing = Summing(partial(print, file=console.file, flush=True))
         try:
-            yield summing
+            yield Shown(summing, summing.ended)
         finally:
             summing.finish()
 
 
 class Summing:
-    """A line a network, once its last epoch is over."""
+    """A line a network, once it is trained; several may be trained at the same time."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._place = (0, 1)
-        self._last: Epoch | None = None
-        self._best: Epoch | None = None
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        # The last epoch and the best one of each network that is being trained, by its number and that of all.
+        self._reached: dict[tuple[int, int], tuple[Epoch, Epoch]] = {}
 
     def __call__(self, member: int, members: int, epoch: Epoch) -> None:
-        if (member, members) != self._place:
-            self.finish()
-        self._place, self._last = (member, members), epoch
-        if self._best is None or _log_loss(epoch) < _log_loss(self._best):
-            self._best = epoch
+        _, best = self._reached.get((member, members), (epoch, epoch))
+        self._reached[member, members] = epoch, min(best, epoch, key=_log_loss)
+
+    def ended(self, member: int, members: int) -> None:
+        """Say what the epochs of a network have come to."""
+        if (member, members) not in self._reached:
+            return
+        last, best = self._reached.pop((member, members))
+        which = f"{name}  " if (name := _which(member, members)) else ""
+        # Without validation rows no epoch is the best, and the last one counts.
+        reached = f", the best {best.number}: {_brief(best)}" if best.validation else f": {_brief(last)}"
+        self._say(f"{which}{last.number} epochs{reached}")
 
     def finish(self) -> None:
-        """Say what the epochs since the last line have come to."""
-        if self._last and self._best:
-            which = f"{name}  " if (name := _which(*self._place)) else ""
-            # Without validation rows no epoch is the best, and the last one counts.
-            best = f", the best {self._best.number}" if self._best.validation else ""
-            said = f"{which}{self._last.number} epochs{best}: {_brief(self._best if best else self._last)}"
-            print(said, file=self._console.file, flush=True)
-        self._last = self._best = None
+        """Say the same of those that were not trained to their end."""
+        for place in sorted(self._reached):
+            self.ended(*place)
 
 
 class Growing:
-    """The validation log-loss of a network as a line of bars that grows; below it how far it is.
+    """The validation log-loss of each network in training as a line of bars that grows; below it how far it is.
 
-    A network that is done leaves its line and what it has come to.
+    A network that is trained leaves its line and what it has come to.
     """
 
     def __init__(self, console: Console, epochs: int) -> None:
-        self._console, self._epochs, self._summing = console, epochs, Summing(console)
-        self._losses: list[float] = []
-        self._said = ""
+        self._console, self._epochs = console, epochs
+        # Above the lines that are drawn over.
+        self._summing = Summing(partial(console.print, markup=False, soft_wrap=True))
+        self._losses: dict[tuple[int, int], list[float]] = {}
+        self._said: dict[tuple[int, int], str] = {}
 
     def __call__(self, member: int, members: int, epoch: Epoch) -> None:
-        if epoch.number <= len(self._losses):
-            self.finish()
-        self._losses.append(_log_loss(epoch))
         self._summing(member, members, epoch)
         which = f"{name}  " if (name := _which(member, members)) else ""
-        self._said = f"{which}epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
+        self._said[member, members] = f"{which}epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
+        self._losses.setdefault((member, members), []).append(_log_loss(epoch))
 
     def drawn(self) -> Text:
-        """The line of the network that is being trained."""
-        losses = self._losses  # Drawn in a thread of rich.
-        return Text("\n").join([self._bars(losses), Text(self._said)]) if losses else Text("training")
+        """The lines of the networks that are being trained."""
+        losses = sorted(self._losses.copy().items())  # Drawn in a thread of rich.
+        lines = [line for place, one in losses for line in (self._bars(one), Text(self._said[place]))]
+        return Text("\n").join(lines) if lines else Text("training")
+
+    def ended(self, member: int, members: int) -> None:
+        """Leave what a network has come to on the terminal."""
+        if losses := self._losses.pop((member, members), []):
+            self._console.print(self._bars(losses))
+        self._summing.ended(member, members)
 
     def finish(self) -> None:
-        """Leave what the last network has come to on the terminal."""
-        if self._losses:
-            self._console.print(self._bars(self._losses))
-        self._summing.finish()
-        self._losses = []
+        """Leave the same of those that were not trained to their end."""
+        for place in sorted(self._losses):
+            self.ended(*place)
 
     def _bars(self, losses: Sequence[float]) -> Text:
         # A terminal without these characters gets the numbers alone.
@@ -188,8 +202,8 @@ def watching_curve(*, quiet: bool = False, verbose: bool = False) -> Iterator[Cu
     """Show the learning curve on stderr as it grows; where nothing is drawn, what `watching` would show."""
     console = Console(stderr=True)
     if quiet or verbose or not console.is_terminal:
-        with _lines(console, quiet, verbose) as watch:
-            yield Curve(console, None, watch)
+        with _lines(console, quiet, verbose) as shown:
+            yield Curve(console, None, shown.watch)
         return
     with Live(console=console, auto_refresh=False, transient=False, vertical_overflow="visible") as live:
         yield Curve(console, live)

@@ -1,7 +1,8 @@
 """What a run begins with, and where its randomness comes from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import BinaryIO
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, fit_encoder
 from trainer.data.rows import Examples
 from trainer.data.split import Indices, Split
+from trainer.mapped import keep_in, nameless_file
 from trainer.training.records import Encoded
 
 # The number of the generator that draws the card's background rows; no bag has so many members.
@@ -18,11 +20,15 @@ BACKGROUND = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Everything a run begins with: the labelled rows, how they are split, and the encoder of them all."""
+    """Everything a run begins with: the labelled rows, how they are split, and the encoder of them all.
+
+    The encoded rows are in memory or, where there is one, in a `file` that other processes map.
+    """
 
     examples: Examples
     split: Split
     encoder: Encoder
+    file: BinaryIO | None = None
 
     @classmethod
     def on(cls, config: TrainingConfig, examples: Examples, split: Split) -> "Start":
@@ -34,18 +40,37 @@ class Start:
     @cached_property
     def inputs(self) -> Array:
         """All rows as a network sees them, shape (n, width): encoded once, for every part and every member."""
-        return self.encoder.encode(self.examples.rows)
+        encoded = self.encoder.encode(self.examples.rows)
+        return keep_in(self.file, encoded) if self.file else encoded
+
+    def shared(self) -> "Start":
+        """The same, with the encoded rows in a file.
+
+        :raises OSError: there can be none.
+        """
+        return replace(self, file=nameless_file())
+
+    @property
+    def shared_file(self) -> BinaryIO:
+        """The file that the encoded rows are or will be in; once it is closed, what is mapped stays mapped."""
+        assert self.file is not None, "the rows are not shared"
+        return self.file
 
     def part(self, indices: Indices) -> Encoded:
         """Some of the rows as a network sees them, without a copy of the inputs."""
-        weights = self.examples.weights
-        labels = self.examples.labels[indices]
-        return Encoded(Picked(self.inputs, indices), labels, None if weights is None else weights[indices])
+        return part_of(Encoded(self.inputs, self.examples.labels, self.examples.weights), indices)
 
     def encode(self, indices: Indices) -> Encoded:
         """Some of the rows alone, where the others are not needed."""
         part = self.examples.take(indices)
         return Encoded(self.encoder.encode(part.rows), part.labels, part.weights)
+
+
+def part_of(rows: Encoded, indices: Indices) -> Encoded:
+    """Some of the rows, without a copy of the inputs."""
+    assert isinstance(rows.inputs, np.ndarray)
+    weights = None if rows.weights is None else rows.weights[indices]
+    return Encoded(Picked(rows.inputs, indices), rows.labels[indices], weights)
 
 
 def generator(seed: int, number: int, restart: int = 0) -> np.random.Generator:

@@ -6,7 +6,9 @@ a member's epoch among them, and from as many mixed ones as it likes, since the 
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,10 +20,12 @@ from trainer.data.split import Indices
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import targets_of
 from trainer.start import Start
+from trainer.training.deadline import Deadline
 from trainer.training.fit import fit
 from trainer.training.freezing import freeze
-from trainer.training.mixing import MixedBatches, Mixer
-from trainer.training.records import Checkpoint, Epoch
+from trainer.training.mixing import Ahead, MixedBatches, Mixer
+from trainer.training.pacing import fit_in_time
+from trainer.training.records import Checkpoint, Epoch, OutOfTime
 
 # How much of a labelled row's target is its label; the rest is the bag's answer.
 TRUTH = 0.3
@@ -29,18 +33,21 @@ FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 25, 50, 10_000
 MANY_CLASSES = 20
 # So many mixed rows tell how far the student is from its bag.
 MEASURED = 16_384
+# A student whose time is over sooner is not worth its bag.
+FEWEST_IN_TIME = 5
 FAR = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Student:
     """The student after its training. `divergence` is its mean distance from the bag on fresh mixed rows, in nats:
-    Σ p log(p / q), p the bag's probabilities and q its own.
+    Σ p log(p / q), p the bag's probabilities and q its own. Without a deadline it has had all the `planned` epochs.
     """
 
     trained: Trained
     classifier: Classifier
     divergence: float
+    planned: int
 
 
 def student_rows(config: TrainingConfig, start: Start) -> Indices:
@@ -75,10 +82,16 @@ def learn_from(
     start: Start,
     watch: Callable[[Epoch], None] = lambda _: None,
     checkpoint: Checkpoint | None = None,
+    deadline: Deadline | None = None,
+    *,
+    ahead: bool = False,
 ) -> Student | None:
     """Train a student of the bag; None where Ctrl-C came before its end.
 
+    With `ahead` another core has the answers of the bag ready, which changes nothing else.
+
     :raises Diverged: a loss stopped being finite.
+    :raises OutOfTime: there was no time for a student.
     """
     number, classes = len(start.split.folds), len(start.examples.classes)
     part = start.part(student_rows(config, start))
@@ -92,19 +105,16 @@ def learn_from(
     batches = MixedBatches(member.train, targets, teach, mixer, settings.batch_of(len(part)))
     epochs = epochs_for(bag.mean_epochs, len(batches), config.epochs)
     settings = settings.model_copy(update={"epochs": epochs})
-    try:
-        history = fit(
-            member.network,
-            member.train,
-            None,
-            settings,
-            member.rng,
-            watch=watch,
-            checkpoint=checkpoint,
-            batches=batches,
-        )
-    except KeyboardInterrupt:
-        return None
+    train = partial(fit_in_time, deadline=deadline, least=FEWEST_IN_TIME) if deadline else fit
+    parts = (member.network, member.train, None, settings, member.rng)
+    with ThreadPoolExecutor(1) as pool:
+        source = Ahead(batches, pool) if ahead else batches
+        try:
+            history = train(*parts, watch=watch, checkpoint=checkpoint, batches=source)
+        except KeyboardInterrupt:
+            return None
+    if history.out_of_time:
+        raise OutOfTime
     if history.interrupted:
         return None
     mixed, answers = _fresh(batches, member.rng)
@@ -119,9 +129,9 @@ def learn_from(
         statistics=config.statistics,
         batch_size=settings.batch_of(len(part)),
     )
-    trained = Trained(member.network, history, frozen)
+    trained = Trained(number, member.network, history, frozen)
     classifier = Classifier(start.encoder, (member.network,), start.examples.classes, Calibrator.idle(classes))
-    return Student(trained, classifier, divergence())
+    return Student(trained, classifier, divergence(), epochs)
 
 
 def _fresh(batches: MixedBatches, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -127,7 +127,10 @@ def _calibrated(calibration: Calibration, made: Distillation | None) -> str:
 
 
 def _epochs(histories: Sequence[History]) -> str:
-    ending = "interrupted; the best so far was" if histories[-1].interrupted else "the best was"
+    ending = "the best was"
+    if any(one.interrupted or one.out_of_time for one in histories):
+        reason = "interrupted" if any(one.interrupted for one in histories) else "out of time"
+        ending = f"{reason}; the best so far was"
     counts, best = (
         ", ".join(map(str, numbers))
         for numbers in ([len(one.epochs) for one in histories], [one.best.number for one in histories])

@@ -1,5 +1,6 @@
 """Mixed rows, and the batches that a student learns from."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from trainer.arrays import Array
 from trainer.data.encoder import fit_encoder
 from trainer.data.table import read_table
 from trainer.training import mixing
-from trainer.training.mixing import MixedBatches, Mixer, draw_shares
+from trainer.training.mixing import Ahead, MixedBatches, Mixer, draw_shares
 from trainer.training.records import Encoded
 
 ROWS, SIZE = 300, 32
@@ -128,3 +129,36 @@ def _with(rows, place: int, row: int):  # type: ignore[no-untyped-def]
     else:
         codes[0, place - numeric.shape[1]] = rows.codes[row, place - numeric.shape[1]]
     return type(rows)(rows.columns, numeric, codes, rows.vocabularies)
+
+
+@pytest.mark.parametrize("most", [ROWS, 100])
+def test_what_is_made_ready_ahead_is_what_would_have_come(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch for batch, to the last bit; and between two epochs the generator stands where it would have stood, so that
+    a run can be saved and taken up there.
+    """
+    monkeypatch.setattr(mixing, "MOST_ROWS", most)
+    weights = np.linspace(1, 2, ROWS, dtype=np.float32)
+    plain, drawn = np.random.default_rng(0), np.random.default_rng(0)
+    with ThreadPoolExecutor(1) as pool:
+        ahead = Ahead(batches(weights), pool)
+        for epoch in range(3):
+            if epoch == 2:  # A run is given up in the middle of an epoch, and taken up from its beginning.
+                state = drawn.bit_generator.state
+                next(ahead.shuffled(drawn))
+                drawn.bit_generator.state = state
+            for one, other in zip(batches(weights).shuffled(plain), ahead.shuffled(drawn), strict=True):
+                for expected, found in zip(one[:2], other[:2], strict=True):
+                    np.testing.assert_array_equal(expected, found)
+                np.testing.assert_array_equal(one[2].shares, other[2].shares)
+            assert plain.bit_generator.state == drawn.bit_generator.state
+
+
+def test_what_goes_wrong_ahead_is_told_in_its_place() -> None:
+    """The thread hides nothing."""
+
+    def broken(_: Array) -> Array:
+        raise MemoryError
+
+    source = MixedBatches(part(), np.zeros((ROWS, 2), np.float32), broken, Mixer(2, np.array([2])), SIZE)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(MemoryError):
+        list(Ahead(source, pool).shuffled(np.random.default_rng(0)))

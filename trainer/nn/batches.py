@@ -92,7 +92,10 @@ class MiniBatches:
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
         """Every row once, in an order that `rng` draws."""
-        order = rng.permutation(len(self.inputs))
+        yield from self.in_order(rng.permutation(len(self.inputs)))
+
+    def in_order(self, order: npt.NDArray[np.int64]) -> Iterator[Batch]:
+        """The rows at these places, (n,)."""
         all_labels = self.labels[order]
         for batch in batches(len(order), self.size):
             chosen = order[batch]

@@ -27,8 +27,8 @@ from trainer.nn.network import Network
 from trainer.nn.optimizers import Adam, Optimizer
 from trainer.nn.step import NumpyStep
 
-# Division as numpy's, without a check for zero, lets a loop run on vectors.
-compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+# Division as numpy's, without a check for zero, lets a loop run on vectors. Other threads may run Python meanwhile.
+compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, nogil=True)
 
 LINEAR, NORM = 0, 1
 LEAKS = {Relu: 0.0, LeakyRelu: LeakyRelu.alpha}

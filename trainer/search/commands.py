@@ -2,27 +2,26 @@
 
 import argparse
 import os
-import re
 from contextlib import nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.machine import available_cores
 from models.repository import NOTHING, ModelRepository
 from models.terminal import add_command, noting
 from models.wording import command_on
 from trainer import COMMANDS
 from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, MissingExtra
-from trainer.flags import add_output, add_publishing, add_table_and_settings, given_settings, repository_of
+from trainer.flags import add_output, add_publishing, add_table_and_settings, count, given_settings, repository_of
+from trainer.training.deadline import RULE, seconds
 
 if TYPE_CHECKING:
     from trainer.search.search import Request
 
 SAMPLERS = ("random", "tpe", "grid")
-DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 LEADERBOARD, REPORT = "leaderboard.csv", "report.html"
 
 
@@ -47,7 +46,7 @@ def add_search(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     search.add_argument("--jobs", help="worker processes on this machine (default: one a core)")
     search.add_argument(
-        "--time-limit", metavar="10m", help="stop searching after so many seconds, minutes (m), hours (h)"
+        "--time-limit", dest="limit", metavar="10m", help="stop searching after so many seconds, minutes (m), hours (h)"
     )
     search.add_argument(
         "--space", type=Path, metavar="FILE", help="a TOML file of ranges and choices over the default ones"
@@ -108,7 +107,7 @@ def _search(options: argparse.Namespace) -> None:
             raise MissingExtra(f"search needs {library}: install evenkeel with the extra `search`")
     repository = repository_of(options)
     repository.versions(options.name)  # A name that breaks the grammar is refused before anything begins.
-    request, seeds = _request(options, repository), _count("--seeds", options.seeds, least=0)
+    request, seeds = _request(options, repository), count("--seeds", options.seeds, least=0)
     if options.retest:
         _retest(options, request, seeds)
     else:
@@ -155,7 +154,7 @@ def _retest(options: argparse.Namespace, request: "Request", seeds: int) -> None
     from trainer.search import screen
     from trainer.search.retest import retest
 
-    verdict = retest(request, _count("--leaders", options.leaders), max(seeds, 1))
+    verdict = retest(request, count("--leaders", options.leaders), max(seeds, 1))
     if options.json:
         screen.show_json(verdict.document())
     else:
@@ -201,24 +200,16 @@ def _request(options: argparse.Namespace, repository: ModelRepository) -> "Reque
     return Request(
         given_settings(options),
         Place(options.name, folder, address),
-        _count("--trials", options.trials),
-        _count("--jobs", options.jobs) if options.jobs else len(os.sched_getaffinity(0)),
+        count("--trials", options.trials),
+        count("--jobs", options.jobs) if options.jobs else available_cores(),
         options.sampler,
         options.space,
-        _count("--stage", options.stage, least=5) if options.stage else None,
-        _seconds(options.time_limit) if options.time_limit else None,
+        count("--stage", options.stage, least=5) if options.stage else None,
+        _seconds(options.limit) if options.limit else None,
     )
 
 
-def _count(flag: str, text: str, least: int = 1) -> int:
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= 1_000_000:
-        raise InvalidSetting(f"{flag} should be a whole number from {least} to 1000000, not {text[:64]!r}")
-    return int(text)
-
-
 def _seconds(text: str) -> float:
-    if not (match := DURATION.fullmatch(text)) or not float(match[1]):
-        raise InvalidSetting(
-            f"--time-limit should be seconds, or minutes such as 10m, or hours such as 2h, not {text[:64]!r}"
-        )
-    return float(match[1]) * SECONDS[match[2]]
+    if found := seconds(text):
+        return found
+    raise InvalidSetting(f"--time-limit {RULE}, not {text[:64]!r}")

@@ -64,7 +64,10 @@ def publish(
         def annotate(card: ModelCard) -> ModelCard:
             return card.model_copy(update={"search": summary})
 
-        outcome = run(chosen, repository, watch(seeds), resume=True, annotate=annotate, with_report=with_report)
+        jobs = None if search.request.jobs > 1 else 1
+        outcome = run(
+            chosen, repository, watch(seeds), jobs=jobs, resume=True, annotate=annotate, with_report=with_report
+        )
         with noting(outcome.fact):
             search.study.note_published(outcome.version, len(trials))
         return outcome

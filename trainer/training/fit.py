@@ -14,8 +14,19 @@ from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS, Optimizer
 from trainer.nn.schedules import learning_rates
 from trainer.nn.step import NumpyStep, Step
+from trainer.training.deadline import NEVER, Deadline
 from trainer.training.interrupts import held_back
-from trainer.training.records import Best, Checkpoint, Encoded, Epoch, History, Score, Snapshot, StopTraining
+from trainer.training.records import (
+    Best,
+    Checkpoint,
+    Encoded,
+    Epoch,
+    History,
+    OutOfTime,
+    Score,
+    Snapshot,
+    StopTraining,
+)
 from trainer.training.unit import look_at_unit
 
 
@@ -41,16 +52,18 @@ def fit(
     watch: Callable[[Epoch], None] = lambda _: None,
     checkpoint: Checkpoint | None = None,
     batches: Batches | None = None,
+    deadline: Deadline = NEVER,
 ) -> History:
     """Train in place and leave the network as it was after the epoch with the lowest validation log-loss.
 
     Stops after `patience` epochs without a new lowest; without a validation part every epoch is run and the last one
     kept. `watch` is called after every epoch. With a `checkpoint` every epoch is saved, and a run that it holds is
-    taken up where it ended. Ctrl-C ends the run with the best epoch so far. The `batches` are those of `train`, where
-    nothing else is handed over.
+    taken up where it ended. Ctrl-C ends the run with the best epoch so far, and so does the `deadline`. The `batches`
+    are those of `train`, where nothing else is handed over.
 
     :raises Diverged: the loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch was over.
+    :raises OutOfTime: before the first epoch was over.
     """
     optimizer = build_optimizer(network, settings)
     step = step_of(network, optimizer, settings)
@@ -66,10 +79,10 @@ def fit(
     if checkpoint and (snapshot := checkpoint.load()):
         epochs, best = list(snapshot.epochs), snapshot.best
         _restore(snapshot, network, optimizer, rng)
-    interrupted = False
+    ending: BaseException | None = None
     try:
         while len(epochs) < settings.epochs and not _is_stale(epochs, best, settings.patience):
-            mean_loss = train_one_epoch(step, batches, rate_of, rng)
+            mean_loss = train_one_epoch(step, batches, rate_of, rng, lambda: deadline.check(len(epochs)))
             freeze_for_validation(network, train, settings)
             scored = score(network, validation) if validation else None
             unit = look_at_unit(network, (validation or train).inputs)
@@ -82,13 +95,14 @@ def fit(
             watch(epoch)
     except StopTraining:
         pass
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OutOfTime) as stopped:
         if not epochs:
             raise
-        interrupted = True
+        ending = stopped
     if best:
         network.restore(best.state)
-    return History(tuple(epochs), best.epoch if best else epochs[-1], interrupted, step.compiled)
+    interrupted, out_of_time = (isinstance(ending, kind) for kind in (KeyboardInterrupt, OutOfTime))
+    return History(tuple(epochs), best.epoch if best else epochs[-1], interrupted, out_of_time, step.compiled)
 
 
 def build_optimizer(network: Network, settings: Hyperparameters) -> Optimizer:
@@ -143,8 +157,16 @@ def freeze_for_validation(network: Network, train: Encoded, settings: Hyperparam
         network.freeze(running_moments(network))
 
 
-def train_one_epoch(step: Step, batches: Batches, rate_of: Callable[[int], float], rng: np.random.Generator) -> float:
+def train_one_epoch(
+    step: Step,
+    batches: Batches,
+    rate_of: Callable[[int], float],
+    rng: np.random.Generator,
+    check: Callable[[], None] = lambda: None,
+) -> float:
     """Take a step on every mini-batch and return the mean loss, each under the weights of its moment.
+
+    What `check` raises, before a step, ends it.
 
     :raises KeyboardInterrupt: between two steps.
     """
@@ -153,6 +175,7 @@ def train_one_epoch(step: Step, batches: Batches, rate_of: Callable[[int], float
     with np.errstate(all="ignore"), held_back() as ctrl_c:
         for inputs, targets, weights in batches.shuffled(rng):
             ctrl_c.let_through()
+            check()
             total += step(inputs, targets, weights, rate_of(step.optimizer.steps)) * weights.total
             rows += weights.total
     return total / rows

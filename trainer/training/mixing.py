@@ -4,8 +4,11 @@ A network that learns from another one's answers (Hinton et al. 2015) may be ask
 Those here are drawn as by Zhang et al. (2018), but that a text stays a text.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +21,11 @@ from trainer.training.records import Encoded
 CONCENTRATION = 0.3
 # So many rows are mixed at a time, fewer of wide ones: what is drawn for them takes 64 MB.
 MOST_ROWS, MOST_VALUES = 16_384, 1 << 24
+
+
+State = Mapping[str, Any]
+# A block of batches; with the last one of an epoch, where the generator stands behind it.
+Ready = tuple[Iterator[Batch], State | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,17 +68,22 @@ class MixedBatches:
     def __init__(self, part: Encoded, targets: Array, teach: Callable[[Array], Array], mixer: Mixer, size: int) -> None:
         self.part, self.targets, self.teach, self.mixer, self.size = part, targets, teach, mixer, size
         most = min(MOST_ROWS, max(MOST_VALUES // part.inputs.shape[1], size))
-        self._blocks = -(-len(part) // most)
+        self.blocks_an_epoch = -(-len(part) // most)
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
-        blocks = np.array_split(np.arange(len(self.part)), self._blocks)
+        blocks = np.array_split(np.arange(len(self.part)), self.blocks_an_epoch)
         return sum(1 for block in blocks for _ in batches(2 * len(block), self.size))
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
         """The batches of one epoch, in an order that `rng` draws."""
+        for block in self.blocks(rng):
+            yield from block
+
+    def blocks(self, rng: np.random.Generator) -> Iterator[Iterator[Batch]]:
+        """The same block by block; whatever a block needs of `rng` is drawn when it is given out."""
         order, partners = rng.permutation(len(self.part)), rng.permutation(len(self.part))
-        for block in np.array_split(order, self._blocks):
+        for block in np.array_split(order, self.blocks_an_epoch):
             mixed, answers, weights = self.mixed(block, partners[block], rng)
             inputs = np.concatenate([self.part.inputs[block], mixed])
             targets = np.concatenate([self.targets[block], answers])
@@ -78,7 +91,7 @@ class MixedBatches:
                 assert self.part.weights is not None
                 weights = np.concatenate([self.part.weights[block], weights])
             places = np.arange(len(inputs))
-            yield from MiniBatches(inputs, places, weights, self.size, targets).shuffled(rng)
+            yield MiniBatches(inputs, places, weights, self.size, targets).in_order(rng.permutation(len(inputs)))
 
     def mixed(
         self, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64], rng: np.random.Generator
@@ -90,3 +103,41 @@ class MixedBatches:
         if weights is not None:
             weights = shares * weights[rows] + (1 - shares) * weights[others]
         return inputs, self.teach(inputs), weights
+
+
+class Ahead:
+    """The batches of a student, each block mixed and answered by another thread while the one before is learned from.
+
+    The rows, their order and where the generator stands after an epoch are those of the batches themselves: what is
+    ahead draws from a copy of it. numpy and the compiled step leave Python to each other while they compute.
+    """
+
+    def __init__(self, batches: MixedBatches, pool: Executor) -> None:
+        self._batches, self._pool = batches, pool
+        self._blocks: Iterator[Ready] = iter(())
+        self._next: Future[Ready] | None = None
+        self._state: State | None = None
+
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+        return len(self._batches)
+
+    def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """The batches of one epoch, in an order that `rng` draws."""
+        if self._next is None or rng.bit_generator.state != self._state:
+            self._blocks = self._endless(deepcopy(rng))
+            self._next = self._pool.submit(next, self._blocks)
+        self._state = None  # What is given up in the middle is no place to go on from.
+        while self._state is None:
+            block, self._state = self._next.result()
+            self._next = self._pool.submit(next, self._blocks)
+            yield from block
+        rng.bit_generator.state = self._state
+
+    def _endless(self, rng: np.random.Generator) -> Iterator[Ready]:
+        """The blocks of epoch after epoch; with the last of each, where the generator stands behind it."""
+        while True:
+            for left, block in zip(
+                reversed(range(self._batches.blocks_an_epoch)), self._batches.blocks(rng), strict=True
+            ):
+                yield block, None if left else rng.bit_generator.state

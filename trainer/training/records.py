@@ -73,6 +73,10 @@ class StopTraining(Exception):
     """Raised by who watches a run: the epoch that has just ended is the last."""
 
 
+class OutOfTime(Exception):
+    """Raised where a run meets its deadline: it ends with the epochs that are over."""
+
+
 class Checkpoint(Protocol):
     """Where the snapshots of a run go, and where it starts from."""
 
@@ -83,12 +87,13 @@ class Checkpoint(Protocol):
 
 @dataclass(frozen=True)
 class History:
-    """Every epoch of a run, and the one whose weights were kept. An interrupted run kept the best it had.
+    """Every epoch of a run, and the one whose weights were kept.
 
-    `compiled` says whether its steps were.
+    A run that was `interrupted`, or `out_of_time`, kept the best it had. `compiled` says whether its steps were.
     """
 
     epochs: tuple[Epoch, ...]
     best: Epoch
     interrupted: bool = False
+    out_of_time: bool = False
     compiled: bool = False
