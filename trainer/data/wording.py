@@ -87,7 +87,8 @@ NOTES = {
     "bad_numbers": Note("texts among numbers, read as missing", TEXT),
     "bad_dates": Note("texts among dates, read as missing", TEXT),
     "mixed": Note(
-        "numbers and other texts, kept as text", 'kind = "numeric" with missing = ["…"] in a schema reads numbers'
+        "numbers and other texts, kept as text",
+        'kind = "numeric" in a schema reads numbers, with missing for the texts',
     ),
     "code": Note("NA among two-letter codes, read as missing", 'present = ["NA"] in a schema keeps it'),
     "nothing": Note("no value, ignored", "--drop COLUMN, and it is not named again"),
@@ -103,7 +104,7 @@ NOTES = {
     # Of the file, not of a column.
     "empty": Note("columns without a name and a value, left out", "a name in the header keeps them"),
     "total": Note("a total at the foot, left out", "--keep-total keeps the row"),
-    "sheets": Note("several sheets, of which the first was read", "--sheet NAME reads another"),
+    "sheets": Note("several sheets, of which the first was read", "--sheet and its name reads another"),
     "delimiters": Note("two delimiters fit", "--delimiter decides"),
     "classes": Note("classes that differ by case or blanks only", "--merge-spellings makes them one"),
 }
