@@ -70,6 +70,7 @@ class Note(NamedTuple):
 
 
 NUMERIC, TEXT = 'kind = "numeric" in a schema reads numbers', 'kind = "categorical" in a schema reads texts'
+NAMES = "another in nearly every row, ignored"
 DROP = "--drop COLUMN leaves it out"
 NOTES = {
     "declared": Note("numbers that the file declares to be texts, kept as text", NUMERIC),
@@ -93,6 +94,14 @@ NOTES = {
     "code": Note("NA among two-letter codes, read as missing", 'present = ["NA"] in a schema keeps it'),
     "nothing": Note("no value, ignored", "--drop COLUMN, and it is not named again"),
     "names": Note("another text in nearly every row, ignored", TEXT),
+    "declared_names": Note(f"numbers that the file declares to be texts, {NAMES}", NUMERIC),
+    "two_dates_names": Note(
+        f"dates of which two readings fit, {NAMES}", 'kind = "date" with date = "dmy" or "mdy" in a schema decides'
+    ),
+    "dates_names": Note(f"dates or times, {NAMES}", "a year of four digits makes a date"),
+    "mixed_names": Note(
+        f"numbers and other texts, {NAMES}", 'kind = "numeric" in a schema reads numbers, with missing for the texts'
+    ),
     "many": Note("many texts, of which the 1000 commonest count", DROP),
     "alike": Note("whole numbers, some of them alike in 32 bits", TEXT),
     "index": Note("the index of pandas, ignored", 'kind = "numeric" in a schema makes it a feature'),
@@ -123,3 +132,11 @@ def empty_columns(count: int) -> str:
 def note(code: str, particulars: str = "") -> str:
     """A note as it stands in a schema: the rule, and what it was found in."""
     return f"{NOTES[code].rule}: {particulars}" if particulars else NOTES[code].rule
+
+
+def ignored(code: str, particulars: str, count: str) -> str:
+    """The one note of a column that is ignored, with the `count` of its texts.
+
+    Where `code` says why it holds neither numbers nor dates, and a schema can have it read, the note says that.
+    """
+    return note(f"{code}_names", particulars) if f"{code}_names" in NOTES else note("names", count)
