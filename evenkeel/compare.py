@@ -1,6 +1,7 @@
 """`compare NAME A B [TABLE]`: two versions of a model, by their settings and by what they say of the same rows."""
 
 import argparse
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import comb, exp, lgamma, log
@@ -82,8 +83,7 @@ def compare_versions(repository: ModelRepository, options: argparse.Namespace) -
         replace_file(options.output, comparison((sides[0], sides[1]), differing, said))
     if options.table is None:
         print("\n" + "\n".join(f"  {line}" for line in _own_scores(first, second)))
-        again = f"{command_on(repository, 'compare')} {options.name} {first.version} {second.version} TABLE"
-        print(f"\nEach was measured on its own test rows. Ask both about the same rows with: {again}")
+        print("\nEach was measured on its own test rows. A table behind the versions measures both on the same rows.")
     else:
         print("\n" + "\n".join(said))
     if options.output:
@@ -171,14 +171,14 @@ def _on_rows(repository: ModelRepository, first: PublishedModel, second: Publish
     if set(first.card.classes) != set(second.card.classes):
         raise Incomparable(
             f"versions {first.version} and {second.version} do not know the same classes; "
-            f"{_each(repository, first, second)}"
+            f"{_each(repository, first, second, table)}"
         )
     # Each version gets the rows as its own training read them; the rows themselves must be the same.
     read = [read_labelled(table, model.card) for model in (first, second)]
     if not np.array_equal(read[0].places, read[1].places):
         raise Incomparable(
             f"versions {first.version} and {second.version} leave out different rows; "
-            f"{_each(repository, first, second)}"
+            f"{_each(repository, first, second, table)}"
         )
     said = [answers(model, labelled.rows) for model, labelled in zip((first, second), read, strict=True)]
     scores = [
@@ -247,6 +247,6 @@ def _verdict(repository: ModelRepository, first: PublishedModel, second: Publish
     return f"{sentence}. Version {better} is better. Let it serve with: {promotion}"
 
 
-def _each(repository: ModelRepository, first: PublishedModel, second: PublishedModel) -> str:
-    evaluate = f"{command_on(repository, 'evaluate')} {first.card.name} TABLE --version"
+def _each(repository: ModelRepository, first: PublishedModel, second: PublishedModel, table: Path) -> str:
+    evaluate = f"{command_on(repository, 'evaluate')} {first.card.name} {shlex.quote(str(table))} --version"
     return f"measure each by itself: {evaluate} {first.version}, and {evaluate} {second.version}"

@@ -81,18 +81,18 @@ def _report(
     for line in evaluation_lines(evaluation, what="rows", width=room() - 2):
         yield f"  {line}".rstrip()
     yield ""
-    yield _compared(repository, card, evaluation)
+    yield _compared(repository, card, table, evaluation)
 
 
-def _compared(repository: ModelRepository, card: ModelCard, evaluation: Evaluation) -> str:
+def _compared(repository: ModelRepository, card: ModelCard, table: Path, evaluation: Evaluation) -> str:
     """What has become of the model since it was trained."""
     before, (low, high) = card.metrics["test"], evaluation.accuracy_interval
     said = f"On its own test rows it had accuracy {before.accuracy:.4f} and log-loss {before.log_loss:.4f}"
     if before.accuracy > high:
         return (
             f"{said}: it does worse on these rows, beyond the noise. Train it again on newer rows with: "
-            f"{command_on(repository, 'fit')} TABLE --target {shlex.quote(card.provenance.target)} --name {card.name} "
-            "--promote if-better"
+            f"{command_on(repository, 'fit')} {shlex.quote(str(table))} "
+            f"--target {shlex.quote(card.provenance.target)} --name {card.name} --promote if-better"
         )
     if before.accuracy < low:
         return f"{said}: it does better on these rows, beyond the noise."

@@ -92,7 +92,7 @@ def create_app(
         **models(registry),
         **open_inference(registry),
         **observation(registry, metrics),
-        **page(registry),
+        **page(registry, access),
         **docs(registry, access),
     }
     for route in ROUTES:

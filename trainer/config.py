@@ -1,6 +1,7 @@
 """The settings of one training job: one frozen object, built at the edge and handed inward as values."""
 
 import shlex
+from collections.abc import Container
 from pathlib import Path
 from typing import Self
 
@@ -10,13 +11,23 @@ from trainer.data.division import By
 from trainer.data.scaling import Kind
 from trainer.data.schema import FileSchema, file_schema
 from trainer.evaluation.threshold import Rule
+from trainer.files import text_of
 from trainer.hyperparameters import Hyperparameters, Units, units_between_commas
 from trainer.training.deadline import RULE, seconds
 
+# What every command names first.
+NAMED = ("table", "target", "name")
 # Flags that stand without a value.
 ALONE = ("keep_total", "merge_spellings")
 # What says how the bytes of a table are read; the schema that is kept tells the outcome.
 READING = ("delimiter", "encoding", "decimal", "sheet", "keep_total", "merge_spellings")
+
+# What `inspect` takes of a run, and what `search` does, which chooses the network and its training.
+INSPECTED = ("target", *READING)
+SEARCHED = (
+    *("target", "name", "drop", "weight", "table_schema", "test_table", "split_by", "group", "time", "keep", *READING),
+    *("validation", "test", "positive", "threshold"),
+)
 
 
 class TrainingConfig(Hyperparameters):
@@ -140,12 +151,20 @@ class TrainingConfig(Hyperparameters):
         """What decides the outcome besides the table, its target and how it was read."""
         return self.model_dump(mode="json", exclude={"table", "name", "target", "table_schema", "test_table", *READING})
 
-    def command(self, start: str = "evenkeel fit") -> str:
-        """The whole command that trains with these settings: a flag for each that is not what it would be anyway."""
-        words = [f"{shlex.quote(str(self.table))} --target {shlex.quote(self.target)} --name {self.name}"]
-        for setting, field in TrainingConfig.model_fields.items():
+    def without_folders(self) -> Self:
+        """The same with the mere names of its files."""
+        files = {setting: getattr(self, setting) for setting in ("table", "table_schema", "test_table")}
+        return self.model_copy(update={setting: Path(text_of(path)) for setting, path in files.items() if path})
+
+    def command(self, start: str = "evenkeel fit", settings: Container[str] | None = None) -> str:
+        """The whole command that trains with these settings: a flag for each that is not what it would be anyway.
+
+        Of another command, `settings` names those that it takes.
+        """
+        words = [shlex.quote(str(self.table))]
+        for setting in ("target", "name", *(one for one in TrainingConfig.model_fields if one not in NAMED)):
             value = getattr(self, setting)
-            if setting in ("table", "target", "name") or value == field.default:
+            if value == TrainingConfig.model_fields[setting].default or (settings and setting not in settings):
                 continue
             flag = "--schema" if setting == "table_schema" else f"--{setting.replace('_', '-')}"
             words += [flag if setting in ALONE else f"{flag} {shlex.quote(one)}" for one in _spelled(setting, value)]

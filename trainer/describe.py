@@ -70,7 +70,7 @@ def describe(
         distillation=_distillation(fitted, answers.bag),
         drift=drift_baseline(classifier, start.examples, start.inputs, start.split.train),
         evaluation=verdict.evaluation,
-        warnings=(*verdict.warnings, *_doubts(config, fitted)),
+        warnings=(*(one.kept(config) for one in verdict.warnings), *doubts(config, fitted)),
         positive=config.positive,
         threshold=verdict.threshold,
         typical=typical_row(start.examples, start.split.train),
@@ -119,7 +119,7 @@ def _calibration(calibrator: Calibrator, test: Answers) -> Calibration:
     return Calibration(temperature=calibrator.temperature, bias=bias, before=before, after=after)
 
 
-def _doubts(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
+def doubts(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
     """What training itself is in doubt about."""
     frozen = [one.frozen for one in fitted.networks]
     loss = "divergence from the bag" if fitted.student else "validation log-loss"

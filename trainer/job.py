@@ -16,7 +16,7 @@ from trainer.data.rows import Examples
 from trainer.data.schema import Schema
 from trainer.data.split import split
 from trainer.data.table import Table, read_table
-from trainer.describe import describe, libraries, mirror
+from trainer.describe import describe, doubts, libraries, mirror
 from trainer.errors import BelowBaseline, DamagedCheckpoint, TrainerError, WorkerLost
 from trainer.evaluation.verdict import check_positive, judge
 from trainer.export.gate import check_export
@@ -38,7 +38,8 @@ from trainer.training.range_test import RangeTest, find_learning_rate
 class Outcome:
     """What a job leaves behind. `difference` is the largest between a probability of the network and the graph's.
 
-    `serving` says in a sentence which version serves now, and `report` whether the version has one.
+    `serving` says in a sentence which version serves now, `warnings` are those of the card with commands that run as
+    they are printed, and `report` says whether the version has one.
     """
 
     card: ModelCard
@@ -47,6 +48,7 @@ class Outcome:
     fitted: Fitted
     difference: float
     serving: str
+    warnings: tuple[str, ...]
     report: bool
 
     @property
@@ -150,7 +152,7 @@ def run(
             answers = held_out(start, fitted)
             verdict = judge(config, table.schema, start, answers)
             if fail_below_baseline and verdict.below:
-                raise BelowBaseline(f"nothing was published: {verdict.below}")
+                raise BelowBaseline(f"nothing was published: {verdict.below.printed(config, repository)}")
             card = annotate(describe(config, table, start, fitted, answers, verdict))
             model = to_onnx(fitted.classifier, mirror(card), threshold := _threshold(card))
             difference = check_export(
@@ -171,7 +173,8 @@ def run(
         _remove(checkpoints)
         serving = promotion.carry_out(decision, repository, config.name, version, before.version if before else None)
         ctrl_c.drop()  # It came too late to stop anything.
-    return Outcome(card, version, table.schema, fitted, difference, serving, with_report)
+    warnings = (*(one.printed(config, repository) for one in verdict.warnings), *doubts(config, fitted))
+    return Outcome(card, version, table.schema, fitted, difference, serving, warnings, with_report)
 
 
 def _threshold(card: ModelCard) -> Threshold | None:

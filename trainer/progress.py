@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from models.repository import ModelRepository
-from models.terminal import printable, room, tell, wrapped
+from models.terminal import printable, room, spelled_out, tell, wrapped
 from models.wording import aligned
 from trainer.bag import Ended, Watch, untold, unwatched
 from trainer.data.schema import Found, Schema
@@ -240,7 +240,7 @@ def show(outcome: Outcome, repository: ModelRepository, *, quiet: bool = False) 
     """Print what to be warned of on stderr, then the closing summary on stdout; `quiet` only where the model is."""
     for sentence in () if quiet else _notes(outcome.schema, UNTOLD):
         tell("note", sentence)
-    for sentence in outcome.card.warnings:
+    for sentence in outcome.warnings:
         tell("warning", sentence)
     print(published(outcome, repository) if quiet else summary(outcome, repository, room()))
 
@@ -305,11 +305,12 @@ def _notes(schema: Schema, without: tuple[str, ...] = ()) -> Iterator[str]:
         if rule.startswith(without):
             continue
         names = [_brief_name(name) for name in columns if name]
+        dropped = shlex.quote(spelled_out(next(iter(columns))))
         particulars = printable(next(iter(columns.values())), 120) if len(columns) == 1 else ""
         if rule in PARTICULAR and len(columns) > 1:
             names = [f"{_brief_name(name)} ({printable(found, 80)})" for name, found in columns.items()]
         found = f"{rule}: {_some(names, SHOWN)}" if names else rule
-        remedy = REMEDIES[rule].replace("COLUMN", shlex.quote(names[0]) if names else "")
+        remedy = REMEDIES[rule].replace("COLUMN", dropped)
         yield found + (f" ({particulars})" if particulars else "") + f"; {remedy}"
 
 

@@ -107,6 +107,11 @@ class Registry:
         """The models of which a version is loaded, refused or tried again."""
         return sorted({*self._models, *self._loader.names})
 
+    @property
+    def default_name(self) -> str | None:
+        """The model that answers where none is named: the one that was set, else the only one, if it is that."""
+        return self._default or (next(iter(self._models)) if len(self._models) == 1 else None)
+
     def followed(self, name: str) -> bool:
         """Whether a model's folder and its serving.json could be read when they were last looked at."""
         return self.readable and name not in self._lost
@@ -201,12 +206,10 @@ class Registry:
                 self._guarded(partial(self._follow, only_known=hurried), name)
 
     def _default_name(self) -> str:
-        if self._default is not None:
-            return self._default
-        if len(self._models) > 1:
+        if (name := self.default_name) is None:
             names = ", ".join(sorted(self._models))
             raise NoDefaultModel(f"several models are served ({names}): name one in /v1/models/{{model}}:predict")
-        return next(iter(self._models))
+        return name
 
     def _look_for_default(self, names: Sequence[str]) -> None:
         """Say once that the default model is not there."""

@@ -38,7 +38,9 @@ def models(registry: Registry) -> Views:
         }
 
     def list_models() -> Response:
-        return answer({"models": [state(predictor) for predictor in registry.serving]})
+        return answer(
+            {"default": registry.default_name, "models": [state(predictor) for predictor in registry.serving]}
+        )
 
     def card(model: str, version: str | None = None) -> Response:
         predictor = registry.predictor(model, version)

@@ -1,9 +1,12 @@
 """The web page: a shell without data, which its modules fill with what the API tells; and the reports of versions."""
 
-from flask import Response, render_template
+from contextlib import suppress
+
+from flask import Response, render_template, request
 
 from models.errors import ModelError
-from service.errors import ReportNotFound
+from service.access import Access
+from service.errors import ModelNotFound, NotReady, ReportNotFound
 from service.registry.registry import Registry
 from service.reply import lines, success
 from service.routes import Views, request_id, send
@@ -14,10 +17,13 @@ HTML = "text/html; charset=utf-8"
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox"
 
 
-def page(registry: Registry) -> Views:
+def page(registry: Registry, access: Access | None) -> Views:
     """The one shell of all pages, which needs no key: what is served is asked for by whoever has one."""
 
-    def show() -> str:
+    def show() -> tuple[str, int]:
+        return render_template("page.html"), 200 if access is not None or _served(registry) else 404
+
+    def docs() -> str:
         return render_template("page.html")
 
     def report(model: str, version: str) -> Response:
@@ -33,4 +39,15 @@ def page(registry: Registry) -> Views:
         reply.head += lines([policy])
         return send(reply)
 
-    return {"page": show, "docs": show, "report": report}
+    return {"page": show, "docs": docs, "report": report}
+
+
+def _served(registry: Registry) -> bool:
+    """Whether the model that an address names, if any, is served; where keys are needed, nobody is told without one."""
+    if (name := request.args.get("model")) is not None:
+        with suppress(NotReady):  # The page waits.
+            try:
+                registry.predictor(name, request.args.get("version"))
+            except ModelNotFound:
+                return False
+    return True

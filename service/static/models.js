@@ -39,7 +39,7 @@ export function makePicker(models, chosen, view) {
   const picker = el(
     "details",
     { class: "picker" },
-    el("summary", { "aria-label": `Model: ${chosen}. Choose another` }, chosen),
+    el("summary", { "aria-label": chosen ? `Model: ${chosen}. Choose another` : null }, chosen ?? "Models"),
     el("div", { class: "menu" }, models.length > MANY ? input : null, el("ul", {}, ...items), none),
   );
   picker.addEventListener("toggle", () => picker.open && models.length > MANY && input.focus());

@@ -55,6 +55,13 @@ function wait() {
   setTimeout(look, WAIT_MS);
 }
 
+// Several models, and none of them is the default one.
+function choose(models) {
+  main.className = "narrow";
+  const link = ({ name }) => el("li", {}, el("a", { href: `/?${new URLSearchParams({ model: name })}` }, name));
+  main.replaceChildren(el("h1", {}, "Choose a model"), el("ul", {}, ...models.map(link)));
+}
+
 function missing(sentence) {
   main.className = "narrow";
   main.replaceChildren(
@@ -78,13 +85,15 @@ async function show() {
   const list = call("/v1/models");
   // Where an address names the model, its page does not wait for the list of all.
   list.catch(() => {});
-  const chosen = query.get("model") ?? (await list).models[0]?.name;
+  const chosen = query.get("model") ?? (await list).default;
   list.then(({ models }) => offer(models, chosen, view)).catch(() => {});
   const read = (version) =>
     call(`/v1/models/${encodeURIComponent(chosen)}${version ? `/versions/${encodeURIComponent(version)}` : ""}`);
   if (!chosen || view === "docs") {
     navigate(chosen, view, chosen ? await read(null).catch(() => null) : null);
-    return view === "docs" ? (await import("./docs.js")).drawDocs(main) : wait();
+    if (view === "docs") return (await import("./docs.js")).drawDocs(main);
+    const { models } = await list;
+    return models.length ? choose(models) : wait();
   }
   let state;
   try {

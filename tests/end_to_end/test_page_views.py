@@ -152,6 +152,15 @@ def test_versions_say_what_each_is_there_for(tab: Tab, many: Service) -> None:
     ]
 
 
+def test_of_several_models_one_is_chosen(tab: Tab, many: Service) -> None:
+    """Where none is the default, the page lists them."""
+    tab.open(many.url)
+    tab.wait("document.querySelector('h1')?.textContent === 'Choose a model'")
+    assert tab.js("document.querySelectorAll('main li a').length") == 40
+    tab.js("[...document.querySelectorAll('main li a')].find((one) => one.textContent === 'penguins').click()")
+    answered(tab)
+
+
 def test_two_versions_are_asked_about_the_same_row(tab: Tab, many: Service) -> None:
     """With each change, by their numbers."""
     tab.open(f"{many.url}/?model=penguins&version=2&beside=1")

@@ -59,7 +59,7 @@ def test_rows_that_have_changed_are_noticed(command: Command, repository: ModelR
 
     out = command("evaluate", "penguins", later).out
     assert "it does worse on these rows, beyond the noise" in out
-    assert f"evenkeel fit --repository {repository.root} TABLE --target species --name penguins" in out
+    assert f"evenkeel fit --repository {repository.root} {later} --target species --name penguins" in out
 
 
 def test_the_training_table_itself_is_pointed_out(command: Command, penguins: Path) -> None:

@@ -50,6 +50,30 @@ def test_every_loaded_version_can_be_asked_for(
     assert index == [{"name": "penguins", "version": version, "state": "READY", "reason": ""} for version in ("2", "1")]
 
 
+def test_the_page_opens_the_model_that_predict_asks(
+    repository: ModelRepository, publish: Callable[..., int], client: FlaskClient, registry: Registry
+) -> None:
+    """The one that was set, or the only one; of several none. What is not served is not found."""
+
+    def default(of: FlaskClient) -> object:
+        listed = of.get("/v1/models").json
+        assert listed is not None
+        return listed["default"]
+
+    assert default(client) == "penguins"
+    publish(name="birds")
+    registry.refresh()
+    assert default(client) is None
+    chosen = Registry(repository, default_model="penguins")
+    chosen.refresh()
+    assert default(create_app(chosen, Bounds(1 << 20)).test_client()) == "penguins"
+    statuses = {
+        address: client.get(address).status_code
+        for address in ("/", "/?model=birds", "/?model=nosuch", "/?model=birds&version=9", "/docs?model=nosuch")
+    }
+    assert list(statuses.values()) == [200, 200, 404, 404, 200]
+
+
 def test_only_the_newest_versions_are_loaded(repository: ModelRepository, publish: Callable[..., int]) -> None:
     """At most as many as the setting says; a corrupt one does not count, and gives way to the one before it."""
     for _ in range(4):

@@ -68,6 +68,22 @@ def test_a_kind_is_decided_by_all_cells_and_never_silently(
     assert found["x"] == (kind, rules)
 
 
+@pytest.mark.parametrize(
+    ("cell", "rule"),
+    [
+        ("0{}9{}", "another text in nearly every row, ignored"),
+        ("{}/{}/2024", "dates of which two readings fit, another in nearly every row, ignored"),
+        ("{}.{}.24", "dates or times, another in nearly every row, ignored"),
+        ("{}5{} or x", "another text in nearly every row, ignored"),
+    ],
+)
+def test_what_is_ignored_is_not_also_said_to_be_kept(table: Write, cell: str, rule: str) -> None:
+    """One note, which is true, also where two readings fit."""
+    rows = (f"{cell.format(1 + row // 10, 1 + row % 10)},{row % 7},{'pq'[row % 2]}" for row in range(100))
+
+    assert notes(table("\n".join(["x,z,y", *rows])))["x"] == ("ignored", [rule])
+
+
 def test_the_last_row_counts(table: Write) -> None:
     """A text far below the numbers is seen, and said; many of them make the column one of texts."""
     rows = "\n".join(f"{row % 50},{row % 2}" for row in range(300_000))

@@ -18,7 +18,7 @@ from models.features import FLOAT32_MAX
 from trainer.data.columns import Flags, NumberCells, Numbers, TextCells
 from trainer.data.rows import LARGEST_VOCABULARY
 from trainer.data.schema import ColumnSchema
-from trainer.data.wording import note
+from trainer.data.wording import ignored, note
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ",", ".", " ", "'", "_"]
@@ -158,10 +158,10 @@ def _plain_numbers(column: Column) -> Inferred | None:
     if np.isnan(numbers[present]).any():
         return None
     if column.cells.declared:
-        return Inferred(_text(column, note("declared", column.such_as(present))))
+        return Inferred(_text(column, "declared", column.such_as(present)))
     zeros = present & column.cells.match(LEADING_ZERO)
     if zeros.any():
-        return Inferred(_text(column, note("zeros", f"{column.such_as(zeros)} is not {numbers[zeros][0]:.15g}")))
+        return Inferred(_text(column, "zeros", f"{column.such_as(zeros)} is not {numbers[zeros][0]:.15g}"))
     if set(column.texts(2)) == {"0", "1"}:
         return Inferred(ColumnSchema(kind="boolean"))
     marked = [text for text in column.sample if "." in text]
@@ -185,7 +185,7 @@ def _marked_numbers(column: Column) -> Inferred | None:
         return None
     zeros = column.cells.match(LEADING_ZERO) & ~np.isnan(column.plain)
     if zeros.any():
-        return Inferred(_text(column, note("zeros", f"{column.such_as(zeros)} is not {column.plain[zeros][0]:.15g}")))
+        return Inferred(_text(column, "zeros", f"{column.such_as(zeros)} is not {column.plain[zeros][0]:.15g}"))
     others = [one for one in best[1:] if not np.array_equal(one[1], numbers, equal_nan=True)]
     differs = others[0] if others else None
     if differs and differs[0].decimal == column.decimal:
@@ -250,7 +250,7 @@ def _booleans(column: Column) -> Inferred | None:
     if len(texts) == 2 and any(words == set(pair) for pair in BOOLEANS):
         return Inferred(ColumnSchema(kind="boolean"))
     if len(texts) > 2 and words <= FALSE | TRUE:
-        return Inferred(_text(column, note("spellings", column.such_as(column.present, 6))))
+        return Inferred(_text(column, "spellings", column.such_as(column.present, 6)))
     return None
 
 
@@ -268,7 +268,7 @@ def _dates(column: Column) -> Inferred | None:
     if not column.few(bad):
         return None
     if any(rows == covered and not np.array_equal(days, other, equal_nan=True) for rows, _, other in found):
-        return Inferred(_text(column, note("two_dates", column.such_as(column.present & ~bad))))
+        return Inferred(_text(column, "two_dates", column.such_as(column.present & ~bad)))
     missing, listed = column.listed(bad) if bad.any() else ((), "")
     notes = (note("bad_dates", listed),) if missing else ()
     return Inferred(ColumnSchema(kind="date", date=order, missing=missing, notes=notes))
@@ -278,15 +278,17 @@ def _dates(column: Column) -> Inferred | None:
 RULES: tuple[Callable[[Column], Inferred | None], ...] = (_plain_numbers, _booleans, _marked_numbers, _dates)
 
 
-def _text(column: Column, *notes: str) -> ColumnSchema:
+def _text(column: Column, code: str = "", particulars: str = "") -> ColumnSchema:
+    """A column of texts, or one that is ignored; the note `code` says why it is none of numbers or dates."""
     present, rows, distinct = column.present, column.rows(column.present), int(column.present.sum())
     numbers = present & ~np.isnan(column.plain)
-    if not notes and column.all_match(DATE):
-        notes = (note("dates", column.such_as(present)),)
-    elif not notes and numbers.any():
-        notes = (note("mixed", column.such_as(present & ~numbers, SHOWN)),)
+    if not code and column.all_match(DATE):
+        code, particulars = "dates", column.such_as(present)
+    elif not code and numbers.any():
+        code, particulars = "mixed", column.such_as(present & ~numbers, SHOWN)
     if rows >= FEWEST_ROWS and distinct >= DISTINCT * rows:
-        return ColumnSchema(kind="ignored", notes=(*notes, note("names", f"{distinct} texts in {rows} rows")))
+        return ColumnSchema(kind="ignored", notes=(ignored(code, particulars, f"{distinct} texts in {rows} rows"),))
+    notes = (note(code, particulars),) if code else ()
     if distinct > LARGEST_VOCABULARY:
         notes = (*notes, note("many", str(distinct)))
     absent = column.cells.spelled(np.flatnonzero(~present))

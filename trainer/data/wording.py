@@ -70,6 +70,7 @@ class Note(NamedTuple):
 
 
 NUMERIC, TEXT = 'kind = "numeric" in a schema reads numbers', 'kind = "categorical" in a schema reads texts'
+NAMES = "another in nearly every row, ignored"
 DROP = "--drop COLUMN leaves it out"
 NOTES = {
     "declared": Note("numbers that the file declares to be texts, kept as text", NUMERIC),
@@ -87,11 +88,20 @@ NOTES = {
     "bad_numbers": Note("texts among numbers, read as missing", TEXT),
     "bad_dates": Note("texts among dates, read as missing", TEXT),
     "mixed": Note(
-        "numbers and other texts, kept as text", 'kind = "numeric" with missing = ["…"] in a schema reads numbers'
+        "numbers and other texts, kept as text",
+        'kind = "numeric" in a schema reads numbers, with missing for the texts',
     ),
     "code": Note("NA among two-letter codes, read as missing", 'present = ["NA"] in a schema keeps it'),
     "nothing": Note("no value, ignored", "--drop COLUMN, and it is not named again"),
     "names": Note("another text in nearly every row, ignored", TEXT),
+    "declared_names": Note(f"numbers that the file declares to be texts, {NAMES}", NUMERIC),
+    "two_dates_names": Note(
+        f"dates of which two readings fit, {NAMES}", 'kind = "date" with date = "dmy" or "mdy" in a schema decides'
+    ),
+    "dates_names": Note(f"dates or times, {NAMES}", "a year of four digits makes a date"),
+    "mixed_names": Note(
+        f"numbers and other texts, {NAMES}", 'kind = "numeric" in a schema reads numbers, with missing for the texts'
+    ),
     "many": Note("many texts, of which the 1000 commonest count", DROP),
     "alike": Note("whole numbers, some of them alike in 32 bits", TEXT),
     "index": Note("the index of pandas, ignored", 'kind = "numeric" in a schema makes it a feature'),
@@ -103,7 +113,7 @@ NOTES = {
     # Of the file, not of a column.
     "empty": Note("columns without a name and a value, left out", "a name in the header keeps them"),
     "total": Note("a total at the foot, left out", "--keep-total keeps the row"),
-    "sheets": Note("several sheets, of which the first was read", "--sheet NAME reads another"),
+    "sheets": Note("several sheets, of which the first was read", "--sheet and its name reads another"),
     "delimiters": Note("two delimiters fit", "--delimiter decides"),
     "classes": Note("classes that differ by case or blanks only", "--merge-spellings makes them one"),
 }
@@ -122,3 +132,11 @@ def empty_columns(count: int) -> str:
 def note(code: str, particulars: str = "") -> str:
     """A note as it stands in a schema: the rule, and what it was found in."""
     return f"{NOTES[code].rule}: {particulars}" if particulars else NOTES[code].rule
+
+
+def ignored(code: str, particulars: str, count: str) -> str:
+    """The one note of a column that is ignored, with the `count` of its texts.
+
+    Where `code` says why it holds neither numbers nor dates, and a schema can have it read, the note says that.
+    """
+    return note(f"{code}_names", particulars) if f"{code}_names" in NOTES else note("names", count)

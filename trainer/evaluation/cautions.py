@@ -2,9 +2,13 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 from models.evaluation import Baseline, Evaluation
-from models.terminal import printable
+from models.repository import DEFAULT_ROOT, ModelRepository
+from models.terminal import printable, spelled_out
+from models.wording import command_on
+from trainer.config import INSPECTED, SEARCHED, TrainingConfig
 from trainer.data.schema import Schema
 
 # What the inspection of a table says of a column from which the class follows.
@@ -14,58 +18,79 @@ FEWEST_ROWS = 10
 SHOWN = 5
 
 
-def below_baseline(target: str, evaluation: Evaluation) -> str | None:
-    """A sentence where a baseline does as well as the model, as far as the test rows can tell, else None."""
+class Caution(NamedTuple):
+    """A warning. Where `inspect` or `search` helps, the sentence leads up to the command, which `printed` completes."""
+
+    sentence: str
+    command: Literal["", "inspect", "search"] = ""
+
+    def printed(self, config: TrainingConfig, repository: ModelRepository) -> str:
+        """The warning for whoever trains: its command runs as it is printed."""
+        match self.command:
+            case "inspect":
+                return f"{self.sentence}: {config.command('evenkeel inspect', INSPECTED)}"
+            case "search":
+                return f"{self.sentence}: {config.command(command_on(repository, 'search'), SEARCHED)}"
+        return self.sentence
+
+    def kept(self, config: TrainingConfig) -> str:
+        """The warning for the card, which says nothing of the folders of the machine that it was made on."""
+        return self.printed(config.without_folders(), ModelRepository(DEFAULT_ROOT))
+
+
+def below_baseline(evaluation: Evaluation) -> Caution | None:
+    """A warning where a baseline does as well as the model, as far as the test rows can tell, else None."""
     if evaluation.rows < FEWEST_ROWS:
-        return (
+        return Caution(
             f"{evaluation.rows} test rows cannot tell whether the model is better than guessing; give it a larger "
             "table, or test it on other rows with --test-table FILE"
         )
     for baseline in evaluation.baselines:
         if baseline.gain_interval[0] <= 0:
-            return _no_better(target, evaluation, baseline)
+            return _no_better(evaluation, baseline)
     return None
 
 
-def _no_better(target: str, evaluation: Evaluation, baseline: Baseline) -> str:
+def _no_better(evaluation: Evaluation, baseline: Baseline) -> Caution:
     high = baseline.gain_interval[1]
-    # A card says nothing of the folders of the machine that it was made on.
-    table = f"TABLE --target {shlex.quote(printable(target, 60))}"
+    command: Literal["inspect", "search"]
     if baseline.answer is not None:
         what = f"always answering {_quoted(baseline.answer)}"
-        way_out = f"see what its columns hold: evenkeel inspect {table}"
+        way_out, command = "see what its columns hold", "inspect"
     else:
         what = "softmax regression, a network without hidden layers"
-        way_out = f'take that with --hidden "", or search: evenkeel search {table} --name NAME'
+        way_out, command = 'take that with --hidden "", or search', "search"
     worse = "worse than" if high < 0 else "no better than"
     noise = "" if high < 0 else ", a difference within the noise"
-    return (
+    return Caution(
         f"the model is {worse} {what}: log-loss {evaluation.log_loss:.4f} against {baseline.log_loss:.4f} on "
-        f"{evaluation.rows} test rows{noise}; {way_out}"
+        f"{evaluation.rows} test rows{noise}; {way_out}",
+        command,
     )
 
 
 def cautions(
     schema: Schema, evaluation: Evaluation, positive: str | None, repeated: int, codes: Sequence[str]
-) -> Iterator[str]:
-    """A sentence for whatever else looks wrong.
+) -> Iterator[Caution]:
+    """A warning for whatever else looks wrong.
 
     `repeated` test rows stand among the training rows too, and the columns `codes` look like codes.
     """
-    yield from _giveaways(schema)
-    yield from _never_predicted(evaluation, positive)
+    yield from map(Caution, _giveaways(schema))
+    yield from map(Caution, _never_predicted(evaluation, positive))
     if repeated:
         share = repeated / evaluation.rows
-        yield (
+        yield Caution(
             f"{repeated} of {evaluation.rows} test rows ({share:.1%}) also stand among the training rows, cell by "
             "cell, so the scores may be too good; keep rows that belong together in one part with --group COLUMN, or "
             "test on other rows with --test-table FILE"
         )
     if codes:
         columns = f"column {_some(codes)} holds" if len(codes) == 1 else f"columns {_some(codes)} hold"
-        yield (
+        yield Caution(
             f"{columns} whole numbers that look like codes, and are read as amounts; if their order means nothing, "
-            'write kind = "categorical" into the schema that `inspect` writes, and train with --schema FILE'
+            'train with --schema and the file that this writes, with kind = "categorical" there',
+            "inspect",
         )
 
 
@@ -75,7 +100,7 @@ def _giveaways(schema: Schema) -> Iterator[str]:
             for name in columns:
                 yield (
                     f"column {_quoted(name)} gives the target away: the class follows from it alone; if it is not "
-                    f"known when the model is asked, leave it out with --drop {shlex.quote(printable(name, 60))}"
+                    f"known when the model is asked, leave it out with --drop {shlex.quote(spelled_out(name))}"
                 )
 
 
@@ -109,13 +134,13 @@ def _no_more_often_right(evaluation: Evaluation) -> Iterator[str]:
 
 def _for_rare(evaluation: Evaluation, label: str) -> str:
     if len(evaluation.classes) == 2:
-        return f"look for {_quoted(label)} with --positive {shlex.quote(printable(label, 60))} --threshold f1"
+        return f"look for {_quoted(label)} with --positive {shlex.quote(spelled_out(label))} --threshold f1"
     return "let rare classes count as much as common ones with --class-weight balanced"
 
 
-def unreached(precision: float, shortfall: float) -> str:
+def unreached(precision: float, shortfall: float) -> Caution:
     """That no threshold reaches the precision that was asked for."""
-    return (
+    return Caution(
         f"no threshold reaches a precision of {precision:g} on the validation rows; the one with the highest, "
         f"{shortfall:.3f}, was taken; ask for less with --threshold recall@precision={shortfall:.2g}"
     )

@@ -14,6 +14,7 @@ from trainer.data.schema import Schema
 from trainer.errors import Diverged, InvalidSetting
 from trainer.evaluation import cautions
 from trainer.evaluation.baselines import commonest_class, softmax_baseline, softmax_regression
+from trainer.evaluation.cautions import Caution
 from trainer.evaluation.codes import code_columns
 from trainer.evaluation.duplicates import repeated
 from trainer.evaluation.measures import Vector, measure
@@ -26,8 +27,8 @@ class Verdict:
     """What the test rows say, and the warnings. `below` is the first of them where a baseline does as well."""
 
     evaluation: Evaluation
-    warnings: tuple[str, ...]
-    below: str | None
+    warnings: tuple[Caution, ...]
+    below: Caution | None
     threshold: float | None
 
 
@@ -68,7 +69,7 @@ def judge(config: TrainingConfig, schema: Schema, start: Start, answers: HeldOut
         evaluation = evaluation.model_copy(update={"at_threshold": found})
         if chosen.shortfall is not None and config.threshold:
             said.append(cautions.unreached(Rule.parse(config.threshold).precision, chosen.shortfall))
-    below = cautions.below_baseline(config.target, evaluation)
+    below = cautions.below_baseline(evaluation)
     copies = repeated(start.examples.rows, start.split.train, start.split.test)
     codes = code_columns(start.examples.rows, start.split.train)
     others = cautions.cautions(schema, evaluation, config.positive, copies, codes)
