@@ -73,7 +73,7 @@ def _write_embedding(graph: Graph, layer: Embedding, inputs: str, output: str) -
 
 
 def _write_periodic(graph: Graph, layer: Periodic, inputs: str, output: str, width: int) -> str:
-    """All waves in one product, and all columns in another: their matrices are zero where a wave is another column's."""
+    """The waves in one product, the columns in another, whose matrices are zero where a wave is another column's."""
     columns, frequencies, outputs = layer.mixing.value.shape
     embedded, places, own = inputs, layer.columns, np.arange(columns)
     if width > NARROW:

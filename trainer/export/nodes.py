@@ -10,7 +10,6 @@ from onnx import helper, numpy_helper
 
 from models.operators import OPERATORS
 
-
 # From up to so many columns, a product with a matrix that is zero almost everywhere takes less time than gathering what
 # it needs of them; from more it takes more, and the matrix more room in the file.
 NARROW = 64

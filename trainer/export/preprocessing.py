@@ -94,7 +94,10 @@ def _write_marks(graph: Graph, encoder: Encoder, missing: str, imputed: str) -> 
         columns = np.concatenate([np.full(len(values), column) for column, values in encoder.atoms])
         values = np.concatenate([values for _, values in encoder.atoms])
         # An infinity times zero would be no number, for all columns of its row.
-        ends = [graph.constant(f"atoms/{end}", np.array(sign * LARGEST, np.float32)) for end, sign in (("low", -1), ("high", 1))]
+        ends = [
+            graph.constant(f"atoms/{end}", np.array(sign * LARGEST, np.float32))
+            for end, sign in (("low", -1), ("high", 1))
+        ]
         above = graph.node("Max", [imputed, ends[0]], "atoms/above")
         finite = graph.node("Min", [above, ends[1]], "atoms/finite")
         repeated = graph.repeated(finite, len(encoder.median), columns, "atoms/repeated")
