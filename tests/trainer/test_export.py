@@ -132,12 +132,10 @@ def test_every_kind_of_layer_is_exported(activation: str, place: str, outcome: O
 
 
 @pytest.mark.parametrize("hidden", [(), (6, 5)], ids=["softmax regression", "two layers"])
-def test_the_waves_of_numbers_are_one_product_and_a_cosine(
+def test_the_waves_of_numbers_are_products_and_a_cosine(
     hidden: tuple[int, ...], outcome: Outcome, examples: Examples
 ) -> None:
-    """The matrices that mix them are part of the first layer's weights, and no node of their own: whether that layer is
-    a hidden one or, without any, the last.
-    """
+    """No node handles the numbers one by one, which takes longer than all of the arithmetic."""
     rng = np.random.default_rng(0)
     encoder = outcome.classifier.encoder
     front = {"coded": 2, "codes": 10, "periodic": 0.5, "varied": (0, 2), "input_dropout": 0.1}
@@ -151,8 +149,47 @@ def test_the_waves_of_numbers_are_one_product_and_a_cosine(
     operators = [node.op_type for node in onnx.load_from_string(model).graph.node]
     start = operators.index("Cos") - 1
     last = ["MatMul", "BatchNormalization"] if hidden else ["Gemm", "Mul", "Add", "Softmax"]
-    assert operators[start : start + 3 + len(last)] == ["Gemm", "Cos", "Concat", *last]
+    assert operators[start : start + 4 + len(last)] == ["Gemm", "Cos", "MatMul", "Concat", *last]
     assert check_export(model, classifier, examples.rows, rng) <= 1e-5
+
+
+def test_a_wide_table_is_gathered_and_answers_the_same(
+    outcome: Outcome, examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where products would be mostly zeros, for atoms, categories and waves: another layout, the same answers."""
+    rng = np.random.default_rng(0)
+    encoder = replace(outcome.classifier.encoder, atoms=((1, np.array([18.0, 18.5], np.float32)),))
+    network = build_network(Architecture(encoder.width, (6,), 3, periodic=0.5, varied=(0, 2)), rng)
+    network.freeze(population_moments(network, encoder.encode(examples.rows), 64))
+    classifier = replace(outcome.classifier, encoder=encoder, networks=(network,))
+    narrow = to_onnx(classifier, {})
+    for module in ("nodes", "network"):
+        monkeypatch.setattr(f"trainer.export.{module}.NARROW", 1)
+
+    wide = to_onnx(classifier, {})
+
+    gathered = {node.name for node in onnx.load_from_string(wide).graph.node if node.op_type == "Gather"}
+    assert {"atoms/repeated", "one_hot/repeated", "layer0/embedded"} <= gathered
+    assert check_export(wide, classifier, examples.rows, rng) <= 1e-5
+    one, other = (reference_predict(model, examples.rows)[1] for model in (narrow, wide))
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
+def test_an_infinity_leaves_the_atoms_of_other_columns_alone(outcome: Outcome, examples: Examples) -> None:
+    """Atoms are found by a product over all numbers of a row, in which it must not spread."""
+    encoder = replace(outcome.classifier.encoder, atoms=((1, np.array([18.0, 18.5], np.float32)),))
+    rng = np.random.default_rng(0)
+    network = build_network(Architecture(encoder.width, (6,), 3), rng)
+    network.values += 0.3 * rng.normal(size=network.values.shape).astype(np.float32)
+    network.freeze(population_moments(network, encoder.encode(examples.rows), 64))
+    classifier = replace(outcome.classifier, encoder=encoder, networks=(network,))
+    numeric = examples.rows.numeric.copy()
+    numeric[:, 0], numeric[:, 1] = np.inf, 18.0
+    rows = replace(examples.rows, numeric=numeric)
+
+    _, probabilities = reference_predict(to_onnx(classifier, {}), rows)
+
+    np.testing.assert_allclose(probabilities, classifier.predict(rows), rtol=0, atol=1e-5)
 
 
 def test_a_network_that_saw_no_batch_cannot_be_exported(outcome: Outcome) -> None:

@@ -73,7 +73,7 @@ def _write_probabilities(graph: Graph, classifier: Classifier, inputs: str) -> N
     answers = []
     for index, network in enumerate(classifier.networks):
         member = f"member{index}/" if bag else ""
-        logits = write_network(graph, network, inputs, member)
+        logits = write_network(graph, network, inputs, classifier.encoder.width, member)
         cooled = graph.node("Mul", [logits, cooling], f"{member}cooled")
         calibrated = graph.node("Add", [cooled, bias], f"{member}calibrated")
         answers.append(graph.node("Softmax", [calibrated], f"{member}probabilities", axis=1))

@@ -1,16 +1,15 @@
 """A network as nodes: a hidden layer is MatMul → BatchNormalization → activation.
 
-So the frozen statistics can be read in the file; onnxruntime fuses the three into one product as it loads. What comes
-before the first product is made of products too, or is part of it: on one row a node costs more than its arithmetic.
+So the frozen statistics can be read in the file; onnxruntime fuses the three into one product as it loads.
 """
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from onnx import TensorProto
 
-from trainer.arrays import Array
-from trainer.export.nodes import Graph
+from trainer.export.nodes import NARROW, Graph
 from trainer.nn.activations import Activation, Elu, LeakyRelu, Relu, Selu, Sigmoid, Silu, Tanh
 from trainer.nn.batch_norm import BatchNorm
 from trainer.nn.embeddings import Embedding, Periodic
@@ -29,24 +28,17 @@ ACTIVATIONS: dict[type[Activation], tuple[str, dict[str, Any]]] = {
 IN_FOURS = (Elu, Selu)
 
 
-def write_network(graph: Graph, network: Network, inputs: str, member: str = "") -> str:
-    """Write a frozen network and return the name of its logits; all its names begin with `member`.
+def write_network(graph: Graph, network: Network, inputs: str, width: int, member: str = "") -> str:
+    """Write a frozen network of `width` inputs and return the name of its logits; all its names begin with `member`.
 
     :raises NoStatistics: a batch-norm layer has nothing frozen.
     """
-    width = 0
-    before: Periodic | None = None
     for index, layer in enumerate(network.layers):
-        output = f"{member}layer{index}"
-        match layer:
-            case Periodic():
-                following = next(later for later in network.layers[index:] if isinstance(later, Linear))
-                inputs, before = _write_waves(graph, layer, following, inputs, output), layer
-            case Linear():
-                weight = layer.weight.value if before is None else merged(before, layer.weight.value)
-                inputs, before, width = _write_linear(graph, layer, weight, inputs, output), None, weight.shape[1]
-            case _:
-                inputs = _write_layer(graph, layer, inputs, output, width)
+        inputs = _write_layer(graph, layer, inputs, f"{member}layer{index}", width)
+        if isinstance(layer, Linear):
+            width = layer.weight.value.shape[1]
+        elif isinstance(layer, Embedding | Periodic):
+            width = layer.wider(width)
     return inputs
 
 
@@ -54,6 +46,10 @@ def _write_layer(graph: Graph, layer: Layer, inputs: str, output: str, width: in
     match layer:
         case Embedding():
             return _write_embedding(graph, layer, inputs, output)
+        case Periodic():
+            return _write_periodic(graph, layer, inputs, output, width)
+        case Linear():
+            return _write_linear(graph, layer, inputs, output)
         case BatchNorm():
             return _write_batch_norm(graph, layer, inputs, output)
         case Activation():
@@ -76,40 +72,31 @@ def _write_embedding(graph: Graph, layer: Embedding, inputs: str, output: str) -
     return graph.node("Concat", [others, flat], f"{output}/embedded", axis=1)
 
 
-def _write_waves(graph: Graph, layer: Periodic, following: Linear, inputs: str, output: str) -> str:
-    """The cosines of all columns behind the inputs.
-
-    Their angles are one product, whose matrix has the frequency of a wave in the row of its column, and zeros. How the
-    waves of a column are mixed is left to the linear layer that follows.
-    """
+def _write_periodic(graph: Graph, layer: Periodic, inputs: str, output: str, width: int) -> str:
+    """The waves in one product, the columns in another, whose matrices are zero where a wave is another column's."""
     columns, frequencies, outputs = layer.mixing.value.shape
-    width = len(following.weight.value) - columns * outputs
-    frequency = np.zeros((width, columns * frequencies), np.float32)
-    frequency[np.repeat(layer.columns, frequencies), np.arange(columns * frequencies)] = layer.frequency.value.ravel()
-    names = [
-        graph.constant(f"{output}/frequency", frequency),
-        graph.constant(f"{output}/phase", layer.phase.value.ravel().astype(np.float32)),
-    ]
-    angle = graph.node("Gemm", [inputs, *names], f"{output}/angle")
+    embedded, places, own = inputs, layer.columns, np.arange(columns)
+    if width > NARROW:
+        names = [inputs, graph.constant(f"{output}/columns", places)]
+        embedded, places, width = graph.node("Gather", names, f"{output}/embedded", axis=1), own, columns
+    frequency = np.zeros((width, columns, frequencies), np.float32)
+    frequency[places, own] = layer.frequency.value
+    mixing = np.zeros((columns, frequencies, columns, outputs), np.float32)
+    mixing[own, :, own] = layer.mixing.value
+    constants: dict[str, npt.NDArray[Any]] = {
+        "frequency": frequency.reshape(width, columns * frequencies),
+        "phase": layer.phase.value.ravel().astype(np.float32),
+        "mixing": mixing.reshape(columns * frequencies, columns * outputs),
+    }
+    written = {name: graph.constant(f"{output}/{name}", value) for name, value in constants.items()}
+    angle = graph.node("Gemm", [embedded, written["frequency"], written["phase"]], f"{output}/angle")
     cosine = graph.node("Cos", [angle], f"{output}/cosine")
-    return graph.node("Concat", [inputs, cosine], f"{output}/waves", axis=1)
+    mixed = graph.node("MatMul", [cosine, written["mixing"]], f"{output}/mixed")
+    return graph.node("Concat", [inputs, mixed], f"{output}/periodic", axis=1)
 
 
-def merged(layer: Periodic, weight: Array) -> Array:
-    """The weights (inputs + waves, units) of a linear layer behind the waves themselves.
-
-    Those that it has for the mixed waves, (inputs + columns · outputs, units), times the matrices that mix them.
-    """
-    mixing = layer.mixing.value.astype(np.float64)
-    columns, frequencies, outputs = mixing.shape
-    kept = len(weight) - columns * outputs
-    by_column = weight[kept:].astype(np.float64).reshape(columns, outputs, -1)
-    waves = np.matmul(mixing, by_column).reshape(columns * frequencies, -1)
-    return np.concatenate([weight[:kept], waves]).astype(np.float32)
-
-
-def _write_linear(graph: Graph, layer: Linear, values: Array, inputs: str, output: str) -> str:
-    weight = graph.constant(f"{output}/weight", values.astype(np.float32))
+def _write_linear(graph: Graph, layer: Linear, inputs: str, output: str) -> str:
+    weight = graph.constant(f"{output}/weight", layer.weight.value.astype(np.float32))
     if layer.bias is None:
         return graph.node("MatMul", [inputs, weight], f"{output}/matmul")
     bias = graph.constant(f"{output}/bias", layer.bias.value.astype(np.float32))

@@ -10,6 +10,10 @@ from onnx import helper, numpy_helper
 
 from models.operators import OPERATORS
 
+# From up to so many columns, a product with a matrix that is zero almost everywhere takes less time than gathering what
+# it needs of them; from more it takes more, and the matrix more room in the file.
+NARROW = 64
+
 
 class Graph:
     """Nodes and constants; every method returns the name of what it made."""
@@ -30,6 +34,15 @@ class Graph:
         output = self.prefix + output
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
         return output
+
+    def repeated(self, inputs: str, width: int, columns: npt.NDArray[np.int64], output: str) -> str:
+        """Some columns of (N, `width`) finite numbers, each as often as it is listed."""
+        if width > NARROW:
+            listed = self.constant(f"{output}/columns", columns)
+            return self.node("Gather", [inputs, listed], output, axis=1)
+        chosen = np.zeros((width, len(columns)), np.float32)
+        chosen[columns, np.arange(len(columns))] = 1
+        return self.node("MatMul", [inputs, self.constant(f"{output}/chosen", chosen)], output)
 
     def in_fours(self, write: Callable[[str], str], inputs: str, output: str, width: int) -> str:
         """What `write` makes of (N, `width`) numbers, so that a row's last digit does not depend on the other rows.

@@ -47,7 +47,7 @@ def write_estimator(scope: Any, operator: Any, container: Any) -> None:
     label, probabilities = (output.full_name for output in operator.outputs)
     graph = Graph(prefix=scope.get_unique_operator_name("evenkeel") + "/")
     inputs = graph.node("Cast", [operator.inputs[0].full_name], "inputs", to=TensorProto.FLOAT)
-    logits = write_network(graph, estimator.network_, inputs)
+    logits = write_network(graph, estimator.network_, inputs, estimator.n_features_in_)
     for constant in graph.constants:
         container.add_initializer(constant.name, constant.data_type, list(constant.dims), constant)
     for node in graph.nodes:

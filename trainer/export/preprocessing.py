@@ -13,6 +13,8 @@ from trainer.data.encoder import FIRST_DAY, LAST_DAY, WEEKDAYS, YEAR, Encoder
 from trainer.data.scaling import SOFTNESS, Quantiles, Robust, Scaling, Standard
 from trainer.export.nodes import Graph
 
+LARGEST = np.finfo(np.float32).max
+
 
 def write_encoder(graph: Graph, encoder: Encoder) -> tuple[str, list[onnx.ValueInfoProto]]:
     """Write the encoder; return the name of its output, and the inputs of the graph that it needs."""
@@ -91,7 +93,14 @@ def _write_marks(graph: Graph, encoder: Encoder, missing: str, imputed: str) -> 
     if encoder.atoms:
         columns = np.concatenate([np.full(len(values), column) for column, values in encoder.atoms])
         values = np.concatenate([values for _, values in encoder.atoms])
-        repeated = graph.node("Gather", [imputed, graph.constant("atoms/columns", columns)], "atoms/repeated", axis=1)
+        # An infinity times zero would be no number, for all columns of its row.
+        ends = [
+            graph.constant(f"atoms/{end}", np.array(sign * LARGEST, np.float32))
+            for end, sign in (("low", -1), ("high", 1))
+        ]
+        above = graph.node("Max", [imputed, ends[0]], "atoms/above")
+        finite = graph.node("Min", [above, ends[1]], "atoms/finite")
+        repeated = graph.repeated(finite, len(encoder.median), columns, "atoms/repeated")
         marks.append(graph.node("Equal", [repeated, graph.constant("atoms/values", values)], "atoms"))
     return marks
 
@@ -139,7 +148,9 @@ def _write_wave(graph: Graph, operator: str, angles: str) -> str:
 
 
 def _write_text_numbers(graph: Graph, encoder: Encoder) -> tuple[str, dict[str, int]]:
-    """Give every known text of any column a number from 1; all others are 0."""
+    """Give every known text of any column a number from 1; all others are 0. As floats, which hold them exactly, they
+    can go through a product.
+    """
     texts = sorted({text for known in encoder.categories for text in known})
     places = {text: place for place, text in enumerate(texts, start=1)}
     numbered = graph.node(
@@ -148,8 +159,8 @@ def _write_text_numbers(graph: Graph, encoder: Encoder) -> tuple[str, dict[str, 
         "categorical/numbers",
         domain="ai.onnx.ml",
         keys_strings=texts,
-        values_int64s=list(places.values()),
-        default_int64=0,
+        values_floats=list(map(float, places.values())),
+        default_float=0.0,
     )
     return numbered, places
 
@@ -159,9 +170,8 @@ def _write_one_hots(graph: Graph, encoder: Encoder, numbered: str, places: dict[
     if not known:
         return []
     columns, numbers = np.array(known, np.int64).T
-    repeated = graph.constant("one_hot/columns", columns)
-    cells = graph.node("Gather", [numbered, repeated], "one_hot/repeated", axis=1)
-    return [graph.node("Equal", [cells, graph.constant("one_hot/numbers", numbers)], "one_hot")]
+    cells = graph.repeated(numbered, len(encoder.categories), columns, "one_hot/repeated")
+    return [graph.node("Equal", [cells, graph.constant("one_hot/numbers", numbers.astype(np.float32))], "one_hot")]
 
 
 def _write_codes(graph: Graph, encoder: Encoder, numbered: str, places: dict[str, int]) -> list[str]:
@@ -176,5 +186,6 @@ def _write_codes(graph: Graph, encoder: Encoder, numbered: str, places: dict[str
     columns = graph.constant("codes/columns", np.array(encoder.coded, np.int64))
     rows = graph.constant("codes/rows", np.arange(len(codes), dtype=np.int64) * codes.shape[1])
     cells = graph.node("Gather", [numbered, columns], "codes/numbers", axis=1)
+    cells = graph.node("Cast", [cells], "codes/whole", to=TensorProto.INT64)
     cells = graph.node("Add", [cells, rows], "codes/places")
     return [graph.node("Gather", [graph.constant("codes/table", codes.ravel()), cells], "codes", axis=0)]
