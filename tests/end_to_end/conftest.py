@@ -90,7 +90,9 @@ def serve(free_port: int) -> Iterator[Callable[..., Service]]:
 
 def train(table: Path, repository: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """Run the batch job in a process of its own."""
-    command = [sys.executable, "-m", "trainer", "fit", str(table), "--repository", str(repository), *flags]
+    # What is compiled takes longer to load than these models take without it.
+    quick = ("--compiled", "false", "--repository", str(repository))
+    command = [sys.executable, "-m", "trainer", "fit", str(table), *quick, *flags]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
 

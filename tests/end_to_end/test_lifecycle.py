@@ -21,7 +21,7 @@ import pytest
 from models.repository import ModelRepository, PublishedModel
 from service.prediction.predictor import Predictor
 from tests.conftest import find_free_port
-from tests.end_to_end.conftest import ROOT, Service, running, train
+from tests.end_to_end.conftest import QUICK, ROOT, Service, running, train
 from tests.service.conftest import GENTOO, PUBLISHED
 
 # What the promise says of a decision; alone, it takes a tenth of that. A new version is tried in a process that starts
@@ -123,7 +123,7 @@ class Place:
 def trained(tmp_path_factory: pytest.TempPathFactory, penguins: Path) -> list[PublishedModel]:
     """Two trainings on the same table with different networks."""
     root = tmp_path_factory.mktemp("trained")
-    train(penguins, root, "--target", "species", "--name", "penguins", "--hidden", "5", "--seed", "7")
+    train(penguins, root, "--target", "species", "--name", "penguins", *QUICK)
     return [ModelRepository(root).read("penguins", 1), ModelRepository(PUBLISHED).read("penguins", 1)]
 
 

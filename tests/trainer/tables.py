@@ -14,7 +14,8 @@ from trainer.command_line import main
 
 ROWS = [(round(0.37 * row % 5, 2), "abc"[row % 3], "no" if row % 5 < 3 else "yes") for row in range(60)]
 PLAIN = "x,k,y\n" + "".join(f"{x},{k},{y}\n" for x, k, y in ROWS)
-QUICK = ("--epochs", "2", "--hidden", "8")
+# What is compiled takes longer to load than these runs take without it.
+QUICK = ("--epochs", "2", "--hidden", "8", "--members", "1", "--compiled", "false")
 
 
 def fit(table: Path, store: Path, *flags: str, name: str = "m") -> int:

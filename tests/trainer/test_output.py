@@ -36,7 +36,7 @@ def trainer(
 
 def fitting(folder: Path, content: str = PLAIN) -> list[str]:
     (folder / "plain.csv").write_text(content)
-    where = ["--repository", str(folder / "store"), "--target", "y", "--name", "m", "--members", "1"]
+    where = ["--repository", str(folder / "store"), "--target", "y", "--name", "m"]
     return ["fit", str(folder / "plain.csv"), *where, *QUICK]
 
 

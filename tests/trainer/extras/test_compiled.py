@@ -212,7 +212,7 @@ def test_a_job_trains_with_it_and_without_it(penguins: Path, tmp_path: Path) -> 
     """The same epochs, the same best one; what differs is rounding."""
     losses = []
     for compiled in ("true", "false"):
-        arguments = ["fit", str(penguins), "--target", "species", "--name", "p", "--epochs", "8"]
+        arguments = ["fit", str(penguins), "--target", "species", "--name", "p", "--epochs", "8", "--members", "1"]
         flags = ["--repository", str(tmp_path), "--compiled", compiled]
         process = subprocess.run(
             [sys.executable, "-m", "trainer", *arguments, "--verbose", *flags],

@@ -130,7 +130,7 @@ def test_very_many_columns_and_classes_stay_small(tmp_path: Path) -> None:
     header = ",".join([*(f"measurement_{column:03d}_of_the_sensor" for column in range(columns)), "y"])
     lines = [",".join([*map(str, row), named[label]]) for row, label in zip(cells, labels, strict=True)]
     (tmp_path / "t.csv").write_text("\n".join([header, *lines]))
-    assert fit(tmp_path / "t.csv", tmp_path / "store", "--members", "1") == 0
+    assert fit(tmp_path / "t.csv", tmp_path / "store") == 0
     found = files(tmp_path / "store")
     page = found["report.html"].decode()
 

@@ -31,7 +31,15 @@ def request_for(penguins: Path, tmp_path: Path) -> Callable[..., Request]:
         given: Mapping[str, object] = MappingProxyType({}),
         **changes: Any,
     ) -> Request:
-        usual = {"table": penguins, "target": "species", "name": "penguins", "epochs": 9, "hidden": (4,), "members": 1}
+        usual = {
+            "table": penguins,
+            "target": "species",
+            "name": "penguins",
+            "epochs": 9,
+            "hidden": (4,),
+            "members": 1,
+            "compiled": False,
+        }
         return Request({**usual, **given}, Place("penguins", tmp_path / folder, address), trials, jobs, **changes)
 
     return make

@@ -18,6 +18,8 @@ from trainer.search.babysit import Control
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 180.0
+# What is compiled takes longer to load than these runs take without it.
+LIGHT = ("--compiled", "false")
 LONG = ("--epochs", "100000", "--patience", "100000", "--schedule", "constant", "--warm-up", "0")
 
 
@@ -25,7 +27,7 @@ LONG = ("--epochs", "100000", "--patience", "100000", "--schedule", "constant", 
 def babysitting(penguins: Path, store: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
     arguments = ["babysit", str(penguins), "--target", "species", "--name", "penguins", "--repository", str(store)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "trainer", *arguments, "--verbose", *LONG, *flags],
+        [sys.executable, "-m", "trainer", *arguments, "--verbose", *LIGHT, *LONG, *flags],
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -129,7 +131,7 @@ def test_a_terminal_gets_the_learning_curve(penguins: Path, tmp_path: Path) -> N
     """Drawn over and over, training and validation."""
     controller, terminal = pty.openpty()
     arguments = ["babysit", str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path)]
-    command = [sys.executable, "-m", "trainer", *arguments, "--epochs", "15"]
+    command = [sys.executable, "-m", "trainer", *arguments, *LIGHT, "--epochs", "15"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal, env=environment)
     os.close(terminal)

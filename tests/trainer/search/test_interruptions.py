@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainer.search.processes import SearchProcess, leaderboard, searching, wait_until_gone
 
-FLAGS = ("--hidden", "8", "--epochs", "30", "--seeds", "0", "--stage", "8", "--trials", "16")
+FLAGS = ("--hidden", "8", "--epochs", "30", "--members", "1", "--seeds", "0", "--stage", "8", "--trials", "16")
 
 Start = Callable[..., SearchProcess]
 

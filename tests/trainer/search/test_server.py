@@ -28,7 +28,7 @@ Make = Callable[..., Request]
 Open = Callable[[Request], Search]
 Start = Callable[..., SearchProcess]
 PATIENCE_S = 30.0
-FLAGS = ("--hidden", "4", "--epochs", "2", "--patience", "2", "--seeds", "0")
+FLAGS = ("--hidden", "4", "--epochs", "2", "--patience", "2", "--seeds", "0", "--members", "1")
 
 
 def find_programs() -> Path | None:
