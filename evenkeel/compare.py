@@ -18,7 +18,7 @@ from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.figures import figures_of
 from models.repository import ModelRepository, PublishedModel
-from models.terminal import add_command, printable
+from models.terminal import add_command, label, printable
 from models.wording import aligned, command_on
 from trainer.arrays import Array, Labels
 from trainer.files import replace_file
@@ -144,7 +144,7 @@ def _facts(card: ModelCard) -> dict[str, Any]:
         "target": made.target,
         **{f"--{name.replace('_', '-')}": value for name, value in made.settings.items()},
         **{f"feature {feature.name}": feature.kind for feature in card.features},
-        **{f"class {label}": "known" for label in card.classes},
+        **{f"class {label(one, LONGEST)}": "known" for one in card.classes},
         **made.libraries,
         "evenkeel": made.evenkeel,
     }
@@ -185,7 +185,7 @@ def _on_rows(repository: ModelRepository, first: PublishedModel, second: Publish
         evaluation_of(model.card, probabilities, labelled)
         for model, probabilities, labelled in zip((first, second), said, read, strict=True)
     ]
-    places = [second.card.classes.index(label) for label in first.card.classes]
+    places = [second.card.classes.index(one) for one in first.card.classes]
     changes = changes_between(said[0], said[1][:, places], read[0])
     yield f"On {len(read[0])} rows of {printable(table.name, 60)}:"
     for model, labelled in zip((first, second), read, strict=True):
@@ -225,10 +225,10 @@ def _changed_rows(first: PublishedModel, changes: Changes, one: Array, two: Arra
         return
     classes = first.card.classes
     rows: list[tuple[str, ...]] = [("row", "is", "was", "becomes")]
-    for place in changed[:SHOWN]:
-        row = int(np.searchsorted(labelled.places, place))
-        labels = (labelled.labels[row], one[row].argmax(), two[row].argmax())
-        rows.append((str(place + 1), *(printable(classes[label], LONGEST) for label in labels)))
+    for changed_row in changed[:SHOWN]:
+        row = int(np.searchsorted(labelled.places, changed_row))
+        places = (labelled.labels[row], one[row].argmax(), two[row].argmax())
+        rows.append((str(changed_row + 1), *(label(classes[place], LONGEST) for place in places)))
     yield from aligned(rows, left=4)
     if len(changed) > SHOWN:
         yield f"and {len(changed) - SHOWN} rows more"

@@ -11,7 +11,7 @@ from evenkeel.row import record_of
 from evenkeel.scoring import LocalModel, parsed
 from models.figures import figures_of
 from models.repository import ModelRepository
-from models.terminal import add_command, print_json, printable
+from models.terminal import add_command, label, print_json, printable
 from models.wording import command_on
 from trainer.errors import InvalidSetting
 
@@ -96,12 +96,12 @@ def _importance(repository: ModelRepository, name: str, version: int) -> Iterato
 
 
 def _reasons(model: LocalModel, row: Any, reference: Any, found: Mapping[str, Any]) -> Iterator[str]:
-    card, label = model.card, printable(found["label"], 40)
+    card, answer = model.card, label(found["label"], 40)
     names = [feature.name for feature in card.features]
     given = row if isinstance(row, dict) else dict(zip(names, row, strict=True))
     held = card.typical if reference in (None, "typical") else None if reference == "background" else reference
     held = dict(zip(names, held, strict=True)) if isinstance(held, list) else held
-    yield f"{card.name}, version {model.version}: {label}, probability {found['probability']:.4f}"
+    yield f"{card.name}, version {model.version}: {answer}, probability {found['probability']:.4f}"
     against = _against(reference, len(card.background))
     yield f"{against} it has {found['reference_probability']:.4f}; what the values of this row add to that:"
     yield ""

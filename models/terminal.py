@@ -142,6 +142,12 @@ def printable(text: str, longest: int) -> str:
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
+def label(text: str, longest: int) -> str:
+    """The name of a class: in quotes where a blank at one of its ends would else not be seen."""
+    shown = printable(text, longest)
+    return shown if text and text == text.strip() else f"'{shown}'"
+
+
 def room() -> int:
     """How many columns a line has: those of the terminal, up to a line that is read at ease; 80 where there is none."""
     return min(max(shutil.get_terminal_size((80, 24)).columns, NARROWEST), WIDEST)

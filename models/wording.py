@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from models.evaluation import Baseline, ClassScore, Confusion, Evaluation
 from models.repository import DEFAULT_ROOT, ModelRepository
-from models.terminal import printable, wrapped
+from models.terminal import label, wrapped
 
 # So many classes get a line each, a place among the columns, or a mention.
 MOST_LINES, MOST_COLUMNS, MOST_MENTIONED = 20, 8, 5
@@ -63,7 +63,7 @@ def _scores(evaluation: Evaluation, what: str) -> Iterator[tuple[str, ...]]:
 
 def called(baseline: Baseline) -> str:
     """A baseline's name."""
-    return baseline.kind if baseline.answer is None else f"always {printable(baseline.answer, LONGEST_LABEL)}"
+    return baseline.kind if baseline.answer is None else f"always {_label(baseline.answer)}"
 
 
 def _class_lines(evaluation: Evaluation, width: int) -> Iterator[str]:
@@ -112,8 +112,8 @@ def _rate(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _label(label: str) -> str:
-    return printable(label, LONGEST_LABEL)
+def _label(text: str) -> str:
+    return label(text, LONGEST_LABEL)
 
 
 def command_on(repository: ModelRepository, name: str) -> str:

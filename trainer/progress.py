@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from models.repository import ModelRepository
-from models.terminal import printable, room, spelled_out, tell, wrapped
+from models.terminal import label, printable, room, spelled_out, tell, wrapped
 from models.wording import aligned
 from trainer.bag import Ended, Watch, untold, unwatched
 from trainer.data.schema import Found, Schema
@@ -250,7 +250,7 @@ def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:
     examples, width = table.examples, room()
     counts = np.bincount(examples.labels, minlength=len(examples.classes))
     ranks = np.argsort(-counts, kind="stable")
-    classes = [f"{_brief_name(examples.classes[label])} {counts[label]}" for label in ranks]
+    classes = [f"{label(examples.classes[place], 40)} {counts[place]}" for place in ranks]
     left_out = f"; {table.rows_without_target} more have no target" if table.rows_without_target else ""
     print(f"{_brief_name(name)}: {len(examples)} rows{left_out}")
     print("\n".join(wrapped(f"{_brief_name(schema.target)}, the target: {_some(classes, SHOWN)}", width)), end="\n\n")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from models.card import Calibration, Distillation, ModelCard
 from models.figures import REPORT
 from models.repository import ModelRepository
-from models.terminal import printable
+from models.terminal import label, printable
 from models.wording import aligned, called, command_on, evaluation_lines
 from trainer.job import Outcome
 from trainer.training.records import History
@@ -43,7 +43,7 @@ def _learned(card: ModelCard) -> list[tuple[str, str]]:
     learning, test = card.learning_rows, card.metrics["test"].rows
     left_out = card.provenance.rows_without_target
     read_as = str(card.provenance.table_schema.get("read_as", ""))
-    classes = [_name(label) for label in card.classes]
+    classes = [label(one, 40) for one in card.classes]
     more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
     return [
         ("rows", f"{learning + test}: {learning} to learn from, {test} to test on"),
@@ -67,8 +67,8 @@ def _kinds(card: ModelCard) -> Iterator[str]:
 def _wanted(card: ModelCard) -> str:
     rule = card.provenance.settings.get("threshold")
     if card.threshold is None:
-        return _name(card.positive or "")
-    return f"{_name(card.positive or '')}, from a probability of {card.threshold:g} on (--threshold {rule})"
+        return label(card.positive or "", 40)
+    return f"{label(card.positive or '', 40)}, from a probability of {card.threshold:g} on (--threshold {rule})"
 
 
 def _right(card: ModelCard) -> str:

@@ -10,7 +10,7 @@ from models.errors import CorruptModel, ModelError, UnknownModel
 from models.features import Feature
 from models.repository import ModelRepository
 from models.serving import Serving
-from models.terminal import print_json, room, spelled_out
+from models.terminal import LONGEST_SENTENCE, label, print_json, room, spelled_out
 from models.wording import evaluation_lines
 
 
@@ -111,10 +111,10 @@ def _summary(card: ModelCard, version: int, role: str | None) -> str:
     lines += [f"warning: {sentence}" for sentence in card.warnings]
     lines += ["", "features"]
     lines += [f"  {feature.name}: {_values(feature)}" for feature in card.features]
-    lines += ["", "classes", *(f"  {label}" for label in card.classes)]
+    lines += ["", "classes", *(f"  {label(one, LONGEST_SENTENCE)}" for one in card.classes)]
     if card.positive is not None:
         wanted = "" if card.threshold is None else f", from a probability of {card.threshold:g} on"
-        lines.append(f"  looked for: {card.positive}{wanted}")
+        lines.append(f"  looked for: {label(card.positive, LONGEST_SENTENCE)}{wanted}")
     if card.evaluation:
         shown = evaluation_lines(card.evaluation, width=room() - 2)
         lines += ["", "evaluation", *(f"  {line}".rstrip() for line in shown)]

@@ -1,6 +1,6 @@
 // The answer: a label, the probability of each class as bars, and what there is to say of it.
 
-import { announcer, el, named } from "./dom.js";
+import { announcer, el, named, rename } from "./dom.js";
 import { percent } from "./values.js";
 
 // So many classes keep a colour and a place of their own; of more, the likeliest stand first.
@@ -71,7 +71,7 @@ export function makeAnswer(card, titles = [""]) {
     strip.classList.remove("stale");
     message.textContent = "";
     answers.forEach((answer, at) => {
-      verdicts[at].label.textContent = answer ? answer.label : "no answer";
+      rename(verdicts[at].label, answer ? answer.label : "no answer");
       verdicts[at].probability.textContent = answer ? percent(answer.probability) : "";
     });
     const first = answers.find(Boolean);
@@ -88,7 +88,7 @@ export function makeAnswer(card, titles = [""]) {
       bar.show(answers.map((answer) => answer?.probabilities[label] ?? null));
     }
     answers.forEach((answer, at) => (verdicts[at].head.dataset.colour = colours.get(answer?.label) ?? "none"));
-    compact.label.textContent = first.label;
+    rename(compact.label, first.label);
     compact.probability.textContent = percent(first.probability);
     compact.fill.style.width = `${100 * first.probability}%`;
     strip.dataset.colour = colours.get(first.label) ?? "none";

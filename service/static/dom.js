@@ -26,7 +26,14 @@ export function svg(tag, attributes = {}, ...children) {
 
 // A name that people gave: its blanks stay, and its direction does not turn the line around it.
 export function named(text, attributes = {}) {
-  return el("bdi", { ...attributes, class: ["given", attributes.class].filter(Boolean).join(" ") }, text);
+  return rename(el("bdi", { ...attributes, class: ["given", attributes.class].filter(Boolean).join(" ") }), text);
+}
+
+// Gives it another name; one that ends in a blank is seen in quotes, which its text does not have.
+export function rename(element, text) {
+  element.textContent = text;
+  element.classList.toggle("blank", text !== text.trim());
+  return element;
 }
 
 // What an <option> can show of a text: browsers collapse its blanks, but not these.

@@ -88,7 +88,7 @@ function makeView(card, open, stop) {
     "select",
     { "aria-label": "Show rows of", onchange: () => set({ label: labels.value }) },
     el("option", { value: "" }, "every label"),
-    ...card.classes.map((one, at) => el("option", { value: String(at) }, one)),
+    ...card.classes.map((one, at) => el("option", { value: String(at) }, one === one.trim() ? one : `“${one}”`)),
     el("option", { value: "none" }, "not answered"),
   );
   const odd = el("input", { type: "checkbox", id: "odd", onchange: () => set({ odd: odd.checked }) });

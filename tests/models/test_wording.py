@@ -126,3 +126,14 @@ def test_a_card_with_an_evaluation_survives_the_disk(card: ModelCard) -> None:
     )
 
     assert ModelCard.model_validate_json(whole.to_json()) == whole
+
+
+def test_a_blank_at_the_end_of_a_class_is_seen() -> None:
+    """In quotes, wherever classes are listed; others stand as they are."""
+    plain = evaluation(3)
+    first, *others = plain.classes
+    blank = plain.model_copy(update={"classes": (first.model_copy(update={"label": "no "}), *others)})
+
+    starts = [line.split("  ")[0] for line in evaluation_lines(blank)]
+    assert "'no '" in starts
+    assert "class 1" in starts

@@ -7,7 +7,7 @@ from models.card import Calibration, ModelCard
 from models.evaluation import ClassScore, Confusion
 from models.figures import Confidence, Curves, Figures, Point
 from trainer.report.axes import Axis
-from trainer.report.page import brief, figure, folded, grid, section, table
+from trainer.report.page import brief, figure, folded, grid, quoted, section, table
 from trainer.report.plot import Plot
 from trainer.report.svg import drawing, rect, text
 
@@ -47,7 +47,7 @@ def confusion(matrix: Confusion) -> str:
     names = [*matrix.labels, *([f"{matrix.others} others"] if matrix.others else [])]
     few = len(names) <= FEW
     wide, high = (72.0 if len(names) <= 4 else 60.0, 38.0) if few else (33.0, 26.0)
-    shown = [brief(name, 10 if few else LONGEST_LABEL) for name in names]
+    shown = [quoted(name, 10 if few else LONGEST_LABEL) for name in names]
     # Long names of many columns are turned.
     turned = not few and max(map(len, shown)) > 3
     left, top = 120.0, 28.0 + (4.6 * max(map(len, shown)) + 10 if turned else 16.0)
@@ -58,7 +58,7 @@ def confusion(matrix: Confusion) -> str:
         parts.append(text(name, x, top - 7, "small" if turned else "", "" if turned else "middle", **how))
     for truth, counts in enumerate(matrix.counts):
         y, whole = top + high * truth, sum(counts) or 1
-        parts.append(text(brief(names[truth], LONGEST_LABEL), left - 12, y + high / 2 + 4, "", "end"))
+        parts.append(text(quoted(names[truth], LONGEST_LABEL), left - 12, y + high / 2 + 4, "", "end"))
         for answer, count in enumerate(counts):
             share, right = count / whole, truth == answer
             title = f"{shown[truth]} taken for {shown[answer]}: {count:g} of {whole:g}, {share:.1%}" if count else ""
@@ -92,7 +92,7 @@ def _class_table(scores: Sequence[ClassScore]) -> str:
     return table(
         ["class", "test rows", "taken for it", "precision", "recall", "F1"],
         (
-            [brief(one.label), f"{one.rows:g}", f"{one.predicted:g}", *map(_rate, (one.precision, one.recall, one.f1))]
+            [quoted(one.label), f"{one.rows:g}", f"{one.predicted:g}", *map(_rate, (one.precision, one.recall, one.f1))]
             for one in scores
         ),
     )
@@ -132,7 +132,7 @@ def _area(one: Curves) -> str:
 
 def roc(found: Sequence[Curves]) -> str:
     """True against false positive rates."""
-    areas = ", ".join(f"{brief(one.label)} {_rate(one.auc)}" for one in found)
+    areas = ", ".join(f"{quoted(one.label)} {_rate(one.auc)}" for one in found)
     plot = Plot(
         SHARE, SHARE, f"ROC curves; area: {areas}", height=340.0, x_title="false positive rate", y_title="recall"
     )
@@ -154,7 +154,7 @@ def precision(found: Sequence[Curves]) -> str:
 
 def _ranked(plot: Plot, found: Sequence[Curves], lines: Sequence[Sequence[Point]], which: int) -> None:
     for number, (one, points) in enumerate(zip(found, lines, strict=True)):
-        plot.line(points, f"curve l{number % 10}", f"{brief(one.label)}: area {_rate(one.auc)}")
+        plot.line(points, f"curve l{number % 10}", f"{quoted(one.label)}: area {_rate(one.auc)}")
         if one.at:
             plot.dots([one.at[which]], 5.5, "hollow best", ["where the model decides"])
             x, y = one.at[which]
@@ -164,7 +164,7 @@ def _ranked(plot: Plot, found: Sequence[Curves], lines: Sequence[Sequence[Point]
         start = 0.055 * len(found)
         for number, one in enumerate(found):
             at = start - 0.055 * number
-            said = f"― {brief(one.label, 14)}, area {_area(one)}" if which == 0 else f"― {brief(one.label, 14)}"
+            said = f"― {quoted(one.label, 14)}, area {_area(one)}" if which == 0 else f"― {quoted(one.label, 14)}"
             plot.note(0.55 if which == 0 else 0.06, at, said, f"small halo t{number % 10}")
 
 

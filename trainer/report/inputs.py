@@ -9,7 +9,7 @@ from models.features import Feature
 from models.figures import Dependence, Distribution, Figures, Importance
 from trainer.report.axes import Axis, Tick
 from trainer.report.bars import Marks, Row, bars, marks
-from trainer.report.page import brief, figure, folded, grid, section
+from trainer.report.page import brief, figure, folded, grid, quoted, section
 from trainer.report.plot import Plot
 from trainer.report.svg import drawing, rect, sign
 
@@ -63,7 +63,7 @@ def dependence(figures: Figures) -> str:
 
 def depends(one: Dependence, spread: Distribution) -> str:
     """The curves of a number, or the dots of a text."""
-    label = f"Mean probability of {', '.join(map(brief, one.labels))} over {brief(one.feature)}"
+    label = f"Mean probability of {', '.join(map(quoted, one.labels))} over {brief(one.feature)}"
     high = max(value for line in one.probabilities for value in line)
     axis = Axis("uniform", 0.0, 1.0 if high > 0.5 else 0.5 if high > 0.25 else 0.25 if high > 0.1 else 0.1)
     if spread.kind == "categorical":
@@ -78,10 +78,10 @@ def depends(one: Dependence, spread: Distribution) -> str:
     ends = []
     for number, (name, line) in enumerate(zip(one.labels, one.probabilities, strict=True)):
         points = list(zip(values, line, strict=True))
-        plot.line(points, f"curve l{number}", brief(name))
+        plot.line(points, f"curve l{number}", quoted(name))
         if len(points) <= 3:
             plot.dots(points, 4.0, f"f{number}")
-        ends.append((points[-1], brief(name, 12), f"t{number}"))
+        ends.append((points[-1], quoted(name, 12), f"t{number}"))
     return plot.names(ends).drawing()
 
 
@@ -90,12 +90,12 @@ def _by_category(one: Dependence, spread: Distribution, axis: Axis, label: str) 
     rows = []
     for place, text in enumerate(one.values[:MOST_CATEGORIES]):
         dots = [
-            (line[place], f"f{number}", f"{brief(name)}: {line[place]:.3f}")
+            (line[place], f"f{number}", f"{quoted(name)}: {line[place]:.3f}")
             for number, (name, line) in enumerate(zip(one.labels, one.probabilities, strict=True))
         ]
         rows.append(Marks(str(text) or "missing", dots, under=axis.high * spread.shares[place] / most))
     key = " ".join(
-        f'<b class="k{number}">{sign(number)} {escape(brief(name, 20))}</b>' for number, name in enumerate(one.labels)
+        f'<b class="k{number}">{sign(number)} {escape(quoted(name, 20))}</b>' for number, name in enumerate(one.labels)
     )
     left = len(one.values) - len(rows)
     more = f" The {len(rows)} commonest of {len(one.values)}." if left > 0 else ""

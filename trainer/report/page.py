@@ -74,6 +74,11 @@ def folded(summary: str, content: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>{content}</details>" if content else ""
 
 
+def quoted(label: str, longest: int = LONGEST) -> str:
+    """The name of a class: in quotes where a blank at one of its ends would else not be seen."""
+    return brief(label, longest) if label and label == label.strip() else f"“{brief(label, longest)}”"
+
+
 def brief(text: str, longest: int = LONGEST) -> str:
     """A name of the user's that fits: control characters spelled out, the middle of a long one left out."""
     shown = printable(text, MOST_LETTERS)
