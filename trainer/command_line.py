@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from models.terminal import CommandLine, add_command, noting, room, run, wrapped
-from trainer import COMMANDS, job, progress
+from trainer import COMMANDS, epochs, job, progress
 from trainer.config import TrainingConfig
 from trainer.data.inspection import with_findings
 from trainer.data.schema import file_schema, to_toml, write_schema
@@ -127,7 +127,7 @@ def _fit(options: argparse.Namespace) -> None:
     if options.once and published:
         print(f"{config.name} is published already, version {published[-1]}; nothing to do")
         return
-    with progress.watching(config.epochs, quiet=options.quiet, verbose=options.verbose) as shown:
+    with epochs.watching(config.epochs, quiet=options.quiet, verbose=options.verbose) as shown:
         outcome = job.run(
             config,
             repository,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer import progress
+from trainer import epochs
 from trainer.command_line import main
 
 ROOT = Path(__file__).parents[2]
@@ -100,10 +100,10 @@ def test_a_terminal_gets_a_growing_curve(penguins: Path, tmp_path: Path) -> None
 
 def test_the_curve_is_never_wider_than_there_is_room_for() -> None:
     """An epoch a bar on a logarithmic scale; of many epochs, means."""
-    assert progress.bars([1.0], 40) == "▁"
-    assert progress.bars([2.0**-place for place in range(8)], 40) == "█▇▆▅▄▃▂▁"
-    assert progress.bars([0.5] * 1000, 40) == "▁" * 40
-    falling = progress.bars([1 / epoch for epoch in range(1, 1001)], 40)
+    assert epochs.bars([1.0], 40) == "▁"
+    assert epochs.bars([2.0**-place for place in range(8)], 40) == "█▇▆▅▄▃▂▁"
+    assert epochs.bars([0.5] * 1000, 40) == "▁" * 40
+    falling = epochs.bars([1 / epoch for epoch in range(1, 1001)], 40)
     assert (len(falling), falling[0], falling[-1]) == (40, "█", "▁")
     assert list(falling) == sorted(falling, reverse=True)
 

@@ -13,7 +13,7 @@ from trainer.nn.batches import BatchWeights
 from trainer.nn.embeddings import Embedding, Periodic
 from trainer.nn.layers import Buffer, Dropout, Layer, Parameter
 
-compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, nogil=True)
 
 QUARTERS = np.float32(2 / np.pi)
 # A quarter of a turn in three parts, so that a multiple of it is taken away without loss.
@@ -134,7 +134,7 @@ def _turn(angles, sine):
 
 
 # A sum whose order is free is worked out several terms at a time.
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"}, nogil=True)
 def _mix(cosine, mixing, out):
     count, outputs, frequencies = mixing.shape
     for column in range(count):

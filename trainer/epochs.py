@@ -1,0 +1,163 @@
+"""What a person sees of the epochs while networks are trained, several of them at the same time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from models.terminal import room
+from trainer.bag import Ended, Watch, untold, unwatched
+from trainer.training.records import Epoch
+
+# Its contrast with black and with white is 3.8 or more.
+COLOUR = "#0087d7"
+BARS = "▁▂▃▄▅▆▇█"
+
+
+class Shown(NamedTuple):
+    """What is told of epochs, and of networks that are trained."""
+
+    watch: Watch = unwatched
+    ended: Ended = untold
+
+
+@contextmanager
+def watching(epochs: int, *, quiet: bool = False, verbose: bool = False) -> Iterator[Shown]:
+    """Show the epochs on stderr: each network's growing curve on a terminal, a line a network elsewhere.
+
+    `verbose` shows a line an epoch, `quiet` nothing.
+    """
+    console = Console(stderr=True, highlight=False)
+    if quiet or verbose or not console.is_terminal:
+        with lines(console, quiet, verbose) as shown:
+            yield shown
+        return
+    growing = Growing(console, epochs)
+    with Live(console=console, get_renderable=growing.drawn, refresh_per_second=10, transient=True):
+        yield Shown(growing, growing.ended)
+    growing.finish()
+
+
+@contextmanager
+def lines(console: Console, quiet: bool, verbose: bool) -> Iterator[Shown]:
+    """What is shown where nothing is drawn."""
+    if quiet:
+        yield Shown()
+    elif verbose:
+        yield Shown(lambda member, members, epoch: print(_line(member, members, epoch), file=console.file, flush=True))
+    else:
+        summing = Summing(partial(print, file=console.file, flush=True))
+        try:
+            yield Shown(summing, summing.ended)
+        finally:
+            summing.finish()
+
+
+class Summing:
+    """A line a network, once it is trained; several may be trained at the same time."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        # The last epoch and the best one of each network that is being trained, by its number and that of all.
+        self._reached: dict[tuple[int, int], tuple[Epoch, Epoch]] = {}
+
+    def __call__(self, member: int, members: int, epoch: Epoch) -> None:
+        _, best = self._reached.get((member, members), (epoch, epoch))
+        self._reached[member, members] = epoch, min(best, epoch, key=_log_loss)
+
+    def ended(self, member: int, members: int) -> None:
+        """Say what the epochs of a network have come to."""
+        if (member, members) not in self._reached:
+            return
+        last, best = self._reached.pop((member, members))
+        which = f"{name}  " if (name := _which(member, members)) else ""
+        # Without validation rows no epoch is the best, and the last one counts.
+        reached = f", the best {best.number}: {brief(best)}" if best.validation else f": {brief(last)}"
+        self._say(f"{which}{last.number} epochs{reached}")
+
+    def finish(self) -> None:
+        """Say the same of those that were not trained to their end."""
+        for place in sorted(self._reached):
+            self.ended(*place)
+
+
+class Growing:
+    """The validation log-loss of each network in training as a line of bars that grows; below it how far it is.
+
+    A network that is trained leaves its line and what it has come to.
+    """
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self._console, self._epochs = console, epochs
+        # Above the lines that are drawn over.
+        self._summing = Summing(partial(console.print, markup=False, soft_wrap=True))
+        self._losses: dict[tuple[int, int], list[float]] = {}
+        self._said: dict[tuple[int, int], str] = {}
+
+    def __call__(self, member: int, members: int, epoch: Epoch) -> None:
+        self._summing(member, members, epoch)
+        which = f"{name}  " if (name := _which(member, members)) else ""
+        self._said[member, members] = f"{which}epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
+        self._losses.setdefault((member, members), []).append(_log_loss(epoch))
+
+    def drawn(self) -> Text:
+        """The lines of the networks that are being trained."""
+        losses = sorted(self._losses.copy().items())  # Drawn in a thread of rich.
+        shown = [line for place, one in losses for line in (self._bars(one), Text(self._said[place]))]
+        return Text("\n").join(shown) if shown else Text("training")
+
+    def ended(self, member: int, members: int) -> None:
+        """Leave what a network has come to on the terminal."""
+        if losses := self._losses.pop((member, members), []):
+            self._console.print(self._bars(losses))
+        self._summing.ended(member, members)
+
+    def finish(self) -> None:
+        """Leave the same of those that were not trained to their end."""
+        for place in sorted(self._losses):
+            self.ended(*place)
+
+    def _bars(self, losses: Sequence[float]) -> Text:
+        # A terminal without these characters gets the numbers alone.
+        drawn = "" if self._console.options.ascii_only else bars(losses, min(self._console.width, room()))
+        return Text(drawn, style=COLOUR)
+
+
+def bars(losses: Sequence[float], width: int) -> str:
+    """Losses as bars on a logarithmic scale, one an epoch; of more epochs than there is room for, their means."""
+    parts = np.array_split(np.array(losses), min(len(losses), width))
+    levels = np.log([max(part.mean(), 1e-6) for part in parts])
+    heights = (levels - levels.min()) / (np.ptp(levels) or 1.0)
+    return "".join(BARS[height] for height in np.rint(heights * (len(BARS) - 1)).astype(int))
+
+
+def _which(member: int, members: int) -> str:
+    """The network that is trained: a member of several, or the student behind the last."""
+    if member == members:
+        return "student"
+    return f"member {member + 1} of {members}" if members > 1 else ""
+
+
+def _line(member: int, members: int, epoch: Epoch) -> str:
+    place = f"{_which(member, members)}  " if members > 1 else ""
+    return f"{place}epoch {epoch.number:4d}  loss {epoch.loss:.4f}  {brief(epoch)}"
+
+
+def brief(epoch: Epoch) -> str:
+    return f"validation {_scores(epoch)}" if epoch.validation else _scores(epoch)
+
+
+def _scores(epoch: Epoch) -> str:
+    """What the validation rows say; a student has none, and its loss is held against its teachers' answers."""
+    if epoch.validation is None:
+        return f"loss {epoch.loss:.4f}"
+    return f"log-loss {epoch.validation.log_loss:.4f}  accuracy {epoch.validation.accuracy:.4f}"
+
+
+def _log_loss(epoch: Epoch) -> float:
+    return epoch.validation.log_loss if epoch.validation else epoch.loss
