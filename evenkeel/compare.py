@@ -14,6 +14,7 @@ from evenkeel.errors import Incomparable
 from evenkeel.evaluate import evaluation_of
 from evenkeel.labelled import Labelled, read_labelled
 from evenkeel.scoring import answers
+from models import terminal
 from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.figures import figures_of
@@ -76,18 +77,20 @@ def compare_versions(repository: ModelRepository, options: argparse.Namespace) -
     first, second = models
     print(f"{options.name}, version {first.version} and version {second.version}\n")
     differing = _differing(first, second)
-    print("\n".join(f"  {line}" for line in _settings(first, second, differing)))
+    terminal.show("\n".join(f"  {line}" for line in _settings(first, second, differing)))
     said = list(_on_rows(repository, first, second, options.table)) if options.table else []
     if options.output:
         sides = [Side(one.version, one.card, figures_of(repository, options.name, one.version)) for one in models]
         replace_file(options.output, comparison((sides[0], sides[1]), differing, said))
     if options.table is None:
         print("\n" + "\n".join(f"  {line}" for line in _own_scores(first, second)))
-        print("\nEach was measured on its own test rows. A table behind the versions measures both on the same rows.")
+        terminal.show(
+            "\nEach was measured on its own test rows. A table behind the versions measures both on the same rows."
+        )
     else:
-        print("\n" + "\n".join(said))
+        terminal.show("\n" + "\n".join(said))
     if options.output:
-        print(f"Drawn side by side in {options.output}")
+        terminal.show(f"Drawn side by side in {options.output}")
 
 
 def mcnemar(one: int, other: int) -> float:

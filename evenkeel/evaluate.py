@@ -10,6 +10,7 @@ import numpy as np
 
 from evenkeel.labelled import Labelled, read_labelled
 from evenkeel.scoring import answers
+from models import terminal
 from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.repository import ModelRepository, PublishedModel
@@ -50,7 +51,7 @@ def evaluate_model(repository: ModelRepository, options: argparse.Namespace) -> 
     if options.json:
         print(evaluation.model_dump_json())
     else:
-        print("\n".join(_report(repository, model, options.table, labelled, evaluation)))
+        terminal.show("\n".join(_report(repository, model, options.table, labelled, evaluation)))
 
 
 def evaluation_of(card: ModelCard, probabilities: Array, labelled: Labelled) -> Evaluation:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -20,6 +21,9 @@ INTERRUPTED = 130
 
 LONGEST_SENTENCE = 1000
 NARROWEST, WIDEST = 40, 120
+
+# A word of a command, with what stands in quotes.
+QUOTED_WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")
 
 OURS = ("evenkeel", "models", "service", "trainer")
 
@@ -156,11 +160,39 @@ def room() -> int:
 def wrapped(text: str, width: int, hanging: int = 0) -> list[str]:
     """The lines of a text that is wrapped between words, all but the first `hanging`.
 
-    A word is never broken, nor what somebody is to type, such as `kind = "date"`.
+    A word is never broken, nor what somebody is to type, such as `kind = "date"`. A command at the end begins a line of
+    its own, and goes on behind a backslash: what is copied from the terminal runs.
     """
+    sentence, colon, command = text.partition(": evenkeel ")
+    if len(text) > width and colon and ": evenkeel " not in command and ", and evenkeel " not in command:
+        return [*wrapped(f"{sentence}:", width, hanging), *_continued(f"evenkeel {command}", width, hanging)]
     glued = text.replace(" = ", "\u00a0=\u00a0")
     lines = textwrap.wrap(glued, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False)
     return [line.replace("\u00a0=\u00a0", " = ") for line in lines] or [""]
+
+
+def _continued(command: str, width: int, hanging: int) -> list[str]:
+    """The lines of a command of the shell, each but the last with a backslash; what is quoted stays in one."""
+    lines = [" " * hanging]
+    for word in QUOTED_WORD.findall(command):
+        if lines[-1].strip() and len(lines[-1]) + len(word) + 3 > width:
+            lines[-1] += " \\"
+            lines.append(" " * (hanging + 2))
+        lines[-1] += f" {word}" if lines[-1].strip() else word
+    return lines
+
+
+def show(text: str) -> None:
+    """Print a result; on a terminal, its longer lines are wrapped between words."""
+    if sys.stdout.isatty():
+        lines = text.split("\n")
+        text = "\n".join(part for line in lines for part in _fitting(line, room()))
+    print(text)
+
+
+def _fitting(line: str, width: int) -> list[str]:
+    indent = len(line) - len(line.lstrip())
+    return [line] if len(line) <= width else wrapped(line, width, hanging=indent + 2)
 
 
 def tell(kind: str, sentence: str) -> None:

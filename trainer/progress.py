@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from models import terminal
 from models.repository import ModelRepository
 from models.terminal import label, printable, room, spelled_out, tell, wrapped
 from models.wording import aligned
@@ -97,7 +98,7 @@ def show(outcome: Outcome, repository: ModelRepository, *, quiet: bool = False) 
         tell("note", sentence)
     for sentence in outcome.warnings:
         tell("warning", sentence)
-    print(published(outcome, repository) if quiet else summary(outcome, repository, room()))
+    terminal.show(published(outcome, repository) if quiet else summary(outcome, repository, room()))
 
 
 def show_schema(name: str, table: TrainingTable, schema: Schema) -> None:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from models import terminal
 from models.card import ModelCard
 from models.cells import iso_date
 from models.errors import CorruptModel, ModelError, UnknownModel
@@ -92,7 +93,7 @@ def show(repository: ModelRepository, options: argparse.Namespace) -> None:
         print_json(card.to_json(), end="")
         return
     role = _roles(repository, options.name).get(version)
-    print(_summary(card, version, role), end="")
+    terminal.show(_summary(card, version, role))
 
 
 def _values(feature: Feature) -> str:
@@ -142,7 +143,7 @@ def _summary(card: ModelCard, version: int, role: str | None) -> str:
         f"  {made.created:%Y-%m-%d %H:%M} UTC from {made.table}, target {made.target}, evenkeel {made.evenkeel}",
     ]
     # Names, categories and classes are whatever somebody's table had.
-    return "\n".join(map(spelled_out, lines)) + "\n"
+    return "\n".join(map(spelled_out, lines))
 
 
 def _names(repository: ModelRepository) -> list[str]:

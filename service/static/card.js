@@ -149,7 +149,7 @@ function confusion({ labels, others, counts }) {
   });
   const head = ["is ↓, taken for →", ...names.map((name) => named(name))];
   return [
-    el("h3", {}, "What is taken for what"),
+    el("h3", {}, "Confusion matrix and classes"),
     table(head, rows, { class: "figures confusion", "aria-label": "Confusion matrix" }),
   ];
 }
@@ -196,7 +196,7 @@ function cautions(card) {
       "It shows what goes together in the table, not what causes what. A decision about people needs a person.",
     ),
   );
-  return section("What to be careful about", el("ul", { class: "cautions" }, ...items));
+  return section("Warnings", el("ul", { class: "cautions" }, ...items));
 }
 
 function valuesOf(feature) {

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from models import terminal
 from models.card import ModelCard
 from models.repository import ModelRepository
 from models.terminal import wrapped
@@ -129,3 +131,28 @@ def test_what_is_to_be_typed_is_never_broken() -> None:
     assert lines == ["texts among numbers;", '  kind = "categorical" in a', "  schema reads texts"]
     assert wrapped("a/very/long/path/without-a-blank.csv", 10) == ["a/very/long/path/without-a-blank.csv"]
     assert wrapped("", 10) == [""]
+
+
+def test_a_command_that_is_wrapped_runs_as_it_is_copied() -> None:
+    """On lines of its own, with backslashes, and nothing that is quoted is broken."""
+    command = "evenkeel search --repository '/a long/folder of mine' 'our tables/it is long.csv' --target y --name mine"
+    lines = wrapped(f"warning: the model is no better than a line; or search: {command}", 60, hanging=2)
+
+    assert lines[0].startswith("warning: ")
+    start = next(place for place, line in enumerate(lines) if line.startswith("  evenkeel"))
+    assert all(len(line) <= 60 for line in lines)
+    assert all(line.endswith(" \\") for line in lines[start:-1])
+    copied = "\n".join(lines[start:]).replace("evenkeel", "printf '%s\\n' evenkeel", 1)
+    words = subprocess.run(["sh", "-c", copied], capture_output=True, text=True, check=True, timeout=10).stdout
+    assert words.splitlines() == shlex.split(command)
+
+
+def test_on_a_terminal_no_line_is_too_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A result keeps its lines elsewhere."""
+    text = "  island: one of " + ", ".join(f"place {number}" for number in range(30))
+    terminal.show(text)
+    assert capsys.readouterr().out == f"{text}\n"
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    terminal.show(text)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

@@ -39,7 +39,7 @@ def mistakes(card: ModelCard) -> str:
         content = [grid(figure("Confusion matrix", picture), figure("Class by class", scores, told))]
     else:
         content = [picture, figure("Class by class", scores, told)]
-    return section("What is taken for what", said, *content, anchor="mistakes")
+    return section("Confusion matrix and classes", said, *content, anchor="mistakes")
 
 
 def confusion(matrix: Confusion) -> str:

@@ -51,7 +51,7 @@ def comparison(sides: Sides, differing: Sequence[Sequence[str]], said: Sequence[
         ),
         section("How good", own, _scores(sides), _accuracy(sides)),
         _drawn_for_both(
-            "How they learned",
+            "Learning curves",
             sides,
             log_loss=lambda one: one.figures and log_losses(one.figures.courses),
             validation_accuracy=lambda one: one.figures and accuracies(one.figures.courses),
@@ -59,7 +59,7 @@ def comparison(sides: Sides, differing: Sequence[Sequence[str]], said: Sequence[
         _importance(sides),
         _ranking(sides),
         _drawn_for_both(
-            "What is taken for what",
+            "Confusion matrix and classes",
             sides,
             confusion_matrix=lambda one: one.card.evaluation and confusion(one.card.evaluation.confusion),
         ),
@@ -147,7 +147,7 @@ def _importance(sides: Sides) -> str:
         width=720,
         left=190,
     )
-    return section("What they owe to each column", said, picture)
+    return section("Feature importance", said, picture)
 
 
 def _ranking(sides: Sides) -> str:

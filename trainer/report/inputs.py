@@ -30,7 +30,7 @@ def importance(figures: Figures, features: Sequence[Feature]) -> str:
         said += f" Of {len(features)} features those were measured that a first look found to matter most."
     shown, rest = bars_of(weighed[:SHOWN]), weighed[SHOWN:]
     return section(
-        "What it owes to each column",
+        "Feature importance",
         said,
         shown + folded(f"{len(rest)} more", bars_of(rest) if rest else ""),
         anchor="importance",

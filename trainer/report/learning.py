@@ -33,7 +33,7 @@ def learning(card: ModelCard, figures: Figures) -> str:
     if card.distillation and figures.student:
         said += f" {_distilled(card, card.distillation)}"
         student = figure("Loss of the published network", student_loss(figures.student))
-    return section("How it learned", said, grid(losses, accuracy, student), anchor="learning")
+    return section("Learning curves", said, grid(losses, accuracy, student), anchor="learning")
 
 
 def _distilled(card: ModelCard, made: Distillation) -> str:

@@ -37,7 +37,7 @@ def report(card: ModelCard, figures: Figures | None) -> str:
     sections = [story(card, figures)]
     if figures is None:
         sections.append(
-            f"<p>This version was published without {FIGURES}, so that its training, its columns and its rankings "
+            f"<p>This version was published without {FIGURES}, so its training, its columns and its rankings "
             "cannot be drawn. A training without <code>--no-report</code> gives all of it.</p>"
         )
     if figures:

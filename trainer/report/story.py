@@ -109,7 +109,8 @@ def _how_sure(card: ModelCard, evaluation: Evaluation | None) -> Iterator[str]:
 def _what_matters(figures: Figures | None) -> Iterator[str]:
     leading = [one for one in figures.importance if one.interval[0] > 0][:3] if figures else []
     if leading:
-        yield f"It owes most to {_and([f'<b>{escape(brief(one.feature))}</b>' for one in leading])}."
+        noun = "feature is" if len(leading) == 1 else "features are"
+        yield f"The most important {noun} {_and([f'<b>{escape(brief(one.feature))}</b>' for one in leading])}."
 
 
 def _numbers(card: ModelCard) -> str:
@@ -125,9 +126,9 @@ def _numbers(card: ModelCard) -> str:
 
 def _to_mind(card: ModelCard) -> str:
     if not card.warnings:
-        return section("What to be careful about", "Nothing that training looks for was found amiss.", anchor="mind")
+        return section("Warnings", "Nothing that training looks for was found amiss.", anchor="mind")
     listed = "".join(f"<li>{escape(one[0].upper() + one[1:])}.</li>" for one in card.warnings)
-    return section("What to be careful about", "", anchor="mind") + f'<ul class="warnings">{listed}</ul>\n'
+    return section("Warnings", "", anchor="mind") + f'<ul class="warnings">{listed}</ul>\n'
 
 
 def _beside(evaluation: Evaluation | None) -> str:

@@ -14,13 +14,13 @@ from tests.trainer.tables import fit
 from trainer.report.report import report
 
 HEADINGS = (
-    "What to be careful about",
+    "Warnings",
     "Beside the baselines",
-    "How it learned",
-    "What is taken for what",
+    "Learning curves",
+    "Confusion matrix and classes",
     "How well it ranks",
     "Can its probabilities be trusted",
-    "What it owes to each column",
+    "Feature importance",
     "How the answer depends on it",
     "The columns",
     "Batch norm",
@@ -184,5 +184,5 @@ def test_a_version_without_figures_is_drawn_from_its_card(two: tuple[ModelCard, 
 
     check(page)
     assert "--no-report" in page
-    assert ">What is taken for what</h2>" in page
-    assert ">How it learned</h2>" not in page
+    assert ">Confusion matrix and classes</h2>" in page
+    assert ">Learning curves</h2>" not in page
