@@ -19,7 +19,7 @@ from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.figures import figures_of
 from models.repository import ModelRepository, PublishedModel
-from models.terminal import add_command, label, printable
+from models.terminal import add_command, label, printable, version_number
 from models.wording import aligned, command_on
 from trainer.arrays import Array, Labels
 from trainer.files import replace_file
@@ -61,8 +61,8 @@ def add_compare(commands: "argparse._SubParsersAction[Any]") -> None:
         "write.",
     )
     compare.add_argument("name", help="the model's name in the repository")
-    compare.add_argument("first", type=int, metavar="A", help="a version")
-    compare.add_argument("second", type=int, metavar="B", help="another version")
+    compare.add_argument("first", type=version_number, metavar="A", help="a version")
+    compare.add_argument("second", type=version_number, metavar="B", help="another version")
     compare.add_argument("table", type=Path, nargs="?", help="rows whose classes are known, to ask both about")
     compare.add_argument("--output", type=Path, metavar="FILE", help="draw both side by side: one HTML file")
 

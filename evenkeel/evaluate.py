@@ -14,7 +14,7 @@ from models import terminal
 from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.repository import ModelRepository, PublishedModel
-from models.terminal import add_command, printable, room
+from models.terminal import add_command, add_model, printable, room
 from models.wording import command_on, evaluation_lines
 from trainer.arrays import Array
 from trainer.evaluation.baselines import commonest_class
@@ -32,9 +32,8 @@ def add_evaluate(commands: "argparse._SubParsersAction[Any]") -> None:
         examples=("penguins later.csv", "penguins later.csv --version 1 --json"),
         epilog="Nothing is written. Exit codes: 0 done, 64 usage, 65 unfit table or model, 66 no table.",
     )
-    evaluate.add_argument("name", help="the model's name in the repository")
+    add_model(evaluate, flag=True)
     evaluate.add_argument("table", type=Path, help="a table with the features and the target of the training table")
-    evaluate.add_argument("--version", type=int, metavar="N", help="default: the version that serves")
     evaluate.add_argument("--json", action="store_true", help="print the evaluation as one JSON document")
 
 

@@ -11,7 +11,7 @@ from evenkeel.row import record_of
 from evenkeel.scoring import LocalModel, parsed
 from models.figures import figures_of
 from models.repository import ModelRepository
-from models.terminal import add_command, label, print_json, printable
+from models.terminal import add_command, add_model, label, print_json, printable
 from models.wording import command_on
 from trainer.errors import InvalidSetting
 
@@ -33,9 +33,8 @@ def add_explain(commands: "argparse._SubParsersAction[Any]") -> None:
         "what these numbers are, and what they are not. Exit codes: 0 done, 64 usage, 65 unfit row, table or model, 66 "
         "no table.",
     )
-    explain.add_argument("name", help="the model's name in the repository")
+    add_model(explain, flag=True)
     explain.add_argument("row", nargs="?", help="a row as JSON: a record {feature: value}, or values in order")
-    explain.add_argument("--version", type=int, metavar="N", help="default: the version that serves")
     explain.add_argument("--table", type=Path, metavar="FILE", help="a table that the row stands in")
     explain.add_argument("--row", dest="number", type=int, metavar="N", help="which row of it, from 1")
     explain.add_argument(

@@ -14,7 +14,7 @@ from models.card import GoldenRow, ModelCard
 from models.cells import iso_date
 from models.features import CategoricalFeature, Feature, Record, Value
 from models.repository import ModelRepository, PublishedModel
-from models.terminal import add_command
+from models.terminal import add_command, add_model
 from trainer.errors import InvalidSetting
 from trainer.export.graph import without_metadata
 
@@ -36,8 +36,7 @@ def add_page(commands: "argparse._SubParsersAction[Any]") -> None:
         epilog="The file holds the model and its card, and no row of the table that it was trained on. Exit codes: "
         "0 done, 64 usage, 65 unfit model.",
     )
-    page.add_argument("name", help="the model's name in the repository")
-    page.add_argument("version", type=int, nargs="?", help="default: the version that serves")
+    add_model(page)
 
 
 def print_page(repository: ModelRepository, options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from evenkeel.run import Model, Run
 from evenkeel.scoring import API_KEY, address_from_settings, api_key, local_model
 from evenkeel.written import check_output
 from models.repository import ModelRepository
-from models.terminal import add_command, noting
+from models.terminal import add_command, noting, version_number
 from trainer.data.schema import file_schema
 
 
@@ -40,7 +40,7 @@ def add_predict(commands: "argparse._SubParsersAction[Any]") -> None:
         "stay",
     )
     predict.add_argument("--model", metavar="NAME", help="needed only where there are several")
-    predict.add_argument("--version", type=int, metavar="N", help="default: the version that serves")
+    predict.add_argument("--version", type=version_number, metavar="N", help="default: the version that serves")
     predict.add_argument(
         "-o",
         "--output",

@@ -8,7 +8,7 @@ from typing import Any
 from models.figures import figures_of
 from models.output import write_result
 from models.repository import ModelRepository
-from models.terminal import add_command
+from models.terminal import add_command, add_model
 from models.wording import command_on
 from trainer.errors import InvalidSetting
 from trainer.files import replace_file
@@ -26,8 +26,7 @@ def add_report(commands: "argparse._SubParsersAction[Any]") -> None:
         epilog="fit writes the same beside the model, as report.html. Exit codes: 0 done, 64 usage, 65 no such "
         "model or version, or it is corrupt, 74 cannot write.",
     )
-    parser.add_argument("name", help="the model's name in the repository")
-    parser.add_argument("version", nargs="?", type=int, help="default: the version that serves")
+    add_model(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the page goes (default: standard output)")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from models.commands import decide, look
 from models.errors import CorruptModel, InvalidName, UnknownModel
 from models.repository import ModelRepository
-from models.terminal import DATA, IO, USAGE, CommandLine, add_command, run
+from models.terminal import DATA, IO, USAGE, CommandLine, add_command, add_model, run, version_number
 
 DESCRIPTION = "Look into the model repository, check it, and decide what serves."
 
@@ -48,8 +48,7 @@ def _command_line(program: str) -> CommandLine:
     )
 
     show = add_command(commands, "show", look.show, "show a model's card", examples=("penguins", "penguins 1 --json"))
-    show.add_argument("name")
-    show.add_argument("version", nargs="?", type=_version, help="default: the version that serves")
+    add_model(show)
     show.add_argument("--json", action="store_true", help="the card as it stands on disk")
 
     verify = add_command(
@@ -60,7 +59,7 @@ def _command_line(program: str) -> CommandLine:
         examples=("", "penguins 1"),
     )
     verify.add_argument("name", nargs="?", help="default: every model")
-    verify.add_argument("version", nargs="?", type=_version, help="default: every version")
+    verify.add_argument("version", nargs="?", type=version_number, help="default: every version")
 
     promote = add_command(
         commands,
@@ -71,7 +70,7 @@ def _command_line(program: str) -> CommandLine:
     )
     promote.add_argument("name")
     chosen = promote.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("version", nargs="?", type=_version)
+    chosen.add_argument("version", nargs="?", type=version_number)
     chosen.add_argument("--newest", action="store_true", help="let the newest serve again, and each newer one")
 
     rollback = add_command(
@@ -112,7 +111,7 @@ def _command_line(program: str) -> CommandLine:
         examples=("penguins --keep 5", "mine --keep 1"),
     )
     prune.add_argument("name")
-    prune.add_argument("--keep", type=_version, required=True, metavar="N", help="how many of the newest stay")
+    prune.add_argument("--keep", type=version_number, required=True, metavar="N", help="how many of the newest stay")
 
     where = "the repository's root folder (default: EVENKEEL_REPOSITORY or models/store)"
     parser.add_argument("--repository", type=Path, help=where)
@@ -124,7 +123,7 @@ def _command_line(program: str) -> CommandLine:
 
 def _or_off(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("version", nargs="?", type=_version)
+    chosen.add_argument("version", nargs="?", type=version_number)
     chosen.add_argument("--off", action="store_true")
 
 
@@ -137,12 +136,6 @@ def _share(text: str) -> float:
     if not 0 < share <= 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no share: 5% is one, and so is 0.05")
     return share
-
-
-def _version(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is no version: versions are 1, 2, 3, …")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,24 @@ def add_command(
     return parser
 
 
+def add_model(parser: argparse.ArgumentParser, *, flag: bool = False) -> None:
+    """Let a command take a model and, behind it or as a flag, one of its versions."""
+    parser.add_argument("name", help="the model's name in the repository")
+    given: dict[str, Any] = {"metavar": "N"} if flag else {"nargs": "?"}
+    what = "default: the version that serves"
+    parser.add_argument("--version" if flag else "version", type=version_number, help=what, **given)
+
+
+def version_number(text: str) -> int:
+    """The version that somebody typed.
+
+    :raises argparse.ArgumentTypeError: it is none.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"'{text[:64]}' is no version: versions are 1, 2, 3, …")
+    return int(text)
+
+
 @contextmanager
 def needing(extra: str, command: str) -> Iterator[None]:
     """Let a library that is not installed end a command with one sentence, which names the extra that brings it."""

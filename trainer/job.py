@@ -1,7 +1,8 @@
 """The training job: a table in, a published model out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from models import __version__
 from models.card import ModelCard
@@ -17,7 +18,7 @@ from trainer.data.schema import Schema
 from trainer.data.split import split
 from trainer.data.table import Table, read_table
 from trainer.describe import describe, doubts, libraries, mirror
-from trainer.errors import BelowBaseline, DamagedCheckpoint, TrainerError, WorkerLost
+from trainer.errors import BelowBaseline, DamagedCheckpoint, TableChanged, TrainerError, Unreadable, WorkerLost
 from trainer.evaluation.verdict import check_positive, judge
 from trainer.export.gate import check_export
 from trainer.export.graph import Threshold, to_onnx
@@ -71,7 +72,15 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
     :raises TrainerError: the table cannot be trained on.
     :raises OSError: the table cannot be read.
     """
-    table = read_table(
+    table = _read(config, {})
+    check_positive(config, table.examples.classes)
+    members = config.members or members_for(table.learning)
+    chosen = table.split(config.validation, config.test, generator(config.seed, 0), members)
+    return table, Start.on(config, table.examples, chosen)
+
+
+def _read(config: TrainingConfig, known: Mapping[str, Collection[str]]) -> Table:
+    return read_table(
         config.table,
         config.target,
         config.drop,
@@ -82,11 +91,23 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
         test=config.test_table,
         file=config.file,
         merge_spellings=config.merge_spellings,
+        known=known,
     )
-    check_positive(config, table.examples.classes)
-    members = config.members or members_for(table.learning)
-    chosen = table.split(config.validation, config.test, generator(config.seed, 0), members)
-    return table, Start.on(config, table.examples, chosen)
+
+
+def _read_again(config: TrainingConfig, table: Table, known: Mapping[str, Collection[str]]) -> Examples:
+    """The examples of a table once more, with the `known` texts in their vocabularies, however rare they are.
+
+    :raises Unreadable: the table is a pipe, or is gone.
+    :raises TableChanged: it was written to meanwhile.
+    """
+    for path in filter(None, (config.table, config.test_table)):
+        if not path.is_file():
+            raise Unreadable(f"{path} cannot be read a second time")
+    again = _read(config, known)
+    if (again.sha256, again.test_sha256) != (table.sha256, table.test_sha256):
+        raise TableChanged(f"{config.table} was written to meanwhile")
+    return again.examples
 
 
 def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
@@ -159,7 +180,8 @@ def run(
                 model, fitted.classifier, table.examples.rows, generator(config.seed, 1), threshold
             )
             before = promotion.serving(repository, config.name)
-            decision = promotion.decide(promote, card, start, answers.test, before) if before else None
+            again = partial(_read_again, config, table)
+            decision = promotion.decide(promote, card, start, answers.test, before, again) if before else None
             files = {"model.onnx": model}
             if with_report:
                 files |= drawn(card, model, figures(config, start, fitted, answers, card))

@@ -1,5 +1,6 @@
 """Whether a new version is to serve: always, if it is better than the one that serves, or never by itself."""
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,13 +12,14 @@ from models.repository import ModelRepository, PublishedModel
 from models.wording import command_on
 from trainer.answers import Answers
 from trainer.arrays import Array
-from trainer.data.rows import Examples, Rows
-from trainer.errors import InvalidSetting
+from trainer.data.rows import RARE, Examples, Rows
+from trainer.errors import InvalidSetting, TrainerError
 from trainer.export.graph import reference_predict
 from trainer.nn.loss import cross_entropy
 from trainer.start import Start
 
 Promote = Literal["always", "if-better", "never"]
+Known = Mapping[str, Collection[str]]
 # onnx's own interpreter is slow; so many rows, from everywhere in the test part, are enough to compare two models.
 MOST_ROWS = 20_000
 
@@ -43,18 +45,29 @@ def check_promote(text: str) -> Promote:
     raise InvalidSetting(f"--promote should be {', '.join(get_args(Promote)[:-1])} or never, not {text[:64]!r}")
 
 
-def decide(promote: Promote, card: ModelCard, start: Start, answers: Answers, model: PublishedModel) -> Decision | None:
+def decide(
+    promote: Promote,
+    card: ModelCard,
+    start: Start,
+    answers: Answers,
+    model: PublishedModel,
+    again: Callable[[Known], Examples],
+) -> Decision | None:
     """Decide about a version with this card and these answers on the test rows; `model` serves now.
 
-    None where nobody asked for a decision.
+    `again` reads the examples once more, and keeps the texts that it is given, by column, however rare they are. None
+    where nobody asked for a decision.
     """
     if promote == "always":
         return None
     if promote == "never":
         return Decision(False, "as --promote never says")
     places = np.linspace(0, len(answers) - 1, min(MOST_ROWS, len(answers)), dtype=np.int64)
-    test = start.examples.take(start.split.test[places])
+    chosen = start.split.test[places]
+    test = start.examples.take(chosen)
     try:
+        if known := _merged(model.card, test.rows):
+            test = _with(known, again).take(chosen)
         theirs = _answers(model, test)
     except Incomparable as error:
         return Decision(False, f"the two could not be compared: {error}")
@@ -74,6 +87,27 @@ def serving(repository: ModelRepository, name: str) -> PublishedModel | None:
         return repository.read(name, repository.serving_version(name))
     except ModelError:
         return None
+
+
+def _merged(card: ModelCard, rows: Rows) -> Known:
+    """By column, the texts that a version knows, where some of them may be among those that the rows call rare."""
+    known = {feature.name: frozenset(feature.categories) for feature in card.categorical}
+    return {
+        column.name: known[column.name]
+        for column, vocabulary in zip(rows.texts_of, rows.vocabularies, strict=True)
+        if RARE in vocabulary and not known.get(column.name, frozenset()).issubset(vocabulary)
+    }
+
+
+def _with(known: Known, again: Callable[[Known], Examples]) -> Examples:
+    """The examples with these texts.
+
+    :raises Incomparable: the table cannot be read a second time.
+    """
+    try:
+        return again(known)
+    except TrainerError as error:
+        raise Incomparable(f"texts that it knows are rare in the table, and {error}") from None
 
 
 def _answers(model: PublishedModel, test: Examples) -> Array:

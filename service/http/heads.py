@@ -42,9 +42,7 @@ class Heads:
         # Without its end, a head that is known may be the beginning of another.
         if not end:
             return None
-        # Python's own digest of bytes is SipHash with a random key of the process: a head that is not the same passes
-        # for it once in 2 ** 64 tries, and a tenth of the time of a longer digest is a seventieth of a request's.
-        known = self._known.get(hash(head) if self._secret else head)
+        known = self._known.get(self._key(head))
         if known is None or known.body_bytes != len(body):
             return None
         return Request({**known.environ, BODY: body}, len(body), True, None, known.match)
@@ -58,4 +56,9 @@ class Heads:
         if alone and "CONTENT_LENGTH" in request.environ and request.keep_alive and len(head) <= LONGEST_KNOWN_HEAD:
             if len(self._known) == MOST_HEADS:
                 self._known.clear()
-            self._known[hash(head) if self._secret else head] = request._replace(environ=request.environ.copy())
+            self._known[self._key(head)] = request._replace(environ=request.environ.copy())
+
+    def _key(self, head: bytes) -> bytes | int:
+        # Python's own digest of bytes is SipHash with a random key of the process: a head that is not the same passes
+        # for it once in 2 ** 64 tries, and a tenth of the time of a longer digest is a seventieth of a request's.
+        return hash(head) if self._secret else head

@@ -8,7 +8,7 @@ export const FEW = 6;
 const SHOWN = 8;
 
 // The classes, the likeliest first.
-export function ranking(card, probabilities) {
+function ranking(card, probabilities) {
   return [...card.classes].sort((one, other) => probabilities[other] - probabilities[one]);
 }
 

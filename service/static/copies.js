@@ -75,7 +75,7 @@ function tensors(card, record) {
 }
 
 // The texts by name. `endpoints` are the addresses of the model: {predict, infer, keyed}.
-export function commandsOf(card, record, { predict, infer, keyed }) {
+function commandsOf(card, record, { predict, infer, keyed }) {
   return {
     curl: curl(predict, JSON.stringify({ instance: record }), keyed),
     Python: python(predict, record, keyed),

@@ -7,7 +7,7 @@ const DELIMITERS = [",", ";", "\t", "|"];
 const LONGEST_HEADER = 1 << 20;
 
 // The text of a file: {text, encoding}. UTF-8 and UTF-16 by their marks, UTF-8 where it is, else Windows-1252.
-export function decodedText(bytes) {
+function decodedText(bytes) {
   const starts = (...mark) => mark.every((byte, at) => bytes[at] === byte);
   if (starts(0xff, 0xfe)) return { text: new TextDecoder("utf-16le").decode(bytes), encoding: "UTF-16" };
   if (starts(0xfe, 0xff)) return { text: new TextDecoder("utf-16be").decode(bytes), encoding: "UTF-16" };

@@ -16,7 +16,7 @@ function cut(text) {
 }
 
 // Round numbers within a range, about `count` of them.
-export function ticksOf(low, high, count) {
+function ticksOf(low, high, count) {
   if (!(high > low)) return [low];
   const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));

@@ -79,9 +79,10 @@ function gapButton(feature, made, changed) {
   return { element, show };
 }
 
-function ranged(feature, shown) {
-  const end = (days) => el("span", { class: "end" }, shown(days));
-  return [end(feature.minimum), end(feature.maximum)];
+// The slider between the ends of a feature's range.
+function scaleOf(feature, slide, shown) {
+  const end = (value) => el("span", { class: "end" }, shown(value));
+  return el("span", { class: "scale" }, end(feature.minimum), slide.element ?? "–", end(feature.maximum));
 }
 
 function slider(feature, moved) {
@@ -158,15 +159,13 @@ function numberField(feature, whole, common, changed) {
   });
   const span = feature.maximum - feature.minimum;
   const shown = (value) => rounded(value, span, reading.decimal) + (reading.unit ? ` ${reading.unit}` : "");
-  const [low, high] = ranged(feature, shown);
-  const scale = el("span", { class: "scale" }, low, slide.element ?? "–", high);
   return {
     kind: "number",
     element: input,
     control: input,
     read: number,
     write,
-    hint: scale,
+    hint: scaleOf(feature, slide, shown),
     middle: inside(snapped((feature.minimum + feature.maximum) / 2)),
   };
 }
@@ -207,15 +206,13 @@ function dateField(feature, common, changed) {
     slide.show(input.value ? daysOf(input.value) : null);
     changed();
   });
-  const [low, high] = ranged(feature, brief);
-  const scale = el("span", { class: "scale" }, low, slide.element ?? "–", high);
   return {
     kind: "date",
     element: input,
     control: input,
     read,
     write,
-    hint: scale,
+    hint: scaleOf(feature, slide, brief),
     middle: spell((feature.minimum + feature.maximum) / 2),
   };
 }

@@ -3,7 +3,7 @@
 import { el, named } from "./dom.js";
 import { hasKey, withKey } from "./key.js";
 
-export function reportOf(name, version) {
+function reportOf(name, version) {
   return `/v1/models/${name}/versions/${version}/report`;
 }
 

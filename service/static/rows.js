@@ -69,7 +69,7 @@ export class RecordReader {
 }
 
 // A sentence about the first thing that is wrong, and all of them as details.
-export function refusalOf(details) {
+function refusalOf(details) {
   const [{ instance, feature, message }] = details;
   const place = [instance === undefined ? "" : `instance ${instance}`, feature === undefined ? "" : `feature '${feature}'`];
   const others = details.length > 1 ? `; and ${details.length - 1} more` : "";

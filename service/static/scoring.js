@@ -6,7 +6,7 @@ import { answerColumns, csvLine, readTable } from "./csv.js";
 // Of a batch: rows, and what they come to in cells and probabilities.
 const MOST_ROWS = 1000;
 const MOST_NUMBERS = 100000;
-export const LARGEST_FILE = 100 << 20;
+const LARGEST_FILE = 100 << 20;
 
 // Lets the page draw, and hear of what is clicked.
 function breath() {

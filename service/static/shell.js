@@ -1,7 +1,7 @@
 // The pages of a service: which model and which view an address names.
 
 import { Refusal } from "./concerns.js";
-import { el, named } from "./dom.js";
+import { el } from "./dom.js";
 import { askForKey, hasKey } from "./key.js";
 import { makePicker } from "./models.js";
 import { drawPage } from "./page.js";

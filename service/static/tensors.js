@@ -16,7 +16,7 @@ const STORAGES = {
   [STRING]: Array, [BOOL]: Uint8Array, [DOUBLE]: Float64Array,
 };
 
-export function storageOf(type, length) {
+function storageOf(type, length) {
   const Storage = STORAGES[type];
   if (Storage === undefined) throw new RefusedModel(`the model holds numbers of type ${type}, which are not known here`);
   return new Storage(length);

@@ -18,7 +18,7 @@ function valueText(value, feature) {
 }
 
 // The steps from reference to answer, the largest first: {name, value, from, to}; those that are not shown are one.
-export function stepsOf({ values, reference_probability: start }, most) {
+function stepsOf({ values, reference_probability: start }, most) {
   const moved = Object.entries(values).filter(([, value]) => value !== 0);
   moved.sort((one, other) => Math.abs(other[1]) - Math.abs(one[1]));
   const shown = moved.length > most + 1 ? moved.slice(0, most) : moved;

@@ -11,6 +11,7 @@ from evenkeel.labelled import read_labelled
 from evenkeel.scoring import answers
 from models.card import ModelCard
 from models.repository import ModelRepository
+from models.terminal import USAGE
 from service.prediction.predictor import Predictor
 from tests.evenkeel.conftest import Command
 from trainer.command_line import main
@@ -145,3 +146,18 @@ def test_the_schema_of_the_training_reads_later_tables(
     assert found["rows"] == 266  # A third of the rows has weight 0.
     assert sum(one["rows"] for one in found["classes"]) == sum(n % 3 for n in range(400))
     assert found["at_threshold"]["predicted"] > 0
+
+
+@pytest.mark.parametrize("typed", ["0", "-1", "two", "1.0"])
+def test_no_version_is_taken_for_the_one_that_serves(command: Command, later: Path, typed: str) -> None:
+    """Versions are 1, 2, 3 and so on; all else is refused, as `models show` refuses it."""
+    for arguments in (
+        ("evaluate", "penguins", later, f"--version={typed}"),
+        ("explain", "penguins", f"--version={typed}"),
+        ("predict", later, "--model", "penguins", f"--version={typed}"),
+        ("report", "penguins", "--", typed),
+        ("compare", "penguins", "--", "1", typed),
+    ):
+        with pytest.raises(SystemExit) as ending:
+            command(*arguments)
+        assert ending.value.code == USAGE

@@ -57,6 +57,7 @@ def read_table(
     test: Path | None = None,
     file: FileSchema = FileSchema(),  # noqa: B008
     merge_spellings: bool = False,
+    known: Mapping[str, Collection[str]] = NOTHING,
 ) -> Table:
     """Read a table whose column `target` holds the class and `weight`, if there is one, how much a row counts.
 
@@ -68,6 +69,7 @@ def read_table(
     :param test: a second table with the same columns, read in the same way.
     :param file: how the bytes of the file are read, where it does not say so itself; overrules the schema.
     :param merge_spellings: take classes that differ by case or blanks only for one.
+    :param known: by column, the texts that its vocabulary keeps however rare they are.
     :raises Unreadable: a table or the schema is not there or cannot be read.
     :raises TableChanged: a table was written to while it was read.
     :raises InvalidSchema: the schema breaks a rule or was written for another table.
@@ -81,11 +83,11 @@ def read_table(
     roles.check(decoded)
     if schema:
         check_schema(given, schema, path, [name for name in decoded.columns if name not in decoded.index], target)
-    table = _read(decoded, settle(decoded, given, roles, stated=schema is not None), roles)
-    return table if test is None else _with_test(table, path, decode(test, file), roles)
+    table = _read(decoded, settle(decoded, given, roles, stated=schema is not None), roles, known)
+    return table if test is None else _with_test(table, path, decode(test, file), roles, known)
 
 
-def _with_test(table: Table, path: Path, decoded: Decoded, roles: Roles) -> Table:
+def _with_test(table: Table, path: Path, decoded: Decoded, roles: Roles, known: Mapping[str, Collection[str]]) -> Table:
     """The table at `path` with the rows of a test table, whose columns are those of the table and read in the same way.
 
     :raises InvalidTable: it lacks a column, or has rows of another class.
@@ -95,17 +97,18 @@ def _with_test(table: Table, path: Path, decoded: Decoded, roles: Roles) -> Tabl
         if name not in decoded.columns:
             raise refusal("test_column", path=decoded.path, name=name, table=path)
     learned = table.examples.rows
-    known = {
-        column.name: frozenset(texts) for column, texts in zip(learned.texts_of, learned.vocabularies, strict=True)
+    kept = {
+        column.name: {*texts, *known.get(column.name, ())}
+        for column, texts in zip(learned.texts_of, learned.vocabularies, strict=True)
     }
-    tested = _read(decoded, as_the_table(table.schema, kinds), replace(roles, divide=None), known)
+    tested = _read(decoded, as_the_table(table.schema, kinds), replace(roles, divide=None), kept)
     for name in tested.examples.classes:
         if name not in table.examples.classes:
             raise refusal("test_class", path=decoded.path, name=name, table=path)
     return replace(table, examples=joined(table.examples, tested.examples), test_sha256=decoded.sha256)
 
 
-def _read(decoded: Decoded, schema: Schema, roles: Roles, known: Mapping[str, Collection[str]] = NOTHING) -> Table:
+def _read(decoded: Decoded, schema: Schema, roles: Roles, known: Mapping[str, Collection[str]]) -> Table:
     """The examples of a decoded table by a settled schema, with the `known` texts in its vocabularies."""
     labels, classes, remark = read_labels(decoded, roles.target, schema)
     kept = labels >= 0

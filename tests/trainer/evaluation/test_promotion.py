@@ -1,11 +1,13 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models.repository import ModelRepository
 from models.serving import Serving
-from tests.trainer.evaluation.conftest import Run, crossed, linear
+from tests.trainer.evaluation.conftest import Columns, Run, crossed, linear
 
 Fit = Callable[..., Run]
 GOOD, BAD = ("--epochs", "60"), ("--epochs", "1", "--learning-rate", "1e-6")
@@ -67,6 +69,27 @@ def test_the_two_are_compared_on_the_very_same_rows(fit: Fit) -> None:
     )
     other = fit(crossed(), "--seed", "1", "--promote", "if-better")
     assert "some of which the old one may have learned from" in other.out
+
+
+def test_the_version_that_serves_is_asked_about_the_texts_that_it_knows(fit: Fit) -> None:
+    """The class is the first letter of a text. The table has grown by so many other texts that those which the old
+    version knows by heart are too rare for the vocabulary of the new one; it is asked about them all the same.
+    """
+    rng = np.random.default_rng(0)
+
+    def table(towns: list[str], parts: list[str]) -> Columns:
+        return {"x": rng.normal(size=len(towns)).tolist(), "town": towns, "part": parts, "y": [one[0] for one in towns]}
+
+    def named(numbers: range, times: int) -> list[str]:
+        return [f"{'ab'[number % 2]}{number}" for number in numbers for _ in range(times)]
+
+    old, new = named(range(20), 30), named(range(100, 1100), 3)
+    fit(table(old, ["train", "validation", "test"] * 200), "--split-by", "part", *GOOD, "--learning-rate", "0.01")
+    grown = table(named(range(20), 2) + new, ["test"] * 40 + ["train", "train", "validation"] * 1000)
+    run = fit(grown, "--split-by", "part", "--promote", "if-better")
+
+    (loss,) = re.findall(r"against ([\d.]+) of version 1 on the same 40 test rows", run.out)
+    assert float(loss) < 0.1  # Of a text that it has never seen it knows nothing: log 2.
 
 
 def test_what_cannot_be_compared_is_not_promoted(fit: Fit, repository: ModelRepository) -> None:
