@@ -1,23 +1,39 @@
-"""The whole document: the routes that every service has, and those of each loaded model."""
+"""The whole document: the routes that every service has, and those that ask each loaded model."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from models import __version__
-from models.card import ModelCard
 from service.document import JSON
 from service.openapi import schemas
-from service.openapi.operations import ERROR, in_json, operation, reference
-from service.openapi.schemas import Schema
+from service.openapi.answers import common_schemas, listed
+from service.openapi.asked import Asked, asked
+from service.openapi.names import Names
+from service.openapi.operations import (
+    ANSWERED,
+    FOUND,
+    HEADERS,
+    RANGES,
+    REQUEST_ID,
+    in_json,
+    operation,
+    refusals,
+    share,
+)
+from service.openapi.schemas import Schema, reference
 from service.prediction.predictor import Predictor
 from service.routes.table import path_of
 from service.telemetry.exposition import CONTENT_TYPE
 from service.wire.open_inference.answers import OCTETS
 
-OBJECT: Schema = {"type": "object"}
 TEXT: Schema = {"type": "string"}
-HTML = {"text/html; charset=utf-8": {"schema": TEXT}}
-REFERENCES = "#/components/schemas/{model}"
+HTML = {"text/html": {"schema": TEXT}}
+# What no model is alone in; no model has such a name.
+MODELS, SERVICE = "All models", "The service"
+TAGS = [
+    {"name": MODELS, "description": "What is served: cards, versions, metadata."},
+    {"name": SERVICE, "description": "Health, metrics, and this description."},
+]
 # Where a path names no version.
 REQUEST_KEY: Schema = {
     "name": "X-Request-Key",
@@ -25,134 +41,173 @@ REQUEST_KEY: Schema = {
     "description": "requests with the same key are answered by the same version while there is a canary",
     "schema": TEXT,
 }
+NOT_MODIFIED = {"description": "as it was when it had the ETag that If-None-Match names", "headers": REQUEST_ID}
 
 
 def document(serving: Sequence[Predictor], loaded: Sequence[Predictor], default: Predictor | None) -> dict[str, Any]:
     """Describe a service of these versions: what serves of each model, all that are loaded, and what /predict asks."""
-    card = ModelCard.model_json_schema(mode="serialization", ref_template=REFERENCES)
-    components: dict[str, Schema] = {"Error": ERROR, **card.pop("$defs"), "ModelCard": card}
+    components = common_schemas()
+    names = Names(components)
     paths: dict[str, Schema] = {}
-    if default is not None:
-        paths[path_of("predict")] = {"post": _predict(default, "predict", "Ask the default model", None)}
-        paths[path_of("invocations")] = {"post": _invocations(default)}
+    tags: list[Schema] = []
     for predictor in serving:
-        paths |= _model_paths(predictor, predictor.card.name, None)
-    for predictor in loaded:
-        name = predictor.card.name
-        components[_record_name(predictor)] = schemas.record(predictor.card)
-        paths |= _model_paths(predictor, f"{name}_{predictor.version}", predictor.version)
+        card = predictor.card
+        model = asked(names, predictor, [one for one in loaded if one.card.name == card.name])
+        components |= model.schemas
+        if default is not None and default.card.name == card.name:
+            components |= schemas.table_schemas(model.base, card)
+            paths |= _default_paths(model)
+        tags.append({"name": card.name, "description": model.told})
+        paths |= _model_paths(model)
     paths |= _common_paths()
+    shared = share(paths)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Evenkeel",
             "version": __version__,
             "description": "Probabilities from batch-normalised networks, on the statistics that training froze.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        # Where this document lies, whatever is in front of the service.
+        "servers": [{"url": "."}],
+        "security": [],
+        "tags": [*tags, *TAGS],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {
+            "schemas": components,
+            "requestBodies": shared["requestBodies"],
+            "responses": shared["responses"] | refusals(*ANSWERED, *RANGES),
+            "parameters": _parameters(loaded),
+            "headers": HEADERS,
+        },
     }
+
+
+def _default_paths(model: Asked) -> dict[str, Schema]:
+    base, card = model.base, model.card
+    tables = [reference(name) for name in schemas.table_schemas(base, card)]
+    described = operation(
+        "invocations",
+        card.name,
+        "Ask as MLflow and SageMaker do",
+        in_json(reference(f"{base}Answers")),
+        in_json({"oneOf": tables}, {"dataframe_records": [schemas.example(card)]}),
+        *ANSWERED,
+    )
+    more = {"description": "A table as `text/csv` with a header is read too.", "parameters": [_parameter("RequestKey")]}
+    return {
+        path_of("predict"): {"post": _predict(model, "predict", "Ask the default model", versions=False)},
+        path_of("invocations"): {"post": described | more},
+    }
+
+
+def _model_paths(model: Asked) -> dict[str, Schema]:
+    """One path for what serves, and one for each loaded version."""
+    paths: dict[str, Schema] = {}
+    for route, versions in (("model", False), ("version", True)):
+        behind = f"{model.base}{'Version' * versions}"
+        of = f"{'one version of ' * versions}{model.card.name}"
+        predict = _predict(model, f"predict{behind}", f"Ask {of}", versions=versions)
+        explain = _explain(model, f"explain{behind}", f"Why {of} answers as it does", versions=versions)
+        infer = _infer(model, f"infer{behind}", f"Ask {of}, with tensors", versions=versions)
+        paths |= {
+            path_of(f"predict_{route}", model.card.name): {"post": predict},
+            path_of(f"explain_{route}", model.card.name): {"post": explain},
+            path_of("infer_version" if versions else "infer", model.card.name): {"post": infer},
+        }
+    return paths
+
+
+def _predict(model: Asked, name: str, summary: str, *, versions: bool) -> Schema:
+    bases = model.bases if versions else [model.base]
+    answer = schemas.one_of(f"{base}{one}" for base in bases for one in ("Answer", "Answers"))
+    request = model.request("Instance", "Instances", versions=versions)
+    example = {"instance": schemas.example(model.card)}
+    return _choosing(
+        operation(name, model.card.name, summary, in_json(answer), in_json(request, example), *ANSWERED),
+        versions,
+    )
+
+
+def _explain(model: Asked, name: str, summary: str, *, versions: bool) -> Schema:
+    card = model.card
+    request = model.request("Question", "Questions", versions=versions)
+    example: Schema = {"instance": schemas.example(card)}
+    if model.needs_reference(versions=versions):
+        example["reference"] = schemas.example(card)
+    answer = schemas.one_of(("ExplanationAnswer", "ExplanationAnswers"))
+    return _choosing(
+        operation(name, card.name, summary, in_json(answer), in_json(request, example), *ANSWERED), versions
+    )
+
+
+def _infer(model: Asked, name: str, summary: str, *, versions: bool) -> Schema:
+    request = schemas.one_of(f"{base}InferRequest" for base in (model.bases if versions else [model.base]))
+    answer = {JSON: {"schema": reference("InferResponse")}, OCTETS: {"schema": {"type": "string", "format": "binary"}}}
+    content = in_json(request, schemas.infer_example(model.card))
+    return _choosing(operation(name, model.card.name, summary, answer, content, 404, 503), versions)
 
 
 def _common_paths() -> dict[str, Schema]:
-    health = in_json({"type": "object", "properties": {"live": {"const": True}, "ready": {"const": True}}})
-    index = {"type": "array", "items": {"type": "object", "required": ["name", "version", "state", "reason"]}}
+    def get(name: str, route: str, tag: str, summary: str, answer: Schema, *parameters: Schema) -> dict[str, Schema]:
+        described = operation(name, tag, summary, answer, None, *(FOUND if parameters else ()))
+        return {path_of(route): {"get": described | ({"parameters": list(parameters)} if parameters else {})}}
+
+    model, version = _parameter("Model"), _parameter("Version")
+    health, detail = in_json(reference("Health")), in_json(reference("ModelDetail"))
+    server = in_json(reference("ServerMetadata"))
+    metadata, ready = in_json(reference("ModelMetadata")), in_json(reference("ModelReady"))
     # Nothing, or an object: what stands in it changes nothing, so anything may.
-    index_request = operation("repository_index", "Every loaded version", in_json(index), in_json(OBJECT))
-    index_request["requestBody"]["required"] = False
-    return {
-        path_of("page"): {"get": operation("page", "The page to try a model on", HTML)},
-        path_of("docs"): {"get": operation("docs", "This document, as a page", HTML)},
-        path_of("openapi"): {"get": operation("openapi", "This document", in_json(OBJECT))},
-        path_of("metrics"): {"get": operation("metrics", "Metrics for Prometheus", {CONTENT_TYPE: {"schema": TEXT}})},
-        path_of("ping"): {"get": operation("ping", "Whether a model is loaded", health)},
-        path_of("models"): {
-            "get": operation("models", "What is served", in_json({"type": "object", "required": ["models"]}))
-        },
-        path_of("server"): {"get": operation("server", "Open Inference Protocol: the server", in_json(OBJECT))},
-        path_of("live"): {"get": operation("live", "Whether the process lives", health)},
-        path_of("ready"): {"get": operation("ready", "Whether a model is loaded", health)},
-        path_of("index"): {"post": index_request},
-    }
-
-
-def _model_paths(predictor: Predictor, name: str, version: int | None) -> dict[str, Schema]:
-    card = predictor.card
-
-    def path(any_version: str, one_version: str) -> str:
-        return path_of(any_version if version is None else one_version, card.name, str(version))
-
-    of = f"{card.name}" if version is None else f"{card.name}, version {version}"
-    state = {"type": "object", "properties": {"card": reference("ModelCard")}, "required": ["name", "version", "card"]}
-    ready = {"type": "object", "properties": {"name": {"const": card.name}, "ready": {"const": True}}}
-    return {
-        path("predict_model", "predict_version"): {
-            "post": _predict(predictor, f"predict_{name}", f"Ask {of}", version)
-        },
-        path("explain_model", "explain_version"): {
-            "post": _explain(predictor, f"explain_{name}", f"Why {of} answers as it does", version)
-        },
-        path("card", "card_version"): {"get": operation(f"card_{name}", f"The card of {of}", in_json(state))},
-        path("metadata", "metadata_version"): {
-            "get": operation(f"metadata_{name}", f"Open Inference Protocol: {of}", in_json(OBJECT))
-        },
-        **({} if version is None else {path_of("report", card.name, str(version)): {"get": _report(of, name)}}),
-        path("ready_model", "ready_version"): {
-            "get": operation(f"ready_{name}", f"Whether {of} is loaded", in_json(ready))
-        },
-        path("infer", "infer_version"): {"post": _infer(predictor, f"infer_{name}", of, version)},
-    }
-
-
-def _report(of: str, name: str) -> Schema:
-    return operation(f"report_{name}", f"The report of the training of {of}", HTML)
-
-
-def _predict(predictor: Predictor, name: str, summary: str, version: int | None) -> Schema:
-    card = predictor.card
-    row = schemas.row(card, reference(_record_name(predictor)))
-    answer = schemas.predict_answer(card, version, several=None)
-    request = schemas.predict_request(card, row)
-    return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 504), version)
-
-
-def _explain(predictor: Predictor, name: str, summary: str, version: int | None) -> Schema:
-    card = predictor.card
-    request = schemas.explain_request(card, schemas.row(card, reference(_record_name(predictor))))
-    answer = schemas.explain_answer(card, version)
-    return _choosing(operation(name, summary, in_json(answer), in_json(request), 422, 504), version)
-
-
-def _invocations(predictor: Predictor) -> Schema:
-    card = predictor.card
-    answer = schemas.predict_answer(card, None, several=True)
-    request = schemas.invocations_request(card, reference(_record_name(predictor)))
-    described = operation("invocations", "Ask as MLflow and SageMaker do", in_json(answer), in_json(request), 422, 504)
-    return _choosing(described, None) | {"description": "A table as `text/csv` with a header is read too."}
-
-
-def _infer(predictor: Predictor, name: str, of: str, version: int | None) -> Schema:
-    answer = {
-        "type": "object",
-        "properties": {
-            "model_name": {"const": predictor.card.name},
-            "model_version": TEXT,
-            "outputs": {"type": "array"},
-        },
-        "required": ["model_name", "model_version", "outputs"],
-    }
-    content = {JSON: {"schema": answer}, OCTETS: {"schema": {"type": "string", "format": "binary"}}}
-    described = operation(
-        name, f"Open Inference Protocol: ask {of}", content, in_json(schemas.infer_request(predictor.card)), 504
+    index = operation(
+        "repositoryIndex",
+        MODELS,
+        "Every loaded version",
+        in_json(listed(reference("IndexEntry"))),
+        in_json(reference("IndexRequest"), {}),
     )
-    more = "other datatypes, columns by feature and binary tensors are read too; see docs/http.md"
-    told = {"description": f"Described for one row; of n rows the shape begins with n. Also {more}."}
-    return _choosing(described, version) | told
+    index["requestBody"]["required"] = False
+    paths = {
+        **get("listModels", "models", MODELS, "What is served", in_json(reference("ModelList"))),
+        **get("card", "card", MODELS, "The card of what serves of a model", detail, model),
+        **get("cardVersion", "card_version", MODELS, "The card of a version", detail, model, version),
+        **get("report", "report", MODELS, "The report of a version's training", HTML, model, version),
+        **get("serverMetadata", "server", MODELS, "The server's name and version", server),
+        **get("metadata", "metadata", MODELS, "The tensors of a model", metadata, model),
+        **get("metadataVersion", "metadata_version", MODELS, "The tensors of a version", metadata, model, version),
+        **get("modelReady", "ready_model", MODELS, "Whether a model is loaded", ready, model),
+        **get("versionReady", "ready_version", MODELS, "Whether a version is loaded", ready, model, version),
+        path_of("index"): {"post": index},
+        **get("live", "live", SERVICE, "Whether the process lives", health),
+        **get("ready", "ready", SERVICE, "Whether a model is loaded", health),
+        **get("healthz", "healthz", SERVICE, "Whether the process lives, as Kubernetes names it", health),
+        **get("readyz", "readyz", SERVICE, "Whether a model is loaded, as Kubernetes names it", health),
+        **get("ping", "ping", SERVICE, "Whether a model is loaded, as SageMaker asks", health),
+        **get("metrics", "metrics", SERVICE, "Metrics for Prometheus", {CONTENT_TYPE: {"schema": TEXT}}),
+        **get("openapi", "openapi", SERVICE, "This document", in_json({"type": "object"})),
+        **get("docs", "docs", SERVICE, "This document, as a page", HTML),
+        **get("page", "page", SERVICE, "The page to try a model on", HTML),
+    }
+    paths[path_of("openapi")]["get"]["responses"] |= {"304": NOT_MODIFIED}
+    return paths
 
 
-def _choosing(described: Schema, version: int | None) -> Schema:
-    return described | {"parameters": [REQUEST_KEY]} if version is None else described
+def _parameters(loaded: Sequence[Predictor]) -> dict[str, Schema]:
+    def in_path(name: str, told: str, schema: Schema, example: object) -> Schema:
+        described = {"name": name, "in": "path", "required": True, "description": told, "schema": schema}
+        return described | ({} if example is None else {"example": example})
+
+    model, version = (loaded[0].card.name, loaded[0].version) if loaded else (None, None)
+    return {
+        "Model": in_path("model", "the name of a model", TEXT, model),
+        "Version": in_path("version", "a version that is loaded", {"type": "integer", "minimum": 1}, version),
+        "RequestKey": REQUEST_KEY,
+    }
 
 
-def _record_name(predictor: Predictor) -> str:
-    return f"{predictor.card.name}.{predictor.version}"
+def _choosing(described: Schema, versions: bool) -> Schema:
+    return described | {"parameters": [_parameter("Version" if versions else "RequestKey")]}
+
+
+def _parameter(name: str) -> Schema:
+    return {"$ref": f"#/components/parameters/{name}"}

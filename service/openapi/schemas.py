@@ -1,26 +1,29 @@
-"""JSON schemas of what a model takes and gives, from its card."""
+"""JSON schemas of what a model takes and gives, from its card.
 
-from collections.abc import Sequence
+Only what generators of clients read alike is used: no `items: false`, no constant but a text, a type beside every
+`enum`. A list whose places differ has `prefixItems` and, for those that do not know it, `items` that fit each.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.card import ModelCard
 from models.cells import iso_date
 from models.features import FLOAT32_MAX, Feature, Value
-from service.wire.reasons import BACKGROUND, GIVEN, MOST_ROWS, TYPICAL
+from service.wire.reasons import BACKGROUND, MOST_ROWS, TYPICAL
 
 Schema = dict[str, Any]
 
 # As many as a page can show; a column of ten thousand categories needs no schema of ten thousand lines.
 MOST_CATEGORIES = 100
+FLOAT32: Schema = {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
+PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 
 
 def value(feature: Feature) -> Schema:
     """What one feature may be. Ranges and categories of training are told, not required: others are answered too."""
-    kinds = ["number" if feature.kind == "numeric" else "string"]
-    kinds += ["boolean"] * (feature.reading.boolean is not None) + ["null"] * feature.nullable
-    schema: Schema = {"type": kinds if len(kinds) > 1 else kinds[0]}
+    schema = _plain(feature)
     if feature.kind == "numeric":
-        schema |= {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
         schema["description"] = f"{feature.minimum:.6g} to {feature.maximum:.6g} in training"
     elif feature.kind == "date":
         low, high = (iso_date(round(days)) for days in (feature.minimum, feature.maximum))
@@ -32,190 +35,88 @@ def value(feature: Feature) -> Schema:
     return schema
 
 
+def shape(card: ModelCard) -> object:
+    """What versions have in common whose schemas are the same, but for what they tell of training."""
+    return [(feature.name, _plain(feature)) for feature in card.features], card.classes
+
+
 def record(card: ModelCard) -> Schema:
     """A row by feature name."""
-    return {
-        "type": "object",
-        "title": f"A record of {card.name}",
-        "properties": {feature.name: value(feature) for feature in card.features},
-        "required": [feature.name for feature in card.features],
-        "additionalProperties": False,
-        "examples": [example(card)],
-    }
+    fields = {feature.name: value(feature) for feature in card.features}
+    return closed(fields) | {"description": f"A record of {card.name}", "examples": [example(card)]}
 
 
 def values(features: Sequence[Feature]) -> Schema:
     """A row by position."""
+    order = "Values in order: " + ", ".join(feature.name for feature in features)[:200]
+    return in_order([_place(feature) for feature in features]) | {"description": order}
+
+
+def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
+    """The schemas of a model by name, all of which begin with `base`; but for what it is asked."""
+    tensors = {
+        base + suffix: tensor
+        for suffix, name, datatype, features in (
+            ("Numeric", "numeric", "FP32", card.numeric),
+            ("Categorical", "categorical", "BYTES", card.categorical),
+        )
+        if (tensor := _tensor(name, datatype, features)) is not None
+    }
+    said: dict[str, Schema] = {
+        "label": reference(f"{base}Label"),
+        "probability": PROBABILITY | {"description": "of the label"},
+        "probabilities": mapping(PROBABILITY) | {"description": "by class"},
+    }
+    maybe = {"warnings": rows(reference("FeatureWarning")), "explanation": reference("Explanation")}
+    model = {"model": reference("ModelVersion")}
     return {
-        "type": "array",
-        "title": "Values in order: " + ", ".join(feature.name for feature in features)[:200],
-        "prefixItems": [value(feature) for feature in features],
-        "items": False,
-        "minItems": len(features),
-        "maxItems": len(features),
+        base: record(card),
+        f"{base}Values": values(card.features),
+        f"{base}Row": {"anyOf": [reference(base), reference(f"{base}Values")], "description": "By name or by position"},
+        f"{base}Label": {"type": "string", "enum": list(card.classes)},
+        f"{base}Prediction": closed(said, maybe),
+        f"{base}Answer": closed(model | {"prediction": reference(f"{base}Prediction")}),
+        f"{base}Answers": closed(model | {"predictions": rows(reference(f"{base}Prediction"))}),
+        **tensors,
+        f"{base}InferRequest": _infer_request([reference(name) for name in tensors]),
     }
 
 
-def row(card: ModelCard, reference: Schema) -> Schema:
-    """A row by name or by position; `reference` leads to the record."""
-    return {"anyOf": [reference, values(card.features)]}
+def request_schemas(name: str, base: str, cards: Sequence[ModelCard]) -> dict[str, Schema]:
+    """What any of these versions of a model takes: a question or several, for predictions and for explanations. The
+    names begin with `name`, those of the records that it is asked about with `base`.
+    """
+    row = reference(f"{base}Row")
+    told = {"type": "boolean", "description": f"with an explanation of each, as :explain gives it; {MOST_ROWS} at most"}
+    explain = {"explain": told} if all(card.typical is not None for card in cards) else {}
+    held = [TYPICAL] * bool(explain) + [BACKGROUND] * all(card.background for card in cards)
+    against: Schema = {"anyOf": [{"type": "string", "enum": held}, row]} if held else row
+    # Without a typical row something has to be said.
+    one, may = ({}, {"reference": against}) if explain else ({"reference": against}, {})
+    few = rows(row) | {"maxItems": MOST_ROWS}
+    return {
+        f"{name}Instance": closed({"instance": row}, explain),
+        f"{name}Instances": closed({"instances": rows(row)}, explain),
+        f"{name}Question": closed({"instance": row} | one, may),
+        f"{name}Questions": closed({"instances": few} | one, may),
+    }
 
 
-def predict_request(card: ModelCard, row: Schema) -> Schema:
-    """One row or several; few of them with explanations, where the model has what those are held against."""
-    asks = [_closed({"instance": row}), _closed({"instances": _rows(row)})]
-    for ask in asks:
-        ask["properties"]["explain"] = {"const": False}
-    if card.typical is not None:
-        told = {"const": True, "description": "with an explanation of each prediction, as :explain gives it"}
-        asks += [_closed({"instance": row, "explain": told}), _closed({"instances": _few(row), "explain": told})]
-    return {"oneOf": asks, "examples": [{"instance": example(card)}]}
-
-
-def invocations_request(card: ModelCard, reference: Schema) -> Schema:
+def table_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
     """A table in one of four layouts."""
-    names = [feature.name for feature in card.features]
-    split = {"type": "object", "properties": {"columns": {"const": names}, "data": _rows(values(card.features))}}
+    names = in_order([{"type": "string", "const": feature.name} for feature in card.features])
+    split = closed({"columns": names, "data": rows(reference(f"{base}Values"))})
+    del split["additionalProperties"]
     layouts = {
-        "dataframe_split": split | {"required": ["columns", "data"]},
-        "dataframe_records": _rows(reference),
-        "instances": _rows(row(card, reference)),
-        "inputs": _rows(row(card, reference)),
+        "dataframe_split": split,
+        "dataframe_records": rows(reference(base)),
+        "instances": rows(reference(f"{base}Row")),
+        "inputs": rows(reference(f"{base}Row")),
     }
     params = {"params": {"description": "let through"}}
     return {
-        "oneOf": [
-            {
-                "type": "object",
-                "properties": {layout: schema} | params,
-                "required": [layout],
-                "additionalProperties": False,
-            }
-            for layout, schema in layouts.items()
-        ],
-        "examples": [{"dataframe_records": [example(card)]}],
-    }
-
-
-def prediction(card: ModelCard) -> Schema:
-    """What is said of one row."""
-    probability = {"type": "number", "minimum": 0, "maximum": 1}
-    warning = _closed({name: {"type": "string"} for name in ("feature", "code", "message")})
-    schema = _closed(
-        {
-            "label": {"enum": list(card.classes)},
-            "probability": probability,
-            "probabilities": _closed(dict.fromkeys(card.classes, probability)),
-        }
-    )
-    schema["properties"]["warnings"] = {"type": "array", "minItems": 1, "items": warning}
-    return schema
-
-
-def predict_answer(card: ModelCard, version: int | None, several: bool | None) -> Schema:
-    """The answer to one row, to several, or (None) to either; of the version, or of whichever is the newest."""
-    answered = prediction(card)
-    if several is None:
-        answered["properties"]["explanation"] = explanation(card)
-    return _answer(card, version, "prediction", answered, several)
-
-
-def _answer(card: ModelCard, version: int | None, kind: str, said: Schema, several: bool | None) -> Schema:
-    """What is said of one row, of several, or of either, and by which model."""
-    model = _closed({"name": {"const": card.name}, "version": {"type": "integer", "minimum": 1}})
-    if version is not None:
-        model["properties"]["version"] = {"const": version}
-    if card.threshold is not None:
-        decided = {"positive": {"const": card.positive}, "threshold": {"const": card.threshold}}
-        model["properties"] |= decided
-        model["required"] += decided
-    one = _closed({"model": model, kind: said})
-    many = _closed({"model": model, f"{kind}s": _rows(said)})
-    return many if several else {"oneOf": [one, many]}
-
-
-def explain_request(card: ModelCard, row: Schema) -> Schema:
-    """One row or few, and what they are held against."""
-    held = [TYPICAL] * (card.typical is not None) + [BACKGROUND] * bool(card.background)
-    reference = {"anyOf": [*([{"enum": held}] if held else []), row]}
-    asks = [_closed({"instance": row}), _closed({"instances": _few(row)})]
-    example_request: Schema = {"instance": example(card)}
-    for ask in asks:
-        ask["properties"]["reference"] = reference
-        if card.typical is None:
-            ask["required"].append("reference")
-            example_request["reference"] = example(card)
-    return {"oneOf": asks, "examples": [example_request]}
-
-
-def explanation(card: ModelCard) -> Schema:
-    """What each feature adds to the probability of the predicted class."""
-    probability = {"type": "number", "minimum": 0, "maximum": 1}
-    by_feature = _closed({feature.name: {"type": "number"} for feature in card.features})
-    schema = _closed(
-        {
-            "label": {"enum": list(card.classes)},
-            "probability": probability,
-            "reference": {"enum": [TYPICAL, BACKGROUND, GIVEN]},
-            "reference_probability": probability | {"description": "of the same class, at the reference"},
-            "method": {"enum": ["exact", "permutations"]},
-            "values": by_feature
-            | {"description": "Shapley values; with reference_probability they sum to probability"},
-        }
-    )
-    schema["properties"]["standard_errors"] = by_feature | {"description": "of the values, where they were sampled"}
-    return schema
-
-
-def explain_answer(card: ModelCard, version: int | None) -> Schema:
-    """The answer to one row or to several; of the version, or of whichever is the newest."""
-    explained = explanation(card)
-    explained["properties"]["warnings"] = prediction(card)["properties"]["warnings"]
-    return _answer(card, version, "explanation", explained, None)
-
-
-def infer_request(card: ModelCard) -> Schema:
-    """Tensors of one row. Of n rows the first dimension is n and the data n times as long."""
-    inputs = [
-        _tensor("numeric", "FP32", card.numeric),
-        _tensor("categorical", "BYTES", card.categorical),
-    ]
-    inputs = [one for one in inputs if one is not None]
-    output = {
-        "type": "object",
-        "properties": {
-            "name": {"enum": ["label", "probabilities"]},
-            "parameters": {"type": ["object", "null"], "properties": {"binary_data": {"type": "boolean"}}},
-        },
-        "required": ["name"],
-    }
-    example_row = example(card)
-    tensors = [
-        {
-            "name": name,
-            "datatype": datatype,
-            "shape": [1, len(features)],
-            "data": [example_row[feature.name] for feature in features],
-        }
-        for name, datatype, features in (("numeric", "FP32", card.numeric), ("categorical", "BYTES", card.categorical))
-        if features
-    ]
-    return {
-        "type": "object",
-        "properties": {
-            "id": {"type": ["string", "null"]},
-            "parameters": {"type": ["object", "null"], "properties": {"binary_data_output": {"type": "boolean"}}},
-            "inputs": {
-                "type": "array",
-                "prefixItems": inputs,
-                "items": False,
-                "minItems": len(inputs),
-                "maxItems": len(inputs),
-            },
-            "outputs": {"type": ["array", "null"], "items": output},
-        },
-        "required": ["inputs"],
-        "examples": [{"inputs": tensors}],
+        f"{base}Table{layout.removeprefix('dataframe_').capitalize()}": closed({layout: schema}, params)
+        for layout, schema in layouts.items()
     }
 
 
@@ -224,30 +125,102 @@ def example(card: ModelCard) -> dict[str, Value]:
     return dict(card.golden[0].instance)
 
 
+def infer_example(card: ModelCard) -> Schema:
+    """The same as tensors."""
+    row = example(card)
+    tensors = (("numeric", "FP32", card.numeric), ("categorical", "BYTES", card.categorical))
+    return {
+        "inputs": [
+            {
+                "name": name,
+                "datatype": datatype,
+                "shape": [1, len(features)],
+                "data": [row[feature.name] for feature in features],
+            }
+            for name, datatype, features in tensors
+            if features
+        ]
+    }
+
+
+def reference(name: str) -> Schema:
+    """A schema that is described once."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def one_of(names: Iterable[str]) -> Schema:
+    """One of several schemas that are described once."""
+    choices = [reference(name) for name in names]
+    return choices[0] if len(choices) == 1 else {"oneOf": choices}
+
+
+def closed(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
+    """An object of these members, and no others."""
+    properties = {**required, **(optional or {})}
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+def mapping(schema: Schema) -> Schema:
+    """An object whose members have names that only the model knows."""
+    return {"type": "object", "additionalProperties": schema}
+
+
+def rows(schema: Schema) -> Schema:
+    """A list that is not empty."""
+    return {"type": "array", "minItems": 1, "items": schema}
+
+
+def in_order(places: list[Schema]) -> Schema:
+    """A list with one value for each place."""
+    kinds = [place for at, place in enumerate(places) if place not in places[:at]]
+    alike = len(kinds) == 1
+    items = kinds[0] if alike else {"anyOf": kinds}
+    if not alike and all("const" in kind for kind in kinds):
+        items = {"type": kinds[0]["type"]}
+    told: Schema = {} if alike else {"prefixItems": places}
+    return {"type": "array"} | told | {"items": items, "minItems": len(places), "maxItems": len(places)}
+
+
+def _place(feature: Feature) -> Schema:
+    """The same where there is one for each place of a list."""
+    if feature.kind != "numeric" or feature.reading.boolean is not None:
+        return _plain(feature)
+    return reference("NumberOrNull" if feature.nullable else "Number")
+
+
+def _plain(feature: Feature) -> Schema:
+    """What one feature may be, and nothing of training."""
+    kinds = ["number" if feature.kind == "numeric" else "string"]
+    kinds += ["boolean"] * (feature.reading.boolean is not None) + ["null"] * feature.nullable
+    schema: Schema = {"type": kinds if len(kinds) > 1 else kinds[0]}
+    return schema | (FLOAT32 if feature.kind == "numeric" else {})
+
+
+def _infer_request(inputs: list[Schema]) -> Schema:
+    """Tensors of one row."""
+    properties = {
+        "id": {"type": ["string", "null"]},
+        "parameters": reference("InferParameters"),
+        "inputs": in_order(inputs),
+        "outputs": {"type": ["array", "null"], "items": reference("RequestedOutput")},
+    }
+    told = "Tensors of one row; of n rows each shape begins with n. Other forms are read too: see docs/http.md."
+    return {"type": "object", "description": told, "properties": properties, "required": ["inputs"]}
+
+
 def _tensor(name: str, datatype: str, features: Sequence[Feature]) -> Schema | None:
     if not features:
         return None
     fields: dict[str, Schema] = {
-        "name": {"const": name},
-        "datatype": {"const": datatype},
-        "shape": {"const": [1, len(features)]},
+        "name": {"type": "string", "const": name},
+        "datatype": {"type": "string", "const": datatype},
+        "shape": _shape(1, len(features)),
         "data": values(features),
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
 
 
-def _rows(schema: Schema) -> Schema:
-    return {"type": "array", "minItems": 1, "items": schema}
-
-
-def _few(schema: Schema) -> Schema:
-    return _rows(schema) | {"maxItems": MOST_ROWS}
-
-
-def _closed(properties: dict[str, Any]) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+def _shape(*sizes: int) -> Schema:
+    """Bounds that meet, since some generators write constant numbers badly."""
+    places = [{"type": "integer", "minimum": size, "maximum": size} for size in sizes]
+    return in_order(places) | {"items": {"type": "integer"}}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.openapi.operations import refusal
+from service.openapi.operations import KEYED, refusals, refused
 from service.routes.table import scope_of
 
 SCHEMES = {
@@ -19,6 +19,7 @@ def secured(document: dict[str, Any]) -> dict[str, Any]:
             if scope_of(path) is None:
                 operation["security"] = []
             else:
-                operation["responses"] |= {"401": refusal(401), "403": refusal(403)}
+                operation["responses"] |= {str(status): refused(status) for status in KEYED}
+    document["components"]["responses"] |= refusals(*KEYED)
     document["components"]["securitySchemes"] = SCHEMES
     return document | {"security": EITHER}

@@ -1,6 +1,6 @@
 """The description of the service, for programs."""
 
-from flask import Response
+from flask import Response, g, request
 
 from service.access import Access
 from service.document import encode
@@ -27,6 +27,10 @@ def docs(registry: Registry, access: Access | None) -> Views:
             described = document(serving, loaded, default)
             return encode(described if access is None else secured(described))
 
-        return answer_text(kept.get("openapi", [default, *serving, *loaded], make))
+        response = answer_text(kept.get("openapi", [default, *serving, *loaded], make))
+        response.add_etag()
+        response.make_conditional(request)
+        g.reply.status = response.status_code
+        return response
 
     return {"openapi": openapi}

@@ -28,4 +28,4 @@ def observation(registry: Registry, metrics: Metrics) -> Views:
         text = metrics_text(metrics, loaded, watches) + exposition(registry, metrics.shadowed())
         return send(success(text.encode(), request_id(), CONTENT_TYPE))
 
-    return {"live": live, "ready": ready, "ping": ready, "metrics": show_metrics}
+    return {"live": live, "healthz": live, "ready": ready, "readyz": ready, "ping": ready, "metrics": show_metrics}

@@ -63,6 +63,9 @@ ROUTES = (
     Route("index", "POST", "/v2/repository/index", "metadata"),
     Route("live", "GET", "/v2/health/live", "health", None),
     Route("ready", "GET", "/v2/health/ready", "health", None),
+    # The same by the names that Kubernetes has for its own.
+    Route("healthz", "GET", "/healthz", "health", None),
+    Route("readyz", "GET", "/readyz", "health", None),
     Route("ping", "GET", "/ping", "health", None),
     Route("metrics", "GET", "/metrics", "metrics", METRICS),
     Route("openapi", "GET", "/openapi.json", "page"),
@@ -72,9 +75,9 @@ ROUTES = (
     Route("static", "GET", "/static/{filename}", "page", None),
 )
 BY_NAME = {route.name: route for route in ROUTES}
-# Answered also while there is too much to do; all but the first say whether the service takes requests.
-HEALTH = frozenset(BY_NAME[name].path for name in ("live", "ready", "ping"))
-READINESS = HEALTH - {BY_NAME["live"].path}
+# Answered also while there is too much to do; those of READINESS say whether the service takes requests.
+READINESS = frozenset(BY_NAME[name].path for name in ("ready", "readyz", "ping"))
+HEALTH = READINESS | {BY_NAME[name].path for name in ("live", "healthz")}
 
 _PLAIN: dict[str, Route] = {}
 _PATTERNS: list[tuple[re.Pattern[str], Route]] = []
@@ -117,6 +120,6 @@ def scope_of(path: str) -> str | None:
     return PREDICT if match is None else match.route.scope
 
 
-def path_of(name: str, model: str = "", version: str = "") -> str:
-    """The path of a route, for one model in one version."""
-    return BY_NAME[name].path.replace("{model}", model).replace("{version}", version)
+def path_of(name: str, model: str = "{model}") -> str:
+    """The path of a route, for one model or for any, in any version."""
+    return BY_NAME[name].path.replace("{model}", model)

@@ -1,12 +1,8 @@
 // The same question elsewhere: a link, and commands for a shell, Python, JavaScript and the Open Inference Protocol.
 
 import { announcer, el } from "./dom.js";
+import { inShell } from "./samples.js";
 import { daysOf } from "./values.js";
-
-// A body in single quotes for a shell.
-function inShell(text) {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}
 
 function curl(url, body, keyed) {
   const key = keyed ? ` \\\n  -H "X-API-Key: $EVENKEEL_API_KEY"` : "";
@@ -84,7 +80,8 @@ function commandsOf(card, record, { predict, infer, keyed }) {
   };
 }
 
-async function copied(text) {
+// Whether a text could be copied.
+export async function copied(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

@@ -1,125 +1,83 @@
-// Show openapi.json: each operation with its schema, an example to send, and every answer that it may give.
+// openapi.json as a page: its operations by model and protocol, and a search.
 
-import { el } from "./dom.js";
-import { withKey } from "./key.js";
+import { el, named } from "./dom.js";
+import { makeKeyBox, withKey } from "./key.js";
+import { makeOperation } from "./operation.js";
 
-function element(tag, text, ...children) {
-  return el(tag, {}, text, ...children);
+const PROTOCOLS = [
+  ["HTTP", (path) => !/^\/(v2|invocations|ping)(\/|$)/.test(path)],
+  ["Open Inference Protocol V2", (path) => /^\/v2(\/|$)/.test(path)],
+  ["MLflow and SageMaker", (path) => /^\/(invocations|ping)$/.test(path)],
+];
+
+async function read() {
+  const response = await fetch("openapi.json", { headers: withKey() });
+  const description = await response.json();
+  if (!response.ok) throw Object.assign(new Error(description.error), { status: response.status });
+  // A server's address is told from where the description lies.
+  return { description, base: new URL(description.servers[0].url, response.url).href.replace(/\/$/, "") };
 }
 
-function resolve(schema, description) {
-  if (!schema?.$ref) return schema ?? {};
-  return schema.$ref
-    .split("/")
-    .slice(1)
-    .reduce((part, key) => part[key], description);
-}
-
-function kind(schema) {
-  if ("const" in schema) return JSON.stringify(schema.const);
-  if (schema.enum) return schema.enum.map((one) => JSON.stringify(one)).join(" | ");
-  return [schema.type ?? "any"].flat().join(" or ");
-}
-
-// A schema as nested lists; what lies deeper than anyone reads is left out.
-function outline(given, description, depth = 0) {
-  const schema = resolve(given, description);
-  const choices = schema.oneOf ?? schema.anyOf;
-  if (choices) {
-    const parts = choices.map((choice) => element("li", "", outline(choice, description, depth + 1)));
-    return element("div", "one of", element("ul", "", ...parts));
-  }
-  const line = element("div", "", element("span", kind(schema)));
-  if (schema.description) line.append(element("small", ` ${schema.description}`));
-  if (depth > 5) return line;
-  const fields = Object.entries(schema.properties ?? {});
-  for (const [index, item] of (schema.prefixItems ?? []).entries()) fields.push([`[${index}]`, item]);
-  if (schema.items?.type || schema.items?.$ref || schema.items?.anyOf) fields.push(["each", schema.items]);
-  const items = fields.map(([name, part]) =>
-    element("li", "", element("code", name), outline(part, description, depth + 1)),
+// The operations of a tag, by protocol; each knows by what words it is found.
+function makeGroup(tag, operations, number) {
+  const parts = PROTOCOLS.map(([protocol, of]) => {
+    const own = operations.filter(({ path }) => of(path));
+    own.forEach((one) => {
+      one.element = makeOperation(one);
+      one.words = `${one.element.textContent} ${tag.name} ${protocol}`.toLowerCase();
+    });
+    return own.length ? el("section", {}, el("h3", {}, protocol), ...own.map((one) => one.element)) : null;
+  });
+  return el(
+    "section",
+    { class: "group", id: `group-${number}` },
+    el("h2", {}, named(tag.name)),
+    el("p", { class: "aside" }, tag.description),
+    ...parts,
   );
-  if (items.length) line.append(element("ul", "", ...items));
-  return line;
 }
 
-async function send(method, path, body, reply) {
-  reply.hidden = false;
-  try {
-    const headers = withKey(body === null ? {} : { "Content-Type": "application/json" });
-    const options = body === null ? { method, headers } : { method, body, headers };
-    const response = await fetch(path, options);
-    const text = await response.text();
-    const json = response.headers.get("Content-Type") === "application/json";
-    reply.textContent = `${response.status}\n${json ? JSON.stringify(JSON.parse(text), null, 2) : text}`;
-  } catch {
-    reply.textContent = "the service does not answer";
-  }
-}
-
-// Opened by whoever wants to see it: of forty models there are hundreds of operations.
-function filled(path, method, operation, description) {
-  const parts = [];
-  if (operation.description) parts.push(element("p", operation.description));
-  const request = operation.requestBody?.content?.["application/json"]?.schema;
-  const body = el("textarea", { spellcheck: "false", "aria-label": `Request body of ${method} ${path}` });
-  if (request) {
-    body.value = JSON.stringify(request.examples?.[0] ?? {}, null, 2);
-    parts.push(
-      el(
-        "section",
-        { class: "request" },
-        element("h2", "Request"),
-        el("div", { class: "schema" }, outline(request, description)),
-        body,
-      ),
-    );
-  }
-  const reply = el("pre", { class: "reply", hidden: true, tabindex: "0", "aria-label": "Reply" });
-  const press = () => send(method, path, request ? body.value : null, reply);
-  parts.push(el("button", { type: "button", onclick: press, "aria-label": `Send ${method} ${path}` }, "Send"), reply);
-  const answers = Object.entries(operation.responses).flatMap(([status, answer]) => [
-    element("dt", status),
-    element("dd", answer.description),
-  ]);
-  parts.push(el("section", {}, element("h2", "Answers"), el("dl", { class: "answers" }, ...answers)));
-  return parts;
-}
-
-function operationOf(path, method, operation, description) {
-  const summary = el(
-    "summary",
-    {},
-    el("span", { class: "method" }, method),
-    " ",
-    el("code", { class: "path" }, path),
-    " ",
-    el("span", { class: "summary" }, operation.summary),
-  );
-  const made = el("details", {}, summary);
-  made.addEventListener(
-    "toggle",
-    () => made.childElementCount === 1 && made.append(...filled(path, method, operation, description)),
-  );
-  return made;
+function makeFinder(operations, groups, links) {
+  const count = el("p", { class: "aside", role: "status" });
+  const finder = el("input", { type: "search", placeholder: "Find an operation", "aria-label": "Find an operation" });
+  const find = () => {
+    const words = finder.value.trim().toLowerCase().split(/\s+/);
+    operations.forEach((one) => (one.element.hidden = !words.every((word) => one.words.includes(word))));
+    groups.forEach((group, index) => {
+      for (const section of group.querySelectorAll("section:has(> .one)"))
+        section.hidden = !section.querySelector(".one:not([hidden])");
+      links[index].hidden = group.hidden = !group.querySelector(".one:not([hidden])");
+    });
+    const found = operations.filter((one) => !one.element.hidden).length;
+    count.textContent = `${found === operations.length ? "" : `${found} of `}${operations.length} operations`;
+  };
+  finder.addEventListener("input", find);
+  find();
+  return [finder, count];
 }
 
 export async function drawDocs(main) {
   main.className = "docs";
   document.title = "HTTP interface · Evenkeel";
-  const response = await fetch("/openapi.json", { headers: withKey() });
-  const description = await response.json();
-  if (!response.ok) throw Object.assign(new Error(description.error), { status: response.status });
+  const { description, base } = await read();
   const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) =>
-      operationOf(path, method.toUpperCase(), operation, description),
+    Object.entries(methods).map(([method, operation]) => ({
+      path,
+      method: method.toUpperCase(),
+      operation,
+      description,
+      base,
+    })),
+  );
+  const groups = description.tags.map((tag, number) =>
+    makeGroup(
+      tag,
+      operations.filter(({ operation }) => operation.tags[0] === tag.name),
+      number,
     ),
   );
-  const finder = el("input", { type: "search", placeholder: "Find an operation", "aria-label": "Find an operation" });
-  finder.addEventListener("input", () =>
-    operations.forEach(
-      (one) => (one.hidden = !one.firstChild.textContent.toLowerCase().includes(finder.value.trim().toLowerCase())),
-    ),
-  );
+  const links = description.tags.map((tag, number) => el("a", { href: `#group-${number}` }, named(tag.name)));
+  const finder = makeFinder(operations, groups, links);
   main.replaceChildren(
     el(
       "div",
@@ -128,11 +86,18 @@ export async function drawDocs(main) {
       el(
         "p",
         {},
-        "Every operation, with its schema and an example to send. ",
-        el("a", { href: "/openapi.json" }, "openapi.json"),
+        "Every operation, with its schema and an example to send. Make a client from ",
+        el("a", { href: "openapi.json" }, "openapi.json"),
+        ".",
       ),
     ),
-    finder,
-    el("div", { class: "operations" }, ...operations),
+    el(
+      "div",
+      { class: "contents" },
+      ...finder,
+      el("nav", { "aria-label": "Models and the service" }, ...links),
+      description.components.securitySchemes && makeKeyBox(() => location.reload()),
+    ),
+    el("div", { class: "operations" }, ...groups),
   );
 }

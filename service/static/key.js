@@ -40,3 +40,27 @@ export function askForKey(main, sentence, found) {
   main.replaceChildren(form);
   input.focus();
 }
+
+// Where a key is used already: a box to put another in its place, or to forget it.
+export function makeKeyBox(changed) {
+  const input = el("input", { type: "password", placeholder: "Another API key", "aria-label": "API key" });
+  const put = (event) => {
+    event.preventDefault();
+    if (input.value) sessionStorage.setItem("key", input.value);
+    input.value = "";
+    changed();
+  };
+  const forget = () => {
+    sessionStorage.removeItem("key");
+    changed();
+  };
+  const told = "Requests of this page send the API key that was typed in. Examples name it EVENKEEL_API_KEY.";
+  return el(
+    "form",
+    { class: "keybox", autocomplete: "off", onsubmit: put },
+    el("p", {}, told),
+    input,
+    el("button", {}, "Use"),
+    el("button", { type: "button", class: "quiet", onclick: forget }, "Forget"),
+  );
+}

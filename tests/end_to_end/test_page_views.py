@@ -1,8 +1,10 @@
 """The pages beside the form, in a real browser: versions, card, report, HTTP interface; and who can use them."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,8 +232,8 @@ def test_750_features_stay_usable(tab: Tab, wide: Service, axe: str) -> None:
     tab.errors[:] = [error for error in tab.errors if ":explain" not in error]
 
 
-def test_the_docs_page_shows_every_operation(tab: Tab, many: Service) -> None:
-    """Without the internet: each operation with its schema and its example, which is answered."""
+def test_the_docs_page_shows_every_operation(tab: Tab, many: Service, axe: str) -> None:
+    """Without the internet: each operation with its schema and its example, which is answered; all of it is usable."""
     tab.open(f"{many.url}/docs")
     _, described = many.ask("/openapi.json")
 
@@ -243,3 +245,75 @@ def test_the_docs_page_shows_every_operation(tab: Tab, many: Service) -> None:
     tab.wait("[...document.querySelectorAll('.schema code')].some((one) => one.textContent === 'bill_length_mm')")
     tab.js("document.querySelector('.operations [open] button').click()")
     tab.wait("document.querySelector('.reply')?.textContent.startsWith('200')")
+    assert violations(tab, axe) == []
+
+
+def test_the_docs_page_finds_operations(tab: Tab, many: Service) -> None:
+    """By model and protocol, which they are grouped by, and by any word of a line; what has none is not shown."""
+    tab.open(f"{many.url}/docs")
+    tab.wait("document.querySelector('.operations .one')")
+    shown = "[...document.querySelectorAll('{}')].filter((one) => one.checkVisibility()).map((one) => one.textContent)"
+    groups = tab.js(shown.format(".group h2"))
+    assert groups == [*(f"birds-{number:02}" for number in range(39)), "penguins", "All models", "The service"]
+    tab.js(
+        "const finder = document.querySelector('.contents input'); finder.value = 'penguins protocol';"
+        "finder.dispatchEvent(new Event('input'))"
+    )
+
+    assert tab.js(shown.format(".group h2")) == ["penguins"]
+    assert tab.js(shown.format(".group h3")) == ["Open Inference Protocol V2"]
+    assert tab.js(shown.format(".contents nav a")) == ["penguins"]
+    paths = tab.js(shown.format(".path"))
+    assert paths == ["/v2/models/penguins/infer", "/v2/models/penguins/versions/{version}/infer"]
+
+
+KEY = "docs" * 10
+EXAMPLES = """(() => {
+  const found = [];
+  for (const one of document.querySelectorAll('.one')) {
+    one.open = true;
+    one.dispatchEvent(new Event('toggle'));
+    for (const tab of one.querySelectorAll('[data-sample]')) {
+      tab.click();
+      found.push([one.querySelector('.path').textContent, tab.dataset.sample,
+                  one.querySelector('.samples code').textContent]);
+    }
+    one.open = false;
+  }
+  return found;
+})()"""
+
+
+def test_every_example_of_the_docs_page_runs(tab: Tab, tmp_path: Path) -> None:
+    """In curl, Python and JavaScript, against a service that asks for keys; the page has a box for one, and shows it
+    nowhere.
+    """
+    model = ModelRepository(PUBLISHED).read("penguins", 1)
+    store = ModelRepository(tmp_path / "store")
+    store.publish(model.card, {"model.onnx": model.onnx, "report.html": REPORT.encode()})
+    (tmp_path / "keys").write_text(f"predict,metrics {KEY}\n")
+    runners = {"curl": ["bash", "-c"], "Python": [sys.executable, "-c"]}
+    if shutil.which("node"):
+        runners["JavaScript"] = ["node", "--input-type=module", "-e"]
+    with running(store.root, find_free_port(), EVENKEEL_API_KEYS_FILE=str(tmp_path / "keys")) as service:
+        service.wait()
+        tab.open(f"{service.url}/docs")
+        tab.wait("document.querySelector('#key')")
+        tab.js(f"document.querySelector('#key').value = '{KEY}'; document.querySelector('form.key button').click()")
+        tab.wait("document.querySelector('.keybox')")
+        examples = tab.js(EXAMPLES)
+        assert KEY not in tab.js("document.documentElement.outerHTML")
+        environment = os.environ | {"EVENKEEL_API_KEY": KEY}
+        for path, language, text in examples:
+            if language not in runners:
+                continue
+            command = [*runners[language], text.replace("curl ", "curl -sS --fail-with-body ", 1)]
+            ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+            assert ran.returncode == 0, f"{path}, {language}:\n{text}\n{ran.stdout}{ran.stderr}"
+            if "predict" in path:
+                assert "Adelie" in ran.stdout
+        tab.js("document.querySelector('.keybox .quiet').click()")
+        tab.wait("document.querySelector('#key')")
+        tab.errors[:] = [error for error in tab.errors if "401" not in error]
+
+    assert len(examples) == 3 * 27

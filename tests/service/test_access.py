@@ -106,7 +106,16 @@ def test_every_route_but_health_and_pages_needs_a_key(registry: Registry, locked
             if locked.open(path, method=method).status_code != 401:
                 opened.add(rule.rule)
 
-    assert opened == {"/", "/docs", "/v2/health/live", "/v2/health/ready", "/ping", "/static/<path:filename>"}
+    assert opened == {
+        "/",
+        "/docs",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/healthz",
+        "/readyz",
+        "/ping",
+        "/static/<path:filename>",
+    }
     for path in ("/static/../metrics", "/ping/../predict", "/docs/", "/v2/health/live/x", "/static"):
         assert locked.get(path).status_code in (401, 404)
 
@@ -254,7 +263,7 @@ def test_the_description_says_how_keys_are_sent(locked: FlaskClient, client: Fla
         path for path, methods in described["paths"].items() for one in methods.values() if one.get("security") == []
     }
 
-    assert unlocked == {"/", "/docs", "/ping", "/v2/health/live", "/v2/health/ready"}
+    assert unlocked == {"/", "/docs", "/ping", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
     assert {
         (one["type"], one.get("scheme"), one.get("name")) for one in described["components"]["securitySchemes"].values()
     } == {

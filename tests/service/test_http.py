@@ -5,12 +5,18 @@ import logging
 import re
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from models.repository import ModelRepository
+from service.app import create_app
+from service.prediction.prediction import Bounds
 from service.prediction.predictor import Predictor
+from service.registry.registry import Registry
+from tests.service.conftest import LIMIT
 
 LIMIT = 4096  # as tests/service/conftest.py sets it
 
@@ -207,3 +213,13 @@ def test_the_trace_context_is_passed_through(client: FlaskClient, given: str, ke
     response = client.open(path, method="POST" if path == "/predict" else "GET", headers={"traceparent": given})
 
     assert response.headers.get("traceparent") == (given if kept else None)
+
+
+def test_health_has_the_names_of_kubernetes(client: FlaskClient, tmp_path: Path) -> None:
+    """The same answers as under the protocol's own names, whether a model is loaded or none is."""
+    nothing = create_app(Registry(ModelRepository(tmp_path)), Bounds(LIMIT)).test_client()
+    for alias, name in (("/healthz", "/v2/health/live"), ("/readyz", "/v2/health/ready")):
+        assert client.get(alias).data == client.get(name).data
+        assert nothing.get(alias).status_code == nothing.get(name).status_code
+
+    assert [nothing.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 503]

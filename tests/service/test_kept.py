@@ -32,7 +32,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(what, name, noting)
 
-    spied(schemas, "infer_request")
+    spied(schemas, "infer_example")
     for module in (
         "service.routes.docs.document",
         "service.routes.models.encode",
@@ -63,7 +63,7 @@ def test_a_new_version_is_told(registry: Registry, publish: Callable[..., int], 
 
     assert before.status_code == after.status_code == 200
     assert after.data != before.data
-    told = '"version":2' if "v1" in path else "penguins.2"
+    told = '"version":2' if "v1" in path else "Version 2 serves"
     assert told in after.text
     assert told not in before.text
 
