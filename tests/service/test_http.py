@@ -16,7 +16,6 @@ from service.app import create_app
 from service.prediction.prediction import Bounds
 from service.prediction.predictor import Predictor
 from service.registry.registry import Registry
-from tests.service.conftest import LIMIT
 
 LIMIT = 4096  # as tests/service/conftest.py sets it
 
