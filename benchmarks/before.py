@@ -3,7 +3,7 @@
 PYTHONPATH=. python benchmarks/before.py --before FOLDER --data FOLDER
 
 `--before` is another checkout, as of `git worktree add FOLDER COMMIT`; `--data` holds the table adult. One worker each
-on one core, the load on the other. Needs wrk and taskset. The models are those of benchmarks/serving.py.
+on one core, the load on the other. Needs wrk and taskset. The models are those of benchmarks/served.py.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.load import Load, Server, running
-from benchmarks.serving import KEY, KEYS, free_port, requests, train_models
+from benchmarks.served import KEYS, requests, train_models
+from benchmarks.serving import free_port
 
 ROOT = Path(__file__).parents[1]
 ASKED = ("by position", "by name", "mixed, by name", "V2 JSON", "V2 binary", "1000 rows, JSON", "1000 rows, V2 binary")
@@ -31,7 +32,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         store = Path(folder)
         train_models(store, options.data)
-        (store / KEYS).write_text(f"predict,metrics {KEY}\n")
         asked = requests(store, options.data)
         servers: list[Server] = []
         for root in (ROOT, options.before.absolute()):

@@ -3,44 +3,49 @@
 PYTHONPATH=. python benchmarks/serving.py --peers FOLDER --data FOLDER
 
 `--peers` holds a virtual environment for each peer (granian, fastapi, flask, mlserver, litserve, bentoml; what they
-need stands in benchmarks/peers/requirements), `--data` the table adult. Needs wrk and taskset. Model: digits,
-64-128-64-10, one network. Ours asks for API keys, counts and watches for drift.
+need stands in benchmarks/peers/requirements), `--data` the table adult. Needs wrk and taskset. Models: what `fit`
+publishes by default of digits, penguins and adult, and with `--student 128,128`; everyone answers with the same file.
+Ours asks for API keys, counts and watches for drift.
 """
 
 import argparse
-import csv
-import gzip
-import json
 import math
 import os
-import secrets
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
+import time
 import timeit
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from itertools import product
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import sklearn.datasets
 
 from benchmarks.load import SERVER_CORE, Load, Request, Server, open_loop, running
+from benchmarks.served import (
+    AUTHORIZATION,
+    KEYS,
+    ROOT,
+    STUDENTS,
+    TARGETS,
+    digits,
+    one_row,
+    requests,
+    thousand_rows,
+    train_models,
+)
 from benchmarks.stages import stages
 from models.repository import ModelRepository
 from service.prediction.predictor import Predictor
 
-ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "benchmarks/peers"
-LENGTH = "Inference-Header-Content-Length"
-# What the service is given, and every request carries.
-KEYS, KEY = "keys", secrets.token_urlsafe(32)
-AUTHORIZATION = {"Authorization": f"Bearer {KEY}"}
+OURS = ("by position", "by name", "V2 JSON", "V2 binary", "V2 raw")
+OTHERS = ("FastAPI", "Flask, gunicorn", "MLServer", "LitServe", "BentoML")
+# On the other models: what comes closest to the peers, and the two that goals name.
+SHORT = ("by name", "by position"), ("FastAPI", "MLServer")
 
 
 def main() -> None:
@@ -51,89 +56,48 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--open-loop-seconds", type=float, default=60)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)
         train_models(store, options.data)
-        (store / KEYS).write_text(f"predict,metrics {KEY}\n")
-        asked = requests(store, options.data)
-        servers = start(stack, store, options.peers, asked)
-        for name in ("ours", "bare"):
-            print(f"{name}: ready after {servers[name].ready_s:.2f} s, {servers[name].memory_mb():.0f} MB")
-        rates = ladder(servers, asked, options.rounds, options.seconds)
-        many_rows(servers["ours"], asked, store, options.rounds, options.seconds)
-        stages(store, store / KEYS, asked)
-        servers["ours"].wake()
-        check_counting(servers["ours"], asked["by position"])
-        print(f"\nat half of their rates for {options.open_loop_seconds:.0f} s, whatever is answered when:")
-        print("| open loop | requests/s | p50 µs | p99 µs | ratio |\n|---|---|---|---|---|")
-        for name, request in (("bare", "peer"), ("ours", "by position")):
-            server = servers[name]
-            server.wake()
-            load = open_loop(server.port, asked[request], rates[name] / 2, options.open_loop_seconds)
-            print(f"| {name} | {load.rate:.0f} | {load.p50:.0f} | {load.p99:.0f} | {load.p99 / load.p50:.1f} |")
+        for table, ending in product(TARGETS, STUDENTS):
+            model = table + ending
+            print(f"\n### {model}", flush=True)
+            whole = model == "digits"
+            ours, others = (OURS, OTHERS) if whole else SHORT
+            with ExitStack() as stack:
+                asked = one_row(store, options.data, model)
+                names = ("empty", "bare", "ours", *others) if whole else ("bare", "ours", *others)
+                servers = start(stack, store, model, options.peers, names, asked)
+                if whole:
+                    for name in ("ours", "bare"):
+                        print(f"{name}: ready after {servers[name].ready_s:.2f} s, {servers[name].memory_mb():.0f} MB")
+                rates = ladder(servers, asked, ours, options.rounds, options.seconds)
+                if table == "digits":
+                    many_rows(servers["ours"], store, model, options.rounds, options.seconds)
+                if whole:
+                    servers["ours"].wake()
+                    check_counting(servers["ours"], asked["by position"])
+                    half_the_rate(servers, asked, rates, options.open_loop_seconds)
+        stages(store, store / KEYS, requests(store, options.data))
 
 
-def train_models(store: Path, data: Path) -> None:
-    digits = sklearn.datasets.load_digits()
-    table = store / "digits.csv"
-    with table.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*(f"pixel_{index // 8}_{index % 8}" for index in range(64)), "digit"])
-        writer.writerows([*map(int, row), f"{label}"] for row, label in zip(digits.data, digits.target, strict=True))
-    fit = [sys.executable, "-m", "trainer", "fit", "--repository", str(store), "--epochs", "5", "--members", "1"]
-    for more in (
-        [table, "--target", "digit", "--name", "digits", "--hidden", "128,64"],
-        [data / "adult/adult.csv.gz", "--target", "income", "--name", "adult"],
-    ):
-        subprocess.run([*fit, *map(str, more)], cwd=ROOT, check=True, capture_output=True)
+def half_the_rate(
+    servers: dict[str, Server], asked: dict[str, Request], rates: dict[str, float], seconds: float
+) -> None:
+    """At half of the rate that a server can take."""
+    print(f"\nat half of their rates for {seconds:.0f} s, whatever is answered when:")
+    print("| open loop | requests/s | p50 µs | p99 µs | ratio |\n|---|---|---|---|---|")
+    for name, request in (("bare", "peer"), ("ours", "by position")):
+        server = servers[name]
+        server.wake()
+        load = open_loop(server.port, asked[request], rates[name] / 2, seconds)
+        print(f"| {name} | {load.rate:.0f} | {load.p50:.0f} | {load.p99:.0f} | {load.p99 / load.p50:.1f} |")
 
 
-def requests(store: Path, data: Path) -> dict[str, Request]:
-    """The same row in every format, a row of mixed features, and a thousand rows."""
-    digits = [list(map(int, row)) for row in sklearn.datasets.load_digits().data]
-    card = ModelRepository(store).card("digits", 1)
-    row, rows = digits[100], digits[:1000]
-    by_name = dict(zip([feature.name for feature in card.features], row, strict=True))
-    with gzip.open(data / "adult/adult.csv.gz", "rt", newline="") as file:
-        person: dict[str, Any] = next(csv.DictReader(file))
-    adult = ModelRepository(store).card("adult", 1)
-    person = {
-        feature.name: float(person[feature.name]) if feature.kind == "numeric" else person[feature.name]
-        for feature in adult.features
-    }
-    tensor = {"name": "numeric", "datatype": "FP32", "shape": [1, 64], "data": row}
-    predict, infer = "/v1/models/digits:predict", "/v2/models/digits/infer"
-    return {
-        "by position": _json(predict, {"instance": row}),
-        "by name": _json(predict, {"instance": by_name}),
-        "mixed, by name": _json("/v1/models/adult:predict", {"instance": person}),
-        "V2 JSON": _json(infer, {"inputs": [tensor]}),
-        "V2 binary": _binary([row]),
-        "V2 raw": Request(infer, np.array([row], "<f4").tobytes(), {LENGTH: "0", **AUTHORIZATION}),
-        "1000 rows, JSON": _json(predict, {"instances": rows}),
-        "1000 rows, V2 binary": _binary(rows),
-        "peer": _json("/predict", {"instance": row}),
-    }
-
-
-def _json(path: str, document: object) -> Request:
-    return Request(path, json.dumps(document).encode(), {"Content-Type": "application/json", **AUTHORIZATION})
-
-
-def _binary(rows: list[list[int]]) -> Request:
-    raw = np.array(rows, "<f4").tobytes()
-    tensor = {
-        "name": "numeric",
-        "datatype": "FP32",
-        "shape": [len(rows), 64],
-        "parameters": {"binary_data_size": len(raw)},
-    }
-    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
-    return Request("/v2/models/digits/infer", head + raw, {LENGTH: str(len(head)), **AUTHORIZATION})
-
-
-def start(stack: ExitStack, store: Path, peers: Path, asked: dict[str, Request]) -> dict[str, Server]:
-    model = {"MODEL": str(store / "digits/1/model.onnx")}
+def start(
+    stack: ExitStack, store: Path, model: str, peers: Path, names: Sequence[str], asked: dict[str, Request]
+) -> dict[str, Server]:
+    """The servers of those names, each with the same model."""
     quiet = "--no-access-log --log-level error --loop uvloop --http httptools"
     commands = {
         "empty": (PEERS, f"{peers}/granian/bin/python bare.py empty {{port}}"),
@@ -152,9 +116,11 @@ def start(stack: ExitStack, store: Path, peers: Path, asked: dict[str, Request])
         ),
     }
     servers = {}
-    for name, (folder, command) in commands.items():
+    for name in names:
+        folder, command = commands[name]
         port, other, third = (free_port() for _ in range(3))
-        environment = model | {
+        environment = {
+            "MODEL": str(store / model / "1/model.onnx"),
             "EVENKEEL_REPOSITORY": str(store),
             "EVENKEEL_PORT": str(port),
             "EVENKEEL_WORKERS": "1",
@@ -166,7 +132,7 @@ def start(stack: ExitStack, store: Path, peers: Path, asked: dict[str, Request])
             "MLSERVER_PARALLEL_WORKERS": "0",
             "MLSERVER_DEBUG": "false",
         }
-        request = {"ours": asked["by position"], "MLServer": asked["V2 JSON"]}.get(name, asked["peer"])
+        request = {"ours": asked["by position"], "MLServer": asked["peer V2"]}.get(name, asked["peer"])
         servers[name] = stack.enter_context(running(command.format(port=port), folder, environment, port, request))
     return servers
 
@@ -181,12 +147,14 @@ def check_counting(server: Server, request: Request) -> None:
         raise AssertionError("the service asked for no key")
 
 
-def ladder(servers: dict[str, Server], asked: dict[str, Request], rounds: int, seconds: int) -> dict[str, float]:
+def ladder(
+    servers: dict[str, Server], asked: dict[str, Request], ours: Sequence[str], rounds: int, seconds: int
+) -> dict[str, float]:
     """One row, from nothing at all to every peer; returns the rates of the bare handler and of ours, by position."""
-    ours = ("by position", "by name", "mixed, by name", "V2 JSON", "V2 binary", "V2 raw")
-    rungs = {"empty": ("empty", "peer"), "bare": ("bare", "peer")} | {name: ("ours", name) for name in ours}
-    for name in ("FastAPI", "Flask, gunicorn", "MLServer", "LitServe", "BentoML"):
-        rungs[name] = (name, "V2 JSON" if name == "MLServer" else "peer")
+    bottom = {name: (name, "peer") for name in ("empty", "bare") if name in servers}
+    rungs = bottom | {name: ("ours", name) for name in ours}
+    for name in (name for name in servers if name in OTHERS):
+        rungs[name] = (name, "peer V2" if name == "MLServer" else "peer")
     loads: dict[tuple[str, int], list[Load]] = {(name, count): [] for name in rungs for count in (16, 1)}
     floors: dict[tuple[str, int], list[Load]] = {rung: [] for rung in loads}
     for _ in range(rounds):
@@ -210,23 +178,27 @@ def ladder(servers: dict[str, Server], asked: dict[str, Request], rounds: int, s
     return {name: _median(loads[rung, 16], "rate") for name, rung in (("bare", "bare"), ("ours", "by position"))}
 
 
-def many_rows(server: Server, asked: dict[str, Request], store: Path, rounds: int, seconds: int) -> None:
+def many_rows(server: Server, store: Path, model: str, rounds: int, seconds: int) -> None:
     """Over the wire, and within this process on the server's core. With one connection the server waits for the client
-    meanwhile, with four it always has something to do.
+    meanwhile, with four it always has something to do. On a busy machine the time of the processor tells more.
     """
     cores = os.sched_getaffinity(0)
-    predictor = Predictor(ModelRepository(store).read("digits", 1))
-    rows = np.array(sklearn.datasets.load_digits().data[:1000], np.float32)
-    print("\n| 1000 rows | connections | rows/s | of onnxruntime in process |\n|---|---|---|---|")
-    for name, connections in product(("1000 rows, V2 binary", "1000 rows, JSON"), (1, 4)):
-        shares, rates = [], []
+    predictor, rows, asked = Predictor(ModelRepository(store).read(model, 1)), digits(1000), thousand_rows(model)
+    print("\n| 1000 rows | connections | rows/s | of onnxruntime in process | by the processor's time |")
+    print("|---|---|---|---|---|")
+    for name, connections in product(asked, (1, 4)):
+        loads, shares = [], []
         for _ in range(rounds):
             os.sched_setaffinity(0, {int(SERVER_CORE)})
-            within = 1000 * 1000 / timeit.timeit(lambda: predictor.predict({"numeric": rows}), number=1000)
+            within, cpu = (
+                min(timeit.repeat(lambda: predictor.predict({"numeric": rows}), timer, repeat=5, number=50)) / 50
+                for timer in (time.perf_counter, time.process_time)
+            )
             os.sched_setaffinity(0, cores)
-            rates.append(1000 * server.measure(asked[name], connections, seconds).rate)
-            shares.append(rates[-1] / within)
-        print(f"| {name} | {connections} | {statistics.median(rates):.0f} | {statistics.median(shares):.2f} |")
+            loads.append(server.measure(asked[name], connections, seconds))
+            shares.append((loads[-1].rate * within, 1e6 * cpu / (loads[-1].cpu or math.nan)))
+        clock, processor = (statistics.median(each) for each in zip(*shares, strict=True))
+        print(f"| {name} | {connections} | {1000 * _median(loads, 'rate'):.0f} | {clock:.2f} | {processor:.2f} |")
 
 
 def _median(loads: list[Load], part: str) -> float:

@@ -37,7 +37,7 @@ def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
     shadowing = Shadowing(metrics.count_shadow)
     predictions = Predictions(registry, observer, metrics.drift, shadowing, BOUNDS, access)
     columns = {}
-    for name in (name for name in asked if name != "peer"):
+    for name in (name for name in asked if not name.startswith("peer")):
         body, environ = asked[name].body, _environ(asked[name])
         match = prediction("POST", asked[name].path)
         assert match is not None

@@ -3,11 +3,10 @@
 import os
 import sys
 
-import numpy as np
 import orjson
 from granian import Granian
 from granian.constants import Interfaces
-from onnx_session import session
+from onnx_session import predictor
 
 os.environ.setdefault("MODEL", "")
 
@@ -18,11 +17,10 @@ def empty(_, start_response):
 
 
 def bare():
-    predict = session().run
+    predict = predictor()
 
     def answer(environ, start_response):
-        rows = np.array([orjson.loads(environ["wsgi.input"].read())["instance"]], np.float32)
-        (probabilities,) = predict(["probabilities"], {"numeric": rows})
+        probabilities = predict(orjson.loads(environ["wsgi.input"].read())["instance"])
         body = orjson.dumps({"probabilities": probabilities}, option=orjson.OPT_SERIALIZE_NUMPY)
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]

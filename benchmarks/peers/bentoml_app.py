@@ -1,16 +1,14 @@
 """BentoML as its documentation shows it, one worker."""
 
 import bentoml
-import numpy as np
-from onnx_session import session
+from onnx_session import predictor
 
 
 @bentoml.service(workers=1)
 class Classifier:
     def __init__(self) -> None:
-        self.run = session().run
+        self.row = predictor()
 
     @bentoml.api
-    def predict(self, instance: list[float]) -> dict[str, list[float]]:
-        rows = np.array([instance], np.float32)
-        return {"probabilities": self.run(["probabilities"], {"numeric": rows})[0][0].tolist()}
+    def predict(self, instance: list[float | str]) -> dict[str, list[float]]:
+        return {"probabilities": self.row(instance)[0].tolist()}

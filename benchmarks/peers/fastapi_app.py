@@ -1,16 +1,15 @@
 """FastAPI as its documentation shows it: typed body, typed answer. Served by uvicorn with uvloop and httptools."""
 
-import numpy as np
 from fastapi import FastAPI
-from onnx_session import session
+from onnx_session import predictor
 from pydantic import BaseModel
 
 app = FastAPI()
-predict = session().run
+predict = predictor()
 
 
 class Question(BaseModel):
-    instance: list[float]
+    instance: list[float | str]
 
 
 class Answer(BaseModel):
@@ -19,5 +18,4 @@ class Answer(BaseModel):
 
 @app.post("/predict")
 async def post(question: Question) -> Answer:
-    rows = np.array([question.instance], np.float32)
-    return Answer(probabilities=predict(["probabilities"], {"numeric": rows})[0][0].tolist())
+    return Answer(probabilities=predict(question.instance)[0].tolist())

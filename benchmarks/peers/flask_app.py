@@ -1,14 +1,12 @@
 """Flask as its documentation shows it. Served by gunicorn's threads."""
 
-import numpy as np
 from flask import Flask, request
-from onnx_session import session
+from onnx_session import predictor
 
 app = Flask(__name__)
-predict = session().run
+predict = predictor()
 
 
 @app.post("/predict")
 def post():
-    rows = np.array([request.get_json()["instance"]], np.float32)
-    return {"probabilities": predict(["probabilities"], {"numeric": rows})[0][0].tolist()}
+    return {"probabilities": predict(request.get_json()["instance"])[0].tolist()}

@@ -3,19 +3,18 @@
 import sys
 
 import litserve
-import numpy as np
-from onnx_session import session
+from onnx_session import predictor
 
 
 class Classifier(litserve.LitAPI):
     def setup(self, device):
-        self.run = session().run
+        self.row = predictor()
 
     def decode_request(self, request):
-        return np.array([request["instance"]], np.float32)
+        return request["instance"]
 
-    def predict(self, rows):
-        return self.run(["probabilities"], {"numeric": rows})[0]
+    def predict(self, row):
+        return self.row(row)
 
     def encode_response(self, probabilities):
         return {"probabilities": probabilities[0].tolist()}

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from service.errors import Detail
 from service.prediction.wording import Wording
 
 CLASSES = ["<=50K", 'a "quoted", one', "100 %b", "🐧", "tab\t", "-1"]
@@ -30,3 +31,14 @@ def test_certain_and_tiny_probabilities_are_told_as_they_are(row: list[float]) -
 
     assert [np.float32(value) for value in prediction["probabilities"].values()] == [np.float32(value) for value in row]
     assert prediction["label"] == ("a" if row[0] >= row[1] else "b")
+
+
+@pytest.mark.parametrize("concerned", [False, True])
+def test_many_rows_at_once_are_worded_as_one_by_one(concerned: bool) -> None:
+    """Rows without warnings fill in one template together, those of a part with some one each: the same bytes."""
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(6) / 10, size=20_000).astype(np.float32)
+    warning: Detail = {"feature": "x", "code": "y", "message": "%b"}
+    warnings = {15_000: [warning]} if concerned else {}
+    wording = Wording(CLASSES)
+
+    assert b",".join(wording.joined(probabilities, warnings)) == b",".join(wording.predictions(probabilities, warnings))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from mlserver import MLModel
-from mlserver.codecs import NumpyCodec
+from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -18,7 +18,10 @@ class Classifier(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        rows = NumpyCodec.decode_input(payload.inputs[0]).astype(np.float32)
-        (probabilities,) = self.run(["probabilities"], {"numeric": rows})
+        tensors = {each.name: each for each in payload.inputs}
+        asked = {"numeric": NumpyCodec.decode_input(tensors["numeric"]).astype(np.float32)}
+        if texts := tensors.get("categorical"):
+            asked["categorical"] = np.array(StringCodec.decode_input(texts), object).reshape(texts.shape)
+        (probabilities,) = self.run(["probabilities"], asked)
         outputs = [NumpyCodec.encode_output("probabilities", probabilities)]
         return InferenceResponse(model_name=self.name, outputs=outputs)
