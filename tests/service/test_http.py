@@ -18,8 +18,6 @@ from service.prediction.predictor import Predictor
 from service.registry.registry import Registry
 from tests.service.conftest import LIMIT
 
-LIMIT = 4096  # as tests/service/conftest.py sets it
-
 
 def post(client: FlaskClient, body: bytes, **options: Any) -> Any:
     return client.post("/predict", data=body, **({"content_type": "application/json"} | options))
