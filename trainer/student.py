@@ -31,6 +31,8 @@ from trainer.training.records import Checkpoint, Epoch, OutOfTime
 TRUTH = 0.3
 FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 25, 50, 10_000
 MANY_CLASSES = 20
+# Mixed rows for each row of a table in which even the most epochs have too few steps.
+TIMES_OF_SMALL = 3
 # So many mixed rows tell how far the student is from its bag.
 MEASURED = 16_384
 # A student whose time is over sooner is not worth its bag.
@@ -102,7 +104,11 @@ def learn_from(
     truth = targets_of(classes, config.label_smoothing)[part.labels]
     targets = np.float32(1 - TRUTH) * teach(part.inputs) + np.float32(TRUTH) * truth
     mixer = Mixer(len(start.encoder.median), start.encoder.owners)
-    batches = MixedBatches(member.train, targets, teach, mixer, settings.batch_of(len(part)))
+    size = settings.batch_of(len(part))
+    batches = MixedBatches(member.train, targets, teach, mixer, size)
+    if len(batches) * MOST_EPOCHS < FEWEST_STEPS:
+        # What a small table lacks in rows, the bag can tell of others.
+        batches = MixedBatches(member.train, targets, teach, mixer, size, times=TIMES_OF_SMALL)
     epochs = epochs_for(bag.mean_epochs, len(batches), config.epochs)
     settings = settings.model_copy(update={"epochs": epochs})
     train = partial(fit_in_time, deadline=deadline, least=FEWEST_IN_TIME) if deadline else fit

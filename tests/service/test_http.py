@@ -17,6 +17,8 @@ from service.prediction.prediction import Bounds
 from service.prediction.predictor import Predictor
 from service.registry.registry import Registry
 
+LIMIT = 4096  # as tests/service/conftest.py sets it
+
 
 def post(client: FlaskClient, body: bytes, **options: Any) -> Any:
     return client.post("/predict", data=body, **({"content_type": "application/json"} | options))

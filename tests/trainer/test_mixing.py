@@ -22,14 +22,14 @@ def part(weights: Array | None = None) -> Encoded:
     return Encoded(np.stack([number, 10 * number, number], axis=1), np.zeros(ROWS, np.int64), weights)
 
 
-def batches(weights: Array | None = None) -> MixedBatches:
+def batches(weights: Array | None = None, times: int = 1) -> MixedBatches:
     """Real rows have the target (1, 0), mixed ones (0, 1)."""
 
     def teach(inputs: Array) -> Array:
         return np.tile(np.array([0, 1], np.float32), (len(inputs), 1))
 
     targets = np.tile(np.array([1, 0], np.float32), (ROWS, 1))
-    return MixedBatches(part(weights), targets, teach, Mixer(2, np.array([2])), SIZE)
+    return MixedBatches(part(weights), targets, teach, Mixer(2, np.array([2])), SIZE, times)
 
 
 def test_numbers_lie_between_and_everything_else_is_one_rows() -> None:
@@ -55,19 +55,22 @@ def test_a_share_is_at_least_a_half() -> None:
     assert (shares > 0.9).mean() > 0.5
 
 
+@pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("most", [ROWS, 100, 7])
-def test_an_epoch_has_every_row_once_and_as_many_mixed_ones(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_has_every_row_once_and_so_many_mixed_ones(
+    most: int, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In one block or in several, and in as many batches as it says."""
     monkeypatch.setattr(mixing, "MOST_ROWS", most)
-    source = batches()
+    source = batches(times=times)
     epoch = [(inputs.copy(), targets.copy()) for inputs, targets, _ in source.shuffled(np.random.default_rng(0))]
     inputs, targets = (np.concatenate(arrays) for arrays in zip(*epoch, strict=True))
     real = targets[:, 0] == 1
 
     assert len(epoch) == len(source)
     assert sorted(inputs[real, 0].tolist()) == list(range(ROWS))
-    assert (~real).sum() == ROWS
-    np.testing.assert_allclose(inputs[~real, 1], 10 * inputs[~real, 0], rtol=1e-5)
+    assert (~real).sum() == times * ROWS
+    np.testing.assert_allclose(inputs[~real, 1], 10 * inputs[~real, 0], rtol=1e-5, atol=1e-3)
     assert len(set(inputs[~real, 0].tolist())) > 0.9 * ROWS
 
 

@@ -40,7 +40,7 @@ def _distilled(card: ModelCard, made: Distillation) -> str:
     own, bag = card.metrics["test"], made.test
     return (
         f"Then one network learned from all {made.members}, and it alone is published: {made.epochs} epochs of "
-        f"{card.metrics['train'].rows:,} rows and as many mixed ones, with the answers of the {made.members} as "
+        f"{card.metrics['train'].rows:,} rows and of mixed ones, with the answers of the {made.members} as "
         f"targets. On the test rows it has a log-loss of {own.log_loss:.4f} and an accuracy of {own.accuracy:.4f}, "
         f"where they have {bag.log_loss:.4f} and {bag.accuracy:.4f} together; on mixed rows it is "
         f"{made.divergence:.3f} nats from them."

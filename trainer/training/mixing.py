@@ -59,21 +59,30 @@ def draw_shares(rows: int, rng: np.random.Generator) -> Array:
 
 
 class MixedBatches:
-    """Every row of a part once, with its `targets` (n, classes), and as many mixed rows, as `teach` answers them.
+    """Every row of a part once, with its `targets` (n, classes), and `times` as many mixed rows, as `teach` answers.
 
     Other rows are mixed in each epoch, some thousands at a time: the epoch goes through the part block by block. A row
     weighs as much as those that it is mixed of.
     """
 
-    def __init__(self, part: Encoded, targets: Array, teach: Callable[[Array], Array], mixer: Mixer, size: int) -> None:
+    def __init__(
+        self,
+        part: Encoded,
+        targets: Array,
+        teach: Callable[[Array], Array],
+        mixer: Mixer,
+        size: int,
+        times: int = 1,
+    ) -> None:
         self.part, self.targets, self.teach, self.mixer, self.size = part, targets, teach, mixer, size
+        self.times = times
         most = min(MOST_ROWS, max(MOST_VALUES // part.inputs.shape[1], size))
         self.blocks_an_epoch = -(-len(part) // most)
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
         blocks = np.array_split(np.arange(len(self.part)), self.blocks_an_epoch)
-        return sum(1 for block in blocks for _ in batches(2 * len(block), self.size))
+        return sum(1 for block in blocks for _ in batches((1 + self.times) * len(block), self.size))
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
         """The batches of one epoch, in an order that `rng` draws."""
@@ -82,9 +91,11 @@ class MixedBatches:
 
     def blocks(self, rng: np.random.Generator) -> Iterator[Iterator[Batch]]:
         """The same block by block; whatever a block needs of `rng` is drawn when it is given out."""
-        order, partners = rng.permutation(len(self.part)), rng.permutation(len(self.part))
+        order = rng.permutation(len(self.part))
+        partners = [rng.permutation(len(self.part)) for _ in range(self.times)]
         for block in np.array_split(order, self.blocks_an_epoch):
-            mixed, answers, weights = self.mixed(block, partners[block], rng)
+            others = np.concatenate([each[block] for each in partners])
+            mixed, answers, weights = self.mixed(np.tile(block, self.times), others, rng)
             inputs = np.concatenate([self.part.inputs[block], mixed])
             targets = np.concatenate([self.targets[block], answers])
             if weights is not None:
