@@ -101,8 +101,15 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        pytest.param(1280, False, id="1280-light"),
+        pytest.param(390, True, id="390-dark"),
+        pytest.param(1280, True, id="1280-dark", marks=pytest.mark.thorough),
+        pytest.param(390, False, id="390-light", marks=pytest.mark.thorough),
+    ],
+)
 @pytest.mark.parametrize("page", PAGES)
 def test_everybody_can_use_it(tab: Tab, many: Service, axe: str, page: str, width: int, dark: bool) -> None:
     """No violation of what axe-core knows, on a desktop and a phone, light and dark; nothing wider than the screen."""

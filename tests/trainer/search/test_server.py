@@ -165,6 +165,7 @@ def test_trials_on_two_machines_whose_workers_are_killed(
     assert first == second
 
 
+@pytest.mark.thorough
 def test_a_machine_that_is_gone_leaves_its_trials_to_the_others(start: Start, tmp_path: Path, address: str) -> None:
     """kill -9 of everything there; the other one finishes alone, and publishes."""
     flags = ("--trials", "8", "--jobs", "2", "--epochs", "5", "--seeds", "1")
