@@ -1,23 +1,19 @@
-"""What comes before the first linear layer, compiled: embedded codes, the waves of numbers, dropout of the inputs.
+"""What comes before the first linear layer, compiled by numba: the waves of numbers, and dropout of the inputs.
 
-The same arithmetic as `Embedding`, `Periodic` and `Dropout`, without moving anything about between the products of the
-columns. Each keeps the columns that it is handed in front of those that it adds, so what learns is behind what is data:
-a gradient is handed back for the last columns alone, from the first one that anything learns from.
-
-Sine and cosine come out of one pass, as two polynomials behind a reduction to a quarter of a turn (Cody & Waite 1980),
-which a loop works out many at a time; each is within 1.2e-7 of the truth up to some ten thousand turns.
+The same arithmetic as `Periodic` and `Dropout`, without moving anything about between the products of the columns. Sine
+and cosine come out of one pass, as two polynomials behind a reduction to a quarter of a turn (Cody & Waite 1980), which
+a loop works out many at a time; each is within 1.2e-7 of the truth up to some ten thousand turns.
 """
-
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numba import njit
 
 from trainer.arrays import Array
-from trainer.nn.compiled_kernels import compiled
+from trainer.nn.batches import BatchWeights
 from trainer.nn.embeddings import Embedding, Periodic
-from trainer.nn.layers import Buffer, Dropout, Layer
+from trainer.nn.layers import Buffer, Dropout, Layer, Parameter
+
+compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, nogil=True)
 
 QUARTERS = np.float32(2 / np.pi)
 # A quarter of a turn in three parts, so that a multiple of it is taken away without loss.
@@ -26,33 +22,6 @@ FIRST, SECOND, THIRD = np.float32(1.5703125), np.float32(4.837512969970703e-4), 
 S3, S5, S7 = np.float32(-1.6666654611e-1), np.float32(8.3321608736e-3), np.float32(-1.9515295891e-4)
 C4, C6, C8 = np.float32(4.166664568298827e-2), np.float32(-1.388731625493765e-3), np.float32(2.443315711809948e-5)
 ONE, HALF = np.float32(1), np.float32(0.5)
-
-
-class Part(Protocol):
-    """A layer of the front. `backward` gets the gradient by its last outputs and returns that by its last inputs."""
-
-    def forward(self, inputs: Array) -> Array: ...
-
-    def backward(self, grad: Array) -> Array: ...
-
-
-class Codes:
-    """`Embedding`, compiled. Codes have no gradient, and what stands before them is data."""
-
-    def __init__(self, layer: Embedding) -> None:
-        self.layer = layer
-        self._out = Buffer()
-        self._inputs: Array
-
-    def forward(self, inputs: Array) -> Array:
-        out = self._out.of(len(inputs), self.layer.wider(inputs.shape[1]), inputs.dtype)
-        self._inputs = inputs
-        _embed(inputs, self.layer.columns, self.layer.table.value, out)
-        return out
-
-    def backward(self, grad: Array) -> Array:
-        _unembed(grad, self._inputs, self.layer.columns, self.layer.table.grad)
-        return grad
 
 
 class Waves:
@@ -65,7 +34,14 @@ class Waves:
         self._mixing = np.empty((2, columns, outputs, frequencies), layer.mixing.value.dtype)
         self._inputs: Array
 
-    def forward(self, inputs: Array) -> Array:
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.layer.parameters
+
+    def infer(self, inputs: Array) -> Array:
+        return self.layer.infer(inputs)
+
+    def forward(self, inputs: Array, weights: BatchWeights) -> Array:
         layer, rows = self.layer, len(inputs)
         out = self._out.of(rows, layer.wider(inputs.shape[1]), inputs.dtype)
         cosine, sine = self._kept(rows)
@@ -81,8 +57,7 @@ class Waves:
         grads = (layer.frequency.grad, layer.phase.grad, self._mixing[1])
         _unmake_waves(grad, self._inputs, layer.columns, self._mixing[0], cosine, sine, grads)
         layer.mixing.grad[:] = self._mixing[1].transpose(0, 2, 1)
-        columns, outputs, _ = self._mixing[1].shape
-        return grad[:, : grad.shape[1] - columns * outputs]
+        return grad[:, : self._inputs.shape[1]]
 
     def _kept(self, rows: int) -> tuple[Array, Array]:
         """Room for the cosines and the sines of a batch."""
@@ -92,88 +67,39 @@ class Waves:
 
 
 class Drop:
-    """`Dropout`, compiled: the same draws, in one pass."""
+    """`Dropout`, compiled: the same draws, in one pass, in the memory that it is handed."""
+
+    parameters: tuple[Parameter, ...] = ()
 
     def __init__(self, layer: Dropout) -> None:
         self.layer = layer
-        self._mask, self._out = Buffer(), Buffer()
+        self._mask = Buffer()
 
-    def forward(self, inputs: Array) -> Array:
-        layer, mask, out = self.layer, self._mask.like(inputs), self._out.like(inputs)
-        scale = inputs.dtype.type(1 / (1 - layer.rate))
-        _drop(inputs, layer.draws(inputs.shape), layer.threshold, scale, mask, out)
-        return out
-
-    def backward(self, grad: Array) -> Array:
-        mask = self._mask.like(grad)
-        return np.multiply(grad, mask[:, mask.shape[1] - grad.shape[1] :], out=grad)
-
-
-@dataclass(frozen=True, eq=False)
-class Front:
-    """The layers before the first linear one. Nobody asks for the gradient by the first `passed` columns they make."""
-
-    parts: tuple[Part, ...]
-    passed: int
-
-    @classmethod
-    def of(cls, layers: tuple[Layer, ...], made: int) -> "Front | None":
-        """The compiled form of layers that make so many columns, or None where it does not cover them.
-
-        They are an embedding, waves and dropout, each at most once and in this order, in single precision.
-        """
-        parts: list[Part] = []
-        learned = 0
-        kinds: list[type[Layer]] = [Embedding, Periodic, Dropout]
-        for layer in layers:
-            if type(layer) not in kinds or any(one.value.dtype != np.float32 for one in layer.parameters):
-                return None
-            kinds = kinds[kinds.index(type(layer)) + 1 :]
-            match layer:
-                case Embedding(columns=columns, table=table):
-                    parts.append(Codes(layer))
-                    learned += columns * table.value.shape[1]
-                case Periodic(mixing=mixing):
-                    parts.append(Waves(layer))
-                    learned += mixing.value.shape[0] * mixing.value.shape[2]
-                case Dropout():
-                    parts.append(Drop(layer))
-        return cls(tuple(parts), made - learned)
-
-    def forward(self, inputs: Array) -> Array:
-        """What the first linear layer gets, (n, made)."""
-        for part in self.parts:
-            inputs = part.forward(inputs)
+    def infer(self, inputs: Array) -> Array:
         return inputs
 
-    def backward(self, grad: Array) -> None:
-        """Fill the gradients of the parameters from that by what was made but `passed`, which is worked in."""
-        for part in reversed(self.parts):
-            grad = part.backward(grad)
+    def forward(self, inputs: Array, weights: BatchWeights) -> Array:
+        layer, mask = self.layer, self._mask.like(inputs)
+        _drop(inputs, layer.draws(inputs.shape), layer.threshold, inputs.dtype.type(1 / (1 - layer.rate)), mask)
+        return inputs
+
+    def backward(self, grad: Array) -> Array:
+        return np.multiply(grad, self._mask.like(grad), out=grad)
 
 
-@compiled
-def _embed(inputs, columns, table, out):
-    size = table.shape[1]
-    others = inputs.shape[1] - columns
-    out[:, :others] = inputs[:, :others]
-    for row in range(len(inputs)):
-        for column in range(columns):
-            code, place = np.int64(inputs[row, others + column]), others + column * size
-            for one in range(size):
-                out[row, place + one] = table[code, one]
+def compiled_front(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers before the first linear one, compiled where that is worth it: single precision alone."""
+    return tuple(_compiled(layer, owned=index > 0) for index, layer in enumerate(layers))
 
 
-@compiled
-def _unembed(grad, inputs, columns, dtable):
-    size = dtable.shape[1]
-    others = inputs.shape[1] - columns
-    dtable[:] = 0
-    for row in range(len(inputs)):
-        for column in range(columns):
-            code, place = np.int64(inputs[row, others + column]), column * size
-            for one in range(size):
-                dtable[code, one] += grad[row, place + one]
+def _compiled(layer: Layer, *, owned: bool) -> Layer:
+    """`owned` says that the layer before has made what this one is handed; the batch itself is not to be written to."""
+    if isinstance(layer, Periodic) and layer.mixing.value.dtype == np.float32:
+        return Waves(layer)
+    if isinstance(layer, Dropout) and owned:
+        return Drop(layer)
+    assert isinstance(layer, Embedding | Periodic | Dropout)
+    return layer
 
 
 @compiled
@@ -224,15 +150,15 @@ def _mix(cosine, mixing, out):
 @compiled
 def _unmake_waves(grad, inputs, columns, mixing, cosine, sine, grads):
     dfrequency, dphase, dmixing = grads
+    rows, width = inputs.shape
     count, outputs, frequencies = mixing.shape
-    before = grad.shape[1] - count * outputs
     dfrequency[:] = 0
     dphase[:] = 0
     dmixing[:] = 0
     by_angle = np.empty(frequencies, grad.dtype)
     for column in range(count):
-        first, place = column * frequencies, before + column * outputs
-        for row in range(len(inputs)):
+        first, place = column * frequencies, width + column * outputs
+        for row in range(rows):
             by_angle[:] = 0
             for output in range(outputs):
                 dy = grad[row, place + output]
@@ -247,9 +173,9 @@ def _unmake_waves(grad, inputs, columns, mixing, cosine, sine, grads):
 
 
 @compiled
-def _drop(values, draws, threshold, scale, mask, out):
+def _drop(values, draws, threshold, scale, mask):
     for row in range(values.shape[0]):
         for place in range(values.shape[1]):
             kept = scale if draws[row, place] >= threshold else values.dtype.type(0)
             mask[row, place] = kept
-            out[row, place] = values[row, place] * kept
+            values[row, place] *= kept

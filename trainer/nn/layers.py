@@ -14,9 +14,6 @@ import numpy.typing as npt
 from trainer.arrays import Array
 from trainer.nn.batches import BatchWeights
 
-# Random numbers are drawn so many words at a time: what is made for them is a small part of what a batch takes.
-WORDS = 2048
-
 
 class Buffer:
     """An array that is made once for a batch's size and handed out for every batch of that size.
@@ -136,7 +133,6 @@ class Dropout:
         # A draw of 16 bits is enough, and four come out of a word of the generator.
         self.threshold = np.uint16(min(round(rate * 65536), 65535))
         self._out, self._draws = Buffer(), Buffer()
-        self._words = np.empty(0, np.uint64)
 
     def infer(self, inputs: Array) -> Array:
         return inputs
@@ -144,13 +140,8 @@ class Dropout:
     def draws(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
         """A random number for each value of the next batch: one below the threshold drops it."""
         count = math.prod(shape)
-        words = -(-count // 4)
-        if len(self._words) != words:
-            self._words = np.empty(words, np.uint64)
-        for start in range(0, words, WORDS):
-            block = self._words[start : start + WORDS]
-            block[:] = self.rng.bit_generator.random_raw(len(block))
-        return self._words.view(np.uint16)[:count].reshape(shape)
+        words = self.rng.bit_generator.random_raw(-(-count // 4))
+        return np.asarray(words, np.uint64).view(np.uint16)[:count].reshape(shape)
 
     def draw(self, inputs: Array) -> Array:
         """Draw what each value of the next batch is multiplied with: 0, or 1 / (1 - rate)."""

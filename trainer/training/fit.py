@@ -1,6 +1,7 @@
 """Training: shuffled mini-batches, and the epoch that did best on the validation part."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -134,12 +135,11 @@ def build_step(
     """The step in numpy, or the compiled one where that is wanted and can be had; both compute the same."""
     if compiled:
         # numba may be absent, unfit for this numpy, or without a folder for what it compiled.
-        try:
+        with suppress(ImportError, RuntimeError):
             from trainer.nn.compiled import CompiledStep, Plan
-        except (ImportError, RuntimeError):
-            compiled = False
-    if compiled and (plan := Plan.of(network)):
-        return CompiledStep(network, loss, optimizer, clip_norm, plan)
+
+            if plan := Plan.of(network):
+                return CompiledStep(network, loss, optimizer, clip_norm, plan)
     return NumpyStep(network, loss, optimizer, clip_norm)
 
 
