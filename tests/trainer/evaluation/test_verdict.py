@@ -1,8 +1,5 @@
-import io
 import re
-import shlex
 from collections.abc import Callable
-from contextlib import redirect_stderr
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +9,6 @@ from models.repository import ModelRepository
 from tests.trainer.evaluation.conftest import Run, crossed, linear
 from trainer import job
 from trainer.bag import train_bag
-from trainer.command_line import main
 from trainer.config import TrainingConfig
 from trainer.data.table import read_table
 from trainer.evaluation.baselines import softmax_regression
@@ -77,29 +73,6 @@ def test_noise_is_called_no_better_than_guessing(fit: Fit) -> None:
 
     assert run.code == 0
     assert "always answering 'no'" in warning(run, "the model is")
-
-
-def test_a_printed_command_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the folder, name and target that were typed, quoted for the shell; the card tells no folder."""
-    folder = tmp_path / "our tables"
-    folder.mkdir()
-    columns = linear(300)
-    lines = [";".join(map(str, cells)) for cells in zip(*columns.values(), strict=True)]
-    (folder / "it's.csv").write_text("\n".join(['x;z;what\'s "y"', *lines]) + "\n")
-    typed = (str(folder / "it's.csv"), "--target", 'what\'s "y"', "--name", "m", "--delimiter", ";")
-    store, err = str(tmp_path / "a store"), io.StringIO()
-    monkeypatch.chdir(tmp_path)
-    with redirect_stderr(err):
-        assert main(["fit", *typed, "--repository", store, "--epochs", "8", "--hidden", "8", "--members", "1"]) == 0
-
-    (command,) = re.findall(r"evenkeel search .*", err.getvalue())
-    program, *words = shlex.split(command)
-    assert (program, words[0]) == ("evenkeel", "search")
-    assert main([*words, "--trials", "1", "--seeds", "0", "--epochs", "1", "--members", "1", "--quiet"]) == 0
-    (kept,) = [one for one in ModelRepository(Path(store)).card("m", 1).warnings if "evenkeel" in one]
-    assert shlex.split(kept[kept.index("evenkeel") :])[:3] == ["evenkeel", "search", "it's.csv"]
-    assert "our tables" not in kept
-    assert "a store" not in kept
 
 
 def test_below_a_baseline_nothing_is_published(fit: Fit, tmp_path: Path) -> None:
