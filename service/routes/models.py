@@ -39,7 +39,7 @@ def models(registry: Registry) -> Views:
 
     def list_models() -> Response:
         return answer(
-            {"default": registry.default_name, "models": [state(predictor) for predictor in registry.serving]}
+            {"models": [state(predictor) for predictor in registry.serving], "default": registry.default_name}
         )
 
     def card(model: str, version: str | None = None) -> Response:
