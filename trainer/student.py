@@ -42,14 +42,18 @@ FAR = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Student:
-    """The student after its training. `divergence` is its mean distance from the bag on fresh mixed rows, in nats:
-    Σ p log(p / q), p the bag's probabilities and q its own. Without a deadline it has had all the `planned` epochs.
-    """
+    """The student after its training. Without a deadline it has had all the `planned` epochs."""
 
     trained: Trained
     classifier: Classifier
-    divergence: float
     planned: int
+
+    @property
+    def divergence(self) -> float:
+        """Its mean distance from the bag on fresh mixed rows, in nats: Σ p log(p / q), p the bag's probabilities and q
+        its own.
+        """
+        return self.trained.frozen.loss
 
 
 def student_rows(config: TrainingConfig, start: Start) -> Indices:
@@ -128,16 +132,10 @@ def learn_from(
     def divergence() -> float:
         return mean_divergence(answers, member.network.predict(mixed))
 
-    frozen = freeze(
-        member.network,
-        member.train,
-        divergence,
-        statistics=config.statistics,
-        batch_size=settings.batch_of(len(part)),
-    )
+    frozen = freeze(member.network, member.train, divergence, statistics=config.statistics, batch_size=size)
     trained = Trained(number, member.network, history, frozen)
     classifier = Classifier(start.encoder, (member.network,), start.examples.classes, Calibrator.idle(classes))
-    return Student(trained, classifier, divergence(), epochs)
+    return Student(trained, classifier, epochs)
 
 
 def _fresh(batches: MixedBatches, rng: np.random.Generator) -> tuple[Array, Array]:

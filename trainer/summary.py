@@ -98,7 +98,7 @@ def _details(outcome: Outcome, width: int) -> Iterator[str]:
     facts = [
         *([("networks", _networks(card, len(members)))] if len(members) > 1 else []),
         ("epochs", _epochs([member.history for member in members])),
-        ("step", "compiled" if members[0].history.compiled else "numpy's, which takes longer; numba compiles it"),
+        ("step", "compiled" if members[0].history.compiled else "numpy"),
         ("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's"),
         ("calibration", _calibrated(calibration, card.distillation)),
         ("export", f"differs from the network by at most {outcome.difference:.1e}"),

@@ -92,7 +92,7 @@ def _telling(card: Schema) -> dict[str, Schema]:
     return {
         "Health": _open({"live": FLAG}, {"ready": FLAG}),
         "ModelState": _open(state),
-        "ModelList": _open({"models": listed(reference("ModelState"))}),
+        "ModelList": _open({"models": listed(reference("ModelState")), "default": {"type": ["string", "null"]}}),
         "ModelDetail": {"allOf": [reference("ModelState"), _open({"card": reference("ModelCard")})]},
     }
 

@@ -70,6 +70,7 @@ def test_an_epoch_has_every_row_once_and_so_many_mixed_ones(
     assert len(epoch) == len(source)
     assert sorted(inputs[real, 0].tolist()) == list(range(ROWS))
     assert (~real).sum() == times * ROWS
+    # A number near zero is what is left of two that are hundreds.
     np.testing.assert_allclose(inputs[~real, 1], 10 * inputs[~real, 0], rtol=1e-5, atol=1e-3)
     assert len(set(inputs[~real, 0].tolist())) > 0.9 * ROWS
 

@@ -33,6 +33,11 @@ class Frozen:
         return float(np.max(np.abs(self.running.mean - self.population.mean) / deviation, initial=0.0))
 
     @property
+    def loss(self) -> float:
+        """The loss under the kind that is frozen."""
+        return self.running_loss if self.source == "running" else self.population_loss
+
+    @property
     def gap(self) -> float:
         """How far the losses under the two kinds are apart, in nats."""
         return abs(self.running_loss - self.population_loss)

@@ -22,7 +22,6 @@ CONCENTRATION = 0.3
 # So many rows are mixed at a time, fewer of wide ones: what is drawn for them takes 64 MB.
 MOST_ROWS, MOST_VALUES = 16_384, 1 << 24
 
-
 State = Mapping[str, Any]
 # A block of batches; with the last one of an epoch, where the generator stands behind it.
 Ready = tuple[Iterator[Batch], State | None]

@@ -22,9 +22,9 @@ TYPED = re.compile(r"(--[a-z-]+|python -m \w+)[^;]*$")
 
 
 def warning(run: Run, words: str) -> str:
-    """The one warning with these words, which stands in the card and on stderr alike, but for the path of the table."""
+    """The one warning with these words, which stands in the card and on stderr alike, but for the folders."""
     (found,) = [sentence for sentence in run.card["warnings"] if words in sentence]
-    assert found.split(": evenkeel ")[0] in run.err
+    assert f"warning: {found}\n" in run.told
     assert TYPED.search(found), found
     return str(found)
 
