@@ -19,14 +19,14 @@ from models.terminal import USAGE, CommandLine, needing, run
 
 # The commands of this package, each in a module of its name.
 OWN = {
-    "evaluate": "measure a published model on later rows whose classes are known",
-    "explain": "show which columns a model goes by, or why one row is answered as it is",
-    "compare": "hold two versions of a model against each other",
-    "report": "draw the report of a published version anew: one HTML file",
+    "evaluate": "measure a published model on labelled rows",
+    "explain": "show feature importance, or explain the answer to one row",
+    "compare": "compare two versions of a model",
+    "report": "write the training report of a version: one HTML file",
 }
 ANSWERING = {
-    "predict": "score a file of rows, with a service or without one",
-    "page": "write a model as one HTML file for people, which answers by itself, offline",
+    "predict": "score a file of rows, with or without a service",
+    "page": "write a model as one HTML file that predicts offline",
 }
 MODELS = {"models": "list, show, verify, promote, rollback, canary, shadow, prune"}
 SIDES = ("trainer", "service")
@@ -68,9 +68,9 @@ def _groups() -> dict[str, dict[str, str]]:
     whole = len(sides) == len(SIDES)
     return {
         "train": sides.get("trainer", {}),
-        "judge": OWN if whole else {},
-        "answer": (ANSWERING if whole else {}) | sides.get("service", {}),
-        "decide what serves": MODELS,
+        "evaluate": OWN if whole else {},
+        "predict": (ANSWERING if whole else {}) | sides.get("service", {}),
+        "deploy": MODELS,
     }
 
 
@@ -86,7 +86,7 @@ def overview() -> str:
         ("serve", "--port 9000"),
     )
     shown = [f"  evenkeel {name} {rest}" for name, rest in examples if any(name in group for group in groups.values())]
-    return "\n".join([*lines, "", "examples:", *shown, "", "evenkeel COMMAND --help says more of each."])
+    return "\n".join([*lines, "", "examples:", *shown, "", "evenkeel COMMAND --help shows the options of each."])
 
 
 def _own(name: str, arguments: Sequence[str]) -> int:
@@ -98,7 +98,10 @@ def _own(name: str, arguments: Sequence[str]) -> int:
         module = import_module(f"evenkeel.{name}")
     getattr(module, f"add_{name}")(commands)
     commands.choices[name].add_argument(
-        "--repository", type=Path, help="root folder of the models (default: EVENKEEL_REPOSITORY or models/store)"
+        "--repository",
+        type=Path,
+        metavar="FOLDER",
+        help="model repository (default: EVENKEEL_REPOSITORY or models/store)",
     )
 
     def execute() -> None:

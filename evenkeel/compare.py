@@ -60,11 +60,11 @@ def add_compare(commands: "argparse._SubParsersAction[Any]") -> None:
         epilog="Nothing else is written. Exit codes: 0 done, 64 usage, 65 unfit table or model, 66 no table, 74 cannot "
         "write.",
     )
-    compare.add_argument("name", help="the model's name in the repository")
-    compare.add_argument("first", type=version_number, metavar="A", help="a version")
-    compare.add_argument("second", type=version_number, metavar="B", help="another version")
-    compare.add_argument("table", type=Path, nargs="?", help="rows whose classes are known, to ask both about")
-    compare.add_argument("--output", type=Path, metavar="FILE", help="draw both side by side: one HTML file")
+    compare.add_argument("name", help="name of the model")
+    compare.add_argument("first", type=version_number, metavar="A", help="first version")
+    compare.add_argument("second", type=version_number, metavar="B", help="second version")
+    compare.add_argument("table", type=Path, nargs="?", help="labelled rows to score with both")
+    compare.add_argument("--output", type=Path, metavar="FILE", help="write an HTML report of both")
 
 
 def compare_versions(repository: ModelRepository, options: argparse.Namespace) -> None:

@@ -33,8 +33,8 @@ def add_evaluate(commands: "argparse._SubParsersAction[Any]") -> None:
         epilog="Nothing is written. Exit codes: 0 done, 64 usage, 65 unfit table or model, 66 no table.",
     )
     add_model(evaluate, flag=True)
-    evaluate.add_argument("table", type=Path, help="a table with the features and the target of the training table")
-    evaluate.add_argument("--json", action="store_true", help="print the evaluation as one JSON document")
+    evaluate.add_argument("table", type=Path, help="labelled table: the features and the target of the training table")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
 
 
 def evaluate_model(repository: ModelRepository, options: argparse.Namespace) -> None:

@@ -34,15 +34,15 @@ def add_explain(commands: "argparse._SubParsersAction[Any]") -> None:
         "no table.",
     )
     add_model(explain, flag=True)
-    explain.add_argument("row", nargs="?", help="a row as JSON: a record {feature: value}, or values in order")
-    explain.add_argument("--table", type=Path, metavar="FILE", help="a table that the row stands in")
-    explain.add_argument("--row", dest="number", type=int, metavar="N", help="which row of it, from 1")
+    explain.add_argument("row", nargs="?", help="row as JSON: a record {feature: value}, or values in order")
+    explain.add_argument("--table", type=Path, metavar="FILE", help="table to take the row from")
+    explain.add_argument("--row", dest="number", type=int, metavar="N", help="number of the row, from 1")
     explain.add_argument(
         "--reference",
         metavar="ROW",
-        help="what the row is held against: typical, background, or a row as JSON (default: typical)",
+        help="reference row: typical, background, or a row as JSON (default: typical)",
     )
-    explain.add_argument("--json", action="store_true", help="print the answer of the service's :explain")
+    explain.add_argument("--json", action="store_true", help="print JSON, as the service answers to :explain")
 
 
 def explain_model(repository: ModelRepository, options: argparse.Namespace) -> None:

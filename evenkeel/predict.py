@@ -39,20 +39,20 @@ def add_predict(commands: "argparse._SubParsersAction[Any]") -> None:
         help="CSV, Parquet or a workbook, plain or compressed, as fit reads it; - is standard input; other columns "
         "stay",
     )
-    predict.add_argument("--model", metavar="NAME", help="needed only where there are several")
-    predict.add_argument("--version", type=version_number, metavar="N", help="default: the version that serves")
+    predict.add_argument("--model", metavar="NAME", help="name of the model (default: the only one)")
+    predict.add_argument("--version", type=version_number, metavar="N", help="version (default: the serving version)")
     predict.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="FILE",
-        help="what to write: .csv, .csv.gz or .parquet; there when it is whole (default: CSV on standard output)",
+        help="output file: .csv, .csv.gz or .parquet (default: CSV on standard output)",
     )
     predict.add_argument(
         "--on-error",
         choices=("stop", "null"),
         default="stop",
-        help="at a row that cannot be answered: stop, or leave its answer empty and say why in the column warnings "
+        help="at an invalid row: stop, or leave its answer empty and write the reason into the column warnings "
         "(default: stop)",
     )
     service = predict.add_argument_group("through a service")
@@ -61,7 +61,7 @@ def add_predict(commands: "argparse._SubParsersAction[Any]") -> None:
         nargs="?",
         const="",
         metavar="ADDRESS",
-        help="ask the service there; without ADDRESS, where EVENKEEL_HOST and EVENKEEL_PORT say",
+        help="address of the service (without ADDRESS: EVENKEEL_HOST and EVENKEEL_PORT)",
     )
     service.add_argument("--key-file", type=Path, metavar="FILE", help=f"file with the API key (default: ${API_KEY})")
     service.add_argument(
@@ -69,13 +69,15 @@ def add_predict(commands: "argparse._SubParsersAction[Any]") -> None:
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="how long the service may be away, silent or overloaded (default: 60)",
+        help="time to wait for a service that is down, silent or overloaded (default: 60)",
     )
     reading = predict.add_argument_group("how the table is read, where it is not as the training table was")
-    reading.add_argument("--delimiter", metavar="CHARACTER", help="what parts cells: , ; tab or | (default: found)")
-    reading.add_argument("--encoding", help="how text is encoded, as utf-8 or windows-1252 (default: found)")
-    reading.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook (default: the first)")
-    reading.add_argument("--keep-total", action="store_true", default=None, help="a last row 'Total' is a row")
+    reading.add_argument("--delimiter", metavar="CHARACTER", help="field delimiter: , ; tab or | (default: detected)")
+    reading.add_argument(
+        "--encoding", metavar="NAME", help="text encoding, such as utf-8 or windows-1252 (default: detected)"
+    )
+    reading.add_argument("--sheet", metavar="NAME", help="sheet of a workbook (default: the first)")
+    reading.add_argument("--keep-total", action="store_true", default=None, help="keep a last row named 'Total'")
 
 
 def _table(given: str) -> Path:

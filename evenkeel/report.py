@@ -27,7 +27,7 @@ def add_report(commands: "argparse._SubParsersAction[Any]") -> None:
         "model or version, or it is corrupt, 74 cannot write.",
     )
     add_model(parser)
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where the page goes (default: standard output)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="HTML file to write (default: standard output)")
 
 
 def redraw(repository: ModelRepository, options: argparse.Namespace) -> None:

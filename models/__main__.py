@@ -11,7 +11,7 @@ from models.errors import CorruptModel, InvalidName, UnknownModel
 from models.repository import ModelRepository
 from models.terminal import DATA, IO, USAGE, CommandLine, add_command, add_model, run, version_number
 
-DESCRIPTION = "Look into the model repository, check it, and decide what serves."
+DESCRIPTION = "Inspect the model repository, verify it, and choose the serving version."
 
 EXIT_CODES = {InvalidName: USAGE, UnknownModel: DATA, CorruptModel: DATA, OSError: IO}
 
@@ -43,41 +43,43 @@ def _command_line(program: str) -> CommandLine:
         commands,
         "list",
         look.list_models,
-        "show every model, a line a version",
+        "list models and versions",
         examples=("", "--repository models/store"),
     )
 
     show = add_command(commands, "show", look.show, "show a model's card", examples=("penguins", "penguins 1 --json"))
     add_model(show)
-    show.add_argument("--json", action="store_true", help="the card as it stands on disk")
+    show.add_argument("--json", action="store_true", help="print the card as JSON")
 
     verify = add_command(
         commands,
         "verify",
         look.verify,
-        "check every file against the digests in its card",
+        "verify every file by the digests in its card",
         examples=("", "penguins 1"),
     )
-    verify.add_argument("name", nargs="?", help="default: every model")
-    verify.add_argument("version", nargs="?", type=version_number, help="default: every version")
+    verify.add_argument("name", nargs="?", help="model (default: all)")
+    verify.add_argument("version", nargs="?", type=version_number, help="version (default: all)")
 
     promote = add_command(
         commands,
         "promote",
         decide.promote,
-        "let a version serve, also when newer ones are published",
+        "pin the serving version",
         examples=("penguins 1", "penguins --newest"),
     )
     promote.add_argument("name")
     chosen = promote.add_mutually_exclusive_group(required=True)
     chosen.add_argument("version", nargs="?", type=version_number)
-    chosen.add_argument("--newest", action="store_true", help="let the newest serve again, and each newer one")
+    chosen.add_argument(
+        "--newest", action="store_true", help="serve the newest version, and each newer one from then on"
+    )
 
     rollback = add_command(
         commands,
         "rollback",
         decide.rollback,
-        "let the version before the serving one serve",
+        "serve the version before the serving one",
         examples=("penguins", "mine"),
     )
     rollback.add_argument("name")
@@ -86,18 +88,20 @@ def _command_line(program: str) -> CommandLine:
         commands,
         "canary",
         decide.canary,
-        "let a version answer a share of the requests",
+        "route a share of the requests to a version",
         examples=("penguins 2 --share 5%", "penguins --off"),
     )
     canary.add_argument("name")
     _or_off(canary)
-    canary.add_argument("--share", type=_share, default=0.05, help="of the requests (default: 5%%)")
+    canary.add_argument(
+        "--share", type=_share, default=0.05, help="share of the requests, such as 0.1 or 10%% (default: 5%%)"
+    )
 
     shadow = add_command(
         commands,
         "shadow",
         decide.shadow,
-        "ask a version too, and only compare its answers",
+        "send requests to a version too, and only compare its answers",
         examples=("penguins 2", "penguins --off"),
     )
     shadow.add_argument("name")
@@ -107,17 +111,17 @@ def _command_line(program: str) -> CommandLine:
         commands,
         "prune",
         decide.prune,
-        "remove old versions that serve in no way",
+        "delete old versions that do not serve",
         examples=("penguins --keep 5", "mine --keep 1"),
     )
     prune.add_argument("name")
-    prune.add_argument("--keep", type=version_number, required=True, metavar="N", help="how many of the newest stay")
+    prune.add_argument("--keep", type=_count, required=True, metavar="N", help="number of newest versions to keep")
 
-    where = "the repository's root folder (default: EVENKEEL_REPOSITORY or models/store)"
-    parser.add_argument("--repository", type=Path, help=where)
+    where = "model repository (default: EVENKEEL_REPOSITORY or models/store)"
+    parser.add_argument("--repository", type=Path, metavar="FOLDER", help=where)
     for command in commands.choices.values():
         # Behind the command too; there it must not take away what stands before it.
-        command.add_argument("--repository", type=Path, default=argparse.SUPPRESS, help=where)
+        command.add_argument("--repository", type=Path, metavar="FOLDER", default=argparse.SUPPRESS, help=where)
     return parser
 
 
@@ -125,6 +129,13 @@ def _or_off(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("version", nargs="?", type=version_number)
     chosen.add_argument("--off", action="store_true")
+
+
+def _count(text: str) -> int:
+    """How many versions stay."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"should be a whole number from 1, not {text[:64]!r}")
+    return int(text)
 
 
 def _share(text: str) -> float:

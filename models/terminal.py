@@ -22,8 +22,8 @@ INTERRUPTED = 130
 LONGEST_SENTENCE = 1000
 NARROWEST, WIDEST = 40, 120
 
-# A word of a command, with what stands in quotes.
-QUOTED_WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")
+# A word of a command, with what stands in quotes, and a flag with its value.
+QUOTED_WORD = re.compile(r"""(?:--[\w-]+ (?!-))?(?:[^\s'"]|'[^']*'|"[^"]*")+""")
 
 OURS = ("evenkeel", "models", "service", "trainer")
 
@@ -37,7 +37,8 @@ class CommandLine(argparse.ArgumentParser):
     def __init__(self, *, description: str | None = None, examples: Sequence[str] = (), **options: Any) -> None:
         """`examples` are what may stand behind the command's own name."""
         super().__init__(**{"formatter_class": Paragraphs, **options})
-        shown = "\n".join(["examples:", *(f"  {self.prog} {example}".rstrip() for example in examples)])
+        commands = (f"{self.prog} {example}".rstrip() for example in examples)
+        shown = "\n".join(["examples:", *(line for one in commands for line in continued(one, room(), 2))])
         self.description = "\n\n".join(text for text in (description, shown if examples else "") if text)
 
     def format_help(self) -> str:
@@ -92,9 +93,9 @@ def add_command(
 
 def add_model(parser: argparse.ArgumentParser, *, flag: bool = False) -> None:
     """Let a command take a model and, behind it or as a flag, one of its versions."""
-    parser.add_argument("name", help="the model's name in the repository")
+    parser.add_argument("name", help="name of the model")
     given: dict[str, Any] = {"metavar": "N"} if flag else {"nargs": "?"}
-    what = "default: the version that serves"
+    what = "version (default: the serving version)"
     parser.add_argument("--version" if flag else "version", type=version_number, help=what, **given)
 
 
@@ -183,13 +184,13 @@ def wrapped(text: str, width: int, hanging: int = 0) -> list[str]:
     """
     sentence, colon, command = text.partition(": evenkeel ")
     if len(text) > width and colon and ": evenkeel " not in command and ", and evenkeel " not in command:
-        return [*wrapped(f"{sentence}:", width, hanging), *_continued(f"evenkeel {command}", width, hanging)]
+        return [*wrapped(f"{sentence}:", width, hanging), *continued(f"evenkeel {command}", width, hanging)]
     glued = text.replace(" = ", "\u00a0=\u00a0")
     lines = textwrap.wrap(glued, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False)
     return [line.replace("\u00a0=\u00a0", " = ") for line in lines] or [""]
 
 
-def _continued(command: str, width: int, hanging: int) -> list[str]:
+def continued(command: str, width: int, hanging: int) -> list[str]:
     """The lines of a command of the shell, each but the last with a backslash; what is quoted stays in one."""
     lines = [" " * hanging]
     for word in QUOTED_WORD.findall(command):

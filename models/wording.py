@@ -42,13 +42,13 @@ def evaluation_lines(evaluation: Evaluation, what: str = "test rows", width: int
     """The scores on `what` beside the baselines, then class by class what is taken for what, `width` columns wide."""
     yield from aligned(list(_scores(evaluation, what)))
     area = "" if evaluation.auc is None else f"AUC {evaluation.auc:.4f}, "
-    yield f"{area}macro F1 {evaluation.macro_f1:.4f}; the interval is {evaluation.interval}"
+    yield f"{area}macro F1 {evaluation.macro_f1:.4f}; interval: {evaluation.interval}"
     if (found := evaluation.at_threshold) is not None:
         rates = ", ".join(
             f"{what} {_rate(value)}"
             for what, value in (("precision", found.precision), ("recall", found.recall), ("F1", found.f1))
         )
-        yield f"at the threshold {found.predicted:g} rows are called positive: {rates}"
+        yield f"at the threshold {found.predicted:g} rows are predicted positive: {rates}"
     yield ""
     yield from _class_lines(evaluation, width)
 
@@ -80,7 +80,7 @@ def _class_lines(evaluation: Evaluation, width: int) -> Iterator[str]:
             return
     yield from aligned(rows)
     if len(classes) > len(shown):
-        yield f"and {len(classes) - len(shown)} classes more, in the card"
+        yield f"and {len(classes) - len(shown)} more classes, in the card"
     for line in _mistakes(confusion):
         yield from wrapped(line, width)
 
@@ -99,9 +99,9 @@ def _mistakes(confusion: Confusion) -> Iterator[str]:
     )[:MOST_MENTIONED]
     if mistakes:
         said = (f"{names[truth]} for {names[answer]} ({times:g})" for times, truth, answer in mistakes)
-        yield f"taken most often: {', '.join(said)}"
+        yield f"most frequent errors: {', '.join(said)}"
     if confusion.others:
-        yield f"the confusion matrix holds the {len(confusion.labels)} classes that are mistaken most"
+        yield f"the confusion matrix holds the {len(confusion.labels)} classes with the most errors"
 
 
 def _rates(one: ClassScore) -> tuple[str, str, str]:

@@ -62,10 +62,10 @@ def _add_serve(commands: "argparse._SubParsersAction[Any]") -> None:
         _serve,
         COMMANDS["serve"],
         examples=("", "--port 9000 --repository models/store --model penguins"),
-        epilog="A flag goes before its variable. Log lines are for people on a terminal, and JSON elsewhere. Ctrl-C "
-        "ends it at once, SIGTERM when what is under way is answered. Exit codes: 0 done, 64 usage, 74 cannot listen.",
+        epilog="A flag overrides its variable. Logs are lines of text on a terminal, and JSON elsewhere. Ctrl-C "
+        "stops at once, SIGTERM after the requests in flight. Exit codes: 0 done, 64 usage, 74 cannot listen.",
     )
-    what, limits = serve.add_argument_group("what is served, and where"), serve.add_argument_group("limits and the log")
+    what, limits = serve.add_argument_group("serving"), serve.add_argument_group("limits and logs")
     for setting, field in Settings.model_fields.items():
         default = "" if field.default in (None, "") else f"; {field.default} by default"
         names = ["--model", flag(setting)] if setting == "default_model" else [flag(setting)]
@@ -74,7 +74,7 @@ def _add_serve(commands: "argparse._SubParsersAction[Any]") -> None:
         if field.annotation is bool:
             group.add_argument(*names, action=argparse.BooleanOptionalAction, help=explained)
         else:
-            group.add_argument(*names, dest=setting, metavar=names[0][2:].upper(), help=explained)
+            group.add_argument(*names, dest=setting, metavar=setting.rpartition("_")[2].upper(), help=explained)
 
 
 if __name__ == "__main__":

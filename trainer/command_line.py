@@ -54,9 +54,9 @@ def _parser(program: str) -> CommandLine:
     add_table(inspect)
     schema = inspect.add_argument_group("schema")
     schema.add_argument(
-        "--output", type=Path, metavar="FILE", help="the schema (default: TABLE.schema.toml in this folder)"
+        "--output", type=Path, metavar="FILE", help="schema file to write (default: TABLE.schema.toml in this folder)"
     )
-    schema.add_argument("--force", action="store_true", help="write over a schema that is there")
+    schema.add_argument("--force", action="store_true", help="overwrite an existing schema")
     _add_fit(commands)
     add_search(commands)
     lr_find = add_command(
@@ -89,31 +89,27 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
     add_table_and_settings(fit)
     run = fit.add_argument_group("run")
     run.add_argument(
-        "--jobs", help="members that are trained at a time, each in a process of its own (default: one a core)"
+        "--jobs", metavar="N", help="members trained in parallel, one process each (default: one per core)"
     )
     run.add_argument(
         "--time-limit",
         metavar="10m",
-        help="train no longer than so many seconds, minutes (m) or hours (h), and publish the best there is by then",
+        help="training time at most, in seconds, minutes (m) or hours (h); the best model by then is published",
     )
     publishing = add_publishing(fit)
-    publishing.add_argument(
-        "--once", action="store_true", help="do nothing if a model of this name is published already"
-    )
-    publishing.add_argument(
-        "--resume", action="store_true", help="take up the same run where it was killed, to the same end"
-    )
+    publishing.add_argument("--once", action="store_true", help="do nothing if the model is already published")
+    publishing.add_argument("--resume", action="store_true", help="resume a killed run, with the same result")
     publishing.add_argument(
         "--promote",
         metavar="always|if-better|never",
         default="always",
-        help="whether the new version serves: always, unless another is pinned; if its log-loss on the test rows is "
-        "lower than that of the version that serves; or never by itself (default: always)",
+        help="when the new version serves: always (unless a version is pinned), if its test log-loss is below that "
+        "of the serving version, or never (default: always)",
     )
     publishing.add_argument(
         "--fail-below-baseline",
         action="store_true",
-        help="publish nothing and leave with 79 if the model is no better than a baseline, beyond the noise",
+        help="publish nothing and exit with 79 if the model is not significantly better than a baseline",
     )
     add_output(fit)
 

@@ -53,39 +53,48 @@ class TrainingConfig(Hyperparameters):
     merge_spellings: bool = False
     scaling: Kind = Field(
         "robust",
-        description="of numbers: by median and quartiles with a smooth clip, by mean and deviation, or by rank",
+        description="scaling of numeric features: by median and quartiles with a smooth clip, by mean and standard "
+        "deviation, or by rank",
     )
-    atoms: bool = Field(True, description="give values that one number repeats inputs of their own")
-    one_hot: int = Field(8, ge=0, description="texts up to which each has an input; a column of more is embedded")
+    atoms: bool = Field(True, description="add an indicator input for each value that a numeric feature often repeats")
+    one_hot: int = Field(
+        8, ge=0, description="largest number of categories that is one-hot encoded; features with more are embedded"
+    )
     members: int | None = Field(
         None,
         ge=1,
         le=64,
-        description="networks of the bag, each with validation rows of its own; 5, and fewer on large tables",
+        description="networks in the bag, each with its own validation rows; by default 5, fewer on large tables",
     )
-    distil: bool = Field(True, description="publish one network that has learned from the bag, not the bag itself")
+    distil: bool = Field(True, description="publish one network distilled from the bag, not the bag itself")
     student: tuple[Units, ...] | None = Field(
         None,
         max_length=32,
-        description="units of each hidden layer of that network; twice those of --hidden, and three times in the first "
-        "one where there are more than 20 classes",
+        description="units of each hidden layer of the distilled network; by default twice those of --hidden, three "
+        "times in the first layer above 20 classes",
     )
-    restart: int = Field(0, ge=0, le=10_000, description="another run on the same split, with other first weights")
-    validation: float = Field(0.2, gt=0, lt=1, description="share of the rows that chooses the epoch")
-    test: float = Field(0.2, gt=0, lt=1, description="share of the rows that is looked at once, at the end")
+    restart: int = Field(
+        0, ge=0, le=10_000, description="number of a further run on the same split with other initial weights"
+    )
+    validation: float = Field(
+        0.2, gt=0, lt=1, description="share of the rows in the validation set, which early stopping uses"
+    )
+    test: float = Field(
+        0.2, gt=0, lt=1, description="share of the rows in the test set, which is used once, at the end"
+    )
 
-    positive: str | None = Field(None, description="of two classes, the one that is looked for")
+    positive: str | None = Field(None, description="the positive class, of two")
     threshold: str | None = Field(
         None,
-        description="from which probability on a row is taken for it: f1, recall@precision=0.8, or cost=5:1 where a "
-        "missed one costs 5 and a false alarm 1",
+        description="decision threshold of the positive class: f1, recall@precision=0.8, or cost=5:1 (a false "
+        "negative costs 5, a false positive 1)",
     )
 
     background: int = Field(
         0,
         ge=0,
         le=100,
-        description="training rows that the card keeps, as they are, for answers to be explained against",
+        description="training rows stored in the card as the background set of explanations",
     )
 
     @model_validator(mode="after")

@@ -77,7 +77,7 @@ class Summing:
         last, best = self._reached.pop((member, members))
         which = f"{name}  " if (name := _which(member, members)) else ""
         # Without validation rows no epoch is the best, and the last one counts.
-        reached = f", the best {best.number}: {brief(best)}" if best.validation else f": {brief(last)}"
+        reached = f", best {best.number}: {brief(best)}" if best.validation else f": {brief(last)}"
         self._say(f"{which}{last.number} epochs{reached}")
 
     def finish(self) -> None:

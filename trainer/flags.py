@@ -31,20 +31,24 @@ NETWORK = (
     "distil",
     "student",
 )
+# What stands for the value of a setting that is a text, or several numbers.
+METAVARS = {"hidden": "N,N,…", "student": "N,N,…", "positive": "CLASS", "threshold": "RULE"}
 
 
 def add_table(command: argparse.ArgumentParser) -> Flags:
     """Add the table and its target; the group that they stand in."""
     table = command.add_argument_group("table")
     table.add_argument("table", help="a CSV file with a header line, a Parquet file or an Excel workbook")
-    table.add_argument("--target", required=True, metavar="COLUMN", help="the column that holds the class")
-    table.add_argument("--delimiter", metavar="CHARACTER", help="what parts cells: , ; tab or | (default: found)")
-    table.add_argument("--encoding", help="how text is encoded, as utf-8 or windows-1252 (default: found)")
-    table.add_argument("--decimal", metavar=".|,", help="the decimal mark of numbers that can be read in two ways")
-    table.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook (default: the first)")
-    table.add_argument("--keep-total", action="store_true", default=None, help="a last row 'Total' is a row")
+    table.add_argument("--target", required=True, metavar="COLUMN", help="column of the class to predict")
+    table.add_argument("--delimiter", metavar="CHARACTER", help="field delimiter: , ; tab or | (default: detected)")
     table.add_argument(
-        "--merge-spellings", action="store_true", default=None, help="classes that differ by case or blanks are one"
+        "--encoding", metavar="NAME", help="text encoding, such as utf-8 or windows-1252 (default: detected)"
+    )
+    table.add_argument("--decimal", metavar=".|,", help="decimal mark, where numbers are ambiguous")
+    table.add_argument("--sheet", metavar="NAME", help="sheet of a workbook (default: the first)")
+    table.add_argument("--keep-total", action="store_true", default=None, help="keep a last row named 'Total'")
+    table.add_argument(
+        "--merge-spellings", action="store_true", default=None, help="merge classes that differ only by case or blanks"
     )
     return table
 
@@ -52,56 +56,59 @@ def add_table(command: argparse.ArgumentParser) -> Flags:
 def add_table_and_settings(command: argparse.ArgumentParser) -> None:
     """Add the table, how it is read and split, and a flag for every setting that has an explanation."""
     table = add_table(command)
-    table.add_argument(
-        "--schema", dest="table_schema", metavar="FILE", help="how each column is read, as inspect wrote it"
-    )
-    table.add_argument("--drop", action="append", metavar="COLUMN", help="leave a column out; may be repeated")
-    table.add_argument("--weight", metavar="COLUMN", help="the column that says how many times each row counts")
+    table.add_argument("--schema", dest="table_schema", metavar="FILE", help="schema file, as written by inspect")
+    table.add_argument("--drop", action="append", metavar="COLUMN", help="column to leave out; may be repeated")
+    table.add_argument("--weight", metavar="COLUMN", help="column of row weights")
     split = command.add_argument_group("split")
+    split.add_argument("--split-by", metavar="COLUMN", help="column that assigns each row to train, validation or test")
+    split.add_argument("--group", metavar="COLUMN", help="column whose equal values stay in the same part")
+    split.add_argument("--time", metavar="COLUMN", help="column to split by time: the newest rows are the test set")
     split.add_argument(
-        "--split-by", metavar="COLUMN", help="the column that names each row's part: train, validation or test"
+        "--keep", action="append", metavar="COLUMN", help="use the column of --group or --time as a feature too"
     )
-    split.add_argument("--group", metavar="COLUMN", help="the column whose equal values stay in one part")
-    split.add_argument("--time", metavar="COLUMN", help="the column by whose order the newest rows are the test")
-    split.add_argument(
-        "--keep", action="append", metavar="COLUMN", help="the column of --group or --time is a feature too"
-    )
-    split.add_argument("--test-table", metavar="FILE", help="a table of its own for the test, with the same columns")
+    split.add_argument("--test-table", metavar="FILE", help="separate test table with the same columns")
     network, training = command.add_argument_group("network"), command.add_argument_group("training")
     for setting, field in TrainingConfig.model_fields.items():
         if field.description:
-            default = ",".join(map(str, field.default)) if setting == "hidden" else field.default
-            flag = f"--{setting.replace('_', '-')}"
-            metavar = "|".join(choices) if (choices := _choices(field.annotation)) else flag[2:].upper()
-            explanation = f"{field.description} (default: {'none' if default is None else default})"
+            default = "" if field.default is None else f" (default: {_typed(field.default)})"
             group = split if setting in SPLIT else network if setting in NETWORK else training
-            group.add_argument(flag, metavar=metavar, help=explanation)
+            flag, metavar = f"--{setting.replace('_', '-')}", _metavar(setting, field.annotation)
+            group.add_argument(flag, metavar=metavar, help=field.description + default)
 
 
-def _choices(annotation: object) -> tuple[str, ...]:
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
+def _typed(value: object) -> str:
+    """A default as it would be typed."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+
+
+def _metavar(setting: str, annotation: object) -> str:
+    """What stands for a setting's value in its help: its choices, or the kind of value."""
+    if get_origin(annotation) is Literal:
+        return "|".join(get_args(annotation))
+    kinds = {str(bool): "true|false", str(int): "N", str(float): "X"}
+    kinds |= {f"{kind.__name__} | None": kinds[str(kind)] for kind in (int, float)}
+    return kinds.get(str(annotation), METAVARS.get(setting, setting.upper()))
 
 
 def add_publishing(command: argparse.ArgumentParser) -> Flags:
     """Add what a published model is called and where it goes; the group that they stand in."""
     publishing = command.add_argument_group("publishing")
-    publishing.add_argument("--name", required=True, help="the model's name in the repository")
+    publishing.add_argument("--name", required=True, help="name of the model")
     publishing.add_argument(
-        "--repository", type=Path, help="its root folder (default: EVENKEEL_REPOSITORY or models/store)"
+        "--repository",
+        type=Path,
+        metavar="FOLDER",
+        help="model repository (default: EVENKEEL_REPOSITORY or models/store)",
     )
-    publishing.add_argument(
-        "--no-report", action="store_true", help="publish the model without its report.html and figures.json"
-    )
+    publishing.add_argument("--no-report", action="store_true", help="publish without report.html and figures.json")
     return publishing
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add how much is said."""
     output = command.add_argument_group("output").add_mutually_exclusive_group()
-    output.add_argument("--quiet", action="store_true", help="print warnings, and a line that names the new version")
-    output.add_argument(
-        "--verbose", action="store_true", help="print a line an epoch, also where standard error is no terminal"
-    )
+    output.add_argument("--quiet", action="store_true", help="print only warnings and the published version")
+    output.add_argument("--verbose", action="store_true", help="print one line per epoch")
 
 
 def repository_of(options: argparse.Namespace) -> ModelRepository:

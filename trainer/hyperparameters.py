@@ -30,41 +30,55 @@ class Hyperparameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     hidden: tuple[Units, ...] = Field(
-        (128, 128), max_length=32, description="units of each hidden layer, with commas between"
+        (128, 128), max_length=32, description="units of each hidden layer, comma-separated"
     )
-    activation: Activation = Field("relu", description="function of each hidden unit")
+    activation: Activation = Field("relu", description="activation function of the hidden layers")
     batch_norm: Literal["before", "after", "none"] = Field(
-        "before", description="normalise before the activation as in the paper, after it, or not at all"
+        "before", description="batch normalisation before the activation (as in the paper), after it, or none"
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of each hidden layer that a step leaves out")
-    input_dropout: float = Field(0.1, ge=0, lt=1, description="share of the inputs that a step leaves out")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate of the hidden layers")
+    input_dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate of the inputs")
     periodic: float = Field(
-        0.2, ge=0, lt=100, description="deviation of the frequencies in which up to 40 numbers are embedded; 0 for none"
+        0.2,
+        ge=0,
+        lt=100,
+        description="standard deviation of the frequencies of the periodic embeddings of up to 40 numeric features; "
+        "0 for none",
     )
-    optimizer: Optimizer = Field("adamw", description="update rule of W, gamma and beta")
-    learning_rate: float = Field(3e-3, gt=0, description="step size of the optimizer")
-    beta1: float | None = Field(None, ge=0, lt=1, description="decay of the gradients that it remembers")
-    beta2: float | None = Field(None, ge=0, lt=1, description="decay of the squared gradients that it remembers")
-    weight_decay: float = Field(0.02, ge=0, lt=1, description="pull of W, and of W alone, towards zero")
-    schedule: Schedule = Field("cosine", description="course of the learning rate from the first step to the last")
-    warm_up: float = Field(0.1, ge=0, lt=1, description="share of all steps in which the learning rate climbs")
+    optimizer: Optimizer = Field("adamw", description="optimizer of W, gamma and beta")
+    learning_rate: float = Field(3e-3, gt=0, description="peak learning rate")
+    beta1: float | None = Field(None, ge=0, lt=1, description="decay rate of the first moment (the momentum)")
+    beta2: float | None = Field(None, ge=0, lt=1, description="decay rate of the second moment")
+    weight_decay: float = Field(0.02, ge=0, lt=1, description="weight decay of W; gamma and beta have none")
+    schedule: Schedule = Field("cosine", description="learning-rate schedule")
+    warm_up: float = Field(
+        0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises to its peak"
+    )
     batch_size: int | None = Field(
-        None, ge=1, description="rows of one training step; 32, and up to 256 on large tables"
+        None, ge=1, description="mini-batch size; by default 32, and up to 256 on large tables"
     )
-    epochs: int = Field(100, ge=1, description="passes over the training rows, at most")
-    patience: int = Field(20, ge=1, description="epochs without a lower validation log-loss before stopping")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target that all classes have alike")
-    clip_norm: float | None = Field(None, gt=0, description="largest length of the gradient")
+    epochs: int = Field(100, ge=1, description="maximum number of epochs")
+    patience: int = Field(20, ge=1, description="early stopping: epochs without a lower validation log-loss")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="label smoothing: share of the target that is spread evenly over the classes"
+    )
+    clip_norm: float | None = Field(None, gt=0, description="maximum norm of the gradient")
     class_weight: Literal["none", "balanced"] = Field(
-        "none", description="balanced lets every class count alike, however many rows it has"
+        "none", description="balanced weights each class by the inverse of its frequency"
     )
     statistics: Statistics = Field(
-        "running", description="what is frozen: running averages, a pass over the training rows, or the better of both"
+        "running",
+        description="frozen statistics: running averages, population (a pass over the training rows), or the one "
+        "with the lower validation log-loss",
     )
-    ewma_decay: float = Field(0.9, ge=0, lt=1, description="weight of the OLD value in the running averages")
-    epsilon: float = Field(1e-5, gt=0, description="what batch norm adds to a variance")
-    compiled: bool = Field(True, description="use the compiled step where numba is installed")
-    seed: int = Field(0, ge=0, lt=2**63, description="fixes the split, the first weights and the order of the rows")
+    ewma_decay: float = Field(
+        0.9, ge=0, lt=1, description="decay of the running mean and variance: the weight of the old value"
+    )
+    epsilon: float = Field(1e-5, gt=0, description="constant that batch normalisation adds to the variance")
+    compiled: bool = Field(True, description="use the compiled training step where numba is installed")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="random seed of the split, the initial weights and the order of the rows"
+    )
 
     @field_validator("hidden", mode="before")
     @classmethod

@@ -46,13 +46,13 @@ def _learned(card: ModelCard) -> list[tuple[str, str]]:
     classes = [label(one, 40) for one in card.classes]
     more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
     return [
-        ("rows", f"{learning + test}: {learning} to learn from, {test} to test on"),
+        ("rows", f"{learning + test}: {learning} for training and validation, {test} for the test"),
         *([("left out", f"{left_out} rows without a target")] if left_out else []),
         *([("read as", printable(read_as, 1000))] if read_as else []),
         ("features", ", ".join(_kinds(card))),
         ("classes", ", ".join(classes[:MOST_CLASSES]) + more),
-        *([("looks for", _wanted(card))] if card.positive is not None else []),
-        ("is right", _right(card)),
+        *([("positive", _positive(card))] if card.positive is not None else []),
+        ("accuracy", _accuracy(card)),
     ]
 
 
@@ -64,19 +64,19 @@ def _kinds(card: ModelCard) -> Iterator[str]:
     yield f"{len(card.categorical)} categorical"
 
 
-def _wanted(card: ModelCard) -> str:
+def _positive(card: ModelCard) -> str:
     rule = card.provenance.settings.get("threshold")
     if card.threshold is None:
         return label(card.positive or "", 40)
-    return f"{label(card.positive or '', 40)}, from a probability of {card.threshold:g} on (--threshold {rule})"
+    return f"{label(card.positive or '', 40)}, at a probability of {card.threshold:.4g} or more (--threshold {rule})"
 
 
-def _right(card: ModelCard) -> str:
-    """What the accuracy means, beside what needs no network."""
+def _accuracy(card: ModelCard) -> str:
+    """The accuracy beside that of the baselines."""
     baselines = card.evaluation.baselines if card.evaluation else ()
     others = sorted(baselines, key=lambda one: -one.accuracy)
-    beside = ", ".join(f"{called(one)} on {one.accuracy:.1%}" for one in others)
-    return f"on {card.metrics['test'].accuracy:.1%} of the test rows" + (f"; {beside}" if beside else "")
+    beside = ", ".join(f"{called(one)} {one.accuracy:.1%}" for one in others)
+    return f"{card.metrics['test'].accuracy:.1%} on the test rows" + (f"; {beside}" if beside else "")
 
 
 def _next(outcome: Outcome, repository: ModelRepository) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _next(outcome: Outcome, repository: ModelRepository) -> Iterator[str]:
 
 
 def _details(outcome: Outcome, width: int) -> Iterator[str]:
-    """What the training was like, for whoever knows of batch norm."""
+    """The training: networks, epochs, frozen statistics, calibration, export."""
     card, members = outcome.card, outcome.bag.members
     frozen = max(card.frozen_statistics, key=lambda one: one.largest_shift)
     calibration = card.calibration
@@ -108,29 +108,29 @@ def _details(outcome: Outcome, width: int) -> Iterator[str]:
     rows = [("", "rows", "log-loss", "accuracy")]
     scores = dict(card.metrics)
     if made := card.distillation:
-        scores[f"test, the {made.members}"] = made.test
+        scores[f"test, bag of {made.members}"] = made.test
     rows += [(part, str(one.rows), f"{one.log_loss:.4f}", f"{one.accuracy:.4f}") for part, one in scores.items()]
     yield from aligned(rows)
 
 
 def _networks(card: ModelCard, members: int) -> str:
     if (made := card.distillation) is None:
-        return f"{members}; the answer is the mean of theirs"
-    return f"one, which learned from {members} for {made.epochs} epochs and is {made.divergence:.3f} nats from them"
+        return f"bag of {members}; the answer is the mean of theirs"
+    return f"one, distilled from a bag of {members} in {made.epochs} epochs; divergence {made.divergence:.3f} nats"
 
 
 def _calibrated(calibration: Calibration, made: Distillation | None) -> str:
     before, after = calibration.before.ece, calibration.after.ece
     if made:
-        return f"of its teachers: temperature {made.temperature:.2f}; its own test calibration error {after:.3f}"
+        return f"temperature {made.temperature:.2f} of the bag; test calibration error {after:.3f}"
     return f"temperature {calibration.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}"
 
 
 def _epochs(histories: Sequence[History]) -> str:
-    ending = "the best was"
+    ending = "best"
     if any(one.interrupted or one.out_of_time for one in histories):
         reason = "interrupted" if any(one.interrupted for one in histories) else "out of time"
-        ending = f"{reason}; the best so far was"
+        ending = f"{reason}; best so far"
     counts, best = (
         ", ".join(map(str, numbers))
         for numbers in ([len(one.epochs) for one in histories], [one.best.number for one in histories])

@@ -128,9 +128,9 @@ def _summary(card: ModelCard, version: int, role: str | None) -> str:
         lines.append(f"  network {number}: {frozen.source}, {len(frozen.layers)} layers,")
         lines[-1] += f" at most {frozen.largest_shift:.3f} standard deviations from the {other} statistics"
     if bag := card.distillation:
-        lines += ["", "distillation", f"  learned from {bag.members} networks for {bag.epochs} epochs;"]
-        lines[-1] += f" divergence from them {bag.divergence:.4f} nats"
-        lines.append(f"  the {bag.members} together, test: log-loss {bag.test.log_loss:.4f},")
+        lines += ["", "distillation", f"  from a bag of {bag.members} in {bag.epochs} epochs;"]
+        lines[-1] += f" divergence {bag.divergence:.4f} nats"
+        lines.append(f"  bag of {bag.members}, test: log-loss {bag.test.log_loss:.4f},")
         lines[-1] += f" accuracy {bag.test.accuracy:.4f}"
     elif card.calibration:
         before, after = card.calibration.before.ece, card.calibration.after.ece

@@ -60,11 +60,11 @@ function goodness(card) {
     return test
       ? [
           section(
-            "How good",
+            "Scores",
             el(
               "p",
               {},
-              `On ${counted(test.rows, "row")} that it has not seen it is right on ${share(test.accuracy)}; log-loss ${test.log_loss.toFixed(3)}.`,
+              `Accuracy ${share(test.accuracy)} and log-loss ${test.log_loss.toFixed(3)} on ${counted(test.rows, "test row")}.`,
             ),
           ),
         ]
@@ -97,15 +97,15 @@ function goodness(card) {
     ),
   );
   const gain = evaluation.baselines.at(-1);
-  const sentence = `On ${counted(evaluation.rows, "row")} that it has never seen, it is right on ${share(evaluation.accuracy)} (${share(low)} to ${share(high)}, ${evaluation.interval}).`;
+  const sentence = `Accuracy ${share(evaluation.accuracy)} on ${counted(evaluation.rows, "test row")} (${share(low)} to ${share(high)}, ${evaluation.interval}).`;
   const also = evaluation.auc === null ? "" : ` The area under the ROC curve is ${evaluation.auc.toFixed(3)}.`;
   const sure =
     gain && gain.gain_interval[0] <= 0
-      ? " It is not surely better than the simplest of these: the intervals of the gain reach zero."
+      ? " The gain over the better baseline is not significant: its interval contains zero."
       : "";
   return [
     section(
-      "How good",
+      "Scores",
       el("p", {}, sentence + also + sure),
       table(["(answered by)", "(as a bar)", "accuracy", "log-loss"], rows, {
         class: "figures",
@@ -147,7 +147,7 @@ function confusion({ labels, others, counts }) {
     );
     return el("tr", {}, el("th", { scope: "row" }, named(names[at])), ...cells);
   });
-  const head = ["is ↓, taken for →", ...names.map((name) => named(name))];
+  const head = ["true ↓, predicted →", ...names.map((name) => named(name))];
   return [
     el("h3", {}, "Confusion matrix and classes"),
     table(head, rows, { class: "figures confusion", "aria-label": "Confusion matrix" }),
@@ -161,16 +161,16 @@ function cautions(card) {
     el(
       "li",
       {},
-      `It answers as the ${card.evaluation ? count(card.evaluation.rows) + " test" : ""} rows of `,
+      `The scores hold for rows like the ${card.evaluation ? count(card.evaluation.rows) + " test" : ""} rows of `,
       named(card.provenance.table),
-      " would be answered: on rows from elsewhere or from later it may be worse, and nobody has measured that.",
+      "; rows from another source or a later time were not measured.",
     ),
   );
   items.push(
     el(
       "li",
       {},
-      "A value far outside of the ranges below, or a category that training has not seen, is answered all the same, with a warning.",
+      "A value far outside the ranges below, or a category unseen in training, is answered with a warning.",
     ),
   );
   if (never)
@@ -178,7 +178,7 @@ function cautions(card) {
       el(
         "li",
         {},
-        `${never === card.features.length ? "No feature was" : `${counted(never, "feature was", "features were")} never`}${never === card.features.length ? " ever" : ""} missing in training: where one is, the answer comes with a warning.`,
+        `${never === card.features.length ? "No feature was" : `${counted(never, "feature was", "features were")} never`}${never === card.features.length ? " ever" : ""} missing in training; a missing value is answered with a warning.`,
       ),
     );
   if (card.calibration)
@@ -186,14 +186,14 @@ function cautions(card) {
       el(
         "li",
         {},
-        `Its probabilities are off by ${share(card.calibration.after.ece)} on average (expected calibration error; ${share(card.calibration.before.ece)} before calibration).`,
+        `The expected calibration error of its probabilities is ${share(card.calibration.after.ece)}${card.distillation ? "" : ` (${share(card.calibration.before.ece)} before calibration)`}.`,
       ),
     );
   items.push(
     el(
       "li",
       {},
-      "It shows what goes together in the table, not what causes what. A decision about people needs a person.",
+      "The model shows correlation, not causation. A decision about people needs a person.",
     ),
   );
   return section("Warnings", el("ul", { class: "cautions" }, ...items));
@@ -227,12 +227,17 @@ function inputs(card) {
     ),
   );
   return section(
-    `What it takes: ${counted(card.features.length, "feature")}`,
+    counted(card.features.length, "feature"),
     table(["feature", "<kind", "<in training", "<may be missing"], rows, {
       class: "figures inputs",
       "aria-label": "The features",
     }),
   );
+}
+
+// Those of early stopping included, which a distilled network trains on.
+function trainingRows({ metrics, distillation }) {
+  return metrics.train.rows + (distillation ? 0 : (metrics.validation?.rows ?? 0));
 }
 
 function making(card) {
@@ -265,7 +270,7 @@ function making(card) {
   );
   const list = (entries) =>
     el("dl", {}, ...entries.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, named(String(value)))]));
-  return section("How it was made", list(facts), el("details", {}, el("summary", {}, "Every setting"), list(settings)));
+  return section("Provenance", list(facts), el("details", {}, el("summary", {}, "Every setting"), list(settings)));
 }
 
 // `state` has the card and its version; `json` and `report` are addresses, where there are any.
@@ -279,16 +284,10 @@ export function drawCard(main, { card, version, json, report }) {
     ` (${card.classes.length} classes: `,
     ...joined(card.classes, 6),
     `) from ${counted(card.features.length, "feature")} of a row. `,
-    "Learned from ",
+    "Trained on ",
+    ...(card.metrics.train ? [`${counted(trainingRows(card), "row")} of `] : []),
     named(provenance.table),
-    `${
-      card.metrics.train
-        ? `, ${counted(
-            Object.values(card.metrics).reduce((sum, one) => sum + one.rows, 0),
-            "row",
-          )}`
-        : ""
-    }, on ${day(provenance.created)}.`,
+    `, ${day(provenance.created)}.`,
   );
   const links = [
     json && el("a", { href: json }, "The card as JSON"),
@@ -297,7 +296,7 @@ export function drawCard(main, { card, version, json, report }) {
   const decided =
     card.threshold === null || card.threshold === undefined
       ? null
-      : el("p", {}, "A row is called ", named(card.positive), ` from a probability of ${percent(card.threshold)} on.`);
+      : el("p", {}, "Decision threshold of ", named(card.positive), `: a probability of ${percent(card.threshold)}.`);
   main.className = "card-page";
   main.replaceChildren(
     el(

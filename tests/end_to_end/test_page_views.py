@@ -203,6 +203,8 @@ def test_the_card_is_a_page_for_people(tab: Tab, many: Service) -> None:
     text = tab.text("main")
     for part in ("Predicts species", "Adelie, Chinstrap, Gentoo", "penguins.csv", "one row of the test stands among"):
         assert part in text
+    rows = ModelRepository(PUBLISHED).card("penguins", 1).learning_rows
+    assert f"Trained on {rows} rows of penguins.csv" in text
     tab.js("document.querySelector('.title .links a').click()")
     tab.wait("document.body?.textContent.startsWith('{')")
     assert json.loads(tab.text("body"))["card"]["name"] == "penguins"

@@ -49,9 +49,9 @@ def test_many_classes_get_their_commonest_mistakes() -> None:
     """And a line that says how many there are beside those that are shown."""
     text = "\n".join(evaluation_lines(evaluation(40, others=20)))
 
-    assert "and 20 classes more, in the card" in text
-    assert "taken most often: class 0 for class 1 (1)" in text
-    assert "the confusion matrix holds the 20 classes that are mistaken most" in text
+    assert "and 20 more classes, in the card" in text
+    assert "most frequent errors: class 0 for class 1 (1)" in text
+    assert "the confusion matrix holds the 20 classes with the most errors" in text
 
 
 def test_a_threshold_gets_a_line() -> None:
@@ -59,7 +59,7 @@ def test_a_threshold_gets_a_line() -> None:
     found = AtThreshold(predicted=0, precision=None, recall=0.0, f1=0.0)
     text = "\n".join(evaluation_lines(evaluation(2).model_copy(update={"at_threshold": found})))
 
-    assert "at the threshold 0 rows are called positive: precision -, recall 0.0000, F1 0.0000" in text
+    assert "at the threshold 0 rows are predicted positive: precision -, recall 0.0000, F1 0.0000" in text
 
 
 def test_numbers_stand_under_each_other() -> None:
@@ -96,7 +96,7 @@ def test_a_matrix_that_is_too_wide_gives_way_to_the_mistakes() -> None:
     lines = list(evaluation_lines(found.model_copy(update={"classes": scores, "confusion": confusion}), width=78))
 
     assert max(map(len, lines)) <= 78
-    assert any(line.startswith("taken most often: ") for line in lines)
+    assert any(line.startswith("most frequent errors: ") for line in lines)
     assert "as class 5" in "\n".join(evaluation_lines(evaluation(6), width=120))
 
 

@@ -180,7 +180,7 @@ def test_ctrl_c_publishes_the_members_so_far(begin: Begin, tmp_path: Path, send:
 
     assert fit.end() == 0, fit.said()
     wait_until_gone(workers)
-    assert "interrupted; the best so far was" in fit.printed()
+    assert "interrupted; best so far" in fit.printed()
     assert "Traceback" not in fit.said()
     assert len(card(tmp_path / "store").frozen_statistics) == 2
     assert card(tmp_path / "store").metrics["test"].accuracy > 0.9
@@ -224,7 +224,7 @@ def test_a_terminal_shows_the_members_that_are_trained_together(penguins: Path, 
         lines[place : place + 4] for place, line in enumerate(lines[:-4]) if line.startswith(("█", "▁", "▂", "▃", "▄"))
     ]
     assert [four for four in together if four[1].startswith("member 1 of 3") and four[3].startswith("member 2 of 3")]
-    done = [line for line in lines if re.match(r"member \d of 3  \d+ epochs, the best \d+: validation log-loss", line)]
+    done = [line for line in lines if re.match(r"member \d of 3  \d+ epochs, best \d+: validation log-loss", line)]
     assert sorted(line[:13] for line in done) == ["member 1 of 3", "member 2 of 3"]
 
 

@@ -24,15 +24,15 @@ def mistakes(card: ModelCard) -> str:
     if evaluation is None:
         return ""
     said = (
-        "A row holds the test rows of one class, a column those that were taken for one; right answers are on the "
-        "diagonal. The darker, the larger the share of the row."
+        "Rows are the true classes of the test rows, columns the predicted ones; correct predictions are on the "
+        "diagonal. Darker cells hold a larger share of their row."
     )
     if evaluation.confusion.others:
-        said += f" Of {len(card.classes)} classes those are shown that are mistaken most."
-    hardest = " The hardest come first." if len(evaluation.classes) > SHOWN else ""
+        said += f" Of {len(card.classes)} classes those with the most errors are shown."
+    hardest = " Classes with the lowest F1 come first." if len(evaluation.classes) > SHOWN else ""
     told = (
-        "Precision is the share of the rows taken for a class that are of it, recall the share of its rows that were "
-        f"found, F1 their harmonic mean.{hardest}"
+        "Precision is the share of the rows predicted as a class that belong to it, recall the share of its rows that "
+        f"are predicted as it, F1 their harmonic mean.{hardest}"
     )
     picture, scores = confusion(evaluation.confusion), _classes(evaluation.classes)
     if len(evaluation.confusion.counts) <= SOME:
@@ -51,7 +51,7 @@ def confusion(matrix: Confusion) -> str:
     # Long names of many columns are turned.
     turned = not few and max(map(len, shown)) > 3
     left, top = 120.0, 28.0 + (4.6 * max(map(len, shown)) + 10 if turned else 16.0)
-    parts = [text("is", left - 12, top - 7, "small", "end"), text("taken for", left, 14, "small")]
+    parts = [text("true", left - 12, top - 7, "small", "end"), text("predicted", left, 14, "small")]
     for place, name in enumerate(shown):
         x = left + wide * (place + 0.5)
         how = {"transform": f"rotate(-50 {x:.0f} {top - 8:.0f})"} if turned else {}
@@ -61,7 +61,7 @@ def confusion(matrix: Confusion) -> str:
         parts.append(text(quoted(names[truth], LONGEST_LABEL), left - 12, y + high / 2 + 4, "", "end"))
         for answer, count in enumerate(counts):
             share, right = count / whole, truth == answer
-            title = f"{shown[truth]} taken for {shown[answer]}: {count:g} of {whole:g}, {share:.1%}" if count else ""
+            title = f"{shown[truth]} predicted as {shown[answer]}: {count:g} of {whole:g}, {share:.1%}" if count else ""
             x, cls = left + wide * answer, "right" if right else "wrong"
             parts.append(
                 rect(x + 1, y + 1, wide - 2, high - 2, cls, title, 4.0, fill_opacity=f"{0.04 + 0.46 * share:.2f}")
@@ -90,7 +90,7 @@ def _classes(scores: Sequence[ClassScore]) -> str:
 
 def _class_table(scores: Sequence[ClassScore]) -> str:
     return table(
-        ["class", "test rows", "taken for it", "precision", "recall", "F1"],
+        ["class", "test rows", "predicted", "precision", "recall", "F1"],
         (
             [quoted(one.label), f"{one.rows:g}", f"{one.predicted:g}", *map(_rate, (one.precision, one.recall, one.f1))]
             for one in scores
@@ -111,15 +111,15 @@ def rankings(figures: Figures) -> str:
         (one,) = found
         share = f"{one.share:.1%}"
         said = (
-            f"If rows are called “{brief(one.label)}” from some probability on: how many of them are found, against "
-            f"how many false alarms, and how many rows so called are right. The ring marks where the model decides; "
-            f"guessing lies on the dashed line, {share} of the test rows being of that class."
+            f"The positive class is “{brief(one.label)}”, {share} of the test rows. ROC shows the true against the "
+            f"false positive rate at every threshold, the other curve precision against recall. The ring marks the "
+            f"model's threshold, the dashed line random guessing."
         )
     else:
-        said = "Each class against all others, from the surest of its rows to the least sure. Guessing lies on the "
-        said += "dashed line. AUC is the area under the ROC curve."
+        said = "One class against all others, at every threshold. The dashed line is random guessing, AUC the area "
+        said += "under the ROC curve."
     return section(
-        "How well it ranks",
+        "ROC and precision–recall curves",
         escape(said),
         grid(figure("ROC", roc(found)), figure("Precision–recall", precision(found))),
         anchor="ranking",
@@ -174,9 +174,8 @@ def confidence(card: ModelCard, figures: Figures) -> str:
     if calibration is None:
         return ""
     said = (
-        "Test rows by the probability of the answer that was given: its mean, against how often it was right. On the "
-        f"dashed line a probability is a frequency. {_calibrated(card, calibration)} The grey bars are the shares of "
-        "the rows."
+        "Test rows in bins of the predicted probability: its mean against the accuracy in the bin. On the dashed line "
+        f"both are equal. {_calibrated(card, calibration)} The grey bars are the shares of the rows."
     )
     scores = {"before": calibration.before, "after": calibration.after}
     before, key, remark = figures.before, KEY, " Calibration was fitted on the validation rows."
@@ -184,24 +183,24 @@ def confidence(card: ModelCard, figures: Figures) -> str:
         scores, before, key, remark = {"published network": calibration.after}, (), KEY_ALONE, ""
     rows = [[name, f"{one.log_loss:.4f}", f"{one.brier:.4f}", f"{one.ece:.4f}"] for name, one in scores.items()]
     measured = figure(
-        "The probabilities measured",
+        "Scores of the probabilities",
         table(["" if card.distillation else "calibration", "log-loss", "Brier score", "calibration error"], rows),
-        f"On the test rows; each is better the smaller it is.{remark}",
+        f"On the test rows; lower is better.{remark}",
     )
     diagram = figure("Reliability", reliability(before, figures.after), key)
-    return section("Can its probabilities be trusted", said, grid(diagram, measured), anchor="reliability")
+    return section("Calibration", said, grid(diagram, measured), anchor="reliability")
 
 
 def _calibrated(card: ModelCard, calibration: Calibration) -> str:
     after = calibration.after.ece
     if made := card.distillation:
         return (
-            f"The answers that the network learned from are calibrated (temperature {made.temperature:.2f}), and its "
-            f"own are left as they are: their mean distance from that line, the calibration error, is {after:.3f}."
+            f"The bag's probabilities, which the network learned, are calibrated (temperature {made.temperature:.2f}); "
+            f"its own are not calibrated again. Their expected calibration error is {after:.3f}."
         )
     return (
-        f"Calibration divided the logits by {calibration.temperature:.2f} and took the mean distance from that line, "
-        f"the calibration error, from {calibration.before.ece:.3f} to {after:.3f}."
+        f"Temperature scaling divided the logits by {calibration.temperature:.2f}; the expected calibration error went "
+        f"from {calibration.before.ece:.3f} to {after:.3f}."
     )
 
 
@@ -215,8 +214,8 @@ def reliability(before: Sequence[Confidence], after: Sequence[Confidence]) -> st
         SHARE,
         f"Reliability: no bin is off by more than {gap:.2f}",
         height=340.0,
-        x_title="probability of the answer",
-        y_title="share that is right",
+        x_title="predicted probability",
+        y_title="accuracy",
     )
     for one in after:
         first = min(int(one.confidence * BINS), BINS - 1) / BINS
@@ -226,6 +225,6 @@ def reliability(before: Sequence[Confidence], after: Sequence[Confidence]) -> st
         plot.line([(one.confidence, end) for end in one.interval], "whisker")
     for bins, cls in ((before, "hollow best"), (after, "fifth")):
         for one in bins:
-            said = f"{one.confidence:.3f}: right for {one.accuracy:.1%}, {one.share:.1%} of the rows"
+            said = f"{one.confidence:.3f}: accuracy {one.accuracy:.1%}, {one.share:.1%} of the rows"
             plot.dots([(one.confidence, one.accuracy)], 4.6, cls, [said])
     return plot.drawing()

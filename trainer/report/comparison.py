@@ -41,15 +41,15 @@ def comparison(sides: Sides, differing: Sequence[Sequence[str]], said: Sequence[
     first, second = sides
     title = f"{first.card.name}: version {first.version} beside version {second.version}"
     rows = section("On the same rows", "", f"<pre>{escape(chr(10).join(said))}</pre>") if said else ""
-    own = "Each was measured on its own test rows, with the interval in which its accuracy lies with 95 % confidence."
+    own = "Each on its own test rows, with the 95 % confidence interval of its accuracy."
     parts = [
         rows,
         section(
-            "What differs",
+            "Differences",
             "" if differing else "Settings, table and features are the same.",
             _settings(sides, differing),
         ),
-        section("How good", own, _scores(sides), _accuracy(sides)),
+        section("Scores", own, _scores(sides), _accuracy(sides)),
         _drawn_for_both(
             "Learning curves",
             sides,
@@ -166,7 +166,7 @@ def _ranking(sides: Sides) -> str:
             plot.note(0.3, 0.16 - 0.07 * number, f"{'┄' if number else '―'} {side.name}{area}", f"halo t{number}")
     label = f"Of “{escape(brief(drawn[0][1].label))}”, each version on its own test rows."
     return section(
-        "How well they rank",
+        "ROC and precision–recall curves",
         label,
         grid(figure("ROC", plots[0].drawing()), figure("Precision–recall", plots[1].drawing())),
     )

@@ -21,13 +21,12 @@ def importance(figures: Figures, features: Sequence[Feature]) -> str:
     """By how much the log-loss rises without each feature."""
     weighed = figures.importance
     said = (
-        f"By how many nats the log-loss of {figures.rows:,} test rows rises when a column is permuted, which leaves "
-        f"its distribution and takes away what it says: the mean of {figures.permutations} permutations, with its 95 % "
-        "interval over the rows. Columns that tell the same stand in for each other, and then each seems to matter "
-        "less."
+        f"Permutation importance: the rise of the log-loss, in nats, of {figures.rows:,} test rows when a feature is "
+        f"shuffled; the mean of {figures.permutations} permutations with its 95 % interval over the rows. Correlated "
+        "features replace each other, so each appears less important."
     )
     if len(weighed) < len(features):
-        said += f" Of {len(features)} features those were measured that a first look found to matter most."
+        said += f" Of {len(features)} features the most important by a first estimate were measured."
     shown, rest = bars_of(weighed[:SHOWN]), weighed[SHOWN:]
     return section(
         "Feature importance",
@@ -53,12 +52,12 @@ def dependence(figures: Figures) -> str:
     spread = {one.feature: one for one in figures.distributions}
     pictures = (figure(brief(one.feature), depends(one, spread[one.feature])) for one in figures.dependence)
     said = (
-        f"The mean probability over {figures.dependence_rows:,} test rows when one column has the same value in all of "
-        "them (partial dependence), for the columns that matter most. Grey beneath is how the training rows spread: "
-        "where there are none the network guesses. Values that do not occur together are mixed, so that it shows what "
-        "the network does, not what causes what."
+        f"The mean probability over {figures.dependence_rows:,} test rows when one feature is set to the same value in "
+        "all of them, for the most important features. The grey histogram is the distribution of the training rows; "
+        "where it is empty the network extrapolates. Correlated features are varied independently, so the curves "
+        "describe the network and not cause and effect."
     )
-    return section("How the answer depends on it", said, grid(*pictures), anchor="dependence")
+    return section("Partial dependence", said, grid(*pictures), anchor="dependence")
 
 
 def depends(one: Dependence, spread: Distribution) -> str:
@@ -116,16 +115,16 @@ def columns(figures: Figures, features: Sequence[Feature]) -> str:
     """Every feature with its distribution, missing share and treatment."""
     found = figures.distributions
     said = (
-        "In the training rows, in the order in which they matter. What fewer than five rows hold is not named. "
-        "The network sees numbers of about -3 to 3, and a known text as an input or a short vector of its own."
+        "Distributions in the training rows, by importance. Categories with fewer than five rows are not named. "
+        "The network takes numbers scaled to about -3 to 3, and categories one-hot encoded or embedded."
     )
     if len(found) < len(features):
         said += f" Of {len(features)} features {len(found)} are shown; the card lists all."
     shown, rest = found[:SHOWN], found[SHOWN:]
     return section(
-        "The columns",
+        "Features",
         said,
-        _table(shown) + folded(f"{len(rest)} more columns", _table(rest) if rest else ""),
+        _table(shown) + folded(f"{len(rest)} more features", _table(rest) if rest else ""),
         anchor="columns",
     )
 
@@ -133,7 +132,7 @@ def columns(figures: Figures, features: Sequence[Feature]) -> str:
 def _table(found: Sequence[Distribution]) -> str:
     head = "".join(
         f'<th class="left" scope="col">{one}</th>'
-        for one in ("column", "kind", "distribution", "missing", "what is done")
+        for one in ("feature", "kind", "distribution", "missing", "preprocessing")
     )
     lines = "".join(
         f'<tr><th scope="row">{escape(brief(one.feature))}</th><td class="left">{one.kind}</td>'

@@ -21,12 +21,14 @@ def learning(card: ModelCard, figures: Figures) -> str:
     chosen = ", ".join(str(one.chosen) for one in courses)
     epochs = ", ".join(str(one.of) for one in courses)
     if len(courses) == 1:
-        said = f"The network saw the training rows {epochs} times. The weights of epoch {chosen} were kept: there the "
-        said += "log-loss of the validation rows was lowest."
+        said = f"The network was trained for {epochs} epochs; early stopping kept the weights of epoch {chosen}, which "
+        said += "had the lowest validation log-loss."
     else:
-        said = f"Each of {len(courses)} networks has validation rows of its own. They saw their rows {epochs} times, "
-        said += f"and the weights of epochs {chosen} were kept, where the log-loss of each was lowest. The thick line "
-        said += "is the mean of the networks, the thin ones are theirs, and a dot marks what was kept."
+        said = (
+            f"Each of the {len(courses)} networks has its own validation rows. They were trained for {epochs} epochs; "
+        )
+        said += f"early stopping kept the weights of epochs {chosen}, each with the lowest validation log-loss. Thin "
+        said += "lines are the networks, the thick line is their mean, dots mark the epochs kept."
     losses = figure("Log-loss", log_losses(courses))
     accuracy = figure("Accuracy on the validation rows", accuracies(courses))
     student = ""
@@ -39,11 +41,10 @@ def learning(card: ModelCard, figures: Figures) -> str:
 def _distilled(card: ModelCard, made: Distillation) -> str:
     own, bag = card.metrics["test"], made.test
     return (
-        f"Then one network learned from all {made.members}, and it alone is published: {made.epochs} epochs of "
-        f"{card.metrics['train'].rows:,} rows and of mixed ones, with the answers of the {made.members} as "
-        f"targets. On the test rows it has a log-loss of {own.log_loss:.4f} and an accuracy of {own.accuracy:.4f}, "
-        f"where they have {bag.log_loss:.4f} and {bag.accuracy:.4f} together; on mixed rows it is "
-        f"{made.divergence:.3f} nats from them."
+        f"The published network was distilled from the bag of {made.members}: {made.epochs} epochs over "
+        f"{card.metrics['train'].rows:,} training rows and mixed ones, with the bag's probabilities as targets. On the "
+        f"test rows its log-loss is {own.log_loss:.4f} and its accuracy {own.accuracy:.4f}; the bag has "
+        f"{bag.log_loss:.4f} and {bag.accuracy:.4f}. On mixed rows it diverges by {made.divergence:.3f} nats."
     )
 
 
@@ -53,7 +54,7 @@ def student_loss(course: Course) -> str:
     plot = Plot(
         _epochs([course]),
         Axis("log", max(low, LEAST) / 1.08, max(high, low * 1.5, LEAST) * 1.08),
-        f"Cross-entropy in nats of the published network with its targets over {course.of} epochs",
+        f"Cross-entropy of the published network with the bag over {course.of} epochs, in nats",
         right=64.0,
         x_title="epoch",
         y_title="nats",

@@ -21,7 +21,7 @@ def normalisation(card: ModelCard, figures: Figures | None) -> str:
     networks = len(card.frozen_statistics)
     of = f" This is the first of {networks} networks." if networks > 1 else ""
     said = (
-        f"Every answer is normalised with statistics that training froze: here the {frozen.source} ones, averages with "
+        f"At inference each layer normalises with frozen statistics: here the {frozen.source} ones, averages with "
         f"a decay of {frozen.ewma_decay:g}. A pass over the training rows with fixed weights checks them (Ioffe & "
         f"Szegedy 2015, Algorithm 2). No running mean is farther than {frozen.largest_shift:.3f} standard deviations "
         f"from the population's.{of}"

@@ -25,12 +25,12 @@ def origin(card: ModelCard, figures: Figures | None) -> str:
         "python": made.python,
         **made.libraries,
     }
-    said = "The same command on the same table, with the same libraries on the same kind of processor, gives the same "
-    said += "model.onnx to the byte."
+    said = "The same command on the same table, with the same libraries and kind of processor, reproduces model.onnx "
+    said += "byte for byte."
     command = f'<code class="block">{escape(figures.command)}</code>' if figures else ""
     changes = {f"from epoch {epoch} on": _settings(change) for epoch, change in made.changes.items()}
     content = command + _pairs(facts | changes) + folded("Every setting", _pairs(_spelled(made.settings)))
-    return section("To repeat it", said if figures else "", content, anchor="repeat")
+    return section("Reproduction", said if figures else "", content, anchor="repeat")
 
 
 def _search(card: ModelCard) -> str:

@@ -12,14 +12,14 @@ from trainer.report.page import brief, document
 from trainer.report.story import story
 
 PARTS = {
-    "learning": "learning",
-    "mistakes": "answers",
-    "ranking": "ranking",
-    "reliability": "probabilities",
-    "importance": "columns",
+    "learning": "learning curves",
+    "mistakes": "confusion matrix",
+    "ranking": "ROC",
+    "reliability": "calibration",
+    "importance": "importance",
     "dependence": "dependence",
     "batch-norm": "batch norm",
-    "repeat": "repeat it",
+    "repeat": "reproduction",
 }
 
 

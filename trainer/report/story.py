@@ -13,6 +13,7 @@ from trainer.report.page import brief, facts, figure, grid, section
 
 MOST_CLASSES = 6
 MANY_ROWS = 100
+WELL_CALIBRATED = 0.05
 
 
 def story(card: ModelCard, figures: Figures | None) -> str:
@@ -27,9 +28,9 @@ def story(card: ModelCard, figures: Figures | None) -> str:
 def _learned(card: ModelCard) -> str:
     test = card.metrics["test"].rows
     networks = len(card.frozen_statistics)
-    who = f"It is the mean of {networks} networks, was" if networks > 1 else "It was"
+    who = f"It is a bag of {networks} networks. It was" if networks > 1 else "It was"
     if made := card.distillation:
-        who = f"It is one network that learned from {made.members}, was"
+        who = f"It is one network, distilled from a bag of {made.members}. It was"
     named = card.classes if len(card.classes) <= MOST_CLASSES else card.classes[:3]
     classes = [f"“{brief(label)}”" for label in named]
     more = [f"{len(card.classes) - len(named)} more"] if len(card.classes) > len(named) else []
@@ -38,8 +39,8 @@ def _learned(card: ModelCard) -> str:
     return (
         f"<b>{escape(card.name)}</b> predicts <b>{escape(brief(card.provenance.target))}</b> "
         f"({escape(_and([*classes, *more], 'or'))}) from {_kinds(card)} of {escape(brief(card.provenance.table))}. "
-        f"{who} trained on {card.learning_rows:,} rows, and tested on {escape(tested)} that it had "
-        "never seen."
+        f"{who} trained on {card.learning_rows:,} rows, and tested on {escape(tested)} held out "
+        "from training."
     )
 
 
@@ -53,7 +54,7 @@ def _kinds(card: ModelCard) -> str:
 
 
 def _how_often_right(card: ModelCard) -> str:
-    return f"Its answer is right for <b>{card.metrics['test'].accuracy:.1%}</b> of the test rows."
+    return f"Its accuracy on the test rows is <b>{card.metrics['test'].accuracy:.1%}</b>."
 
 
 def _how_good(card: ModelCard, evaluation: Evaluation) -> Iterator[str]:
@@ -61,21 +62,21 @@ def _how_good(card: ModelCard, evaluation: Evaluation) -> Iterator[str]:
     yield _how_often_right(card) + (f" {beside[0].upper()}{beside[1:]}." if beside else "")
     if beside:
         gains = _and(map(_gain, evaluation.baselines))
-        yield f"By log-loss, which also takes the probabilities into account, it is {gains}."
+        yield f"By log-loss, which also scores the probabilities, it is {gains}."
     if evaluation.at_threshold and card.positive is not None and card.threshold is not None:
         found = evaluation.at_threshold
         rates = [("precision", found.precision), ("recall", found.recall)]
         said = _and([f"a {what} of {value:.1%}" for what, value in rates if value is not None])
         yield (
-            f"A row is taken for “{escape(brief(card.positive))}” from a probability of <b>{card.threshold:g}</b> on: "
-            f"that is so for {found.predicted:g} test rows, with {said or 'none of them right'}."
+            f"The decision threshold of “{escape(brief(card.positive))}” is <b>{card.threshold:.4g}</b>: "
+            f"{found.predicted:g} test rows are predicted positive, with {said or 'no true positive'}."
         )
 
 
 def _plainly(baseline: Baseline) -> str:
     if baseline.answer is None:
-        return f"softmax regression, a network without hidden layers, is right for {baseline.accuracy:.1%}"
-    return f"always answering “{escape(brief(baseline.answer))}” would be right for {baseline.accuracy:.1%}"
+        return f"softmax regression (no hidden layers) has {baseline.accuracy:.1%}"
+    return f"always answering “{escape(brief(baseline.answer))}” has {baseline.accuracy:.1%}"
 
 
 def _gain(baseline: Baseline) -> str:
@@ -86,24 +87,20 @@ def _gain(baseline: Baseline) -> str:
         return f"<b>better than {who}</b> by {by}"
     if high < 0:
         return f"<b>worse than {who}</b> by {by}"
-    return f"<b>no better than {who}</b>, as far as these rows can tell: {by}"
+    return f"<b>not significantly different from {who}</b>: {by}"
 
 
 def _how_sure(card: ModelCard, evaluation: Evaluation | None) -> Iterator[str]:
     if evaluation:
         low, high = evaluation.accuracy_interval
-        few = " So few rows leave much open." if evaluation.rows < MANY_ROWS else ""
+        few = " It is wide because the test rows are few." if evaluation.rows < MANY_ROWS else ""
         yield (
-            f"On further rows like these it would be right for {low:.1%} to {high:.1%} of them "
-            f"(95 % interval, {evaluation.rows:,} rows).{few}"
+            f"The 95 % confidence interval of the accuracy is {low:.1%} to {high:.1%} ({evaluation.rows:,} rows).{few}"
         )
     if card.calibration:
         after = card.calibration.after.ece
-        yield (
-            f"Its probabilities can be read as frequencies: on average they are {100 * after:.1f} percentage points"
-            if after < 0.05
-            else f"Its probabilities are to be read with care: on average they are {100 * after:.1f} percentage points"
-        ) + " off from how often the answer is right."
+        how = "well" if after < WELL_CALIBRATED else "poorly"
+        yield f"Its probabilities are {how} calibrated: the expected calibration error is {after:.3f}."
 
 
 def _what_matters(figures: Figures | None) -> Iterator[str]:
@@ -126,7 +123,7 @@ def _numbers(card: ModelCard) -> str:
 
 def _to_mind(card: ModelCard) -> str:
     if not card.warnings:
-        return section("Warnings", "Nothing that training looks for was found amiss.", anchor="mind")
+        return section("Warnings", "No warnings.", anchor="mind")
     listed = "".join(f"<li>{escape(one[0].upper() + one[1:])}.</li>" for one in card.warnings)
     return section("Warnings", "", anchor="mind") + f'<ul class="warnings">{listed}</ul>\n'
 
@@ -135,12 +132,11 @@ def _beside(evaluation: Evaluation | None) -> str:
     if evaluation is None or not evaluation.baselines:
         return ""
     said = (
-        "Each on the same test rows: how often it is right, with the interval in which the model's accuracy lies with "
-        "95 % confidence, and its log-loss, which is smaller the more it trusted what was true. Softmax regression is "
-        "a network without hidden layers on the same inputs."
+        "All on the same test rows: accuracy, with the 95 % confidence interval of the model's, and log-loss (lower is "
+        "better). Softmax regression is a network without hidden layers on the same inputs."
     )
     pictures = grid(figure("Accuracy", accuracies(evaluation)), figure("Log-loss, nats", log_losses(evaluation)))
-    return section("Beside the baselines", said, pictures, anchor="baselines")
+    return section("Baselines", said, pictures, anchor="baselines")
 
 
 def accuracies(evaluation: Evaluation) -> str:

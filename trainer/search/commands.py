@@ -42,41 +42,45 @@ def add_search(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     search = command.add_argument_group("search")
     search.add_argument(
-        "--trials", default="60", help="trainings to finish, those of earlier runs included (default: 60)"
+        "--trials", metavar="N", default="60", help="trials to finish, including those of earlier runs (default: 60)"
     )
-    search.add_argument("--jobs", help="worker processes on this machine (default: one a core)")
+    search.add_argument("--jobs", metavar="N", help="worker processes on this machine (default: one per core)")
     search.add_argument(
-        "--time-limit", dest="limit", metavar="10m", help="stop searching after so many seconds, minutes (m), hours (h)"
-    )
-    search.add_argument(
-        "--space", type=Path, metavar="FILE", help="a TOML file of ranges and choices over the default ones"
+        "--time-limit", dest="limit", metavar="10m", help="search time at most, in seconds, minutes (m) or hours (h)"
     )
     search.add_argument(
-        "--sampler", metavar="|".join(SAMPLERS), default="random", help="how points are chosen (default: random)"
+        "--space", type=Path, metavar="FILE", help="TOML file of ranges and choices that replace the default ones"
     )
-    search.add_argument("--stage", help="trials before the ranges narrow (default: a quarter of --trials, 8 to 25)")
+    search.add_argument(
+        "--sampler", metavar="|".join(SAMPLERS), default="random", help="sampler of the trials (default: random)"
+    )
+    search.add_argument(
+        "--stage", metavar="N", help="trials before the ranges narrow (default: a quarter of --trials, 8 to 25)"
+    )
     search.add_argument(
         "--seeds",
+        metavar="N",
         default="3",
-        help="refits of the best trial, one of which is published; 0 publishes nothing (default: 3)",
+        help="refits of the best trial, one of which is published; 0 publishes none (default: 3)",
     )
     search.add_argument(
         "--study",
         type=Path,
         metavar="FOLDER",
-        help="where the study is kept (default: .searches/NAME in the repository)",
+        help="folder of the study (default: .searches/NAME in the repository)",
     )
     search.add_argument(
         "--storage",
-        help="postgresql://user@host/database, for several machines on one study (default: EVENKEEL_STORAGE)",
+        metavar="URL",
+        help="postgresql://user@host/database, to share a study among machines (default: EVENKEEL_STORAGE)",
     )
     search.add_argument(
         "--retest",
         action="store_true",
-        help="train the leaders on this table, and tell if the best still is",
+        help="train the leaders again on this table and rank them",
     )
-    search.add_argument("--leaders", default="5", help="how many trials --retest trains again (default: 5)")
-    search.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    search.add_argument("--leaders", metavar="N", default="5", help="trials that --retest trains again (default: 5)")
+    search.add_argument("--json", action="store_true", help="print JSON instead of tables")
     search.add_argument("--quiet", action="store_true", help="show no progress")
     add_table_and_settings(command)
     add_publishing(command)

@@ -31,7 +31,7 @@ def page(config: TrainingConfig, plan: Plan, trials: Trials, importances: Mappin
     sections = [
         _facts(trials, ranks.order[0]),
         section(
-            "The course of it",
+            "Trials over time",
             "Each dot is a trial; hollow ones were stopped early. The line is the best so far. Everywhere "
             "in this report the <b class='best'>best trial</b> and the <b class='fifth'>best fifth</b> have their "
             "colours, and a trial under the pointer tells its values.",
@@ -44,22 +44,22 @@ def page(config: TrainingConfig, plan: Plan, trials: Trials, importances: Mappin
             charts.boxes(plan, ranks, stages, importances),
         ),
         section(
-            "Every trial, every value",
-            "Parallel coordinates, the parameters that matter most on the left, the log-loss on the right: lower is "
+            "Parallel coordinates",
+            "The most important hyperparameters on the left, the log-loss on the right: lower is "
             "better. Where coloured lines run together lies what works.",
             charts.parallel(plan, ranks, importances),
         ),
         *_what_matters(trials, importances),
         section(
             "Learning curves",
-            "Validation log-loss after each epoch. At a rung a trial goes on if it is among the best third of those "
-            "that came there well before it.",
+            "Validation log-loss by epoch. At a rung of successive halving a trial continues if it is among the best "
+            "third of the trials that reached the rung well before it.",
             charts.curves(plan, ranks),
         ),
         section("Leaderboard", "", _table(plan, trials)),
         section(
-            "The best once more",
-            "The very same settings, those that were fixed by a flag included.",
+            "Reproduction",
+            "The settings of the best trial, with those fixed by a flag.",
             f'<code class="block">{escape(winner)}</code>',
         ),
     ]
@@ -68,9 +68,13 @@ def page(config: TrainingConfig, plan: Plan, trials: Trials, importances: Mappin
 
 def _what_matters(trials: Trials, importances: Mapping[str, float]) -> list[str]:
     if not importances:
-        return [section("What matters", f"{len(trials)} trials are too few to say: it takes {FEWEST_TO_WEIGH}.")]
+        return [
+            section(
+                "Importance of the hyperparameters", f"{len(trials)} trials are too few; it takes {FEWEST_TO_WEIGH}."
+            )
+        ]
     explanation = "How much each parameter tells the best tenth from the others (PED-ANOVA, Watanabe et al. 2023)."
-    return [section("What matters", explanation, charts.importance(importances))]
+    return [section("Importance of the hyperparameters", explanation, charts.importance(importances))]
 
 
 def _facts(trials: Trials, best: Trial) -> str:

@@ -152,7 +152,7 @@ def _tried(trial: Trial, name: str) -> str:
 
 def show_winner(command: str) -> None:
     """Print the command that trains with the best settings."""
-    print(f"The best once more:\n{command}")
+    print(f"Reproduce the best trial with:\n{command}")
 
 
 def show_files(folder: Path, names: tuple[str, ...]) -> None:

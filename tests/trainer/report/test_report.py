@@ -15,16 +15,16 @@ from trainer.report.report import report
 
 HEADINGS = (
     "Warnings",
-    "Beside the baselines",
+    "Baselines",
     "Learning curves",
     "Confusion matrix and classes",
-    "How well it ranks",
-    "Can its probabilities be trusted",
+    "ROC and precision–recall curves",
+    "Calibration",
     "Feature importance",
-    "How the answer depends on it",
-    "The columns",
+    "Partial dependence",
+    "Features",
     "Batch norm",
-    "To repeat it",
+    "Reproduction",
 )
 MOST_BYTES = 600_000
 
@@ -58,9 +58,9 @@ def test_the_story_comes_first_and_says_what_the_card_says(store: Path) -> None:
     assert evaluation is not None
 
     assert "<b>penguins</b> predicts <b>species</b> (“Adelie”, “Chinstrap” or “Gentoo”)" in story
-    assert f"right for <b>{evaluation.accuracy:.1%}</b> of the test rows" in story
+    assert f"accuracy on the test rows is <b>{evaluation.accuracy:.1%}</b>" in story
     for baseline in evaluation.baselines:
-        assert f"right for {baseline.accuracy:.1%}" in story
+        assert f"has {baseline.accuracy:.1%}" in story
         assert f"{baseline.gain_interval[0]:.3f} to {baseline.gain_interval[1]:.3f}" in story
     low, high = evaluation.accuracy_interval
     assert f"{low:.1%} to {high:.1%}" in story

@@ -66,7 +66,7 @@ def test_the_report_needs_nothing_beside_it(store: Path) -> None:
         "Learning curves",
     ):
         assert f'aria-label="{chart}"' in page
-    assert "16 trials are too few to say: it takes 40." in page
+    assert "16 trials are too few; it takes 40." in page
     assert page.count("stage 2") > 5
     assert "nan" not in page
     assert "inf" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
@@ -107,7 +107,7 @@ def test_the_leaderboard_begins_with_what_everybody_asks_and_ends_with_the_comma
     output = capsys.readouterr().out
     assert output.split()[:8] == ["trial", "stage", "log-loss", "accuracy", "learning", "rate", "layers", "units"]
     *_, heading, command = output.splitlines()
-    assert heading == "The best once more:"
+    assert heading == "Reproduce the best trial with:"
     assert command.startswith(f"evenkeel fit --repository {tmp_path} ")
     assert main([*shlex.split(command)[1:], "--repository", str(tmp_path / "again")]) == 0
     published, again = (ModelRepository(root).card("p", 1) for root in (tmp_path, tmp_path / "again"))
