@@ -182,6 +182,8 @@ def wrapped(text: str, width: int, hanging: int = 0) -> list[str]:
     A word is never broken, nor what somebody is to type, such as `kind = "date"`. A command at the end begins a line of
     its own, and goes on behind a backslash: what is copied from the terminal runs.
     """
+    if text.startswith("evenkeel "):
+        return continued(text, width, 0)
     sentence, colon, command = text.partition(": evenkeel ")
     if len(text) > width and colon and ": evenkeel " not in command and ", and evenkeel " not in command:
         return [*wrapped(f"{sentence}:", width, hanging), *continued(f"evenkeel {command}", width, hanging)]

@@ -145,6 +145,11 @@ def test_a_command_that_is_wrapped_runs_as_it_is_copied() -> None:
     copied = "\n".join(lines[start:]).replace("evenkeel", "printf '%s\\n' evenkeel", 1)
     words = subprocess.run(["sh", "-c", copied], capture_output=True, text=True, check=True, timeout=10).stdout
     assert words.splitlines() == shlex.split(command)
+    alone = wrapped(command, 60)
+    assert all(len(line) <= 60 for line in alone)
+    # A flag stays with its value.
+    assert shlex.split(" ".join(line.removesuffix(" \\") for line in alone)) == shlex.split(command)
+    assert not any(line.split()[-2].startswith("--") for line in alone[:-1] if line.endswith("\\"))
 
 
 def test_on_a_terminal_no_line_is_too_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

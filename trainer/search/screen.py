@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from models.terminal import print_json
+from models.terminal import print_json, show
 from trainer.bag import Watch as WatchEpoch
 from trainer.search.crew import Watch
 from trainer.search.leaderboard import first_columns
@@ -152,7 +152,7 @@ def _tried(trial: Trial, name: str) -> str:
 
 def show_winner(command: str) -> None:
     """Print the command that trains with the best settings."""
-    print(f"Reproduce the best trial with:\n{command}")
+    show(f"Reproduce the best trial with:\n{command}")
 
 
 def show_files(folder: Path, names: tuple[str, ...]) -> None:
