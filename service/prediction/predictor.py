@@ -32,8 +32,8 @@ TOLERANCE = 1e-5
 OUTPUTS = ["probabilities"]
 RUN_SECONDS = 5.0
 # Rows go through the network in slices, so that what it holds between two layers does not grow with the request: of at
-# most so many rows, and of fewer where so many numbers would be held.
-MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 64, 1 << 21
+# most so many rows, and of fewer where so many numbers would be held: a megabyte, which the caches of a core hold.
+MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 64, 1 << 18
 # Of the sum of a row's probabilities: rounding to 32 bits, of a thousand classes.
 SUM_TOLERANCE = 1e-3
 # Between a row alone and the same among others. What is refused is an answer that the batch decides, which is further
