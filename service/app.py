@@ -1,7 +1,8 @@
 """The Flask application: the views by the table of routes, the wording of every refusal, and the front before it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -60,9 +61,13 @@ class Front:
 
     def refuse(self, environ: Mapping[str, Any], error: ServiceError) -> Reply:
         """The reply to a request that is not let in."""
+        return self.observe(environ, partial(refusal, error))
+
+    def observe(self, environ: Mapping[str, Any], make: Callable[[str], Reply]) -> Reply:
+        """The reply that is made, by the request's id, before Flask sees the request."""
         observer = self.predictions.observer
         began = observer.begin(environ)
-        reply = refusal(error, began[0])
+        reply = make(began[0])
         observer.end(environ, metric_of(environ["PATH_INFO"]), reply, began)
         return reply
 

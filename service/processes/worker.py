@@ -18,6 +18,7 @@ from service.app import Front, create_app
 from service.http.admission import Admission, Limits
 from service.http.connection import Connection
 from service.http.dispatch import Dispatcher
+from service.http.origins import Origins
 from service.prediction.prediction import Bounds
 from service.processes.memory import return_large_blocks
 from service.processes.supervisor import RETIRE
@@ -101,6 +102,7 @@ def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
         settings.deadline_seconds,
         settings.idle_seconds,
         settings.allowed_hosts,
+        Origins(settings.allowed_origins) if settings.allowed_origins else None,
     )
     return Dispatcher(cast(Front, app.wsgi_app), Admission(limits, access))
 
