@@ -40,6 +40,11 @@ class Settings(BaseModel):
     allow_origins: str = Field(
         "", description="origins, with commas, whose pages may ask from a browser (CORS); * for any, without API keys"
     )
+    root_path: str = Field(
+        "",
+        description="path below which a proxy publishes the service, such as /api; X-Forwarded-Prefix is the header of "
+        "the proxy that names it",
+    )
     workers: int | None = Field(
         None, ge=1, le=256, description="worker processes; without it, as many as there are cores and memory for"
     )

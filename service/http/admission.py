@@ -14,6 +14,7 @@ from service.errors import BodyTooLarge, NotReady, Overloaded, ServiceError
 from service.http.budget import BUDGET, LEAST_MEMORY, RESERVE
 from service.http.head import CHUNKED, content_length
 from service.http.origins import Origins
+from service.http.root import Root
 from service.routes.table import HEALTH, READINESS, find, scope_of
 
 # A body of at most so many bytes, and not compressed, takes no part of the budget: it has a reserve of its own.
@@ -35,8 +36,8 @@ BUSY = "the service has more to do than it can; ask again in a while"
 
 class Limits(NamedTuple):
     """What a request may take: bytes of body, seconds to send it, seconds to wait for its turn; the seconds that a
-    connection may be silent; the names that may stand in Host, where not every name may; and the origins whose pages
-    may ask, if any.
+    connection may be silent; the names that may stand in Host, where not every name may; the origins whose pages may
+    ask, if any; and the path before all paths, if any.
     """
 
     body_bytes: int = 16 << 20
@@ -45,6 +46,7 @@ class Limits(NamedTuple):
     idle_seconds: float = 75.0
     hosts: frozenset[str] | None = None
     origins: Origins | None = None
+    root: Root | None = None
 
     @property
     def budget(self) -> int:

@@ -241,6 +241,8 @@ class Connection(asyncio.Protocol):
         head, self._environ = bytes(buffer[:end]), BASE | {"REMOTE_ADDR": self._address}
         del buffer[: end + len(END)]
         self._keep_alive = read_head(head, self._environ, self._admission.limits.hosts, self._origins)
+        if (root := self._admission.limits.root) is not None:
+            root.take_off(self._environ)
         hide_key(self._environ)
         self._begin_body(self._environ)
         if self._deferred:

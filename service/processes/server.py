@@ -29,12 +29,16 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     :raises OSError: the address cannot be listened on, or no worker can be started.
     """
     preload()
-    from service.telemetry.board import Board, Metrics  # It loads numpy, which has to be set up.
+    # They load numpy, which has to be set up.
+    from service.http.root import Root
+    from service.telemetry.board import Board, Metrics
 
     if settings.tracing and find_spec("opentelemetry") is None:
         raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
     if settings.api_keys_file:
         read_keys(settings.api_keys_file)
+    if settings.root_path:
+        Root(settings.root_path)
     _allow_connections()
     found = capacity(settings.max_body_bytes)
     workers = settings.workers or found.workers

@@ -19,6 +19,7 @@ from service.http.admission import Admission, Limits
 from service.http.connection import Connection
 from service.http.dispatch import Dispatcher
 from service.http.origins import Origins
+from service.http.root import Root
 from service.prediction.prediction import Bounds
 from service.processes.memory import return_large_blocks
 from service.processes.supervisor import RETIRE
@@ -103,6 +104,7 @@ def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
         settings.idle_seconds,
         settings.allowed_hosts,
         Origins(settings.allowed_origins) if settings.allowed_origins else None,
+        Root(settings.root_path) if settings.root_path else None,
     )
     return Dispatcher(cast(Front, app.wsgi_app), Admission(limits, access))
 
