@@ -22,6 +22,9 @@ LONGEST = 64
 # As browsers write one (RFC 6454): in small letters, and without a path.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
+# Begins the path of a Unix socket, in the place of an address; no longer path can be bound (unix(7)).
+UNIX = "unix:"
+LONGEST_SOCKET_PATH = 107
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -31,7 +34,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     repository: Path = Field(DEFAULT_ROOT, description="root folder of the model repository")
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on, or unix:/PATH of a Unix socket")
     port: int = Field(8080, ge=1, le=65535, description="port to listen on")
     api_keys_file: Path | None = Field(None, description="file of API keys; without it, nothing needs a key")
     allow_hosts: str = Field(
@@ -111,6 +114,14 @@ class Settings(BaseModel):
             raise InvalidSetting(
                 f"{names[str(first['loc'][0])]} {rule}, not {str(first['input'])[:LONGEST]!r}"
             ) from None
+
+    @field_validator("host")
+    @classmethod
+    def _is_a_place(cls, value: str) -> str:
+        path = value.removeprefix(UNIX)
+        if path != value and not (path.startswith("/") and len(path.encode()) <= LONGEST_SOCKET_PATH):
+            raise ValueError(f"should be unix: and a whole path of at most {LONGEST_SOCKET_PATH} bytes")
+        return value
 
     @field_validator("allow_origins")
     @classmethod

@@ -29,6 +29,8 @@ http {{
   {temporary}
   server {{
     listen 127.0.0.1:{port};
+    error_page 502 =503 @not_yet;
+    location @not_yet {{ return 503 "{{}}"; }}
     {locations}
   }}
 }}
@@ -65,8 +67,8 @@ def behind(folder: Path, port: int, locations: str, settings: dict[str, str]) ->
     """A service, published by nginx; `/api` is a part of the address."""
     own = find_free_port()
     with running(PUBLISHED, own, None, **settings) as service:
-        service.wait()
-        with nginx(folder, port, locations.format(upstream=f"127.0.0.1:{own}")):
+        upstream = f"{settings['EVENKEEL_HOST']}:" if "EVENKEEL_HOST" in settings else f"127.0.0.1:{own}"
+        with nginx(folder, port, locations.format(upstream=upstream)):
             published = Service(f"http://127.0.0.1:{port}/api", service.process)
             published.wait()
             yield published
@@ -128,6 +130,14 @@ def test_the_pages_work_below_a_path(below: Service, tab: Tab) -> None:
 
     assert len(asked) > 20
     assert {url for url in asked if not url.startswith(below.url)} <= {below.url.removesuffix("/api") + "/favicon.ico"}
+
+
+def test_a_proxy_may_ask_by_a_unix_socket(tmp_path: Path) -> None:
+    """Whatever Host it names: a browser that was led astray (DNS rebinding) does not reach the socket."""
+    host = f"unix:{tmp_path}/socket"
+    locations = f"proxy_set_header Host shop.example; {TAKEN_OFF}"
+    with behind(tmp_path, find_free_port(), locations, {"EVENKEEL_HOST": host}) as service:
+        assert service.ask("/predict", {"instance": GENTOO})[1]["prediction"]["label"] == "Gentoo"
 
 
 @in_a_browser
