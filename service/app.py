@@ -10,13 +10,13 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
 
 from service.access import Access
-from service.compression import compress, send_whole
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.prediction.prediction import Bounds, Predictions
 from service.prediction.shadowing import Shadowing
 from service.registry.registry import Registry
 from service.reply import STATUS_LINES, Reply, failure, lines, refusal, worded
 from service.routes import request_id, send
+from service.routes.compressed import compress, send_whole
 from service.routes.docs import docs
 from service.routes.models import models
 from service.routes.observation import observation
