@@ -26,6 +26,7 @@ from service.routes.table import PARAMETER, ROUTES, metric_of, prediction, scope
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import WINDOW_SECONDS
 from service.telemetry.observer import Observer, Trace, trace_headers
+from service.wire.unspoken import instead
 
 # Everything the pages need comes from this service, and nothing may frame them.
 POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -168,5 +169,7 @@ def _not_routed(error: HTTPException) -> Response:
     if status >= 500:
         return send(failure(error, request_id()))
     code, sentence = NOT_ROUTED.get(status, BAD_REQUEST)
+    if status == 404:
+        sentence = instead(request.environ["PATH_INFO"]) or sentence
     allowed = [(name, value) for name, value in error.get_headers(request.environ) if name == "Allow"]
     return send(worded(sentence, code, status, request_id(), extra=lines(allowed)))
