@@ -149,12 +149,17 @@ def address_from_settings() -> str:
     :raises InvalidSetting: one is outside its range.
     """
     from service import errors
-    from service.settings import Settings
+    from service.settings import UNIX, Settings
 
     try:
         settings = Settings.from_environment(os.environ)
     except errors.InvalidSetting as error:
         raise InvalidSetting(str(error)) from None
+    if settings.host.startswith(UNIX):
+        raise InvalidSetting(
+            f"EVENKEEL_HOST is a Unix socket, {settings.host[:64]}: name the address of the proxy in front of it, as "
+            "--url http://127.0.0.1"
+        )
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
     host = everywhere.get(settings.host, settings.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

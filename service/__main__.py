@@ -17,7 +17,7 @@ from service.errors import InvalidSetting
 from service.settings import Settings, flag, unknown_variables, variable
 
 # What somebody who starts it by hand thinks of first.
-WHAT = ("repository", "default_model", "host", "port", "api_keys_file", "workers")
+WHAT = ("repository", "default_model", "host", "port", "api_keys_file", "allow_origins", "workers")
 
 MOVED = "files are scored by evenkeel predict TABLE --url http://127.0.0.1:8080; without --url no service is needed"
 

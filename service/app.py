@@ -1,7 +1,8 @@
 """The Flask application: the views by the table of routes, the wording of every refusal, and the front before it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -9,13 +10,13 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
 
 from service.access import Access
-from service.compression import compress, send_whole
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.prediction.prediction import Bounds, Predictions
 from service.prediction.shadowing import Shadowing
 from service.registry.registry import Registry
 from service.reply import STATUS_LINES, Reply, failure, lines, refusal, worded
 from service.routes import request_id, send
+from service.routes.compressed import compress, send_whole
 from service.routes.docs import docs
 from service.routes.models import models
 from service.routes.observation import observation
@@ -25,6 +26,7 @@ from service.routes.table import PARAMETER, ROUTES, metric_of, prediction, scope
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import WINDOW_SECONDS
 from service.telemetry.observer import Observer, Trace, trace_headers
+from service.wire.unspoken import instead
 
 # Everything the pages need comes from this service, and nothing may frame them.
 POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -60,9 +62,13 @@ class Front:
 
     def refuse(self, environ: Mapping[str, Any], error: ServiceError) -> Reply:
         """The reply to a request that is not let in."""
+        return self.observe(environ, partial(refusal, error))
+
+    def observe(self, environ: Mapping[str, Any], make: Callable[[str], Reply]) -> Reply:
+        """The reply that is made, by the request's id, before Flask sees the request."""
         observer = self.predictions.observer
         began = observer.begin(environ)
-        reply = refusal(error, began[0])
+        reply = make(began[0])
         observer.end(environ, metric_of(environ["PATH_INFO"]), reply, began)
         return reply
 
@@ -163,5 +169,7 @@ def _not_routed(error: HTTPException) -> Response:
     if status >= 500:
         return send(failure(error, request_id()))
     code, sentence = NOT_ROUTED.get(status, BAD_REQUEST)
+    if status == 404:
+        sentence = instead(request.environ["PATH_INFO"]) or sentence
     allowed = [(name, value) for name, value in error.get_headers(request.environ) if name == "Allow"]
     return send(worded(sentence, code, status, request_id(), extra=lines(allowed)))

@@ -1,41 +1,29 @@
-"""Answers that are compressed for whoever takes them so: the page's files, cards, metrics. Predictions never are."""
+"""Answers in gzip, for whoever takes them so."""
 
+import re
 import zlib
-
-from flask import Request, Response
+from functools import lru_cache
 
 # Shorter ones gain nothing.
 LEAST_BYTES = 1024
-LEVEL = 6
+# For pages and cards; and for predictions, of which 13 kB take 25 µs: half the time, for a tenth more bytes.
+THOROUGH, SWIFT = 6, 1
 GZIP = zlib.MAX_WBITS | 16
-COMPRESSIBLE = frozenset({"application/json", "image/svg+xml"})
+
+_CODING = re.compile(r"[ \t]*([^ \t;,]+)[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{0,3})?))?[ \t]*")
 
 
-def send_whole(request: Request) -> None:
-    """Let nobody ask for a part of an answer, as any server may: of files this small, and that two clients may get in
-    different bytes, a part is worth less than it can spoil.
-    """
-    request.environ.pop("HTTP_RANGE", None)
+@lru_cache(256)
+def takes_gzip(header: str) -> bool:
+    """Whether an Accept-Encoding header (RFC 9110, section 12.5.3) names gzip, or *, with a weight above 0."""
+    weights: dict[str, float] = {}
+    for coding in header.lower().split(","):
+        if match := _CODING.fullmatch(coding):
+            weights[match[1]] = float(match[2] or 1)
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
 
 
-def compress(response: Response, request: Request) -> None:
-    """Compress the body where that is worth it, and say of all that may be compressed what depends on who takes it."""
-    kind = response.mimetype or ""
-    if response.status_code not in (200, 304) or not (kind in COMPRESSIBLE or kind.startswith("text/")):
-        return
-    response.headers.pop("Accept-Ranges", None)
-    # Also of a 304, which has to say both as the 200 in its place would (RFC 9110, section 15.4.5).
-    response.vary.add("Accept-Encoding")
-    if (etag := response.get_etag()[0]) is not None:
-        # The same in meaning for all, and not in every byte.
-        response.set_etag(etag, weak=True)
-    if response.status_code != 200 or not request.accept_encodings.quality("gzip"):
-        return
-    # What is sent as a file is a stream until now.
-    response.direct_passthrough = False
-    body = response.get_data()
-    if len(body) < LEAST_BYTES:
-        return
-    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
-    response.set_data(packer.compress(body) + packer.flush())
-    response.headers["Content-Encoding"] = "gzip"
+def gzipped(body: bytes, level: int) -> bytes:
+    """A body in gzip, always in the same bytes."""
+    packer = zlib.compressobj(level, zlib.DEFLATED, GZIP)
+    return packer.compress(body) + packer.flush()

@@ -14,6 +14,7 @@ ServiceError
 ├── MalformedBody           the body is not JSON
 ├── MissingKey              the request has no API key, or none that is known
 ├── WrongScope              the API key is for something else
+├── ForeignOrigin           a page of an origin that may not ask
 ├── InvalidTensor           a tensor breaks the protocol or the model's signature
 ├── InvalidRecord           a record breaks the card
 ├── ModelNotFound           no such model, or no such version of it, is served
@@ -96,6 +97,10 @@ class WrongScope(ServiceError):
     """The API key is for something else."""
 
 
+class ForeignOrigin(ServiceError):
+    """A page of an origin that may not ask."""
+
+
 class InvalidTensor(ServiceError):
     """A tensor breaks the protocol or the model's signature."""
 
@@ -172,6 +177,7 @@ REFUSALS: dict[type[ServiceError], Refusal] = {
     InvalidTensor: Refusal(400, "invalid_tensor"),
     MissingKey: Refusal(401, "unauthorized"),
     WrongScope: Refusal(403, "forbidden"),
+    ForeignOrigin: Refusal(403, "foreign_origin"),
     InvalidRecord: Refusal(422, "invalid_record"),
     ModelNotFound: Refusal(404, "model_not_found"),
     ReportNotFound: Refusal(404, "report_not_found"),

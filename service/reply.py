@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from service.compression import SWIFT, gzipped
 from service.document import JSON, encode
 from service.errors import FAILED, REFUSALS, Detail, ServiceError
 
@@ -14,6 +15,7 @@ STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HT
 
 Header = tuple[str, str]
 
+GZIPPED = "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"
 # What a status has to say in a header. Without a right key no body is read, and no other request can follow it.
 CLOSE = "Connection: close\r\n"
 REFUSAL_LINES = {401: f'WWW-Authenticate: Bearer realm="evenkeel"\r\n{CLOSE}', 403: CLOSE, 503: "Retry-After: 1\r\n"}
@@ -47,6 +49,12 @@ def lines(headers: Iterable[Header]) -> str:
 def success(body: bytes, request_id: str, content_type: str = JSON) -> Reply:
     """A 200."""
     return Reply(200, body, _head(content_type, len(body), request_id))
+
+
+def compressed(body: bytes, request_id: str, content_type: str = JSON) -> Reply:
+    """A 200 in gzip."""
+    body = gzipped(body, SWIFT)
+    return Reply(200, body, _head(content_type, len(body), request_id) + GZIPPED)
 
 
 def refusal(error: ServiceError, request_id: str) -> Reply:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from models.repository import DEFAULT_ROOT, NAME
 from service.errors import InvalidSetting
@@ -19,6 +19,12 @@ ELSEWHERE = frozenset({"API_KEY", "DATA", "POSTGRESQL_IMAGE", "SEARCH", "STORAGE
 SERVICE_LINK = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 # So much of a wrong name or value is shown.
 LONGEST = 64
+# As browsers write one (RFC 6454): in small letters, and without a path.
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
+# Begins the path of a Unix socket, in the place of an address; no longer path can be bound (unix(7)).
+UNIX = "unix:"
+LONGEST_SOCKET_PATH = 107
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -28,11 +34,19 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     repository: Path = Field(DEFAULT_ROOT, description="root folder of the model repository")
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on, or unix:/PATH of a Unix socket")
     port: int = Field(8080, ge=1, le=65535, description="port to listen on")
     api_keys_file: Path | None = Field(None, description="file of API keys; without it, nothing needs a key")
     allow_hosts: str = Field(
         "", description="names, with commas, that are taken as Host where only those of this machine would be"
+    )
+    allow_origins: str = Field(
+        "", description="origins, with commas, whose pages may ask from a browser (CORS); * for any, without API keys"
+    )
+    root_path: str = Field(
+        "",
+        description="path below which a proxy publishes the service, such as /api; X-Forwarded-Prefix is the header of "
+        "the proxy that names it",
     )
     workers: int | None = Field(
         None, ge=1, le=256, description="worker processes; without it, as many as there are cores and memory for"
@@ -96,10 +110,36 @@ class Settings(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            rule = first["msg"].removeprefix("Input ")
+            rule = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
             raise InvalidSetting(
                 f"{names[str(first['loc'][0])]} {rule}, not {str(first['input'])[:LONGEST]!r}"
             ) from None
+
+    @field_validator("host")
+    @classmethod
+    def _is_a_place(cls, value: str) -> str:
+        path = value.removeprefix(UNIX)
+        if path != value and not (path.startswith("/") and len(path.encode()) <= LONGEST_SOCKET_PATH):
+            raise ValueError(f"should be unix: and a whole path of at most {LONGEST_SOCKET_PATH} bytes")
+        return value
+
+    @field_validator("allow_origins")
+    @classmethod
+    def _are_origins(cls, value: str, info: ValidationInfo) -> str:
+        names = _named(value)
+        if "*" in names and info.data.get("api_keys_file"):
+            raise ValueError("should name each origin, with API keys")
+        if names == {"*"}:
+            return value
+        for name in names:
+            if not ORIGIN.fullmatch(name) or DEFAULT_PORT.fullmatch(name):
+                raise ValueError("should have origins as browsers write them, such as https://shop.example (no path)")
+        return value
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins whose pages may ask: none, each by its name, or *, which is any."""
+        return _named(self.allow_origins)
 
     @property
     def allowed_hosts(self) -> frozenset[str] | None:
@@ -108,7 +148,7 @@ class Settings(BaseModel):
         On loopback and without API keys, nothing but the Host tells a page of another origin, whose name was made to
         lead here (DNS rebinding), from a client of this machine.
         """
-        named = frozenset(host.strip().lower() for host in self.allow_hosts.split(",") if host.strip())
+        named = _named(self.allow_hosts.lower())
         own = f"[{self.host}]" if ":" in self.host else self.host.lower()
         return LOCAL_HOSTS | {own} | named if self._loopback and self.api_keys_file is None else None
 
@@ -118,6 +158,11 @@ class Settings(BaseModel):
             return ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+
+def _named(value: str) -> frozenset[str]:
+    """The names between commas."""
+    return frozenset(name.strip() for name in value.split(",") if name.strip())
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

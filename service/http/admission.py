@@ -13,6 +13,8 @@ from service.access import Access
 from service.errors import BodyTooLarge, NotReady, Overloaded, ServiceError
 from service.http.budget import BUDGET, LEAST_MEMORY, RESERVE
 from service.http.head import CHUNKED, content_length
+from service.http.origins import Origins
+from service.http.root import Root
 from service.routes.table import HEALTH, READINESS, find, scope_of
 
 # A body of at most so many bytes, and not compressed, takes no part of the budget: it has a reserve of its own.
@@ -34,7 +36,8 @@ BUSY = "the service has more to do than it can; ask again in a while"
 
 class Limits(NamedTuple):
     """What a request may take: bytes of body, seconds to send it, seconds to wait for its turn; the seconds that a
-    connection may be silent; and the names that may stand in Host, where not every name may.
+    connection may be silent; the names that may stand in Host, where not every name may; the origins whose pages may
+    ask, if any; and the path before all paths, if any.
     """
 
     body_bytes: int = 16 << 20
@@ -42,6 +45,8 @@ class Limits(NamedTuple):
     deadline_seconds: float = 1.0
     idle_seconds: float = 75.0
     hosts: frozenset[str] | None = None
+    origins: Origins | None = None
+    root: Root | None = None
 
     @property
     def budget(self) -> int:

@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
         self._admission = dispatch.admission
+        self._origins = dispatch.admission.limits.origins
         # When this connection ends, unless something happens on it.
         self.due = dispatch.now + self._admission.limits.idle_seconds
         self._address = ""
@@ -239,7 +240,9 @@ class Connection(asyncio.Protocol):
             return False
         head, self._environ = bytes(buffer[:end]), BASE | {"REMOTE_ADDR": self._address}
         del buffer[: end + len(END)]
-        self._keep_alive = read_head(head, self._environ, self._admission.limits.hosts)
+        self._keep_alive = read_head(head, self._environ, self._admission.limits.hosts, self._origins)
+        if (root := self._admission.limits.root) is not None:
+            root.take_off(self._environ)
         hide_key(self._environ)
         self._begin_body(self._environ)
         if self._deferred:
@@ -353,6 +356,8 @@ class Connection(asyncio.Protocol):
             head += CLOSE
         elif keep_alive and environ["SERVER_PROTOCOL"] == "HTTP/1.0":
             head += "Connection: keep-alive\r\n"
+        if self._origins is not None:
+            head += self._origins.headers(environ)
         start = f"HTTP/1.1 {STATUS_LINES[reply.status]}\r\n{self._dispatch.date}\r\n{head}\r\n".encode("latin-1")
         self.due = self._dispatch.now + self._admission.limits.idle_seconds
         self._transport.write(start if environ["REQUEST_METHOD"] == "HEAD" else start + reply.body)

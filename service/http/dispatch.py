@@ -21,9 +21,10 @@ from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
 from service.app import Front
-from service.errors import Overloaded
+from service.errors import ForeignOrigin, Overloaded
 from service.http.admission import BUSY, NEWEST, SHORT_BODY, Admission, Client, Reservation
 from service.http.heads import Heads, Request
+from service.http.origins import Origins
 from service.prediction.body import BODY
 from service.prediction.prediction import Prediction
 from service.reply import Header, Reply, failure, lines
@@ -74,6 +75,7 @@ class Dispatcher:
         # When the process has last been seen to wake up.
         self._awake = 0.0
         self._front = front
+        self._origins = admission.limits.origins
         # Requests for the next turn of the loop, and whether one is being taken.
         self._waiting: deque[Asked] = deque()
         self._turning = False
@@ -90,7 +92,9 @@ class Dispatcher:
         if match is None or request.refusal is not None:
             health = environ["PATH_INFO"] in HEALTH
             # What is not asked with POST is a page, a card or the metrics.
-            short = health or request.refusal is not None or (short and environ["REQUEST_METHOD"] == "POST")
+            short = (
+                health or request.refusal is not None or (short and environ["REQUEST_METHOD"] in ("POST", "OPTIONS"))
+            )
         else:
             route, model, version = match
             assert route.wire is not None
@@ -276,6 +280,8 @@ class Dispatcher:
         try:
             if request.refusal is not None:
                 return self._front.refuse(environ, request.refusal)
+            if self._origins is not None and (reply := self._preflight(environ, self._origins)):
+                return reply
             environ["wsgi.input"] = BytesIO(environ.pop(BODY, b""))
             content = self._front.flask(environ, lambda status, headers, failed=None: head.append((status, headers)))
             body = b"".join(content)
@@ -285,6 +291,14 @@ class Dispatcher:
             return failure(error, "-")
         status, headers = head[0]
         return Reply(int(status[:3]), body, lines(headers))
+
+    def _preflight(self, environ: dict[str, Any], origins: Origins) -> Reply | None:
+        """The reply to a browser that asks before a page of another origin may; None to any other request."""
+        try:
+            reply = origins.preflight(environ)
+        except ForeignOrigin as refusal:
+            return self._front.refuse(environ, refusal)
+        return None if reply is None else self._front.observe(environ, lambda _: reply)
 
 
 def _date() -> str:

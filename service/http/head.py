@@ -21,6 +21,7 @@ from service.errors import (
     UnsupportedMedia,
     UnsupportedVersion,
 )
+from service.http.origins import Origins
 
 LONGEST_HEAD = 32 << 10
 MOST_HEADERS = 100
@@ -58,11 +59,12 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _KEYS = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 
 
-def read_head(head: bytes, environ: dict[str, Any], hosts: Set[str] | None) -> bool:
+def read_head(head: bytes, environ: dict[str, Any], hosts: Set[str] | None, origins: Origins | None = None) -> bool:
     """Read a head, without the empty line that ends it, into `environ`; whether another request may follow it.
 
     :param hosts: the only names taken as Host, where nothing else keeps out a page of another origin whose name was
         made to lead here (DNS rebinding).
+    :param origins: whose pages may ask all the same.
     :raises ServiceError: it breaks the standard, or is too long.
     """
     line, *fields = head.split(b"\r\n")
@@ -73,7 +75,7 @@ def read_head(head: bytes, environ: dict[str, Any], hosts: Set[str] | None) -> b
         _read_field(field, environ)
     options = [option.strip(" \t").lower() for option in environ.get("HTTP_CONNECTION", "").split(",")]
     keep_alive = "close" not in options and (minor == 1 or "keep-alive" in options)
-    _check_host(environ, minor, hosts)
+    _check_host(environ, minor, hosts, origins)
     _check_framing(environ, minor)
     _check_expectation(environ, minor)
     return keep_alive
@@ -136,7 +138,7 @@ def _key_of(name: bytes) -> str:
     return _KEYS.get(name) or f"HTTP_{name.decode().upper().replace('-', '_')}"
 
 
-def _check_host(environ: dict[str, Any], minor: int, hosts: Set[str] | None) -> None:
+def _check_host(environ: dict[str, Any], minor: int, hosts: Set[str] | None, origins: Origins | None) -> None:
     host = environ.get("HTTP_HOST")
     if host is None and minor == 0:
         return
@@ -152,7 +154,11 @@ def _check_host(environ: dict[str, Any], minor: int, hosts: Set[str] | None) -> 
             "EVENKEEL_ALLOW_HOSTS names other hosts"
         )
     origin = environ.get("HTTP_ORIGIN")
-    if origin is not None and "CONTENT_TYPE" not in environ and origin.partition("://")[2] != host:
+    if origin is None or "CONTENT_TYPE" in environ or environ["REQUEST_METHOD"] != "POST":
+        return
+    if origins is not None and origins.allow(origin):
+        return
+    if origin.partition("://")[2] != host:
         raise UnsupportedMedia("a body from a page of another origin needs the header Content-Type")
 
 

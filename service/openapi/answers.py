@@ -84,6 +84,7 @@ def _telling(card: Schema) -> dict[str, Schema]:
         "version": VERSION,
         "versions": listed(VERSION),
         "state": TEXT,
+        "ready": FLAG,
         "lifecycle": listed(stage) | {"description": "every version, the highest first, and what it is loaded for"},
         "classes": listed(TEXT),
         "features": card["features"],

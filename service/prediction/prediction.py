@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from service.access import Access
+from service.compression import LEAST_BYTES, takes_gzip
 from service.errors import RunTimeout, ServiceError
 from service.prediction.body import read_body
 from service.prediction.choice import Choice, Models
@@ -19,7 +20,7 @@ from service.prediction.cost import Cost
 from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.prediction.protocol import Allowance, Memory, Question, WireFormat
 from service.prediction.shadowing import Shadowing
-from service.reply import Reply, failure, lines, refusal, success
+from service.reply import Reply, compressed, failure, lines, refusal, success
 from service.rows.tensors import Probabilities, Tensors, release, row_count
 from service.telemetry.drift import Drift
 from service.telemetry.observer import TRACE, Observer, trace_headers
@@ -27,6 +28,7 @@ from service.telemetry.observer import TRACE, Observer, trace_headers
 # At which of the moments of a prediction a stage begins; it ends at the next. Between them, the request waits: for its
 # turn after `find`, for those that arrived with it after `parse`.
 STAGES = {"find": 0, "read": 2, "parse": 3, "infer": 5, "drift": 6, "encode": 8}
+ACCEPTED = "HTTP_ACCEPT_ENCODING"
 TIMING = "HTTP_X_SERVER_TIMING"
 REQUEST_KEY = "HTTP_X_REQUEST_KEY"
 
@@ -211,8 +213,10 @@ class Predictions:
         except Exception as error:
             one.reply = _broken(error, one.request_id)
             return
+        accepted = one.environ.get(ACCEPTED) if len(answer.body) >= LEAST_BYTES else None
+        reply_with = compressed if accepted is not None and takes_gzip(accepted) else success
+        one.reply = reply = reply_with(answer.body, one.request_id, answer.content_type)
         encoded = perf_counter()
-        one.reply = reply = success(answer.body, one.request_id, answer.content_type)
         if answer.headers:
             reply.head += lines(answer.headers)
         reply.rows, reply.model = len(probabilities), (predictor.card.name, predictor.version)

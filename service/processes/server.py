@@ -6,11 +6,11 @@ import resource
 import socket
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
-from ipaddress import ip_address
 
 from service.access import read_keys
 from service.errors import InvalidSetting
 from service.processes.capacity import capacity, explain
+from service.processes.listening import address, listening, reaches_beyond
 from service.processes.preload import preload
 from service.processes.supervisor import Supervisor
 from service.settings import Settings
@@ -29,60 +29,38 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     :raises OSError: the address cannot be listened on, or no worker can be started.
     """
     preload()
-    from service.telemetry.board import Board, Metrics  # It loads numpy, which has to be set up.
+    # They load numpy, which has to be set up.
+    from service.http.root import Root
+    from service.telemetry.board import Board, Metrics
 
     if settings.tracing and find_spec("opentelemetry") is None:
         raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
     if settings.api_keys_file:
         read_keys(settings.api_keys_file)
+    if settings.root_path:
+        Root(settings.root_path)
     _allow_connections()
     found = capacity(settings.max_body_bytes)
     workers = settings.workers or found.workers
-    sockets = _listen(settings.host, settings.port, workers)
-    # A slot for each, for one that takes another's place, and for the supervisor.
-    metrics = Metrics(Board.create(slots=workers + 2))
-    logs.configure(settings.log_level, logs.AtOnce(metrics.count_dropped_lines))
-    for warning in warnings:
-        log.warning(warning)
-    explain(found, workers)
-    log.info("serving", extra={"address": f"http://{_authority(settings.host, settings.port)}/", "workers": workers})
-    if not settings.api_keys_file and not ip_address(sockets[0].getsockname()[0]).is_loopback:
-        log.warning("whoever reaches this address is answered: EVENKEEL_API_KEYS_FILE would ask for API keys")
-    coordination, told = os.memfd_create("evenkeel-coordination"), os.memfd_create("evenkeel-told")
+    with listening(settings.host, settings.port, workers) as sockets:
+        # A slot for each, for one that takes another's place, and for the supervisor.
+        metrics = Metrics(Board.create(slots=workers + 2))
+        logs.configure(settings.log_level, logs.AtOnce(metrics.count_dropped_lines))
+        for warning in warnings:
+            log.warning(warning)
+        explain(found, workers)
+        log.info("serving", extra={"address": address(settings.host, settings.port), "workers": workers})
+        if not settings.api_keys_file and reaches_beyond(sockets[0]):
+            log.warning("whoever reaches this address is answered: EVENKEEL_API_KEYS_FILE would ask for API keys")
+        coordination, told = os.memfd_create("evenkeel-coordination"), os.memfd_create("evenkeel-told")
 
-    def work(listening: socket.socket, seat: int, beat: Callable[[], None], lifeline: int) -> None:
-        # Not before the fork: libraries that start threads do not survive one.
-        from service.processes.worker import work
+        def work(own: socket.socket, seat: int, beat: Callable[[], None], lifeline: int) -> None:
+            # Not before the fork: libraries that start threads do not survive one.
+            from service.processes.worker import work
 
-        work(settings, listening, metrics.board.seat(seat), coordination, told, beat, lifeline)
+            work(settings, own, metrics.board.seat(seat), coordination, told, beat, lifeline)
 
-    Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics).run()
-
-
-def _listen(host: str, port: int, count: int) -> list[socket.socket]:
-    """Sockets that share an address, among which the kernel spreads connections; nobody else listens there."""
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # One that shares would share with anybody.
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-        return [_socket(family, address) for _ in range(count)]
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, _authority(host, port)) from None
-
-
-def _authority(host: str, port: int) -> str:
-    """Where the service listens, as it stands in a URL (RFC 3986): an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _socket(family: int, address: object) -> socket.socket:
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listening.bind(address)  # type: ignore[arg-type]
-    return listening
+        Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics).run()
 
 
 def _allow_connections() -> None:

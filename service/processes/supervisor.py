@@ -214,10 +214,12 @@ class Supervisor:
             if failed:
                 self._postpone(worker.place, f"its successor ended with code {code} before it took over")
             return
-        if not self._beats[worker.seat]:
+        own = self._sockets[worker.place]
+        # At a Unix socket, which all workers have in common, the others answer who waits.
+        if not self._beats[worker.seat] and own.family != socket.AF_UNIX:
             # Who waits would wait for long. The next worker that serves listens anew; until then the others do.
             with suppress(OSError):
-                self._sockets[worker.place].shutdown(socket.SHUT_RDWR)
+                own.shutdown(socket.SHUT_RDWR)
         self._vacant[worker.place] = worker.started + RESTART_SECONDS
 
     def _look(self, counted: bool) -> None:

@@ -18,6 +18,8 @@ from service.app import Front, create_app
 from service.http.admission import Admission, Limits
 from service.http.connection import Connection
 from service.http.dispatch import Dispatcher
+from service.http.origins import Origins
+from service.http.root import Root
 from service.prediction.prediction import Bounds
 from service.processes.memory import return_large_blocks
 from service.processes.supervisor import RETIRE
@@ -101,6 +103,8 @@ def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
         settings.deadline_seconds,
         settings.idle_seconds,
         settings.allowed_hosts,
+        Origins(settings.allowed_origins) if settings.allowed_origins else None,
+        Root(settings.root_path) if settings.root_path else None,
     )
     return Dispatcher(cast(Front, app.wsgi_app), Admission(limits, access))
 
@@ -121,7 +125,14 @@ async def _serve(
     for number, event in ((RETIRE, retired), (signal.SIGTERM, told), (signal.SIGINT, at_once)):
         loop.add_signal_handler(number, event.set)
     loop.add_reader(lifeline, orphaned)
-    server = await loop.create_server(partial(Connection, dispatcher), sock=listening, backlog=BACKLOG)
+    connected = partial(Connection, dispatcher)
+    if listening.family == socket.AF_UNIX:
+        # uvloop alone knows the last one in all versions. The file is there for the other workers, and for the next.
+        server = await loop.create_unix_server(  # type: ignore[call-arg]
+            connected, sock=listening, backlog=BACKLOG, cleanup_socket=False
+        )
+    else:
+        server = await loop.create_server(connected, sock=listening, backlog=BACKLOG)
     ticking = asyncio.create_task(dispatcher.watch(tick))
     waiting = [asyncio.create_task(event.wait()) for event in (at_once, told, retired)]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

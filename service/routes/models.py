@@ -31,6 +31,8 @@ def models(registry: Registry) -> Views:
             "version": predictor.version,
             "versions": registry.versions(card.name),
             "state": "ready",
+            # What kserve's client looks for.
+            "ready": True,
             "lifecycle": registry.lifecycle(card.name),
             "classes": card.classes,
             "features": part(predictor, "features"),

@@ -28,7 +28,10 @@ def open_inference(registry: Registry) -> Views:
         return answer({"name": predictor.card.name, "ready": True})
 
     def list_versions() -> Response:
-        body = read_body(request.environ, LONGEST_INDEX_REQUEST, frozenset({JSON}), UNBOUNDED)
+        # A client that sends nothing may call it anything.
+        empty = not (request.content_length or request.environ.get("wsgi.input_terminated"))
+        environ = {**request.environ, "CONTENT_TYPE": JSON} if empty else request.environ
+        body = read_body(environ, LONGEST_INDEX_REQUEST, frozenset({JSON}), UNBOUNDED)
         # Clients send nothing, or {"ready": true}; all that is listed is ready, so neither changes the answer.
         if body and not isinstance(decode(body), dict):
             raise InvalidTensor('the request must be {"ready": true}, {"ready": false} or nothing')

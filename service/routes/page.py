@@ -21,10 +21,10 @@ def page(registry: Registry, access: Access | None) -> Views:
     """The one shell of all pages, which needs no key: what is served is asked for by whoever has one."""
 
     def show() -> tuple[str, int]:
-        return render_template("page.html"), 200 if access is not None or _served(registry) else 404
+        return _shell(), 200 if access is not None or _served(registry) else 404
 
     def docs() -> str:
-        return render_template("page.html")
+        return _shell()
 
     def report(model: str, version: str) -> Response:
         predictor = registry.predictor(model, version)
@@ -40,6 +40,11 @@ def page(registry: Registry, access: Access | None) -> Views:
         return send(reply)
 
     return {"page": show, "docs": docs, "report": report}
+
+
+def _shell() -> str:
+    """Links begin with the path of the proxy where that is known; else they are relative to the page."""
+    return render_template("page.html", root=f"{request.script_root}/" if request.script_root else "")
 
 
 def _served(registry: Registry) -> bool:

@@ -3,6 +3,7 @@
 import { el, named } from "./dom.js";
 import { makeKeyBox, withKey } from "./key.js";
 import { makeOperation } from "./operation.js";
+import { at } from "./root.js";
 
 const PROTOCOLS = [
   ["HTTP", (path) => !/^\/(v2|invocations|ping)(\/|$)/.test(path)],
@@ -11,7 +12,7 @@ const PROTOCOLS = [
 ];
 
 async function read() {
-  const response = await fetch("openapi.json", { headers: withKey() });
+  const response = await fetch(at("openapi.json"), { headers: withKey() });
   const description = await response.json();
   if (!response.ok) throw Object.assign(new Error(description.error), { status: response.status });
   // A server's address is told from where the description lies.
@@ -87,7 +88,7 @@ export async function drawDocs(main) {
         "p",
         {},
         "Every operation, with its schema and an example to send. Make a client from ",
-        el("a", { href: "openapi.json" }, "openapi.json"),
+        el("a", { href: at("openapi.json") }, "openapi.json"),
         ".",
       ),
     ),

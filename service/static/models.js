@@ -1,13 +1,14 @@
 // The models to choose from, in the header: a list, and a box to search it where it is long.
 
 import { el } from "./dom.js";
+import { at } from "./root.js";
 
 const MANY = 8;
 
 export function makePicker(models, chosen, view) {
   if (models.length === 1) return el("span", { class: "picker" }, models[0].name);
   const query = (name) =>
-    `/?${new URLSearchParams({ model: name, ...(["versions", "card", "report"].includes(view) ? { view } : {}) })}`;
+    at(`?${new URLSearchParams({ model: name, ...(["versions", "card", "report"].includes(view) ? { view } : {}) })}`);
   const items = models.map((one) =>
     el(
       "li",

@@ -2,9 +2,10 @@
 
 import { el, named } from "./dom.js";
 import { hasKey, withKey } from "./key.js";
+import { at } from "./root.js";
 
 function reportOf(name, version) {
-  return `/v1/models/${name}/versions/${version}/report`;
+  return at(`v1/models/${name}/versions/${version}/report`);
 }
 
 // A frame cannot send a key, so that with keys the report is fetched, and kept as a file.

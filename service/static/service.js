@@ -2,13 +2,14 @@
 
 import { Refusal } from "./concerns.js";
 import { hasKey, withKey } from "./key.js";
+import { at } from "./root.js";
 
-// Ask the service; its refusals, and its silence, are a Refusal.
+// Ask the service at one of its paths; its refusals, and its silence, are a Refusal.
 export async function call(path, body, signal) {
   const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
   let response;
   try {
-    response = await fetch(path, {
+    response = await fetch(at(path), {
       ...options,
       signal,
       headers: withKey(body === undefined ? {} : { "Content-Type": "application/json" }),
@@ -25,15 +26,15 @@ export async function call(path, body, signal) {
 // A source that asks one version of a model; `pinned` says whether the address names the version.
 export function sourceOf(state, pinned) {
   const { card, version } = state;
-  const path = `/v1/models/${card.name}/versions/${version}`;
-  const any = pinned ? path : `/v1/models/${card.name}`;
-  const infer = pinned ? `/v2/models/${card.name}/versions/${version}/infer` : `/v2/models/${card.name}/infer`;
+  const path = `v1/models/${card.name}/versions/${version}`;
+  const any = pinned ? path : `v1/models/${card.name}`;
+  const infer = pinned ? `v2/models/${card.name}/versions/${version}/infer` : `v2/models/${card.name}/infer`;
   const predict = async (records, { signal } = {}) => {
     if (records.length === 1) return [(await call(`${path}:predict`, { instance: records[0] }, signal)).prediction];
     return (await call(`${path}:predict`, { instances: records }, signal)).predictions;
   };
   const explain = async (instance, { reference, signal } = {}) =>
     (await call(`${path}:explain`, { instance, reference }, signal)).explanation;
-  const endpoints = { predict: `${location.origin}${any}:predict`, infer: location.origin + infer, keyed: hasKey() };
+  const endpoints = { predict: at(`${any}:predict`), infer: at(infer), keyed: hasKey() };
   return { card, version, predict, explain, endpoints };
 }

@@ -5,6 +5,7 @@ import { el } from "./dom.js";
 import { askForKey, hasKey } from "./key.js";
 import { makePicker } from "./models.js";
 import { drawPage } from "./page.js";
+import { at, isAt } from "./root.js";
 import { call, sourceOf } from "./service.js";
 
 const main = document.querySelector("main");
@@ -12,7 +13,7 @@ const header = document.querySelector("header");
 const WAIT_MS = 1000;
 
 function navigate(chosen, view, state) {
-  const to = (name) => `/?${new URLSearchParams({ model: chosen, ...(name === "predict" ? {} : { view: name }) })}`;
+  const to = (name) => at(`?${new URLSearchParams({ model: chosen, ...(name === "predict" ? {} : { view: name }) })}`);
   const link = (href, text, here) => el("a", { href, "aria-current": here ? "page" : null }, text);
   const tabs = chosen
     ? [
@@ -25,7 +26,7 @@ function navigate(chosen, view, state) {
   const links = tabs
     .filter(([name]) => name !== "report" || state?.card.files["report.html"])
     .map(([name, text]) => link(to(name), text, name === view));
-  const nav = el("nav", { "aria-label": "Pages" }, ...links, link("/docs", "API docs", view === "docs"));
+  const nav = el("nav", { "aria-label": "Pages" }, ...links, link(at("docs"), "API docs", view === "docs"));
   // The case goes along.
   nav.addEventListener("click", (event) => {
     if (event.target.href && view !== "docs") event.target.hash = location.hash;
@@ -48,7 +49,7 @@ function wait() {
     el("pre", {}, el("code", {}, command)),
   );
   const look = async () => {
-    const { models } = await call("/v1/models").catch(() => ({ models: [] }));
+    const { models } = await call("v1/models").catch(() => ({ models: [] }));
     if (models.length) location.reload();
     else setTimeout(look, WAIT_MS);
   };
@@ -58,7 +59,7 @@ function wait() {
 // Several models, and none of them is the default one.
 function choose(models) {
   main.className = "narrow";
-  const link = ({ name }) => el("li", {}, el("a", { href: `/?${new URLSearchParams({ model: name })}` }, name));
+  const link = ({ name }) => el("li", {}, el("a", { href: at(`?${new URLSearchParams({ model: name })}`) }, name));
   main.replaceChildren(el("h1", {}, "Choose a model"), el("ul", {}, ...models.map(link)));
 }
 
@@ -67,28 +68,28 @@ function missing(sentence) {
   main.replaceChildren(
     el("h1", {}, "Not here"),
     el("p", { class: "message" }, sentence),
-    el("p", {}, el("a", { href: "/" }, "What is served")),
+    el("p", {}, el("a", { href: at("") }, "What is served")),
   );
 }
 
 // Where a card's JSON and its report are.
 function addresses({ name, version, card }) {
   const report = card.files["report.html"]
-    ? `/?${new URLSearchParams({ model: name, version, view: "report" })}`
+    ? at(`?${new URLSearchParams({ model: name, version, view: "report" })}`)
     : null;
-  return { json: `/v1/models/${name}/versions/${version}`, report };
+  return { json: at(`v1/models/${name}/versions/${version}`), report };
 }
 
 async function show() {
   const query = new URLSearchParams(location.search);
-  const view = location.pathname === "/docs" ? "docs" : (query.get("view") ?? "predict");
-  const list = call("/v1/models");
+  const view = isAt("docs") ? "docs" : (query.get("view") ?? "predict");
+  const list = call("v1/models");
   // Where an address names the model, its page does not wait for the list of all.
   list.catch(() => {});
   const chosen = query.get("model") ?? (await list).default;
   list.then(({ models }) => offer(models, chosen, view)).catch(() => {});
   const read = (version) =>
-    call(`/v1/models/${encodeURIComponent(chosen)}${version ? `/versions/${encodeURIComponent(version)}` : ""}`);
+    call(`v1/models/${encodeURIComponent(chosen)}${version ? `/versions/${encodeURIComponent(version)}` : ""}`);
   if (!chosen || view === "docs") {
     navigate(chosen, view, chosen ? await read(null).catch(() => null) : null);
     if (view === "docs") return (await import("./docs.js")).drawDocs(main);

@@ -1,6 +1,7 @@
 // What is served: the versions of a model with what each is there for, and all models.
 
 import { el, named } from "./dom.js";
+import { at } from "./root.js";
 import { call } from "./service.js";
 
 const MANY = 8;
@@ -15,7 +16,7 @@ const STATES = {
 };
 
 function address(parts) {
-  return `/?${new URLSearchParams(parts)}`;
+  return at(`?${new URLSearchParams(parts)}`);
 }
 
 function when(text) {
@@ -133,7 +134,7 @@ function everything(models, name) {
 
 export async function drawVersions(main, state, models) {
   const { name, lifecycle, versions } = state;
-  const read = (version) => call(`/v1/models/${name}/versions/${version}`).catch(() => null);
+  const read = (version) => call(`v1/models/${name}/versions/${version}`).catch(() => null);
   const states = new Map(await Promise.all(versions.map(async (version) => [version, await read(version)])));
   const head = ["version", "is", "trained, UTC", "accuracy", "log-loss"].map((text) =>
     el("th", { scope: "col", class: text === "is" ? "text" : null }, text),

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from service.document import JSON, PIECE, LongArray, decode
+from service.document import JSON, PIECE, LongArray, decode, drain
 from service.errors import Detail, InvalidRecord
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Answer, Question, WireFormat
 from service.rows.reader import Chunk, RowReader, Rows
-from service.rows.rules import BrokenRules
+from service.rows.rules import BrokenRules, echo
 from service.rows.tensors import Probabilities, Tensors, row_count
 from service.wire.capacity import Capacity
 from service.wire.reasons import TYPICAL, Explained, FewRows, reference_of
@@ -18,6 +18,9 @@ from service.wire.reasons import TYPICAL, Explained, FewRows, reference_of
 U, F = b"uf"
 
 SHAPE = 'must be {"instance": row} or {"instances": [row, …]}, a row being {feature: value} or [value, …], nothing else'
+ASKED = ("instance", "instances")
+# What clients of TensorFlow Serving and of Vertex AI send besides: here they change nothing.
+LET_THROUGH = ("parameters", "signature_name")
 EXPLAIN = '"explain" must be true or false'
 
 
@@ -85,8 +88,11 @@ def read_document(
 
     :raises InvalidRecord: it has another shape, or an instance breaks the card.
     """
+    if isinstance(document, dict) and len(document) > 1:
+        for key in LET_THROUGH:
+            drain(document.pop(key, None))
     if not isinstance(document, dict) or len(document) != 1:
-        raise misshapen()
+        raise misshapen(document)
     ((key, value),) = document.items()
     if key == "instance":
         # Of one prediction nothing else can be too much, and it is to be quick.
@@ -98,7 +104,7 @@ def read_document(
             raise refuse(broken, several=False) from None
     if key == "instances" and isinstance(value, list | LongArray) and value:
         return read_rows(predictor, value, body, capacity_of(predictor, body, allowance)), True
-    raise misshapen()
+    raise misshapen(document)
 
 
 def read_rows(predictor: Predictor, rows: list[Any] | LongArray, body: bytes, capacity: Capacity) -> Rows:
@@ -162,9 +168,11 @@ def shapeless(sentence: str) -> InvalidRecord:
     return InvalidRecord(sentence, [{"rule": "shape", "message": sentence}])
 
 
-def misshapen() -> InvalidRecord:
-    """The refusal of a document that asks for no predictions."""
-    return InvalidRecord(f"the request {SHAPE}", [{"rule": "shape", "message": SHAPE}])
+def misshapen(document: Any) -> InvalidRecord:
+    """The refusal of a document that asks for no predictions; it names what it should not hold."""
+    others = [key for key in document if key not in ASKED] if isinstance(document, dict) else []
+    named = f"has {echo(others[0])}, which is not known; it " if others else ""
+    return InvalidRecord(f"the request {named}{SHAPE}", [{"rule": "shape", "message": SHAPE}])
 
 
 def _without_number(detail: Detail) -> Detail:

@@ -63,6 +63,14 @@ def main(url: str) -> None:
     assert top.shape == (2, 2)
     assert top[0][0].endswith(b":2:Gentoo")
 
+    many = np.repeat(NUMBERS[:1], 500, 0), np.repeat(TEXTS[:1], 500, 0)
+    tensors = inputs(binary=True)
+    for tensor, data in zip(tensors, many, strict=True):
+        tensor.set_shape(data.shape)
+        tensor.set_data_from_numpy(data)
+    long = client.infer("penguins", tensors, response_compression_algorithm="gzip")
+    assert long.as_numpy("probabilities").shape == (500, 3)
+
     pending = [client.async_infer("penguins", inputs(binary=True)) for _ in range(8)]
     for one in pending:
         np.testing.assert_allclose(one.get_result().as_numpy("probabilities"), expected, atol=1e-7)

@@ -5,6 +5,7 @@ holds exactly. `null` is NaN is a missing number; `null` and the empty text are 
 """
 
 import struct
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
@@ -199,7 +200,7 @@ def _from_json(values: list[Any], datatype: str, may_hold_booleans: bool = True)
         return _as_float32(_integers(values, datatype))
     if not may_hold_booleans or bool not in map(type, values):
         try:
-            return np.frombuffer(_packing(len(values))(*values), np.float32)
+            return _halves(np.frombuffer(_packing(len(values))(*values), np.float32), datatype)
         except (struct.error, OverflowError):
             pass  # A null, or something that must be named.
     for position, value in enumerate(values):
@@ -209,7 +210,17 @@ def _from_json(values: list[Any], datatype: str, may_hold_booleans: bool = True)
             raise _BadElement(position, "must be a number")
         if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
             raise _BadElement(position, FIT)
-    return np.array([np.nan if value is None else value for value in values], np.float32)
+    return _halves(np.array([np.nan if value is None else value for value in values], np.float32), datatype)
+
+
+def _halves(numbers: npt.NDArray[np.float32], datatype: str) -> npt.NDArray[np.float32]:
+    """Numbers as they are, where their datatype holds them: JSON can say more than a 16-bit float."""
+    if datatype == "FP16":
+        with np.errstate(over="ignore"):
+            beyond = np.isinf(numbers.astype(np.float16))
+        if beyond.any():
+            raise _BadElement(int(beyond.argmax()), "must fit in a 16-bit float")
+    return numbers
 
 
 @lru_cache(64)
@@ -271,6 +282,25 @@ def _check_gaps(array: npt.NDArray[np.float32], features: Sequence[Feature]) -> 
 
 def _elements(tensor: Tensor) -> Iterator[Sequence[Any]]:
     """The elements of a tensor of texts, some at a time."""
+    return _from_base64(_sent(tensor)) if tensor.base64 else _sent(tensor)
+
+
+def _from_base64(parts: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """The texts whose UTF-8 was sent in base64; what is no text is left to be refused as that."""
+    start = 0
+    for some in parts:
+        texts = list(some)
+        for place, text in enumerate(texts):
+            try:
+                texts[place] = str(b64decode(text, validate=True), "utf-8") if isinstance(text, str) else text
+            except ValueError:
+                raise _BadElement(start + place, "must be UTF-8 in base64, as its content_type says") from None
+        yield texts
+        start += len(texts)
+
+
+def _sent(tensor: Tensor) -> Iterator[Sequence[Any]]:
+    """The elements as they were sent, some at a time."""
     data = tensor.data
     if isinstance(data, LongArray):
         yield from _pieces(tensor, data)

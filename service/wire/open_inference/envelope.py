@@ -13,6 +13,8 @@ from service.wire.instances import may_hold_booleans
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 LONGEST_KEPT = 4096
+# How MLServer says that elements are to be read: those that change nothing, and the one that is decoded.
+PLAIN, BASE64 = frozenset({None, "", "np", "pd", "str"}), "base64"
 
 
 class Tensor(NamedTuple):
@@ -23,6 +25,7 @@ class Tensor(NamedTuple):
     shape: Sequence[int]
     data: list[Any] | LongArray | bytes | memoryview
     may_hold_booleans: bool = True
+    base64: bool = False
 
 
 class Wish(NamedTuple):
@@ -68,6 +71,7 @@ _config = with_config(ConfigDict(strict=True))
 @_config
 class _InputParameters(TypedDict, total=False):
     binary_data_size: Annotated[int, Field(ge=0)]
+    content_type: str | None
 
 
 @_config
@@ -79,6 +83,7 @@ class _OutputParameters(TypedDict, total=False):
 @_config
 class _RequestParameters(TypedDict, total=False):
     binary_data_output: bool
+    content_type: str | None
 
 
 class _InputRequired(TypedDict):
@@ -146,7 +151,10 @@ class EnvelopeReader:
         if inputs is None:
             booleans = may_hold_booleans(text)
             inputs = [_announced(given, number, booleans) for number, given in enumerate(request["inputs"])]
-        binary = (request.get("parameters") or {}).get("binary_data_output", False)
+        parameters = request.get("parameters") or {}
+        if (content_type := parameters.get("content_type")) not in PLAIN:
+            raise _unread(content_type, "the request")
+        binary = parameters.get("binary_data_output", False)
         wishes = [_wish(asked, binary) for asked in request.get("outputs") or ()]
         return _Header(request.get("id"), inputs, wishes, binary)
 
@@ -187,7 +195,9 @@ def _tensors(inputs: Iterable[_Announced], body: bytes, at: int) -> Iterator[Ten
         if size is None:
             yield tensor
         else:
-            yield Tensor(tensor.name, tensor.datatype, tensor.shape, _raw(body, at, size, tensor.name))
+            yield Tensor(
+                tensor.name, tensor.datatype, tensor.shape, _raw(body, at, size, tensor.name), True, tensor.base64
+            )
             at += size
     if left := len(body) - at:
         raise InvalidTensor(f"the body has {left} bytes more than its inputs")
@@ -204,13 +214,26 @@ def _raw(body: bytes, at: int, size: int, name: str) -> bytes | memoryview:
 def _announced(given: _Input, number: int, booleans: bool = True) -> _Announced:
     name = given["name"]
     parameters = given.get("parameters")
-    size = parameters.get("binary_data_size") if parameters else None
+    size, content_type = None, None
+    if parameters:
+        size, content_type = parameters.get("binary_data_size"), parameters.get("content_type")
+    base64 = content_type == BASE64 and given["datatype"] == "BYTES"
+    if not (base64 or content_type in PLAIN):
+        raise _unread(content_type, f"input '{name[:64]}'")
     if (size is None) == ("data" not in given):
         raise InvalidTensor(f"input '{name[:64]}' must have either data or the parameter binary_data_size")
     data = b"" if size is not None else given["data"]
     if size is None and not isinstance(data, (list, LongArray)):
         raise InvalidTensor(f"inputs.{number}.data: should be a valid list")
-    return Tensor(name, given["datatype"], given["shape"], data, booleans), size
+    return Tensor(name, given["datatype"], given["shape"], data, booleans, base64), size
+
+
+def _unread(content_type: str | None, place: str) -> InvalidTensor:
+    """The refusal of elements that mean something else than they say."""
+    return InvalidTensor(
+        f"{place} has the content_type '{(content_type or '')[:64]}', which is not read: send numbers and texts as "
+        "they are (texts also as base64), and a frame as an input for each of its columns, or to /invocations"
+    )
 
 
 def _wish(asked: _Output, binary: bool) -> Wish:

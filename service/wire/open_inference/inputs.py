@@ -59,6 +59,10 @@ def _read(given: Iterable[Tensor], inputs: Inputs, capacity: Capacity) -> tuple[
                 capacity.grow(len(column), 2 * column.nbytes)
         elif whole is not None and name not in found:
             found[name] = _cast(tensor, whole, capacity)
+        elif len(inputs) == 1 and not (found or columns):
+            # The only input has no other to be taken for, whatever a client calls it.
+            ((only, whole),) = inputs.items()
+            found[only] = _cast(tensor, whole, capacity)
         else:
             raise _misnamed(inputs)
     return found, columns
