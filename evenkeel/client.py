@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,10 +80,9 @@ class Client:
         :raises BadInput: the address is none, the key is none, or a number is outside its range.
         """
         with _told_as_bad_input():
-            key = key or api_key(None if key_file is None else Path(key_file))
+            key = api_key(None if key_file is None else Path(key_file), key)
             url = address_from_settings() if url is None else url
-            more = "give more patience=" if deadline is None else "give more patience= or a later deadline="
-            self._service = Connection(url, key, patience, log.warning, more)
+            self._service = Connection(url, key, patience, log.warning, "give more patience=")
         if deadline is not None and not deadline > 0:
             raise BadInput(
                 f"a deadline of {deadline:g} seconds has passed; it should be more than 0", "invalid_setting"
@@ -90,7 +90,9 @@ class Client:
         self._name, self._number, self._deadline = model, version, deadline or math.inf
         self._model: RemoteModel | None = None
         self._asked = -math.inf
-        self._turn = threading.RLock()
+        self._turn = threading.Lock()
+        # Of a client that is used once, in one line.
+        weakref.finalize(self, self._service.close)
 
     def predict(self, table: Table) -> Any:
         """The class of each row, as the service decides it, with the model's threshold if it has one.

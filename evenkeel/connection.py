@@ -106,7 +106,7 @@ class Connection:
                 return answer
             left = ends - time.monotonic()
             if left <= 0:
-                raise self._given_up(answer)
+                raise self._given_up(answer, late=ends == self.ends)
             if pause == FIRST_PAUSE_S:
                 self._tell(f"{self.url}: {answer.reason}; trying again for {self._patience:g} s")
             time.sleep(min(answer.wait or pause, left))
@@ -128,10 +128,12 @@ class Connection:
         """The error of an answer that no service of ours gives."""
         return RefusedByService(f"{self.url} answers, but not as a service of Evenkeel does", "no_evenkeel", 200)
 
-    def _given_up(self, last: _Later) -> Unreachable:
-        waited = f"for {self._patience:g} seconds; try again later, or {self._more_patience}"
+    def _given_up(self, last: _Later, *, late: bool) -> Unreachable:
+        waited, more = f"for {self._patience:g} seconds", self._more_patience
+        if late:
+            waited, more = "before the deadline", "give a later deadline="
         facts = _told(last.reply)[1] if last.reply else {"code": "unreachable"}
-        return Unreachable(f"{self.url} has not answered {waited}: {last.reason}", **facts)
+        return Unreachable(f"{self.url} has not answered {waited}; try again later, or {more}: {last.reason}", **facts)
 
     def _attempt(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], left: float

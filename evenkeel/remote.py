@@ -96,10 +96,10 @@ class RemoteModel:
         """The rows from `start` to `stop`, by requests of as many as the service takes."""
         while start < stop:
             count = max(1, min(self._rows, stop - start, MOST_BYTES // self._bytes_of_row))
-            head, body = _request(tensors, start, count)
+            head, body = batch(tensors, start, count)
             while len(body) > MOST_BYTES and count > 1:
                 count = max(1, min(count - 1, count * MOST_BYTES // len(body)))
-                head, body = _request(tensors, start, count)
+                head, body = batch(tensors, start, count)
             self._bytes_of_row = -(-len(body) // count)
             yield _Request(start, start + count, head, body)
             start += count
@@ -151,7 +151,7 @@ class _Encoded(dict[str, bytes]):
         return encoded
 
 
-def _request(tensors: Tensors, start: int, count: int) -> tuple[int, bytes]:
+def batch(tensors: Tensors, start: int, count: int) -> tuple[int, bytes]:
     """A request for some rows: how long its JSON is, and all of it."""
     inputs, raw = [], []
     for name, tensor in tensors.items():

@@ -104,14 +104,14 @@ def test_long_texts_are_sent_a_few_at_a_time(
     table = tmp_path / "t.csv"
     table.write_text("\n".join([header, *(line.replace("Biscoe", "y" * 20_000) for line in lines)]))
     sent = []
-    plain = remote._request
+    plain = remote.batch
 
     def watched(*arguments: object) -> tuple[int, bytes]:
         head, body = plain(*arguments)  # type: ignore[arg-type]
         sent.append(len(body))
         return head, body
 
-    monkeypatch.setattr(remote, "_request", watched)
+    monkeypatch.setattr(remote, "batch", watched)
     ended = command("predict", table, "--url", shared.url, "--model", "penguins")
 
     assert ended.code == 0
