@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import re
 import threading
 import time
@@ -10,30 +9,23 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 from urllib.parse import quote
 
 import numpy as np
 
 from evenkeel.connection import Connection
 from evenkeel.errors import BadInput, RowsRefused
-from evenkeel.labelled import schema_of
 from evenkeel.remote import RemoteModel, ahead
-from evenkeel.rows import RowReader, Rows
-from evenkeel.run import check_features
 from evenkeel.scoring import address_from_settings, api_key, decision_of
+from evenkeel.tables import Table, blocks_of, check_rows
 from models.card import ModelCard
 from trainer.arrays import Array
-from trainer.data.blocks import Block, open_blocks
-from trainer.data.frames import frame_blocks, is_pandas
+from trainer.data.frames import is_pandas
 from trainer.errors import TrainerError
-
-# What `Client` takes: a frame of pandas, polars or pyarrow, a list of records, or the path of a file.
-Table: TypeAlias = Any
 
 # For so long the version that serves is taken to be the one that served.
 FOLLOW_S = 1.0
-MOST_DETAILS = 20
 
 log = logging.getLogger("evenkeel")
 
@@ -116,7 +108,7 @@ class Client:
         :return: of a pandas frame a frame with its index, and a column for each class by its name; of all else a numpy
             array (n, classes) of float32, in the order of `card().classes`.
         :raises BadInput: the table cannot be read, lacks a feature, or several models are served and none is named.
-        :raises RowsRefused: a row breaks the card; `details` name `instance`, `feature` and `rule`.
+        :raises RowsRefused: a row breaks the card; `details` have `instance`, `feature`, `rule`, `message`.
         :raises KeyRefused: the service asks for another API key.
         :raises NotServed: it has no such model or version.
         :raises RefusedByService: it refuses for another reason.
@@ -192,51 +184,17 @@ class Client:
         with self._call():
             model = self._answering()
             parts, first = [np.empty((0, len(model.card.classes)), np.float32)], 0
-            for block, rows in ahead(_blocks(table, model.card)):
-                _check(block, rows, first)
+            for block, rows in ahead(blocks_of(table, model.card)):
+                check_rows(block, rows, first, model.card)
                 if len(rows):
                     answers, refused = model.ask(rows.tensors)
                     for row, error in refused.items():
-                        rule = {"instance": first + row, "rule": error.code}
+                        detail = {"instance": first + row, "rule": error.code, "message": str(error)}
                         sentence = f"{block.place(row)}: {error}"
-                        raise RowsRefused(sentence, error.code, error.status, [rule], error.request_id)
+                        raise RowsRefused(sentence, error.code, error.status, [detail], error.request_id)
                     parts.append(answers)
                 first += len(rows)
         return np.concatenate(parts), model.card
-
-
-def _blocks(table: Table, card: ModelCard) -> Iterator[tuple[Block, Rows]]:
-    """A table some rows at a time, as they stand there, and read as the card says.
-
-    :raises TrainerError: it cannot be read, or lacks a feature.
-    """
-    schema = schema_of(card)
-    reader = RowReader(card, schema)
-    if not isinstance(table, str | os.PathLike):
-        for block in frame_blocks(table, [feature.name for feature in card.features]):
-            yield block, reader.read(block)
-        return
-    path = Path(table)
-    with open_blocks(path, schema.file) as blocks:
-        check_features(path, blocks, card)
-        for block in blocks.blocks:
-            yield block, reader.read(block)
-
-
-def _check(block: Block, rows: Rows, first: int) -> None:
-    """Refuse rows that break the card, as the service would; the first of the block has the place `first`.
-
-    :raises RowsRefused: some do.
-    """
-    if not rows.reasons:
-        return
-    wrong = sorted(rows.reasons.items())
-    details = [{"instance": first + row, "feature": name, "rule": rule} for row, (name, rule) in wrong[:MOST_DETAILS]]
-    row, (name, rule) = wrong[0]
-    where = f"{block.place(row)}, feature '{name}'" if name else block.place(row)
-    others = f", and {len(wrong) - 1} rows more" if len(wrong) > 1 else ""
-    sentence = f"{where}: {rule}{others}; mend them, or leave them out"
-    raise RowsRefused(sentence, "invalid_record", details=details)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class ClientError(Exception):
 
     :ivar status: the HTTP status, None where nothing came from a service.
     :ivar code: a word for programs: the service's, such as `overloaded`, or the client's, such as `unreachable`.
-    :ivar details: at most twenty; of a row `instance`, its place from 0 on, `feature` and `rule`.
+    :ivar details: at most twenty; of a row `instance`, its place from 0 on, `feature`, `rule` and `message`.
     :ivar request_id: by which the service's log has the request; None where nothing came from a service.
     """
 

@@ -61,10 +61,15 @@ def test_a_frame_is_answered_with_a_frame(
 
 
 class ArrowFrame:
-    """A frame as polars hands it over."""
+    """A frame as polars hands it over: its texts, and those of its categories, are string views."""
 
     def __init__(self, table: pa.Table) -> None:
-        self._table = table
+        views = pa.DictionaryArray.from_arrays(
+            table["island"].chunk(0).indices.cast(pa.uint32()),
+            table["island"].chunk(0).dictionary.cast(pa.string_view()),
+        )
+        sexes = table["sex"].cast(pa.string()).cast(pa.string_view())
+        self._table = table.drop_columns(["island", "sex"]).append_column("sex", sexes).append_column("island", views)
 
     def __arrow_c_stream__(self, schema: object = None) -> object:
         return self._table.__arrow_c_stream__(schema)

@@ -47,7 +47,7 @@ def _table(frame: Any, names: Sequence[str]) -> ArrowTable:
     elif hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
         table = pa.table(frame)
         _check_names(names, table.column_names)
-        cells = [table.column(name) for name in names]
+        cells = [_without_views(table.column(name)) for name in names]
     else:
         raise InvalidTable(f"what is given is no table ({type(frame).__name__}); give {TAKEN}")
     return pa.table(cells, names=list(names))
@@ -61,6 +61,17 @@ def _cells(name: str, values: Any, where: str) -> pa.Array | pa.ChunkedArray:
         raise InvalidTable(
             f"{where}, column '{name}': its cells have no common type ({reason}); give them one"
         ) from None
+
+
+def _without_views(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The categories of polars are string views in a dictionary, which pyarrow can neither cast nor unfold."""
+    kind = cells.type
+    if not (pa.types.is_dictionary(kind) and pa.types.is_string_view(kind.value_type)):
+        return cells
+    chunks = [
+        pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.string())) for chunk in cells.chunks
+    ]
+    return pa.chunked_array(chunks, pa.dictionary(kind.index_type, pa.string()))
 
 
 def _check_names(names: Sequence[str], given: Sequence[str]) -> None:
