@@ -1,1 +1,44 @@
-"""The public face above the three programs: what needs a table and a published model at once."""
+"""The public face above the three programs: from Python, and what needs a table and a published model at once.
+
+    import evenkeel
+
+    model = evenkeel.fit(frame, target="species")
+    model.publish("penguins")
+    evenkeel.load("penguins").predict_proba(frame)
+
+What a name needs is imported when it is used, so that each side can be installed alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from models import __version__
+from models.errors import EvenkeelError, EvenkeelWarning, MissingLibrary
+
+if TYPE_CHECKING:
+    from evenkeel.fitted import FittedModel, fit
+    from evenkeel.loaded import Model, load
+
+# Where each name of the API stands.
+PLACES = {
+    "fit": "evenkeel.fitted",
+    "FittedModel": "evenkeel.fitted",
+    "load": "evenkeel.loaded",
+    "Model": "evenkeel.loaded",
+}
+
+__all__ = ["EvenkeelError", "EvenkeelWarning", "FittedModel", "MissingLibrary", "Model", "__version__", "fit", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PLACES:
+        raise AttributeError(f"module 'evenkeel' has no attribute {name!r}")
+    try:
+        return getattr(import_module(PLACES[name]), name)
+    except ModuleNotFoundError as error:
+        way = "install evenkeel with the extras `trainer` and `service`, as docs/install.md says"
+        raise MissingLibrary(f"evenkeel.{name} needs {error.name}: {way}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

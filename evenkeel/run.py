@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -93,33 +93,50 @@ class Run:
         :raises InvalidTable: the table lacks a feature, cannot be read, or a row cannot be answered.
         """
         card = self._model.card
-        schema = schema_of(card)
-        with open_blocks(path, schema.file.overruled(given)) as table:
+        with open_blocks(path, schema_of(card).file.overruled(given)) as table:
             check_features(path, table, card)
             columns = Columns(table.names, card.classes)
-            reader = RowReader(card, schema)
             with writing(output, table.empty, columns, table.delimiter) as writer, _Progress(table) as progress:
-                with _Turns(aside=self._model.in_process) as turns:
-                    for block in table.blocks:
-                        turns.take(partial(self._score, block, reader.read(block), writer))
-                        progress.show(self._rows)
-                progress.show(self._rows)
-            self._notes = table.notes
+                self.answer(table, writer, progress.show)
+
+    def answer(self, table: Blocks, writer: Writer, show: Callable[[int], None] = lambda rows: None) -> None:
+        """Hand the rows of a table that has every feature to a writer, with their answers; `show` hears how many.
+
+        :raises InvalidTable: a row cannot be answered, or the table not be read.
+        """
+        reader = RowReader(self._model.card, schema_of(self._model.card))
+        with _Turns(aside=self._model.in_process) as turns:
+            for block in table.blocks:
+                turns.take(partial(self._score, block, reader.read(block), writer))
+                show(self._rows)
+        show(self._rows)
+        self._notes = table.notes
+
+    def said(self) -> Iterator[tuple[str, str]]:
+        """What was left out and what is unusual: of what kind it is, and a sentence."""
+        for one in self._notes:
+            yield "note", f"{one}; {REMEDIES[one.partition(': ')[0]]}"
+        if self._kinds:
+            told = [f"{printable(kind, 200)} ({rows})" for kind, rows in self._kinds.most_common(MOST_TOLD)]
+            more = f", and {len(self._kinds) - MOST_TOLD} kinds more" if len(self._kinds) > MOST_TOLD else ""
+            yield f"warnings in {self._warned} of {self._rows} rows", ", ".join(told) + more
+
+    @property
+    def unanswered(self) -> str:
+        """A sentence about the rows that have no answer; "" where all have one."""
+        if not self._unanswered:
+            return ""
+        return f"{self._unanswered} of {self._rows} rows have no answer, first {self._first}"
 
     def tell(self, output: Path | None) -> None:
         """Say on stderr what was left out and what is unusual.
 
         :raises Unanswered: some rows have no answer.
         """
-        for one in self._notes:
-            tell("note", f"{one}; {REMEDIES[one.partition(': ')[0]]}")
-        if self._kinds:
-            told = [f"{printable(kind, 200)} ({rows})" for kind, rows in self._kinds.most_common(MOST_TOLD)]
-            more = f", and {len(self._kinds) - MOST_TOLD} kinds more" if len(self._kinds) > MOST_TOLD else ""
-            tell(f"warnings in {self._warned} of {self._rows} rows", ", ".join(told) + more)
-        if self._unanswered:
-            written = f"; the others are in {output}" if output else ""
-            raise Unanswered(f"{self._unanswered} of {self._rows} rows have no answer, first {self._first}{written}")
+        for kind, sentence in self.said():
+            tell(kind, sentence)
+        if self.unanswered:
+            raise Unanswered(self.unanswered + (f"; the others are in {output}" if output else ""))
 
     def _score(self, block: Block, rows: Rows, writer: Writer) -> None:
         """Ask about the rows of a block, and write it with its answers."""
