@@ -25,6 +25,7 @@ import evenkeel
 from evenkeel import remote
 from evenkeel.labelled import schema_of
 from evenkeel.rows import RowReader
+from evenkeel.tables import FRAME
 from models.card import ModelCard
 from models.repository import ModelRepository
 from tests.conftest import find_free_port
@@ -46,7 +47,7 @@ def curl(url: str, frame: pd.DataFrame, card: ModelCard, folder: Path) -> list[s
     """A command of curl that posts the batches of the client, one after the other."""
     words = ["curl", "--silent", "--fail-early"]
     reader = RowReader(card, schema_of(card))
-    for block in frame_blocks(frame, [feature.name for feature in card.features]):
+    for block in frame_blocks(frame, FRAME).blocks:
         tensors = reader.read(block).tensors
         for start in range(0, len(block), remote.MOST_ROWS):
             head, body = remote.batch(tensors, start, remote.MOST_ROWS)

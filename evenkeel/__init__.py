@@ -1,40 +1,72 @@
-"""The public face above the three programs: what needs a table and a published model at once."""
+"""The public face above the three programs: from Python, and what needs a table and a published model at once.
+
+    import evenkeel
+
+    model = evenkeel.fit(frame, target="species")
+    model.publish("penguins")
+    evenkeel.load("penguins").predict_proba(frame)
+    evenkeel.Client("http://127.0.0.1:8080").predict_proba(frame)
+
+What a name needs is imported when it is used, so that each side can be installed alone.
+"""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from models import __version__
+from models.errors import EvenkeelError, EvenkeelWarning, MissingLibrary
 
 if TYPE_CHECKING:
-    from evenkeel.client import Client as Client
-    from evenkeel.errors import BadInput as BadInput
-    from evenkeel.errors import ClientError as ClientError
-    from evenkeel.errors import KeyRefused as KeyRefused
-    from evenkeel.errors import NotServed as NotServed
-    from evenkeel.errors import RefusedByService as RefusedByService
-    from evenkeel.errors import RowsRefused as RowsRefused
-    from evenkeel.errors import Unreachable as Unreachable
+    from evenkeel.client import Client
+    from evenkeel.errors import BadInput, ClientError, KeyRefused, NotServed, RefusedByService, RowsRefused, Unreachable
+    from evenkeel.fitted import FittedModel, fit
+    from evenkeel.loaded import Model, load
 
-# The modules of the Python API; each is imported when one of its names is first asked for.
-API = {
-    "evenkeel.client": ("Client",),
-    "evenkeel.errors": (
-        "BadInput",
-        "ClientError",
-        "KeyRefused",
-        "NotServed",
-        "RefusedByService",
-        "RowsRefused",
-        "Unreachable",
-    ),
+# Where each name of the API stands.
+PLACES = {
+    "fit": "evenkeel.fitted",
+    "FittedModel": "evenkeel.fitted",
+    "load": "evenkeel.loaded",
+    "Model": "evenkeel.loaded",
+    "Client": "evenkeel.client",
+    "BadInput": "evenkeel.errors",
+    "ClientError": "evenkeel.errors",
+    "KeyRefused": "evenkeel.errors",
+    "NotServed": "evenkeel.errors",
+    "RefusedByService": "evenkeel.errors",
+    "RowsRefused": "evenkeel.errors",
+    "Unreachable": "evenkeel.errors",
 }
-MODULES = {name: module for module, names in API.items() for name in names}
-__all__ = sorted(MODULES)
+
+__all__ = [
+    "BadInput",
+    "Client",
+    "ClientError",
+    "EvenkeelError",
+    "EvenkeelWarning",
+    "FittedModel",
+    "KeyRefused",
+    "MissingLibrary",
+    "Model",
+    "NotServed",
+    "RefusedByService",
+    "RowsRefused",
+    "Unreachable",
+    "__version__",
+    "fit",
+    "load",
+]
 
 
-def __getattr__(name: str) -> object:
-    if name not in MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(MODULES[name]), name)
+def __getattr__(name: str) -> Any:
+    if name not in PLACES:
+        raise AttributeError(f"module 'evenkeel' has no attribute {name!r}")
+    try:
+        return getattr(import_module(PLACES[name]), name)
+    except ModuleNotFoundError as error:
+        way = "install evenkeel with the extras `trainer` and `service`, as docs/install.md says"
+        raise MissingLibrary(f"evenkeel.{name} needs {error.name}: {way}") from None
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *MODULES})
+    return sorted(__all__)

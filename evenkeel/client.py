@@ -2,7 +2,6 @@
 
 import logging
 import math
-import re
 import threading
 import time
 import weakref
@@ -15,17 +14,25 @@ from urllib.parse import quote
 import numpy as np
 
 from evenkeel.connection import Connection
-from evenkeel.errors import BadInput, RowsRefused
-from evenkeel.remote import RemoteModel, ahead
-from evenkeel.scoring import address_from_settings, api_key, decision_of
-from evenkeel.tables import Table, blocks_of, check_rows
+from evenkeel.errors import BadInput, ClientError, RowsRefused
+from evenkeel.loaded import OnError, answers_of
+from evenkeel.remote import RemoteModel
+from evenkeel.run import Reasons
+from evenkeel.scoring import address_from_settings, api_key
+from evenkeel.tables import Table, one_tree
+from evenkeel.written import Answers
 from models.card import ModelCard
-from trainer.arrays import Array
-from trainer.data.frames import is_pandas
-from trainer.errors import TrainerError
+from models.errors import EvenkeelError
+from trainer.data.records import Records, frame_of_records
 
 # For so long the version that serves is taken to be the one that served.
 FOLLOW_S = 1.0
+MOST_DETAILS = 20
+# What a feature of a kind takes, in the service's words.
+RULES = {"numeric": "number", "date": "date", "categorical": "text"}
+
+# What sentences call records.
+LIST = Path("the list")
 
 log = logging.getLogger("evenkeel")
 
@@ -71,14 +78,12 @@ class Client:
         :param deadline: how long a whole call may take, in seconds; else as long as there are answers.
         :raises BadInput: the address is none, the key is none, or a number is outside its range.
         """
-        with _told_as_bad_input():
+        with _told_as_client_errors():
             key = api_key(None if key_file is None else Path(key_file), key)
             url = address_from_settings() if url is None else url
-            self._service = Connection(url, key, patience, log.warning, "give more patience=")
+            self._service = Connection(url, key, patience, log.warning)
         if deadline is not None and not deadline > 0:
-            raise BadInput(
-                f"a deadline of {deadline:g} seconds has passed; it should be more than 0", "invalid_setting"
-            )
+            raise BadInput(f"a deadline of {deadline:g} seconds has passed; say more than 0", "invalid_setting")
         self._name, self._number, self._deadline = model, version, deadline or math.inf
         self._model: RemoteModel | None = None
         self._asked = -math.inf
@@ -86,25 +91,26 @@ class Client:
         # Of a client that is used once, in one line.
         weakref.finalize(self, self._service.close)
 
-    def predict(self, table: Table) -> Any:
-        """The class of each row, as the service decides it, with the model's threshold if it has one.
+    def predict(self, table: Table | Records, *, on_error: OnError = "stop") -> Any:
+        """The class of each row, by the model's threshold where it has one.
 
+        :param on_error: as for `predict_proba`, None in place of NaN.
         :return: of a pandas frame a Series with the frame's index, named as the training target; of all else a numpy
             array of texts (n,).
         :raises ClientError: as `predict_proba`.
         """
-        with self._turn:
-            probabilities, card = self._probabilities(table)
-        labels = np.array(card.classes, object)[decision_of(card)(probabilities)]
-        if not is_pandas(table):
+        answers, card = self._answers(table, on_error)
+        labels = np.array([*card.classes, None], object)[np.where(answers.answered, answers.labels, -1)]
+        if (index := _index_of(table)) is None:
             return labels
         from pandas import Series
 
-        return Series(labels, table.index, name=card.provenance.target)
+        return Series(labels, index, name=card.provenance.target)
 
-    def predict_proba(self, table: Table) -> Any:
-        """The probability of each class for each row.
+    def predict_proba(self, table: Table | Records, *, on_error: OnError = "stop") -> Any:
+        """The probability of each class for each row; what is unusual in a row is told as an `EvenkeelWarning`.
 
+        :param on_error: at a row that cannot be answered "stop", or "null": answer it with NaN, and warn.
         :return: of a pandas frame a frame with its index, and a column for each class by its name; of all else a numpy
             array (n, classes) of float32, in the order of `card().classes`.
         :raises BadInput: the table cannot be read, lacks a feature, or several models are served and none is named.
@@ -114,13 +120,13 @@ class Client:
         :raises RefusedByService: it refuses for another reason.
         :raises Unreachable: it does not answer, or refuses for longer than the patience.
         """
-        with self._turn:
-            probabilities, card = self._probabilities(table)
-        if not is_pandas(table):
+        answers, card = self._answers(table, on_error)
+        probabilities = np.where(answers.answered[:, None], answers.probabilities, np.float32(np.nan))
+        if (index := _index_of(table)) is None:
             return probabilities
         from pandas import DataFrame
 
-        return DataFrame(probabilities, table.index, list(card.classes))
+        return DataFrame(probabilities, index, list(card.classes))
 
     def card(self) -> ModelCard:
         """The card of the version that answers: features, classes, metrics.
@@ -166,41 +172,59 @@ class Client:
     def _call(self) -> Iterator[None]:
         """One call, with its deadline."""
         self._service.ends = time.monotonic() + self._deadline
-        with _told_as_bad_input():
+        with _told_as_client_errors():
             yield
 
     def _answering(self) -> RemoteModel:
         """The version that answers; nobody is asked again for one that is named, or was found within the second."""
         now = time.monotonic()
         if self._model is None or (self._number is None and now - self._asked > FOLLOW_S):
-            found = RemoteModel(self._service, self._name, self._number, "give model= a name")
+            found = RemoteModel(self._service, self._name, self._number)
             # The one before has found out how much the service takes.
             if self._model is None or (self._model.version, self._model.card) != (found.version, found.card):
                 self._model = found
             self._asked = now
         return self._model
 
-    def _probabilities(self, table: Table) -> tuple[Array, ModelCard]:
-        with self._call():
+    def _answers(self, table: Any, on_error: OnError) -> tuple[Answers, ModelCard]:
+        with self._turn, self._call():
             model = self._answering()
-            parts, first = [np.empty((0, len(model.card.classes)), np.float32)], 0
-            for block, rows in ahead(blocks_of(table, model.card)):
-                check_rows(block, rows, first, model.card)
-                if len(rows):
-                    answers, refused = model.ask(rows.tensors)
-                    for row, error in refused.items():
-                        detail = {"instance": first + row, "rule": error.code, "message": str(error)}
-                        sentence = f"{block.place(row)}: {error}"
-                        raise RowsRefused(sentence, error.code, error.status, [detail], error.request_id)
-                    parts.append(answers)
-                first += len(rows)
-        return np.concatenate(parts), model.card
+            if isinstance(table, list | tuple):
+                table = frame_of_records(table, LIST, [feature.name for feature in model.card.features])
+            return answers_of(model, table, on_error, _Refusal(model)), model.card
+
+
+class _Refusal:
+    """Makes the exception of rows that a model does not answer, as the service words it."""
+
+    def __init__(self, model: RemoteModel) -> None:
+        self._model = model
+
+    def __call__(self, sentence: str, first: int, reasons: Reasons) -> RowsRefused:
+        """`first` is the place in the table of the first row of the block that `reasons` are about."""
+        kinds = {feature.name: RULES[feature.kind] for feature in self._model.card.features}
+        details = [
+            {"instance": first + row, "feature": name, "rule": kinds.get(name, "shape"), "message": why}
+            for row, (name, why) in sorted(reasons.items())[:MOST_DETAILS]
+        ]
+        for error in self._model.refused.values():
+            details[0]["rule"] = error.code
+            return RowsRefused(sentence, error.code, error.status, details, error.request_id)
+        return RowsRefused(sentence, "invalid_record", details=details)
+
+
+def _index_of(table: Any) -> Any:
+    """The index of a frame of pandas, None of any other table."""
+    return table.index if type(table).__module__.partition(".")[0] == "pandas" else None
 
 
 @contextmanager
-def _told_as_bad_input() -> Iterator[None]:
-    """What the trainer's reader refuses, as an error of a client."""
+def _told_as_client_errors() -> Iterator[None]:
+    """Let what is refused here, and not by the service, be an error of a client."""
     try:
-        yield
-    except (TrainerError, OSError) as error:
-        raise BadInput(str(error), re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()) from None
+        with one_tree():
+            yield
+    except ClientError:
+        raise
+    except EvenkeelError as error:
+        raise BadInput(str(error), error.code) from None

@@ -48,17 +48,9 @@ class Connection:
     `ends`, a reading of the monotonic clock, is when no question is asked again, whatever the patience.
     """
 
-    def __init__(
-        self,
-        url: str,
-        key: str | None,
-        patience: float,
-        tell: Callable[[str], None],
-        more_patience: str = "say --patience with more",
-    ) -> None:
+    def __init__(self, url: str, key: str | None, patience: float, tell: Callable[[str], None]) -> None:
         """:param patience: how long the service may not answer, or refuse for now, in seconds.
         :param tell: is told, in a sentence, of each question that has to be asked again.
-        :param more_patience: what whoever wants to wait longer has to do.
         :raises InvalidSetting: the address is none, or the patience.
         """
         parts = urlsplit(url)
@@ -72,7 +64,7 @@ class Connection:
         if not 0 <= patience < math.inf:
             raise InvalidSetting(f"{patience:g} seconds of patience cannot be had; it should be 0 or more, such as 60")
         self.url, self.ends = url, math.inf
-        self._patience, self._tell, self._more_patience = patience, tell, more_patience
+        self._patience, self._tell = patience, tell
         self._connection, self._met = kind(parts.hostname, port), False
         self._base, self._headers = parts.path.rstrip("/"), {"X-API-Key": key} if key else {}
 
@@ -129,9 +121,9 @@ class Connection:
         return RefusedByService(f"{self.url} answers, but not as a service of Evenkeel does", "no_evenkeel", 200)
 
     def _given_up(self, last: _Later, *, late: bool) -> Unreachable:
-        waited, more = f"for {self._patience:g} seconds", self._more_patience
+        waited, more = f"for {self._patience:g} seconds", "say --patience with more"
         if late:
-            waited, more = "before the deadline", "give a later deadline="
+            waited, more = "before the deadline", "say a later deadline"
         facts = _told(last.reply)[1] if last.reply else {"code": "unreachable"}
         return Unreachable(f"{self.url} has not answered {waited}; try again later, or {more}: {last.reason}", **facts)
 

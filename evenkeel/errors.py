@@ -12,20 +12,20 @@ ClientError             all that `evenkeel.Client` raises: status, code, details
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.errors import InvalidName, ModelError
+from models.errors import EvenkeelError, InvalidName, ModelError
 from models.terminal import DATA, IO, USAGE
 from trainer import errors
 
 
-class Incomparable(Exception):
+class Incomparable(EvenkeelError):
     """Two versions cannot be held against each other on these rows."""
 
 
-class UnfitRow(Exception):
+class UnfitRow(EvenkeelError):
     """A row, or what it is held against, is none that the model could answer."""
 
 
-class ClientError(Exception):
+class ClientError(EvenkeelError):
     """Why a service has given no answer; the message is one sentence for a person.
 
     :ivar status: the HTTP status, None where nothing came from a service.
@@ -71,8 +71,12 @@ class Unreachable(ClientError):
     """A service does not answer, or has refused for too long."""
 
 
-class Unanswered(Exception):
+class Unanswered(EvenkeelError):
     """Some rows of a table have no answer; the others are written."""
+
+
+class DiskRefused(EvenkeelError, OSError):
+    """The disk refused to be written or read; the sentence says what is published all the same, if anything is."""
 
 
 BY_STATUS: dict[int, type[RefusedByService]] = {

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -22,7 +21,6 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 TOO_MUCH = (413, 504)
 
 Tensors = Mapping[str, npt.NDArray[Any]]
-Item = TypeVar("Item")
 
 
 class _Request(NamedTuple):
@@ -39,44 +37,34 @@ class RemoteModel:
 
     in_process = False
 
-    def __init__(
-        self, service: Connection, model: str | None, version: int | None, name_one: str = "say --model and a name"
-    ) -> None:
+    def __init__(self, service: Connection, model: str | None, version: int | None) -> None:
         """Ask a service for the card of a model: its only one, unless one is named.
 
-        :param name_one: what to do where the service has several.
         :raises InvalidSetting: the service has several models.
         :raises RefusedByService: it has no such model, or wants another key.
         :raises Unreachable: it is not there.
         """
         self._service = service
-        name = self._only_model(name_one) if model is None else model
+        name = self._only_model() if model is None else model
         self.card, self.version = self._described(name, version)
         self._path = f"/v2/models/{quote(name, safe='')}/versions/{self.version}/infer"
         self._rows, self._bytes_of_row = MOST_ROWS, 1
+        self.refused: dict[int, RefusedByService] = {}
 
     def answer(self, tensors: Tensors) -> tuple[Array, dict[int, str]]:
-        """What `ask` gives, with the refusals in words."""
-        answers, refused = self.ask(tensors)
-        return answers, {row: str(error).removeprefix(f"{self._service.url}: ") for row, error in refused.items()}
-
-    def ask(self, tensors: Tensors) -> tuple[Array, dict[int, RefusedByService]]:
         """Class probabilities (n, classes) of rows, and, of rows that the service would not take, why.
 
-        :raises RefusedByService: it refuses more than single rows.
+        :raises RefusedByService: it refuses more than single rows, which `refused` has until the next answer.
         :raises Unreachable: it does not answer, or refuses for longer than the patience.
         """
         rows = len(next(iter(tensors.values())))
         answers = np.zeros((rows, len(self.card.classes)), np.float32)
-        refused: dict[int, RefusedByService] = {}
-        requests = self._requests(tensors, 0, rows)
-        for request in requests if rows <= self._rows else ahead(requests):
-            self._answer(tensors, request, answers, refused)
-        return answers, refused
+        self.refused = {}
+        for request in self._requests(tensors, 0, rows):
+            self._answer(tensors, request, answers)
+        return answers, {row: str(error).removeprefix(f"{self._service.url}: ") for row, error in self.refused.items()}
 
-    def _answer(
-        self, tensors: Tensors, request: _Request, answers: Array, refused: dict[int, RefusedByService]
-    ) -> None:
+    def _answer(self, tensors: Tensors, request: _Request, answers: Array) -> None:
         """Write the answers to a request into those of all rows; one that is too long is cut in two."""
         start, stop, head, body = request
         count = stop - start
@@ -86,11 +74,11 @@ class RemoteModel:
                 answers[start:stop] = self._probabilities(reply, count)
                 return
             if count == 1:
-                refused[start] = self._service.refusal(reply)
+                self.refused[start] = self._service.refusal(reply)
                 return
             self._rows = count // 2
         for part in self._requests(tensors, start, stop):
-            self._answer(tensors, part, answers, refused)
+            self._answer(tensors, part, answers)
 
     def _requests(self, tensors: Tensors, start: int, stop: int) -> Iterator[_Request]:
         """The rows from `start` to `stop`, by requests of as many as the service takes."""
@@ -112,14 +100,16 @@ class RemoteModel:
         except (KeyError, TypeError, ValueError):
             raise self._service.stranger() from None
 
-    def _only_model(self, name_one: str) -> str:
+    def _only_model(self) -> str:
         document = self._service.document("/v1/models")
         try:
             names = [str(model["name"]) for model in document["models"]]
         except (KeyError, TypeError):
             raise self._service.stranger() from None
         if len(names) != 1:
-            raise InvalidSetting(f"{name_one}: the service at {self._service.url} has {', '.join(names)[:400]}")
+            raise InvalidSetting(
+                f"say --model and a name: the service at {self._service.url} has {', '.join(names)[:400]}"
+            )
         return names[0]
 
     def _probabilities(self, reply: Reply, rows: int) -> npt.NDArray[np.float32]:
@@ -130,16 +120,6 @@ class RemoteModel:
             return np.frombuffer(data, "<f4").reshape(rows, len(self.card.classes))
         except (KeyError, TypeError, ValueError):
             raise self._service.stranger() from None
-
-
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, each made in a thread while the one before it is used: a client that waits has time."""
-    end = object()
-    with ThreadPoolExecutor(1) as thread:
-        coming: Any = thread.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = thread.submit(next, items, end)
-            yield item
 
 
 class _Encoded(dict[str, bytes]):

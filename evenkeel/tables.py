@@ -1,58 +1,59 @@
-"""What a program gives as a table, read some rows at a time as a model takes them."""
+"""The tables that Python hands in: frames in memory, and files by their paths."""
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from evenkeel.errors import RowsRefused
-from evenkeel.labelled import schema_of
-from evenkeel.rows import RowReader, Rows
-from evenkeel.run import check_features
-from models.card import ModelCard
-from trainer.data.blocks import Block, open_blocks
-from trainer.data.frames import frame_blocks
+from evenkeel.errors import DiskRefused
+from models.errors import EvenkeelError
+from trainer.data.blocks import Blocks, open_blocks
+from trainer.data.frames import Frame, frame_blocks
+from trainer.data.schema import FileSchema
+from trainer.errors import InvalidTable
+from trainer.spelling import in_python
 
-# A frame of pandas, polars or pyarrow, a list of records, or the path of a file.
-Table: TypeAlias = Any
-
-MOST_DETAILS = 20
-# What a feature of a kind takes, in the service's words.
-RULES = {"numeric": "number", "date": "date", "categorical": "text"}
+Table: TypeAlias = Frame | str | os.PathLike[str]
+# What sentences call a table that has no path.
+FRAME, TEST_FRAME = Path("the frame"), Path("the test frame")
 
 
-def blocks_of(table: Table, card: ModelCard) -> Iterator[tuple[Block, Rows]]:
-    """A table some rows at a time, as they stand there, and read as the card says.
+def path_of(table: Table) -> Path | None:
+    """The path of a table in a file; None of one in memory.
 
-    :raises TrainerError: it cannot be read, or lacks a feature.
+    :raises InvalidTable: it is neither.
     """
-    schema = schema_of(card)
-    reader = RowReader(card, schema)
-    if not isinstance(table, str | os.PathLike):
-        for block in frame_blocks(table, [feature.name for feature in card.features]):
-            yield block, reader.read(block)
-        return
-    path = Path(table)
-    with open_blocks(path, schema.file) as blocks:
-        check_features(path, blocks, card)
-        for block in blocks.blocks:
-            yield block, reader.read(block)
+    if isinstance(table, str | os.PathLike):
+        return Path(table)
+    if not isinstance(table, Frame):
+        kind = type(table).__name__
+        raise InvalidTable(f"a {kind} is no table; hand in a pandas, polars or pyarrow table, or a file's path")
+    return None
 
 
-def check_rows(block: Block, rows: Rows, first: int, card: ModelCard) -> None:
-    """Refuse rows that break the card, as the service would; the first of the block has the place `first`.
+@contextmanager
+def opened(table: Table, given: FileSchema) -> Iterator[tuple[Path, Blocks]]:
+    """A table to be read once, and what sentences call it; `given` says how the bytes of a file are read.
 
-    :raises RowsRefused: some do.
+    :raises TrainerError: it cannot be read.
     """
-    if not rows.reasons:
-        return
-    wrong = sorted(rows.reasons.items())
-    kinds = {feature.name: feature.kind for feature in card.features}
-    details = [
-        {"instance": first + row, "feature": name, "rule": RULES[kinds[name]] if name else "shape", "message": why}
-        for row, (name, why) in wrong[:MOST_DETAILS]
-    ]
-    row, (name, why) = wrong[0]
-    where = f"{block.place(row)}, feature '{name}'" if name else block.place(row)
-    others = f", and so on in {len(wrong)} rows" if len(wrong) > 1 else ""
-    raise RowsRefused(f"{where}: {why}{others}; mend them, or leave them out", "invalid_record", details=details)
+    if isinstance(table, str | os.PathLike):
+        with open_blocks(Path(table), given) as blocks:
+            yield Path(table), blocks
+    else:
+        path_of(table)
+        yield FRAME, frame_blocks(table, FRAME)
+
+
+@contextmanager
+def one_tree() -> Iterator[None]:
+    """Let every refusal of this block be an `EvenkeelError` whose sentence names parameters in place of flags."""
+    try:
+        yield
+    except EvenkeelError as error:
+        error.args = (in_python(str(error)),)
+        raise
+    except OSError as error:
+        sentence = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        raise DiskRefused(in_python(sentence)) from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -60,31 +61,18 @@ def test_a_frame_is_answered_with_a_frame(
     assert np.array_equal(shares.to_numpy(), probabilities)
 
 
-class ArrowFrame:
-    """A frame as polars hands it over: its texts, and those of its categories, are string views."""
-
-    def __init__(self, table: pa.Table) -> None:
-        views = pa.DictionaryArray.from_arrays(
-            table["island"].chunk(0).indices.cast(pa.uint32()),
-            table["island"].chunk(0).dictionary.cast(pa.string_view()),
-        )
-        sexes = table["sex"].cast(pa.string()).cast(pa.string_view())
-        self._table = table.drop_columns(["island", "sex"]).append_column("sex", sexes).append_column("island", views)
-
-    def __arrow_c_stream__(self, schema: object = None) -> object:
-        return self._table.__arrow_c_stream__(schema)
-
-
 def test_every_kind_of_table_gives_the_same(
     client: evenkeel.Client, command: Command, penguins: Path, frame: pd.DataFrame
 ) -> None:
-    """As arrays of numpy; categories, texts of Arrow and records among them."""
+    """As arrays of numpy: paths, frames of pyarrow and polars, with categories, and records."""
     labels, probabilities = by_command(command, penguins)
     categories = frame.astype({"island": "category", "sex": "category", "year": "float32"})
     table = pa.Table.from_pandas(categories, preserve_index=False)
     records = frame.astype(object).where(frame.notna(), None).to_dict("records")
 
-    for given in (penguins, str(penguins), table, ArrowFrame(table), records, table.to_batches()[0]):
+    others = pl.read_csv(penguins, null_values=["NA"]).cast({"island": pl.Categorical})
+
+    for given in (penguins, str(penguins), table, others, records):
         assert client.predict(given).tolist() == labels
         assert client.predict_proba(given).dtype == np.float32
         assert np.array_equal(client.predict_proba(given), probabilities)
@@ -158,7 +146,7 @@ def test_it_says_what_is_served(tmp_path: Path, penguins: Path) -> None:
         assert [model["name"] for model in client.models()] == ["penguins", "plain"]
         assert evenkeel.Client(service.url, model="plain", version=1).ready()
         assert not evenkeel.Client(service.url, model="plain", version=2).ready()
-        with pytest.raises(evenkeel.BadInput, match=r"give model= a name: .* has penguins, plain"):
+        with pytest.raises(evenkeel.BadInput, match=r"say model and a name: .* has penguins, plain"):
             client.predict(penguins)
         plain = evenkeel.Client(service.url, model="plain")
         assert len(plain.predict(penguins)) == 344
@@ -202,11 +190,12 @@ def test_a_threshold_decides_the_label(tmp_path: Path, penguins: Path) -> None:
     train(penguins, tmp_path, *flags, "--positive", "male", "--threshold", "cost=50:1")
     with running(tmp_path, find_free_port()) as service, evenkeel.Client(service.url) as client:
         service.wait()
-        shares, threshold = client.predict_proba(penguins), client.card().threshold
+        rows = pd.read_csv(penguins).dropna()
+        shares, threshold = client.predict_proba(rows).to_numpy(), client.card().threshold
         assert threshold is not None
         male = client.card().classes.index("male")
         expected = ["male" if share >= np.float32(threshold) else "female" for share in shares[:, male]]
-        assert client.predict(penguins).tolist() == expected
+        assert client.predict(rows).tolist() == expected
         assert expected != [client.card().classes[place] for place in shares.argmax(axis=1)]
 
 

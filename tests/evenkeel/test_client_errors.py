@@ -50,17 +50,23 @@ def test_a_model_that_is_not_served(service: Service) -> None:
 
 def test_rows_that_break_the_card(client: evenkeel.Client) -> None:
     """Which row, which feature, which rule: as the service names them, before anything is sent."""
-    rows = [GENTOO, GENTOO | {"island": None}, GENTOO | {"body_mass_g": "heavy"}] + 30 * [GENTOO | {"year": 1e39}]
+    heavy, nowhere = GENTOO | {"body_mass_g": 1e39}, GENTOO | {"island": None}
 
-    error = error_of(client, [GENTOO | {"body_mass_g": 1e39}, *rows[:2]], evenkeel.RowsRefused)
+    error = error_of(client, [heavy, GENTOO, nowhere], evenkeel.RowsRefused)
 
     assert (error.status, error.code, error.request_id) == (None, "invalid_record", None)
-    assert [(one["instance"], one["feature"]) for one in error.details] == [(0, "body_mass_g"), (2, "island")]
-    assert (error.details[1]["rule"], error.details[1]["message"]) == ("text", "must not be missing")
-    assert "row 0, feature 'body_mass_g': '1e+39' " in str(error)
-    assert str(error).endswith(", and so on in 2 rows; mend them, or leave them out")
-    many = error_of(client, [GENTOO] * 20_000 + [rows[-1]] * 30, evenkeel.RowsRefused)
+    assert [(one["instance"], one["feature"], one["rule"]) for one in error.details] == [
+        (0, "body_mass_g", "number"),
+        (2, "island", "text"),
+    ]
+    assert error.details[1]["message"] == "must not be missing"
+    assert str(error).startswith(
+        "the frame, row 1, feature 'body_mass_g': '1e+39' does not fit in a 32-bit float; mend"
+    )
+    many = error_of(client, [GENTOO] * 20_000 + [heavy] * 30, evenkeel.RowsRefused)
     assert [one["instance"] for one in many.details] == [*range(20_000, 20_020)]
+    with pytest.warns(evenkeel.EvenkeelWarning, match="2 of 3 rows have no answer"):
+        assert client.predict([heavy, GENTOO, nowhere], on_error="null").tolist() == [None, "Gentoo", None]
 
 
 def test_a_line_of_a_file_is_named(client: evenkeel.Client, penguins: Path, tmp_path: Path) -> None:
@@ -69,8 +75,8 @@ def test_a_line_of_a_file_is_named(client: evenkeel.Client, penguins: Path, tmp_
     lines[7] = lines[7].replace(lines[7].split(",")[2], "long")
     (tmp_path / "t.csv").write_text("\n".join(lines))
 
-    assert str(error_of(client, tmp_path / "t.csv", evenkeel.RowsRefused)).startswith(
-        "line 8, feature 'bill_length_mm'"
+    assert "t.csv, line 8, feature 'bill_length_mm': 'long' " in str(
+        error_of(client, tmp_path / "t.csv", evenkeel.RowsRefused)
     )
 
 
@@ -83,19 +89,24 @@ def test_a_row_that_is_too_long_for_the_service() -> None:
 
     assert (error.status, error.code) == (413, "body_too_large")
     assert [(one["instance"], one["rule"]) for one in error.details] == [(50, "body_too_large")]
-    assert str(error).startswith("row 50: ")
+    assert str(error).startswith("the frame, row 51: ")
 
 
 @pytest.mark.parametrize(
     ("table", "code", "said"),
     [
-        (7, "invalid_table", r"no table \(int\); give a frame of pandas, polars or pyarrow, a list of records"),
-        ([GENTOO, 7], "invalid_table", r"row 1 of the list is no record \(int\)"),
-        ([{"year": 2007}], "invalid_table", "row 0 of the list has no 'island'; give None where it is missing"),
-        ([GENTOO, GENTOO | {"year": "x"}], "invalid_table", "column 'year': its cells have no common type .*; give"),
+        (7, "invalid_table", "is no table; hand in a pandas, polars or pyarrow table, or a file's path"),
+        (
+            [GENTOO, 7],
+            "invalid_table",
+            "the list, row 2: int is no record; hand in a dict with a value for each column",
+        ),
+        ([{"year": 2007}], "invalid_table", "the frame has no column 'island', which penguins was trained on"),
+        ([GENTOO, {"year": 1}], "invalid_table", "the list, row 2: the record has no 'island', which the first has"),
+        ([GENTOO, GENTOO | {"year": "x"}], "invalid_table", "the list: column 'year' holds values of different types"),
         ([GENTOO | {"year": [1]}], "invalid_table", "column 'year' holds list"),
-        (pd.DataFrame([GENTOO]).drop(columns="sex"), "invalid_table", "the frame has no column 'sex'; its columns are"),
-        (pd.DataFrame([[1, 2]], columns=["sex", "sex"]), "invalid_table", "no column 'island'"),
+        (pd.DataFrame([GENTOO]).drop(columns="sex"), "invalid_table", "the frame has no column 'sex', which penguins"),
+        (pd.DataFrame([[1, 2]], columns=["sex", "sex"]), "invalid_table", "columns 1 and 2 are both named 'sex'"),
         ("nosuch.csv", "unreadable", "nosuch.csv: No such file or directory"),
     ],
 )
@@ -113,8 +124,8 @@ def test_what_is_no_table(client: evenkeel.Client, table: Any, code: str, said: 
     [
         ("penguins.csv", {}, "'penguins.csv' is no address of a service; it should look like http://127.0.0.1:8080"),
         ("http://x", {"patience": -1}, "-1 seconds of patience cannot be had; it should be 0 or more, such as 60"),
-        ("http://x", {"deadline": 0}, "a deadline of 0 seconds has passed; it should be more than 0"),
-        ("http://x", {"key_file": "/nosuch"}, "No such file or directory: '/nosuch'"),
+        ("http://x", {"deadline": 0}, "a deadline of 0 seconds has passed; say more than 0"),
+        ("http://x", {"key_file": "/nosuch"}, "/nosuch: No such file or directory"),
         ("http://x", {"key_file": __file__}, "should hold an API key and nothing else"),
         ("http://x", {"key": "k\r\nX-Evil: 1"}, "the argument key should hold an API key and nothing else"),
     ],
@@ -169,7 +180,7 @@ def test_whoever_goes_on_refusing_is_given_up(service: Service, penguins: Path) 
 
     assert 2 <= time.monotonic() - started < 10
     assert (error.status, error.code) == (503, "overloaded")
-    assert "has not answered for 2 seconds; try again later, or give more patience=" in str(error)
+    assert "has not answered for 2 seconds; try again later, or say patience with more" in str(error)
 
 
 def test_a_connection_that_is_cut_is_made_anew(service: Service, penguins: Path, client: evenkeel.Client) -> None:
@@ -216,5 +227,5 @@ def test_a_deadline_ends_a_call(penguins: Path) -> None:
     assert 1.5 <= took < 4
     assert not ready
     assert error.code == "unreachable"
-    assert "has not answered before the deadline; try again later, or give a later deadline=: " in str(error)
+    assert "has not answered before the deadline; try again later, or say a later deadline: " in str(error)
     assert "no answer in time" in str(error)

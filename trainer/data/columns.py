@@ -1,4 +1,4 @@
-"""The columns of a table, decoded. With `parsing` and `arrow`, the only modules of the trainer that know pyarrow.
+"""The columns of a table, decoded. With `parsing`, `arrow`, `frames`: all that knows pyarrow here.
 
 A column of texts is held as its different texts and, for every row, which of them it holds: what a text means is found
 out once, however often it stands there, and a table takes less memory than its numbers would.

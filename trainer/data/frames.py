@@ -1,90 +1,118 @@
-"""Tables in memory, some rows at a time: frames of pandas, polars or pyarrow, and lists of records."""
+"""Frames in memory as tables: what pandas, polars, pyarrow and others hold enters where Parquet does.
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+A frame is anything that hands itself to Arrow by `__arrow_c_stream__`. With `parsing`, `columns` and `arrow`, the only
+module of the trainer that knows pyarrow.
+"""
+
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pyarrow as pa
 
-from trainer.data.blocks import Block
+from models.cells import Reading
+from trainer.data.blocks import Block, Blocks
+from trainer.data.columns import Cells, NumberCells, OtherCells, TextCells, typed_column
+from trainer.data.decoded import Decoded, check_names
 from trainer.data.parsing import ArrowTable
-from trainer.errors import InvalidTable
+from trainer.data.schema import FileSchema
+from trainer.data.wording import refusal
 
+# Rows that are read at a time where a frame is scored.
 ROWS = 1 << 14
-TAKEN = "a frame of pandas, polars or pyarrow, a list of records (dicts), or the path of a file"
 
 
-def frame_blocks(frame: Any, names: Sequence[str]) -> Iterator[Block]:
-    """The rows of a frame, or of records, by blocks with the columns of these names; there is always one block.
+@runtime_checkable
+class Frame(Protocol):
+    """A table in memory: a pandas or polars DataFrame, a pyarrow Table, or another that Arrow can read."""
 
-    :raises InvalidTable: it is no frame, it lacks a column, or a column holds cells of several types.
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+# Tables that are in memory, by the path that stands for each in sentences and in settings.
+Frames = Mapping[Path, Decoded]
+NO_FRAMES: Frames = MappingProxyType({})
+
+
+def decode_frame(frame: Frame, path: Path) -> Decoded:
+    """A frame as a decoded table; `path` is what sentences call it. An index of pandas is no column.
+
+    :raises InvalidTable: two columns have one name, a column is of no one type, or there is no row.
     """
-    table = _table(frame, names)
-
-    def place(first: int) -> Any:
-        return lambda row: f"row {first + row}"
-
-    for start in range(0, max(table.num_rows, 1), ROWS):
-        yield Block(table.slice(start, ROWS), Path("the frame"), place(start))
+    table = _arrow(frame, path)
+    if not table.num_rows:
+        raise refusal("no_rows", path=path, head="columns")
+    cells = {name: typed_column(column) for name, column in zip(table.column_names, table.columns, strict=True)}
+    return Decoded(path, _digest(cells), MappingProxyType(cells), table.num_rows, FileSchema(), _place)
 
 
-def is_pandas(frame: object) -> bool:
-    """Whether it is a frame of pandas, which is not imported for that."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(frame, pandas.DataFrame)
+def frame_blocks(frame: Frame, path: Path) -> Blocks:
+    """A frame as blocks of rows that are to be scored.
+
+    :raises InvalidTable: two columns have one name, or a column is of no one type.
+    """
+    table = _arrow(frame, path)
+
+    def block(start: int) -> Block:
+        return Block(table.slice(start, ROWS), path, lambda row: _place(start + row))
+
+    blocks = (block(start) for start in range(0, table.num_rows, ROWS))
+    return Blocks(tuple(table.column_names), table.slice(0, 0), ",", blocks, lambda: 0.0)
 
 
-def _table(frame: Any, names: Sequence[str]) -> ArrowTable:
-    if is_pandas(frame):
-        found = {str(label): place for place, label in enumerate(frame.columns)}
-        _check_names(names, list(map(str, frame.columns)))
-        cells = [_cells(name, frame.iloc[:, found[name]], "the frame") for name in names]
-    elif isinstance(frame, list | tuple):
-        for place, record in enumerate(frame):
-            _check_record(place, record, names)
-        cells = [_cells(name, [record[name] for record in frame], "the list") for name in names]
-    elif hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
-        table = pa.table(frame)
-        _check_names(names, table.column_names)
-        cells = [_without_views(table.column(name)) for name in names]
-    else:
-        raise InvalidTable(f"what is given is no table ({type(frame).__name__}); give {TAKEN}")
-    return pa.table(cells, names=list(names))
+def _place(row: int) -> str:
+    return f"row {row + 1}"
 
 
-def _cells(name: str, values: Any, where: str) -> pa.Array | pa.ChunkedArray:
+def _arrow(frame: Frame, path: Path) -> ArrowTable:
+    """The frame's columns, under different names without blanks around them."""
     try:
-        return pa.array(values, from_pandas=True)
-    except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise InvalidTable(
-            f"{where}, column '{name}': its cells have no common type ({reason}); give them one"
-        ) from None
+        pandas = type(frame).__module__.partition(".")[0] == "pandas"
+        table = _from_pandas(frame, path) if pandas else pa.table(frame)
+    except (AttributeError, TypeError, pa.ArrowException):
+        raise refusal("no_frame", path=path, held=type(frame).__name__) from None
+    names = [name.strip() for name in table.column_names]
+    check_names(path, dict(enumerate(names)))
+    return pa.Table.from_arrays([_without_views(column) for column in table.columns], names=names)
 
 
 def _without_views(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The categories of polars are string views in a dictionary, which pyarrow can neither cast nor unfold."""
+    """Categories of polars with their texts as other libraries have them; pyarrow cannot decode theirs."""
     kind = cells.type
-    if not (pa.types.is_dictionary(kind) and pa.types.is_string_view(kind.value_type)):
+    if not pa.types.is_dictionary(kind) or kind.value_type != pa.string_view():
         return cells
-    chunks = [
-        pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.string())) for chunk in cells.chunks
-    ]
-    return pa.chunked_array(chunks, pa.dictionary(kind.index_type, pa.string()))
+    decoded = pa.dictionary(kind.index_type, pa.string())
+    return pa.chunked_array(
+        [pa.DictionaryArray.from_arrays(one.indices, one.dictionary.cast(pa.string())) for one in cells.chunks], decoded
+    )
 
 
-def _check_names(names: Sequence[str], given: Sequence[str]) -> None:
-    for name in names:
-        if name not in given:
-            raise InvalidTable(f"the frame has no column '{name}'; its columns are {', '.join(given)[:400]}: add it")
-        if given.count(name) > 1:
-            raise InvalidTable(f"the frame has {given.count(name)} columns named '{name}'; rename all but one")
+def _from_pandas(frame: Any, path: Path) -> ArrowTable:
+    """The columns one after the other, as a column of Python's objects may hold what no column of Arrow does."""
+    columns: list[pa.ChunkedArray] = []
+    for position, name in enumerate(frame.columns):
+        cells = frame.iloc[:, position]
+        try:
+            columns.append(pa.Table.from_pandas(cells.to_frame("cells"), preserve_index=False).column(0))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            raise refusal("objects", path=path, name=name) from None
+    return pa.Table.from_arrays(columns, names=[str(name) for name in frame.columns])
 
 
-def _check_record(place: int, record: object, names: Sequence[str]) -> None:
-    if not isinstance(record, Mapping):
-        raise InvalidTable(f"row {place} of the list is no record ({type(record).__name__}); give {TAKEN}")
-    for name in names:
-        if name not in record:
-            raise InvalidTable(f"row {place} of the list has no '{name}'; give None where it is missing")
+def _digest(columns: Mapping[str, Cells]) -> str:
+    """A digest of names and cells: the same for the same rows, whichever library holds them."""
+    digest = hashlib.sha256()
+    for name, cells in columns.items():
+        digest.update(repr((name, type(cells).__name__)).encode())
+        match cells:
+            case NumberCells():
+                digest.update(np.ascontiguousarray(cells.numbers(Reading(missing=()))).tobytes())
+            case TextCells():
+                digest.update(repr(cells.spelled(np.arange(len(cells)))).encode())
+                digest.update(np.ascontiguousarray(cells.codes).tobytes())
+            case OtherCells():
+                digest.update(cells.held.encode())
+    return digest.hexdigest()
