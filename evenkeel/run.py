@@ -146,13 +146,14 @@ class Run:
     def _score(self, block: Block, rows: Rows, writer: Writer) -> None:
         """Ask about the rows of a block, and write it with its answers."""
         self._check(block, rows.reasons)
-        fit = np.setdiff1d(np.arange(len(block)), list(rows.reasons))
+        answered = np.ones(len(block), np.bool_)
+        answered[list(rows.reasons)] = False
+        fit = np.flatnonzero(answered)
         some, refused = self._answers(rows.tensors, fit)
         reasons = {**rows.reasons, **{int(fit[row]): ("", why) for row, why in refused.items()}}
         self._check(block, reasons)
         probabilities = np.zeros((len(block), len(self._model.card.classes)), np.float32)
         probabilities[fit] = some
-        answered = np.ones(len(block), np.bool_)
         answered[list(reasons)] = False
         remarks, kinds = rows.remarks(~answered)
         self._warned += sum(map(bool, remarks))
