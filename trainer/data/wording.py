@@ -29,8 +29,9 @@ REFUSALS = {
     "target_role": "column '{name}' is the target and cannot be dropped, weigh the rows or divide them; name another",
     "no_feature": '{path} has no feature column beside the target{ignored}; kind = "categorical" in a schema takes one',
     "held": "{path}: column '{name}' holds {held}; leave it out with --drop '{name}'",
-    "no_frame": "{path} is a {held} and no table of columns; hand in a DataFrame or a path",
-    "objects": "{path}: column '{name}' holds values of different types; make them texts: .astype(str)",
+    "no_frame": "{path}, a {held}, is no table of columns ({reason}); hand in a DataFrame or a path",
+    "objects": "{path}: column '{name}' ({held}) holds values of several types, or of one that no table has; "
+    "make them texts with astype(str)",
     "no_number": "{place}, column '{name}': '{text}' is no number; the schema can list it as missing: "
     "missing = [{quoted}]",
     "no_date": "{place}, column '{name}': '{text}' is no date; the schema can list it as missing: missing = [{quoted}]",
