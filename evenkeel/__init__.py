@@ -7,20 +7,20 @@
     evenkeel.load("penguins").predict_proba(frame)
     evenkeel.Client("http://127.0.0.1:8080").predict_proba(frame)
 
-What a name needs is imported when it is used, so that each side can be installed alone.
+What a name needs is imported when it is used, so that each side can be installed alone. Nothing is imported before:
+`python -m evenkeel` first takes the working folder from the path, where somebody may have a models.py of their own.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from models import __version__
-from models.errors import EvenkeelError, EvenkeelWarning, MissingLibrary
 
 if TYPE_CHECKING:
     from evenkeel.client import Client
     from evenkeel.errors import BadInput, ClientError, KeyRefused, NotServed, RefusedByService, RowsRefused, Unreachable
     from evenkeel.fitted import FittedModel, fit
     from evenkeel.loaded import Model, load
+    from models import __version__
+    from models.errors import EvenkeelError, EvenkeelWarning
 
 # Where each name of the API stands.
 PLACES = {
@@ -28,6 +28,9 @@ PLACES = {
     "FittedModel": "evenkeel.fitted",
     "load": "evenkeel.loaded",
     "Model": "evenkeel.loaded",
+    "EvenkeelError": "models.errors",
+    "EvenkeelWarning": "models.errors",
+    "__version__": "models",
     "Client": "evenkeel.client",
     "BadInput": "evenkeel.errors",
     "ClientError": "evenkeel.errors",
@@ -46,7 +49,6 @@ __all__ = [
     "EvenkeelWarning",
     "FittedModel",
     "KeyRefused",
-    "MissingLibrary",
     "Model",
     "NotServed",
     "RefusedByService",
@@ -64,6 +66,8 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(PLACES[name]), name)
     except ModuleNotFoundError as error:
+        from models.errors import MissingLibrary
+
         way = "install evenkeel with the extras `trainer` and `service`, as docs/install.md says"
         raise MissingLibrary(f"evenkeel.{name} needs {error.name}: {way}") from None
 

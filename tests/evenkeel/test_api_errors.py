@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import polars as pl
 import pytest
 
 import evenkeel
@@ -68,8 +69,10 @@ def words(sentence: str) -> str:
     ("given", "sentence"),
     [
         ({"x": [1, 2]}, "a dict is no table; hand in a pandas, polars or pyarrow table, or a file's path"),
-        (pd.Series([1, 2]), "the frame is a Series and no table of columns; hand in a DataFrame or a path"),
-        (pd.DataFrame({"x": [1, "a"], "y": [1, 2]}), "column 'x' holds values of different types; make them texts"),
+        (pd.Series([1, 2]), "the frame, a Series, is no table of columns ("),
+        (pd.DataFrame({"x": [1, "a"], "y": [1, 2]}), "column 'x' (object) holds values of several types, or"),
+        (pl.Series([1, 2]), "the frame, a Series, is no table of columns ("),
+        (pl.DataFrame({"x": [b"x"] * 30, "y": [1, 2] * 15}), "the frame: column 'x' holds binary_view; leave it out"),
         (pd.DataFrame([[1, 2]], columns=["x", "x"]), "columns 1 and 2 are both named 'x'; rename one"),
         (pd.DataFrame({"x": [], "y": []}), "the frame has columns but no rows"),
         (pd.DataFrame({"x": [1.0] * 30, "y": [1] * 30}), "the frame: the target 'y' holds one class only"),

@@ -103,7 +103,7 @@ def test_a_row_that_is_too_long_for_the_service() -> None:
         ),
         ([{"year": 2007}], "invalid_table", "the frame has no column 'island', which penguins was trained on"),
         ([GENTOO, {"year": 1}], "invalid_table", "the list, row 2: the record has no 'island', which the first has"),
-        ([GENTOO, GENTOO | {"year": "x"}], "invalid_table", "the list: column 'year' holds values of different types"),
+        ([GENTOO, GENTOO | {"year": "x"}], "invalid_table", "the list: the values of 'year' have no type in common"),
         ([GENTOO | {"year": [1]}], "invalid_table", "column 'year' holds list"),
         (pd.DataFrame([GENTOO]).drop(columns="sex"), "invalid_table", "the frame has no column 'sex', which penguins"),
         (pd.DataFrame([[1, 2]], columns=["sex", "sex"]), "invalid_table", "columns 1 and 2 are both named 'sex'"),

@@ -205,7 +205,7 @@ def typed_column(cells: pa.ChunkedArray) -> Cells:
     if pa.types.is_date(kind):
         return NumberCells(cells, dates=True)
     try:
-        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if pa.types.is_nested(kind) or kind in (pa.binary(), pa.large_binary(), pa.binary_view()):
             raise pa.ArrowNotImplementedError
         texts = TextCells.of(cells.cast(pa.string()), declared=not pa.types.is_boolean(kind))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):

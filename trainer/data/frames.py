@@ -72,8 +72,9 @@ def _arrow(frame: Frame, path: Path) -> ArrowTable:
     try:
         pandas = type(frame).__module__.partition(".")[0] == "pandas"
         table = _from_pandas(frame, path) if pandas else pa.table(frame)
-    except (AttributeError, TypeError, pa.ArrowException):
-        raise refusal("no_frame", path=path, held=type(frame).__name__) from None
+    except (AttributeError, TypeError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise refusal("no_frame", path=path, held=type(frame).__name__, reason=reason) from None
     names = [name.strip() for name in table.column_names]
     check_names(path, dict(enumerate(names)))
     return pa.Table.from_arrays([_without_views(column) for column in table.columns], names=names)
@@ -97,8 +98,8 @@ def _from_pandas(frame: Any, path: Path) -> ArrowTable:
         cells = frame.iloc[:, position]
         try:
             columns.append(pa.Table.from_pandas(cells.to_frame("cells"), preserve_index=False).column(0))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-            raise refusal("objects", path=path, name=name) from None
+        except (TypeError, pa.ArrowException):
+            raise refusal("objects", path=path, name=name, held=cells.dtype) from None
     return pa.Table.from_arrays(columns, names=[str(name) for name in frame.columns])
 
 

@@ -31,6 +31,6 @@ def frame_of_records(records: Records, path: Path, columns: Sequence[str]) -> Fr
         try:
             cells.append(pa.array([record[name] for record in records], from_pandas=True))
         except (pa.ArrowException, OverflowError, TypeError, ValueError):
-            raise refusal("objects", path=path, name=name) from None
+            raise refusal("no_type", path=path, name=name) from None
     frame: Frame = pa.table(cells, names=[str(name) for name in names])
     return frame
