@@ -1,211 +1,230 @@
-"""A model asked through a running service, by Open Inference Protocol V2 with binary tensors, over one connection.
+"""A running service asked from Python: tables in, classes and their probabilities out."""
 
-A service that is restarted, overloaded or silent for a while costs time and nothing else: to ask is to change nothing,
-so whatever is not answered is asked again.
-"""
-
-import http.client
-import json
-import sys
+import logging
+import math
+import threading
 import time
-from collections.abc import Mapping
-from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
 
 import numpy as np
-import numpy.typing as npt
 
-from evenkeel.errors import RefusedByService, Unreachable
+from evenkeel.connection import Connection
+from evenkeel.errors import BadInput, ClientError, RowsRefused
+from evenkeel.loaded import OnError, answers_of
+from evenkeel.remote import RemoteModel
+from evenkeel.run import Reasons
+from evenkeel.scoring import address_from_settings, api_key
+from evenkeel.tables import Table, one_tree
+from evenkeel.written import Answers
 from models.card import ModelCard
-from models.terminal import printable
-from trainer.arrays import Array
-from trainer.errors import InvalidSetting
+from models.errors import EvenkeelError
+from trainer.data.records import Records, frame_of_records
 
-# Of one request, where the service takes as much: it answers one in a few milliseconds, so others wait no longer.
-MOST_ROWS, MOST_BYTES = 4096, 1 << 20
-# How long one answer may take, as a share of the patience, and the pauses between attempts, in seconds.
-ANSWER_SHARE, FIRST_PAUSE_S, LONGEST_PAUSE_S = 1 / 3, 0.1, 2.0
-LONGEST_SENTENCE = 300
-HEADER_LENGTH = "Inference-Header-Content-Length"
-# Refused for now, and for being too much at once.
-LATER, TOO_MUCH = (429, 502, 503), (413, 504)
+# For so long the version that serves is taken to be the one that served.
+FOLLOW_S = 1.0
+MOST_DETAILS = 20
+# What a feature of a kind takes, in the service's words.
+RULES = {"numeric": "number", "date": "date", "categorical": "text"}
 
+# What sentences call records.
+LIST = Path("the list")
 
-class _Reply(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+log = logging.getLogger("evenkeel")
 
 
-class RemoteModel:
-    """A version of a model as a service answers with it; the same one to the end, whatever is promoted meanwhile."""
+class Client:
+    """A service, asked over HTTP.
 
-    in_process = False
+        with evenkeel.Client("http://127.0.0.1:8080", model="penguins") as client:
+            labels = client.predict(frame)
+            probabilities = client.predict_proba(frame)
+
+    A table is a frame of pandas, polars or pyarrow, a list of records (dicts), or the path of a CSV, Parquet or
+    workbook file. Its cells are read as those of the training table were, other columns are passed over. It is sent in
+    batches of at most 4096 rows and a megabyte over one connection. Each call is answered by one version: the one that
+    is named, or the one that serves when the call begins; a promotion is followed within a second.
+
+    A service that is overloaded (429, 502, 503) is asked again when its `Retry-After` says so, one that stalls, dies or
+    cuts the connection is connected to anew; the logger `evenkeel` is told. Only the first contact is not waited for.
+
+    Nothing is sent before the first call. Threads may share a client, and then take turns; to send at the same time,
+    give each thread its own. After a fork, make a new one. `with` closes the connection, as `close` does; the next call
+    opens another.
+    """
 
     def __init__(
-        self, url: str, model: str | None, version: int | None, key: str | None = None, patience: float = 60.0
+        self,
+        url: str | None = None,
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        key: str | None = None,
+        key_file: str | Path | None = None,
+        patience: float = 60.0,
+        deadline: float | None = None,
     ) -> None:
-        """Ask a service for the card of a model: its only one, unless one is named.
+        """Settle whom to ask; nobody is asked yet.
 
-        :param patience: how long the service may not answer, or refuse for now, in seconds.
-        :raises InvalidSetting: the address is none, or the service has several models.
-        :raises RefusedByService: it has no such model, or wants another key.
-        :raises Unreachable: it is not there.
+        :param url: the address, as http://127.0.0.1:8080; else where EVENKEEL_HOST and EVENKEEL_PORT say.
+        :param model: needed only where the service has several.
+        :param version: one version, whatever serves.
+        :param key: the API key; else what `key_file` holds; else EVENKEEL_API_KEY.
+        :param patience: how long a batch may go without an answer, in seconds.
+        :param deadline: how long a whole call may take, in seconds; else as long as there are answers.
+        :raises BadInput: the address is none, the key is none, or a number is outside its range.
         """
-        parts = urlsplit(url)
-        kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}.get(parts.scheme)
-        try:
-            port = parts.port
-        except ValueError:
-            kind = None
-        if kind is None or not parts.hostname:
-            raise InvalidSetting(f"'{url[:64]}' is no address of a service; it should look like http://127.0.0.1:8080")
-        self.url, self._patience, self._met = url, patience, False
-        self._connection = kind(parts.hostname, port, timeout=max(patience * ANSWER_SHARE, 1.0))
-        self._base, self._headers = parts.path.rstrip("/"), {"X-API-Key": key} if key else {}
-        self._rows = MOST_ROWS
-        try:
-            name = self._only_model() if model is None else model
-            self.card, self.version = self._described(name, version)
-        except BaseException:
-            self.close()
-            raise
-        self._path = f"/v2/models/{quote(name, safe='')}/versions/{self.version}/infer"
+        with _told_as_client_errors():
+            key = api_key(None if key_file is None else Path(key_file), key)
+            url = address_from_settings() if url is None else url
+            self._service = Connection(url, key, patience, log.warning)
+        if deadline is not None and not deadline > 0:
+            raise BadInput(f"a deadline of {deadline:g} seconds has passed; say more than 0", "invalid_setting")
+        self._name, self._number, self._deadline = model, version, deadline or math.inf
+        self._model: RemoteModel | None = None
+        self._asked = -math.inf
+        self._turn = threading.Lock()
+        # Of a client that is used once, in one line.
+        weakref.finalize(self, self._service.close)
 
-    def close(self) -> None:
-        self._connection.close()
+    def predict(self, table: Table | Records, *, on_error: OnError = "stop") -> Any:
+        """The class of each row, by the model's threshold where it has one.
 
-    def answer(self, tensors: dict[str, npt.NDArray[Any]]) -> tuple[Array, dict[int, str]]:
-        """Class probabilities (n, classes) of rows, and, of rows that the service would not take, why.
+        :param on_error: as for `predict_proba`, None in place of NaN.
+        :return: of a pandas frame a Series with the frame's index, named as the training target; of all else a numpy
+            array of texts (n,).
+        :raises ClientError: as `predict_proba`.
+        """
+        answers, card = self._answers(table, on_error)
+        labels = np.array([*card.classes, None], object)[np.where(answers.answered, answers.labels, -1)]
+        if (index := _index_of(table)) is None:
+            return labels
+        from pandas import Series
 
-        :raises RefusedByService: it refuses more than single rows.
+        return Series(labels, index, name=card.provenance.target)
+
+    def predict_proba(self, table: Table | Records, *, on_error: OnError = "stop") -> Any:
+        """The probability of each class for each row; what is unusual in a row is told as an `EvenkeelWarning`.
+
+        :param on_error: at a row that cannot be answered "stop", or "null": answer it with NaN, and warn.
+        :return: of a pandas frame a frame with its index, and a column for each class by its name; of all else a numpy
+            array (n, classes) of float32, in the order of `card().classes`.
+        :raises BadInput: the table cannot be read, lacks a feature, or several models are served and none is named.
+        :raises RowsRefused: a row breaks the card; `details` have `instance`, `feature`, `rule`, `message`.
+        :raises KeyRefused: the service asks for another API key.
+        :raises NotServed: it has no such model or version.
+        :raises RefusedByService: it refuses for another reason.
         :raises Unreachable: it does not answer, or refuses for longer than the patience.
         """
-        rows, start = len(next(iter(tensors.values()))), 0
-        answers = np.zeros((rows, len(self.card.classes)), np.float32)
-        refused: dict[int, str] = {}
-        while start < rows:
-            count = min(self._rows, rows - start)
-            head, body = _request(tensors, start, count)
-            while len(body) > MOST_BYTES and count > 1:
-                count = max(1, min(count // 2, count * MOST_BYTES // len(body)))
-                head, body = _request(tensors, start, count)
-            reply = self._ask("POST", self._path, body, {HEADER_LENGTH: str(head)})
-            if reply.status in TOO_MUCH and count > 1:
-                self._rows = count // 2
-                continue
-            if reply.status in TOO_MUCH:
-                refused[start] = _sentence(reply)
-            else:
-                answers[start : start + count] = self._probabilities(reply, count)
-            start += count
-        return answers, refused
+        answers, card = self._answers(table, on_error)
+        probabilities = np.where(answers.answered[:, None], answers.probabilities, np.float32(np.nan))
+        if (index := _index_of(table)) is None:
+            return probabilities
+        from pandas import DataFrame
 
-    def _described(self, name: str, version: int | None) -> tuple[ModelCard, int]:
-        place = f"/v1/models/{quote(name, safe='')}" + (f"/versions/{version}" if version else "")
-        described = self._document(self._ask("GET", place))
-        try:
-            return ModelCard.model_validate_json(json.dumps(described["card"])), int(described["version"])
-        except (KeyError, TypeError, ValueError):
-            raise RefusedByService(
-                f"{self.url} answers, but not with a model card; is it a service of Evenkeel?"
-            ) from None
+        return DataFrame(probabilities, index, list(card.classes))
 
-    def _only_model(self) -> str:
-        document = self._document(self._ask("GET", "/v1/models"))
+    def card(self) -> ModelCard:
+        """The card of the version that answers: features, classes, metrics.
+
+        :raises ClientError: as `predict_proba`.
+        """
+        with self._turn, self._call():
+            return self._answering().card
+
+    def models(self) -> list[dict[str, Any]]:
+        """What is served, as `GET /v1/models` lists it: `name`, `version`, `classes`, `features` of each model.
+
+        :raises ClientError: the service refuses, or does not answer.
+        """
+        with self._turn, self._call():
+            document = self._service.document("/v1/models")
         try:
-            names = [str(model["name"]) for model in document["models"]]
+            return list(document["models"])
         except (KeyError, TypeError):
-            raise RefusedByService(f"{self.url} answers, but not as a service of Evenkeel does") from None
-        if len(names) != 1:
-            raise InvalidSetting(f"say --model and a name: the service at {self.url} has {', '.join(names)[:400]}")
-        return names[0]
+            raise self._service.stranger() from None
 
-    def _probabilities(self, reply: _Reply, rows: int) -> npt.NDArray[np.float32]:
-        if reply.status != 200:
-            raise RefusedByService(f"{self.url}: {_sentence(reply)}")
-        try:
-            data = reply.body[int(reply.headers[HEADER_LENGTH]) :]
-            return np.frombuffer(data, "<f4").reshape(rows, len(self.card.classes))
-        except (KeyError, ValueError):
-            raise RefusedByService(f"{self.url}: the answer is no tensor of {rows} rows") from None
+    def ready(self, seconds: float = 5.0) -> bool:
+        """Whether the service, or the model if one is named, can be asked now: one attempt of so many seconds."""
+        path = "/v2/health/ready"
+        if self._name is not None:
+            version = f"/versions/{self._number}" if self._number else ""
+            path = f"/v2/models/{quote(self._name, safe='')}{version}/ready"
+        with self._turn:
+            return self._service.answers(path, seconds)
 
-    def _document(self, reply: _Reply) -> Any:
-        if reply.status != 200:
-            raise RefusedByService(f"{self.url}: {_sentence(reply)}")
-        try:
-            return json.loads(reply.body)
-        except ValueError:
-            raise RefusedByService(f"{self.url} answers, but not as a service of Evenkeel does") from None
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        with self._turn:
+            self._service.close()
 
-    def _ask(self, method: str, path: str, body: bytes | None = None, more: Mapping[str, str] | None = None) -> _Reply:
-        """A reply that is no refusal for now; the request is sent again for as long as the patience lasts."""
-        started, pause = time.monotonic(), FIRST_PAUSE_S
-        while True:
-            try:
-                reply = self._send(method, path, body, {**self._headers, **(more or {})})
-                if reply.status not in LATER:
-                    self._met = True
-                    return reply
-                reason, wait = _sentence(reply), _retry_after(reply) or pause
-            except (OSError, http.client.HTTPException) as error:
-                # Nobody waits for a service that was never there: the address may be wrong.
-                if not self._met and not isinstance(error, TimeoutError | http.client.HTTPException):
-                    raise Unreachable(f"{self.url} cannot be reached: {_of(error)}; is it running there?") from None
-                reason, wait = _of(error), pause
-            left = self._patience - (time.monotonic() - started)
-            if left <= 0:
-                waited = f"for {self._patience:g} seconds; try again later, or say --patience with more"
-                raise Unreachable(f"{self.url} has not answered {waited}: {reason}")
-            if pause == FIRST_PAUSE_S:
-                print(f"{self.url}: {reason}; trying again for {self._patience:g} s", file=sys.stderr)
-            time.sleep(min(wait, left))
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+    def __enter__(self) -> Self:
+        return self
 
-    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> _Reply:
-        try:
-            self._connection.request(method, self._base + path, body, headers)
-            with self._connection.getresponse() as response:
-                return _Reply(response.status, response.headers, response.read())
-        except BaseException:
-            self._connection.close()  # The next request opens another.
-            raise
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """One call, with its deadline."""
+        self._service.ends = time.monotonic() + self._deadline
+        with _told_as_client_errors():
+            yield
+
+    def _answering(self) -> RemoteModel:
+        """The version that answers; nobody is asked again for one that is named, or was found within the second."""
+        now = time.monotonic()
+        if self._model is None or (self._number is None and now - self._asked > FOLLOW_S):
+            found = RemoteModel(self._service, self._name, self._number)
+            # The one before has found out how much the service takes.
+            if self._model is None or (self._model.version, self._model.card) != (found.version, found.card):
+                self._model = found
+            self._asked = now
+        return self._model
+
+    def _answers(self, table: Any, on_error: OnError) -> tuple[Answers, ModelCard]:
+        with self._turn, self._call():
+            model = self._answering()
+            if isinstance(table, list | tuple):
+                table = frame_of_records(table, LIST, [feature.name for feature in model.card.features])
+            return answers_of(model, table, on_error, _Refusal(model)), model.card
 
 
-def _request(tensors: Mapping[str, npt.NDArray[Any]], start: int, count: int) -> tuple[int, bytes]:
-    """A request for some rows: how long its JSON is, and all of it."""
-    inputs, raw = [], []
-    for name, tensor in tensors.items():
-        some = tensor[start : start + count]
-        if name == "numeric":
-            datatype, data = "FP32", np.ascontiguousarray(some, "<f4").tobytes()
-        else:
-            texts = [text.encode() for text in some.ravel().tolist()]
-            datatype, data = "BYTES", b"".join([len(text).to_bytes(4, "little") + text for text in texts])
-        parameters = {"binary_data_size": len(data)}
-        inputs.append({"name": name, "datatype": datatype, "shape": list(some.shape), "parameters": parameters})
-        raw.append(data)
-    wanted = [{"name": "probabilities", "parameters": {"binary_data": True}}]
-    head = json.dumps({"inputs": inputs, "outputs": wanted}).encode()
-    return len(head), b"".join([head, *raw])
+class _Refusal:
+    """Makes the exception of rows that a model does not answer, as the service words it."""
+
+    def __init__(self, model: RemoteModel) -> None:
+        self._model = model
+
+    def __call__(self, sentence: str, first: int, reasons: Reasons) -> RowsRefused:
+        """`first` is the place in the table of the first row of the block that `reasons` are about."""
+        kinds = {feature.name: RULES[feature.kind] for feature in self._model.card.features}
+        details = [
+            {"instance": first + row, "feature": name, "rule": kinds.get(name, "shape"), "message": why}
+            for row, (name, why) in sorted(reasons.items())[:MOST_DETAILS]
+        ]
+        for error in self._model.refused.values():
+            details[0]["rule"] = error.code
+            return RowsRefused(sentence, error.code, error.status, details, error.request_id)
+        return RowsRefused(sentence, "invalid_record", details=details)
 
 
-def _sentence(reply: _Reply) -> str:
-    """What a refusal says, and its status."""
+def _index_of(table: Any) -> Any:
+    """The index of a frame of pandas, None of any other table."""
+    return table.index if type(table).__module__.partition(".")[0] == "pandas" else None
+
+
+@contextmanager
+def _told_as_client_errors() -> Iterator[None]:
+    """Let what is refused here, and not by the service, be an error of a client."""
     try:
-        said = str(json.loads(reply.body)["error"])
-    except (ValueError, KeyError, TypeError):
-        said = http.client.responses.get(reply.status, "refused")
-    return f"{printable(said, LONGEST_SENTENCE)} ({reply.status})"
-
-
-def _retry_after(reply: _Reply) -> float | None:
-    seconds = reply.headers.get("Retry-After", "")
-    return float(seconds) if seconds.isascii() and seconds.isdigit() and len(seconds) < 9 else None
-
-
-def _of(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return printable(str(reason).lower(), LONGEST_SENTENCE)
+        with one_tree():
+            yield
+    except ClientError:
+        raise
+    except EvenkeelError as error:
+        raise BadInput(str(error), error.code) from None

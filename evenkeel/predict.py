@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -9,7 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from evenkeel.client import RemoteModel
+from evenkeel.connection import Connection
+from evenkeel.remote import RemoteModel
 from evenkeel.run import Model, Run
 from evenkeel.scoring import API_KEY, address_from_settings, api_key, local_model
 from evenkeel.written import check_output
@@ -111,8 +113,8 @@ def _asked(repository: ModelRepository, options: argparse.Namespace) -> Iterator
         yield local_model(repository, options.model, options.version)
         return
     url, key = options.url or address_from_settings(), api_key(options.key_file)
-    with closing(RemoteModel(url, options.model, options.version, key, options.patience)) as model:
-        yield model
+    with closing(Connection(url, key, options.patience, lambda said: print(said, file=sys.stderr))) as service:
+        yield RemoteModel(service, options.model, options.version)
 
 
 @contextmanager

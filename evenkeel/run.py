@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,11 @@ from trainer.errors import InvalidTable
 
 # Of the kinds of warnings, so many are told on the terminal.
 MOST_TOLD = 10
+
+# Of rows by their places in a block: the feature at fault, if one is, and what is wrong.
+Reasons = Mapping[int, tuple[str, str]]
+# Makes the exception of a block's rows that cannot be answered, from a sentence, the place of its first row, and why.
+Refuse = Callable[[str, int, Reasons], Exception]
 
 # Class probabilities (n, classes) of rows, and, of rows that were not taken, why.
 Answered = tuple[Array, dict[int, str]]
@@ -79,8 +84,8 @@ class _Turns:
 class Run:
     """A table scored by a model. With `keep_going` a row that cannot be answered is counted, and ends nothing."""
 
-    def __init__(self, model: Model, *, keep_going: bool) -> None:
-        self._model, self._keep_going = model, keep_going
+    def __init__(self, model: Model, *, keep_going: bool, refuse: Refuse | None = None) -> None:
+        self._model, self._keep_going, self._refuse = model, keep_going, refuse
         self._decide = decision_of(model.card)
         self._rows, self._unanswered, self._warned = 0, 0, 0
         self._first = ""
@@ -93,44 +98,62 @@ class Run:
         :raises InvalidTable: the table lacks a feature, cannot be read, or a row cannot be answered.
         """
         card = self._model.card
-        schema = schema_of(card)
-        with open_blocks(path, schema.file.overruled(given)) as table:
+        with open_blocks(path, schema_of(card).file.overruled(given)) as table:
             check_features(path, table, card)
             columns = Columns(table.names, card.classes)
-            reader = RowReader(card, schema)
             with writing(output, table.empty, columns, table.delimiter) as writer, _Progress(table) as progress:
-                with _Turns(aside=self._model.in_process) as turns:
-                    for block in table.blocks:
-                        turns.take(partial(self._score, block, reader.read(block), writer))
-                        progress.show(self._rows)
-                progress.show(self._rows)
-            self._notes = table.notes
+                self.answer(table, writer, progress.show)
+
+    def answer(self, table: Blocks, writer: Writer, show: Callable[[int], None] = lambda rows: None) -> None:
+        """Hand the rows of a table that has every feature to a writer, with their answers; `show` hears how many.
+
+        :raises InvalidTable: a row cannot be answered, or the table not be read.
+        """
+        reader = RowReader(self._model.card, schema_of(self._model.card))
+        with _Turns(aside=self._model.in_process) as turns:
+            for block in table.blocks:
+                turns.take(partial(self._score, block, reader.read(block), writer))
+                show(self._rows)
+        show(self._rows)
+        self._notes = table.notes
+
+    def said(self) -> Iterator[tuple[str, str]]:
+        """What was left out and what is unusual: of what kind it is, and a sentence."""
+        for one in self._notes:
+            yield "note", f"{one}; {REMEDIES[one.partition(': ')[0]]}"
+        if self._kinds:
+            told = [f"{printable(kind, 200)} ({rows})" for kind, rows in self._kinds.most_common(MOST_TOLD)]
+            more = f", and {len(self._kinds) - MOST_TOLD} kinds more" if len(self._kinds) > MOST_TOLD else ""
+            yield f"warnings in {self._warned} of {self._rows} rows", ", ".join(told) + more
+
+    @property
+    def unanswered(self) -> str:
+        """A sentence about the rows that have no answer; "" where all have one."""
+        if not self._unanswered:
+            return ""
+        return f"{self._unanswered} of {self._rows} rows have no answer, first {self._first}"
 
     def tell(self, output: Path | None) -> None:
         """Say on stderr what was left out and what is unusual.
 
         :raises Unanswered: some rows have no answer.
         """
-        for one in self._notes:
-            tell("note", f"{one}; {REMEDIES[one.partition(': ')[0]]}")
-        if self._kinds:
-            told = [f"{printable(kind, 200)} ({rows})" for kind, rows in self._kinds.most_common(MOST_TOLD)]
-            more = f", and {len(self._kinds) - MOST_TOLD} kinds more" if len(self._kinds) > MOST_TOLD else ""
-            tell(f"warnings in {self._warned} of {self._rows} rows", ", ".join(told) + more)
-        if self._unanswered:
-            written = f"; the others are in {output}" if output else ""
-            raise Unanswered(f"{self._unanswered} of {self._rows} rows have no answer, first {self._first}{written}")
+        for kind, sentence in self.said():
+            tell(kind, sentence)
+        if self.unanswered:
+            raise Unanswered(self.unanswered + (f"; the others are in {output}" if output else ""))
 
     def _score(self, block: Block, rows: Rows, writer: Writer) -> None:
         """Ask about the rows of a block, and write it with its answers."""
         self._check(block, rows.reasons)
-        fit = np.setdiff1d(np.arange(len(block)), list(rows.reasons))
+        answered = np.ones(len(block), np.bool_)
+        answered[list(rows.reasons)] = False
+        fit = np.flatnonzero(answered)
         some, refused = self._answers(rows.tensors, fit)
         reasons = {**rows.reasons, **{int(fit[row]): ("", why) for row, why in refused.items()}}
         self._check(block, reasons)
         probabilities = np.zeros((len(block), len(self._model.card.classes)), np.float32)
         probabilities[fit] = some
-        answered = np.ones(len(block), np.bool_)
         answered[list(reasons)] = False
         remarks, kinds = rows.remarks(~answered)
         self._warned += sum(map(bool, remarks))
@@ -152,7 +175,7 @@ class Run:
         whole = len(fit) == len(next(iter(tensors.values())))
         return self._model.answer(tensors if whole else {name: tensor[fit] for name, tensor in tensors.items()})
 
-    def _check(self, block: Block, reasons: dict[int, tuple[str, str]]) -> None:
+    def _check(self, block: Block, reasons: Reasons) -> None:
         """Refuse the first row that cannot be answered, unless the others are to be.
 
         :raises InvalidTable: there is one.
@@ -162,7 +185,8 @@ class Run:
             feature, why = reasons[row]
             concerned = f", feature '{feature}'" if feature else ""
             way = "mend it, or say --on-error null to answer the other rows"
-            raise InvalidTable(f"{block.path}, {block.place(row)}{concerned}: {why}; {way}")
+            sentence = f"{block.path}, {block.place(row)}{concerned}: {why}; {way}"
+            raise InvalidTable(sentence) if self._refuse is None else self._refuse(sentence, self._rows, reasons)
 
 
 def check_features(path: Path, table: Blocks, card: ModelCard) -> None:

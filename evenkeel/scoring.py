@@ -165,17 +165,20 @@ def address_from_settings() -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def api_key(file: Path | None) -> str | None:
-    """The key to send: what a file holds, or the environment. No flag takes it, for others could read it there.
+def api_key(file: Path | None, given: str | None = None) -> str | None:
+    """The key to send: one that a program gives, what a file holds, or the environment. No flag of a command takes it,
+    for others could read it there.
 
     :raises InvalidSetting: what should be a key is none.
     :raises OSError: the file cannot be read.
     """
     from service.access import KEY, KEY_RULE
 
-    key = os.environ.get(API_KEY) if file is None else file.read_text(errors="replace").strip()
-    if file is None and not key:
-        return None
-    if not KEY.fullmatch(key or ""):
-        raise InvalidSetting(f"{file or API_KEY} should hold an API key and nothing else: {KEY_RULE}")
+    where, key = "the argument key", given
+    if key is None and file is not None:
+        where, key = str(file), file.read_text(errors="replace").strip()
+    elif key is None:
+        where, key = API_KEY, os.environ.get(API_KEY) or None
+    if key is not None and not KEY.fullmatch(key):
+        raise InvalidSetting(f"{where} should hold an API key and nothing else: {KEY_RULE}")
     return key

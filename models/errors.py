@@ -1,14 +1,35 @@
-"""What can be wrong with a model on disk.
+"""The tree of all refusals, and what can be wrong with a model on disk.
 
-ModelError
-├── InvalidName      a model name or version that breaks the grammar
-├── UnknownModel     no such model, or no such version of it
-└── CorruptModel     files that contradict the card, or a card that cannot be read
-    └── UnreadableModel  files that the system would not read, which says nothing of what is in them
+EvenkeelError             of the three programs; the trainer's and the others' are listed where they stand
+├── MissingLibrary        a library is not installed
+└── ModelError
+    ├── InvalidName      a model name or version that breaks the grammar
+    ├── UnknownModel     no such model, or no such version of it
+    └── CorruptModel     files that contradict the card, or a card that cannot be read
+        └── UnreadableModel  files that the system would not read, which says nothing of what is in them
 """
 
+import re
 
-class ModelError(Exception):
+
+class EvenkeelError(Exception):
+    """Any refusal; the message is one sentence for a person, and `code` a word for a program: that of its class."""
+
+    code: str = "evenkeel_error"
+
+    def __init_subclass__(cls) -> None:
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+class EvenkeelWarning(UserWarning):
+    """What whoever uses a model, or its answers, should know; nothing is refused."""
+
+
+class MissingLibrary(EvenkeelError, ImportError):
+    """A library is not installed; the sentence names the extra that brings it."""
+
+
+class ModelError(EvenkeelError):
     """Any refusal by the model repository; the message is one sentence for a person."""
 
 

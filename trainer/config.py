@@ -11,7 +11,6 @@ from trainer.data.division import By
 from trainer.data.scaling import Kind
 from trainer.data.schema import FileSchema, file_schema
 from trainer.evaluation.threshold import Rule
-from trainer.files import text_of
 from trainer.hyperparameters import Hyperparameters, Units, units_between_commas
 from trainer.training.deadline import RULE, seconds
 
@@ -160,10 +159,10 @@ class TrainingConfig(Hyperparameters):
         """What decides the outcome besides the table, its target and how it was read."""
         return self.model_dump(mode="json", exclude={"table", "name", "target", "table_schema", "test_table", *READING})
 
-    def without_folders(self) -> Self:
-        """The same with the mere names of its files."""
-        files = {setting: getattr(self, setting) for setting in ("table", "table_schema", "test_table")}
-        return self.model_copy(update={setting: Path(text_of(path)) for setting, path in files.items() if path})
+    def with_placeholders(self) -> Self:
+        """The same with words in place of its files: where they lie is nobody else's business."""
+        words = {"table": "TABLE", "table_schema": "SCHEMA", "test_table": "TEST_TABLE"}
+        return self.model_copy(update={file: Path(word) for file, word in words.items() if getattr(self, file)})
 
     def command(self, start: str = "evenkeel fit", settings: Container[str] | None = None) -> str:
         """The whole command that trains with these settings: a flag for each that is not what it would be anyway.

@@ -46,6 +46,8 @@ from trainer.training.freezing import disagreement
 from trainer.training.records import Score
 
 GOLDEN_ROWS = 8
+# What the provenance says of the files that the rows stood in.
+FILES = ("table", "table_sha256", "test_table", "test_table_sha256")
 
 
 def describe(
@@ -133,8 +135,12 @@ def doubts(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
 
 
 def mirror(card: ModelCard) -> dict[str, str]:
-    """The card as metadata of the model file, a JSON text a key; without the time, so that one seed gives one file."""
-    document = card.model_dump(mode="json", exclude={"files": True, "provenance": {"created"}})
+    """The card as metadata of the model file, a JSON text a key.
+
+    It lacks the time, and the names and digests of the tables' files: the same rows and one seed give the same bytes,
+    whether they stand in CSV, in Parquet or in memory.
+    """
+    document = card.model_dump(mode="json", exclude={"files": True, "provenance": {"created", *FILES}})
     return {key: json.dumps(value, ensure_ascii=False) for key, value in document.items()}
 
 

@@ -21,11 +21,11 @@ TrainerError
 └── ExportMismatch      the exported graph does not answer as the network does
 """
 
-from models.errors import InvalidName
+from models.errors import EvenkeelError, InvalidName
 from models.terminal import DATA, IO, USAGE
 
 
-class TrainerError(Exception):
+class TrainerError(EvenkeelError):
     """Any refusal by the trainer; the message is one sentence for a person. Nothing is published."""
 
 

@@ -1,10 +1,8 @@
 """The network as a scikit-learn classifier. The only module that knows scikit-learn."""
 
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -15,12 +13,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from trainer.arrays import Array
 from trainer.errors import InvalidSetting
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
+from trainer.spelling import in_python, plain
+from trainer.threads import one_thread
 from trainer.training.fit import (
     batches_of,
     build_optimizer,
@@ -33,9 +32,6 @@ from trainer.training.fit import (
 from trainer.training.freezing import disagreement, freeze, log_loss_on
 from trainer.training.records import Encoded, Epoch
 from trainer.training.weighting import as_counts, class_shares, weigh
-
-# Products of this size gain nothing from a second thread, and one thread gives one order of additions.
-one_thread = partial(threadpool_limits, limits=1, user_api="blas")
 
 Validation = tuple[Any, Any] | tuple[Any, Any, Any]
 OWN = ("class_weight", "validation_fraction", "callbacks", "random_state")
@@ -154,7 +150,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
             )
         self.n_iter_ = len(self.history_.epochs)
         if held_out and (sentence := disagreement([self.frozen_])):
-            warnings.warn(_in_python(sentence), stacklevel=2)
+            warnings.warn(in_python(sentence), stacklevel=2)
         return self
 
     def partial_fit(
@@ -223,11 +219,11 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         return output_shapes
 
     def _settings(self) -> Hyperparameters:
-        parameters = {name: _plain(value) for name, value in self.get_params(deep=False).items() if name not in OWN}
+        parameters = {name: plain(value) for name, value in self.get_params(deep=False).items() if name not in OWN}
         try:
             return Hyperparameters.of(**parameters)
         except InvalidSetting as error:
-            raise InvalidSetting(_in_python(str(error))) from None
+            raise InvalidSetting(in_python(str(error))) from None
 
     def _rows(self, X: Any, y: Any, sample_weight: Any, *, new: bool) -> tuple[Array, npt.NDArray[Any], Array | None]:  # noqa: N803
         """Checked rows, targets and weights, without the rows that count for nothing."""
@@ -312,17 +308,3 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
 def _triple(validation: Validation) -> tuple[Any, Any, Any]:
     inputs, y, *weights = validation
     return inputs, y, weights[0] if weights else None
-
-
-def _plain(value: Any) -> Any:
-    """Numbers as Python has them, whatever a search drew them from."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray | list | tuple):
-        return tuple(_plain(one) for one in value)
-    return value
-
-
-def _in_python(sentence: str) -> str:
-    """A sentence of the command line with its flags as parameters."""
-    return re.sub(r"--([a-z][a-z0-9-]*)", lambda flag: flag[1].replace("-", "_"), sentence)

@@ -1,85 +1,48 @@
 """The training job: a table in, a published model out."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 
 from models import __version__
 from models.card import ModelCard
 from models.repository import NOTHING, ModelRepository
 from models.terminal import noting
-from trainer import promotion
-from trainer.answers import held_out
-from trainer.bag import Bag, Ended, Fit, Run, Watch, build_member, members_for, untold, unwatched
+from trainer.bag import PLAIN, Ended, Fit, Run, Watch, build_member, members_for, untold, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
+from trainer.data.frames import NO_FRAMES, Frames
 from trainer.data.rows import Examples
-from trainer.data.schema import Schema
 from trainer.data.split import split
 from trainer.data.table import Table, read_table
-from trainer.describe import describe, doubts, libraries, mirror
-from trainer.errors import BelowBaseline, DamagedCheckpoint, TableChanged, TrainerError, Unreadable, WorkerLost
-from trainer.evaluation.verdict import check_positive, judge
-from trainer.export.gate import check_export
-from trainer.export.graph import Threshold, to_onnx
-from trainer.figures.measured import figures
-from trainer.fitting import Fitted, train_all
+from trainer.describe import libraries
+from trainer.errors import DamagedCheckpoint, TableChanged, TrainerError, Unreadable, WorkerLost
+from trainer.evaluation.verdict import check_positive
+from trainer.fitting import train_all
 from trainer.parallel import jobs_for
-from trainer.promotion import Promote
-from trainer.report.report import drawn
+from trainer.promotion import Known, Promote
+from trainer.publishing import Outcome, publish
 from trainer.start import Start, generator
+from trainer.trained import Trained
 from trainer.training.checkpoint import FileCheckpoint
 from trainer.training.deadline import TimeLimit
 from trainer.training.fit import fit
-from trainer.training.interrupts import held_back
 from trainer.training.range_test import RangeTest, find_learning_rate
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a job leaves behind. `difference` is the largest between a probability of the network and the graph's.
-
-    `serving` says in a sentence which version serves now, `warnings` are those of the card with commands that run as
-    they are printed, and `report` says whether the version has one.
-    """
-
-    card: ModelCard
-    version: int
-    schema: Schema
-    fitted: Fitted
-    difference: float
-    serving: str
-    warnings: tuple[str, ...]
-    report: bool
-
-    @property
-    def fact(self) -> str:
-        """What is done, in words."""
-        return f"version {self.version} of {self.card.name} is published"
-
-    @property
-    def bag(self) -> Bag:
-        return self.fitted.bag
-
-    @property
-    def classifier(self) -> Classifier:
-        return self.fitted.classifier
-
-
-def prepare(config: TrainingConfig) -> tuple[Table, Start]:
-    """Read and split the table, and fit the encoder.
+def prepare(config: TrainingConfig, frames: Frames = NO_FRAMES) -> tuple[Table, Start]:
+    """Read and split the table, and fit the encoder; `frames` are the tables that are in memory and in no file.
 
     :raises TrainerError: the table cannot be trained on.
     :raises OSError: the table cannot be read.
     """
-    table = _read(config, {})
+    table = _read(config, frames, {})
     check_positive(config, table.examples.classes)
     members = config.members or members_for(table.learning)
     chosen = table.split(config.validation, config.test, generator(config.seed, 0), members)
     return table, Start.on(config, table.examples, chosen)
 
 
-def _read(config: TrainingConfig, known: Mapping[str, Collection[str]]) -> Table:
+def _read(config: TrainingConfig, frames: Frames, known: Known) -> Table:
     return read_table(
         config.table,
         config.target,
@@ -92,19 +55,20 @@ def _read(config: TrainingConfig, known: Mapping[str, Collection[str]]) -> Table
         file=config.file,
         merge_spellings=config.merge_spellings,
         known=known,
+        frames=frames,
     )
 
 
-def _read_again(config: TrainingConfig, table: Table, known: Mapping[str, Collection[str]]) -> Examples:
+def _read_again(config: TrainingConfig, frames: Frames, table: Table, known: Known) -> Examples:
     """The examples of a table once more, with the `known` texts in their vocabularies, however rare they are.
 
     :raises Unreadable: the table is a pipe, or is gone.
     :raises TableChanged: it was written to meanwhile.
     """
     for path in filter(None, (config.table, config.test_table)):
-        if not path.is_file():
+        if path not in frames and not path.is_file():
             raise Unreadable(f"{path} cannot be read a second time")
-    again = _read(config, known)
+    again = _read(config, frames, known)
     if (again.sha256, again.test_sha256) != (table.sha256, table.test_sha256):
         raise TableChanged(f"{config.table} was written to meanwhile")
     return again.examples
@@ -128,6 +92,26 @@ def suggest_learning_rate(config: TrainingConfig) -> RangeTest:
     """
     member = build_member(config, prepare(config)[1], 0)
     return find_learning_rate(member.network, member.train, config, member.rng)
+
+
+def train(config: TrainingConfig, frames: Frames = NO_FRAMES, run: Run = PLAIN, *, jobs: int | None = 1) -> Trained:
+    """Train as `config` says, and publish nothing; what `run` keeps and `frames` and `jobs` mean is said at `run`.
+
+    :raises TrainerError: there is no model; the sentence says why.
+    :raises OSError: the table cannot be read.
+    """
+    return _train(config, frames, lambda table, folds: run, jobs)
+
+
+def _train(config: TrainingConfig, frames: Frames, run_on: Callable[[Table, int], Run], jobs: int | None) -> Trained:
+    """Train by the `run` that there is for a table of so many folds."""
+    limit = TimeLimit.from_now(config.time_limit) if config.time_limit else None
+    table, start = prepare(config, frames)
+    folds = len(start.split.folds)
+    jobs = min(jobs or jobs_for(config, start), folds)
+    start = start.shared() if jobs > 1 else start
+    fitted = train_all(config, start, run_on(table, folds), limit=limit, jobs=jobs)
+    return Trained.of(config, table, start, fitted, partial(_read_again, config, frames, table))
 
 
 def run(
@@ -158,51 +142,33 @@ def run(
     :raises TrainerError: nothing was published; the sentence says why.
     :raises OSError: the table cannot be read or the repository cannot be written; nothing was published.
     """
-    limit = TimeLimit.from_now(config.time_limit) if config.time_limit else None
-    table, start = prepare(config)
-    jobs = min(jobs or jobs_for(config, start), len(start.split.folds))
-    start = start.shared() if jobs > 1 else start
-    identity = _identity(config, table)
-    checkpoints = [
-        FileCheckpoint(repository.root / ".checkpoints", config.name, {**identity, "member": number}, resume=resume)
-        for number in range(len(start.split.folds) + 1)
-    ]
+    checkpoints: list[FileCheckpoint] = []
+
+    def saved(table: Table, folds: int) -> Run:
+        identity, folder = _identity(config, table), repository.root / ".checkpoints"
+        checkpoints.extend(
+            FileCheckpoint(folder, config.name, {**identity, "member": number}, resume=resume)
+            for number in range(folds + 1)
+        )
+        return Run(watch, ended, checkpoints.__getitem__, train)
+
     try:
         with noting(NOTHING, KeyboardInterrupt):
-            fitted = train_all(config, start, Run(watch, ended, checkpoints.__getitem__, train), limit=limit, jobs=jobs)
-            answers = held_out(start, fitted)
-            verdict = judge(config, table.schema, start, answers)
-            if fail_below_baseline and verdict.below:
-                raise BelowBaseline(f"nothing was published: {verdict.below.printed(config, repository)}")
-            card = annotate(describe(config, table, start, fitted, answers, verdict))
-            model = to_onnx(fitted.classifier, mirror(card), threshold := _threshold(card))
-            difference = check_export(
-                model, fitted.classifier, table.examples.rows, generator(config.seed, 1), threshold
-            )
-            before = promotion.serving(repository, config.name)
-            again = partial(_read_again, config, table)
-            decision = promotion.decide(promote, card, start, answers.test, before, again) if before else None
-            files = {"model.onnx": model}
-            if with_report:
-                files |= drawn(card, model, figures(config, start, fitted, answers, card))
+            trained = _train(config, NO_FRAMES, saved, jobs)
+        return publish(
+            trained,
+            repository,
+            annotate=annotate,
+            promote=promote,
+            fail_below_baseline=fail_below_baseline,
+            with_report=with_report,
+            published=lambda: _remove(checkpoints),
+        )
     except (DamagedCheckpoint, WorkerLost):
         raise
     except TrainerError:
         _remove(checkpoints)
         raise
-    with held_back() as ctrl_c:
-        version = repository.publish(card, files, hold=bool(decision and not decision.serves))
-        _remove(checkpoints)
-        serving = promotion.carry_out(decision, repository, config.name, version, before.version if before else None)
-        ctrl_c.drop()  # It came too late to stop anything.
-    warnings = (*(one.printed(config, repository) for one in verdict.warnings), *doubts(config, fitted))
-    return Outcome(card, version, table.schema, fitted, difference, serving, warnings, with_report)
-
-
-def _threshold(card: ModelCard) -> Threshold | None:
-    if card.positive is None or card.threshold is None:
-        return None
-    return Threshold(card.positive, card.threshold)
 
 
 def _remove(checkpoints: list[FileCheckpoint]) -> None:

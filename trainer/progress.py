@@ -21,7 +21,7 @@ from trainer.data.table import Table as TrainingTable
 from trainer.data.wording import PARTICULAR, REMEDIES
 from trainer.epochs import COLOUR, brief, lines
 from trainer.evaluation.cautions import GIVES_AWAY
-from trainer.job import Outcome
+from trainer.publishing import Outcome
 from trainer.summary import published, summary
 from trainer.training.range_test import RangeTest
 from trainer.training.records import Epoch

@@ -7,7 +7,8 @@ from models.figures import REPORT
 from models.repository import ModelRepository
 from models.terminal import label, printable
 from models.wording import aligned, called, command_on, evaluation_lines
-from trainer.job import Outcome
+from trainer.publishing import Outcome
+from trainer.trained import Draft
 from trainer.training.records import History
 
 MOST_CLASSES = 5
@@ -21,7 +22,19 @@ def summary(outcome: Outcome, repository: ModelRepository, width: int) -> str:
         _indented(aligned(_learned(card), left=2, width=inner)),
         _indented(evaluation_lines(card.evaluation, width=inner) if card.evaluation else ()),
         _next(outcome, repository),
-        _indented(_details(outcome, inner)),
+        _indented(_details(outcome.draft, inner)),
+    )
+    return "\n\n".join("\n".join(lines) for lines in blocks)
+
+
+def findings(draft: Draft, width: int) -> str:
+    """The same of a model that is not published: what was learned from what, how good it is, the details."""
+    card, inner = draft.card, width - 2
+    blocks = (
+        [f"{_name(card.provenance.target)} predicted from {card.provenance.table}; not published yet"],
+        _indented(aligned(_learned(card), left=2, width=inner)),
+        _indented(evaluation_lines(card.evaluation, width=inner) if card.evaluation else ()),
+        _indented(_details(draft, inner)),
     )
     return "\n\n".join("\n".join(lines) for lines in blocks)
 
@@ -89,9 +102,9 @@ def _next(outcome: Outcome, repository: ModelRepository) -> Iterator[str]:
     yield f"Look at it with: {command_on(repository, 'models')} show {card.name} {outcome.version}"
 
 
-def _details(outcome: Outcome, width: int) -> Iterator[str]:
+def _details(draft: Draft, width: int) -> Iterator[str]:
     """The training: networks, epochs, frozen statistics, calibration, export."""
-    card, members = outcome.card, outcome.bag.members
+    card, members = draft.card, draft.trained.fitted.bag.members
     frozen = max(card.frozen_statistics, key=lambda one: one.largest_shift)
     calibration = card.calibration
     assert calibration is not None  # A job always calibrates.
@@ -101,7 +114,7 @@ def _details(outcome: Outcome, width: int) -> Iterator[str]:
         ("step", "compiled" if members[0].history.compiled else "numpy"),
         ("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's"),
         ("calibration", _calibrated(calibration, card.distillation)),
-        ("export", f"differs from the network by at most {outcome.difference:.1e}"),
+        ("export", f"differs from the network by at most {draft.difference:.1e}"),
     ]
     yield from aligned(facts, left=2, width=width)
     yield ""

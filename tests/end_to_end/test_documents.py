@@ -1,7 +1,7 @@
 import json
 import os
 import re
-import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +22,15 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Run elsewhere: the demo below, the tests by whoever runs this, containers by tests/containers, pip and uv by
 # test_packaging.
 ELSEWHERE = ("scripts/demo", "scripts/test", "scripts/check", "docker compose", "pip ", "pipx ", "uv ")
+# By the language of a block: the program that runs it, and the file that it is then in. A block whose program is not
+# installed is passed over, with what it prints: Debian's Go and JDK are large.
+PROGRAMS = {
+    "python": ("python", "block.py"),
+    "js": ("node", "block.mjs"),
+    "java": ("java", "block.java"),
+    "go": ("go run", "block.go"),
+}
+ADDRESS = "http://127.0.0.1:8080"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -42,7 +51,7 @@ def execute(command: str, service: Service, repository: Path) -> str:
         "EVENKEEL_REPOSITORY": str(repository),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    command = command.replace("http://127.0.0.1:8080", service.url)
+    command = command.replace(ADDRESS, service.url)
     process = subprocess.run(
         ["bash", "-ec", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
@@ -51,23 +60,26 @@ def execute(command: str, service: Service, repository: Path) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_command_does_what_is_written(document: Path, service: Service) -> None:
+def test_every_command_does_what_is_written(document: Path, service: Service, tmp_path: Path) -> None:
     """Each runs; each answer that is shown has the shape, the labels and the words of the real one."""
     repository = Path(environment_of(service)["EVENKEEL_REPOSITORY"])
     if document.name != "README.md" and not (repository / "penguins").exists():
         execute("evenkeel fit examples/penguins.csv --target species --name penguins", service, repository)
         service.wait()
-    output = ""
+    output: str | None = ""
     for language, text in blocks(document):
         if text == "evenkeel serve":
             service.wait()
         elif language == "sh" and not text.startswith(ELSEWHERE):
             output = execute(text, service, repository)
-        elif language == "python":
-            output = execute(f"python -c {shlex.quote(text)}", service, repository)
-        elif language == "json":
+        elif language in PROGRAMS:
+            program, file = PROGRAMS[language]
+            (tmp_path / file).write_text(text.replace(ADDRESS, service.url))
+            there = language == "python" or shutil.which(program.split()[0])
+            output = execute(f"{program} {tmp_path / file}", service, repository) if there else None
+        elif language == "json" and output is not None:
             assert shape(json.loads(text)) == shape(json.loads(output))
-        elif language == "text":
+        elif language == "text" and output is not None:
             shown, printed = words(text), words(output)
             assert shown == (printed[: len(shown)] if text.endswith("\n…") else printed)
 

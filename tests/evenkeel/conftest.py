@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from evenkeel.report import add_report
 from models.card import ModelCard
 from models.repository import ModelRepository
 from models.terminal import CommandLine, run
+from tests.conftest import find_free_port
+from tests.end_to_end.conftest import Service, running
 from trainer.command_line import main
 
 
@@ -88,3 +90,31 @@ def later(penguins: Path, tmp_path: Path) -> Path:
     seen = [f"{line},{number}" for number, line in enumerate(reversed(lines))]
     path.write_text("\n".join([f"{header},seen", *seen, f",{lost},0"]))
     return path
+
+
+@pytest.fixture(scope="module")
+def shared(repository: ModelRepository) -> Iterator[Service]:
+    # However busy the machine is, no request waits for its turn for so long that it is refused, and said to be.
+    settings = {"EVENKEEL_DEFAULT_MODEL": "penguins", "EVENKEEL_DEADLINE_SECONDS": "20"}
+    with running(repository.root, find_free_port(), None, **settings) as service:
+        service.wait()
+        # A version that does not serve is loaded after the service is ready.
+        service.wait("/v1/models/penguins/versions/1")
+        yield service
+
+
+@pytest.fixture
+def table(penguins: Path, tmp_path: Path) -> Path:
+    """The penguins sixty times: some blocks, and a good many requests."""
+    header, *lines = penguins.read_text().splitlines()
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join([header, *lines * 60]))
+    return table
+
+
+@pytest.fixture
+def expected(command: Command, table: Path, tmp_path: Path) -> bytes:
+    """What the command writes without a service."""
+    output = tmp_path / "expected.csv"
+    assert command("predict", table, "--model", "penguins", "-o", output).code == 0
+    return output.read_bytes()

@@ -10,7 +10,8 @@ from tests.trainer.tables import PLAIN, fit
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.data.table import read_table
-from trainer.job import Outcome, run
+from trainer.job import run
+from trainer.publishing import Outcome
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder
 from trainer.data.rows import Rows
 from trainer.data.table import read_table
-from trainer.job import Outcome, run, train_on
+from trainer.job import run, train_on
+from trainer.publishing import Outcome
 from trainer.start import Start
 from trainer.training.records import Epoch
 

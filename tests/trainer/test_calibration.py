@@ -9,10 +9,11 @@ from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx
-from trainer.job import Outcome, run
+from trainer.job import run
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import softmax
+from trainer.publishing import Outcome
 from trainer.training.calibration import (
     calibrate,
     calibration_error,

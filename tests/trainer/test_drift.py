@@ -4,7 +4,7 @@ import pytest
 from models.drift import MOST_CATEGORIES, MOST_FEATURES, CategoricalBins, NumericBins
 from trainer.data.rows import RARE, Column, Examples, Rows
 from trainer.drift import MOST_ROWS, drift_baseline, feature_bins
-from trainer.job import Outcome
+from trainer.publishing import Outcome
 
 
 def numbers(*columns: list[float]) -> Rows:

@@ -11,14 +11,14 @@ from models.operators import OPERATORS
 from trainer.data.encoder import fit_encoder
 from trainer.data.rows import Examples
 from trainer.data.scaling import Kind
-from trainer.describe import mirror
+from trainer.describe import FILES, mirror
 from trainer.errors import ExportMismatch, NoStatistics
 from trainer.export.gate import check_export, edge_rows
 from trainer.export.graph import reference_predict, to_onnx
-from trainer.job import Outcome
 from trainer.nn.activations import ACTIVATIONS
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.network import population_moments
+from trainer.publishing import Outcome
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +109,10 @@ def test_hidden_layers_can_be_fused_and_read(model: bytes, outcome: Outcome) -> 
 
 
 def test_the_file_alone_tells_a_stranger_everything(model: bytes, outcome: Outcome) -> None:
-    """The card stands in the metadata, but for the time and the digest of the file itself."""
+    """The card stands in the metadata, but for the time, the table's file and the digest of the file itself."""
     metadata = {entry.key: json.loads(entry.value) for entry in onnx.load_from_string(model).metadata_props}
-    metadata["provenance"]["created"] = outcome.card.provenance.created.isoformat()
+    made = json.loads(outcome.card.provenance.model_dump_json())
+    metadata["provenance"] |= {key: made[key] for key in ("created", *FILES)}
 
     assert ModelCard.model_validate(metadata) == outcome.card.model_copy(update={"files": {}})
 

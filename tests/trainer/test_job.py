@@ -13,8 +13,9 @@ from trainer.data.split import split
 from trainer.data.table import read_table
 from trainer.errors import ExportMismatch
 from trainer.export.graph import to_onnx
-from trainer.job import Outcome, run
+from trainer.job import run
 from trainer.nn.calibrator import Calibrator
+from trainer.publishing import Outcome
 from trainer.start import generator
 
 
@@ -72,7 +73,7 @@ def test_a_graph_that_answers_otherwise_is_not_published(
     def mistaken(classifier: Classifier, *more: Any) -> bytes:
         return to_onnx(replace(classifier, calibrator=Calibrator(1.1, classifier.calibrator.bias)), *more)
 
-    monkeypatch.setattr("trainer.job.to_onnx", mistaken)
+    monkeypatch.setattr("trainer.trained.to_onnx", mistaken)
     with pytest.raises(ExportMismatch):
         train(penguins, tmp_path / "store", epochs=2)
     assert not (tmp_path / "store").exists()

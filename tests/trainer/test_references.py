@@ -11,7 +11,8 @@ from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.data.table import read_table
 from trainer.errors import InvalidSetting
-from trainer.job import Outcome, prepare, run
+from trainer.job import prepare, run
+from trainer.publishing import Outcome
 from trainer.references import background_rows, typical_row
 from trainer.start import BACKGROUND, generator
 

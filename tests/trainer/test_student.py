@@ -13,8 +13,9 @@ from models.repository import ModelRepository
 from trainer.bag import Watch, train_bag, unwatched
 from trainer.config import TrainingConfig
 from trainer.data.table import read_table
-from trainer.job import Outcome, prepare, run, train_on
+from trainer.job import prepare, run, train_on
 from trainer.nn.loss import cross_entropy
+from trainer.publishing import Outcome
 from trainer.student import epochs_for, mean_divergence, units_for
 from trainer.training.records import Epoch
 

@@ -1,4 +1,4 @@
-"""The columns of a table, decoded. With `parsing` and `arrow`, the only modules of the trainer that know pyarrow.
+"""The columns of a table, decoded. With `parsing`, `arrow`, `frames`: all that knows pyarrow here.
 
 A column of texts is held as its different texts and, for every row, which of them it holds: what a text means is found
 out once, however often it stands there, and a table takes less memory than its numbers would.
@@ -205,7 +205,7 @@ def typed_column(cells: pa.ChunkedArray) -> Cells:
     if pa.types.is_date(kind):
         return NumberCells(cells, dates=True)
     try:
-        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if pa.types.is_nested(kind) or kind in (pa.binary(), pa.large_binary(), pa.binary_view()):
             raise pa.ArrowNotImplementedError
         texts = TextCells.of(cells.cast(pa.string()), declared=not pa.types.is_boolean(kind))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):

@@ -1,4 +1,4 @@
-"""From bytes to columns: CSV, Parquet, zstd. With `columns` and `arrow`, all in the trainer that knows pyarrow."""
+"""From bytes to columns: CSV, Parquet, zstd. With `columns`, `arrow`, `frames`: all that knows pyarrow here."""
 
 import io
 import json

@@ -9,6 +9,7 @@ import numpy as np
 from trainer.data.decoded import Decoded, decode
 from trainer.data.division import By, Division, read_division
 from trainer.data.examples import NOTHING, columns_of, read_labels, read_weights, to_rows
+from trainer.data.frames import NO_FRAMES, Frames
 from trainer.data.inspection import with_warnings
 from trainer.data.rows import Examples, joined
 from trainer.data.schema import FileSchema, Schema, check_schema, read_schema
@@ -58,6 +59,7 @@ def read_table(
     file: FileSchema = FileSchema(),  # noqa: B008
     merge_spellings: bool = False,
     known: Mapping[str, Collection[str]] = NOTHING,
+    frames: Frames = NO_FRAMES,
 ) -> Table:
     """Read a table whose column `target` holds the class and `weight`, if there is one, how much a row counts.
 
@@ -70,6 +72,7 @@ def read_table(
     :param file: how the bytes of the file are read, where it does not say so itself; overrules the schema.
     :param merge_spellings: take classes that differ by case or blanks only for one.
     :param known: by column, the texts that its vocabulary keeps however rare they are.
+    :param frames: the tables that are in memory and in no file.
     :raises Unreadable: a table or the schema is not there or cannot be read.
     :raises TableChanged: a table was written to while it was read.
     :raises InvalidSchema: the schema breaks a rule or was written for another table.
@@ -78,13 +81,13 @@ def read_table(
     given = read_schema(schema) if schema else Schema(target=target, columns={})
     file = given.file.overruled(file)
     given = given.model_copy(update={"file": file, "merge_spellings": merge_spellings or given.merge_spellings})
-    decoded = decode(path, file)
+    decoded = frames.get(path) or decode(path, file)
     roles = Roles(target, weight, divide, tuple(drop), tuple(keep))
     roles.check(decoded)
     if schema:
         check_schema(given, schema, path, [name for name in decoded.columns if name not in decoded.index], target)
     table = _read(decoded, settle(decoded, given, roles, stated=schema is not None), roles, known)
-    return table if test is None else _with_test(table, path, decode(test, file), roles, known)
+    return table if test is None else _with_test(table, path, frames.get(test) or decode(test, file), roles, known)
 
 
 def _with_test(table: Table, path: Path, decoded: Decoded, roles: Roles, known: Mapping[str, Collection[str]]) -> Table:

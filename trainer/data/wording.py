@@ -29,6 +29,12 @@ REFUSALS = {
     "target_role": "column '{name}' is the target and cannot be dropped, weigh the rows or divide them; name another",
     "no_feature": '{path} has no feature column beside the target{ignored}; kind = "categorical" in a schema takes one',
     "held": "{path}: column '{name}' holds {held}; leave it out with --drop '{name}'",
+    "no_frame": "{path}, a {held}, is no table of columns ({reason}); hand in a DataFrame or a path",
+    "objects": "{path}: column '{name}' ({held}) holds values of several types, or of one that no table has; "
+    "make them texts with astype(str)",
+    "no_record": "{path}, row {row}: {held} is no record; hand in a dict with a value for each column",
+    "no_value": "{path}, row {row}: the record has no '{name}', which the first has; None stands for a missing value",
+    "no_type": "{path}: the values of '{name}' have no type in common; make them all numbers, or all texts",
     "no_number": "{place}, column '{name}': '{text}' is no number; the schema can list it as missing: "
     "missing = [{quoted}]",
     "no_date": "{place}, column '{name}': '{text}' is no date; the schema can list it as missing: missing = [{quoted}]",

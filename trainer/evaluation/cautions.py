@@ -34,8 +34,8 @@ class Caution(NamedTuple):
         return self.sentence
 
     def kept(self, config: TrainingConfig) -> str:
-        """The warning for the card, which says nothing of the folders of the machine that it was made on."""
-        return self.printed(config.without_folders(), ModelRepository(DEFAULT_ROOT))
+        """The warning for the card: its command says TABLE, which may be a file of any name, or be in memory."""
+        return self.printed(config.with_placeholders(), ModelRepository(DEFAULT_ROOT))
 
 
 def below_baseline(evaluation: Evaluation) -> Caution | None:

@@ -13,7 +13,8 @@ from models.terminal import noting
 from trainer.bag import Watch, unwatched
 from trainer.config import TrainingConfig
 from trainer.errors import Diverged
-from trainer.job import Outcome, run
+from trainer.job import run
+from trainer.publishing import Outcome
 from trainer.search import space
 from trainer.search.claims import CLOSING, holding
 from trainer.search.plan import Trial, Trials, ranked

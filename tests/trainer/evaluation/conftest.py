@@ -16,7 +16,7 @@ Columns = dict[str, list[Any]]
 class Run(NamedTuple):
     """How a run of `fit` ended: its exit code, what it said, and the card, where one was published.
 
-    `told` is what it said on stderr, as the card says it: without the folders of this machine.
+    `told` is what it said on stderr, as the card says it: without the files of this machine.
     """
 
     code: int
@@ -39,7 +39,7 @@ def fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Run
         code = main(["fit", str(table), "--target", "y", "--name", "m", "--repository", str(store), *quick, *flags])
         versions = sorted(store.glob("m/*/card.json"), key=lambda path: int(path.parent.name))
         said = capsys.readouterr()
-        told = said.err.replace(f" --repository {store}", "").replace(f"{tmp_path}/", "")
+        told = said.err.replace(f" --repository {store}", "").replace(str(table), "TABLE")
         return Run(code, said.out, said.err, json.loads(versions[-1].read_bytes()) if versions else {}, told)
 
     return run

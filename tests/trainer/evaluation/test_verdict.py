@@ -14,7 +14,7 @@ from trainer.data.table import read_table
 from trainer.evaluation.baselines import softmax_regression
 from trainer.evaluation.codes import code_columns
 from trainer.evaluation.duplicates import hash_rows
-from trainer.job import Outcome
+from trainer.publishing import Outcome
 
 Fit = Callable[..., Run]
 # What a person can type: a flag, or a command.

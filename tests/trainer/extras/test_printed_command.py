@@ -14,7 +14,7 @@ from trainer.command_line import main
 
 
 def test_a_printed_command_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the folder, name and target that were typed, quoted for the shell; the card tells no folder."""
+    """With the folder, name and target that were typed, quoted for the shell; the card tells no file."""
     folder = tmp_path / "our tables"
     folder.mkdir()
     columns = linear(300)
@@ -31,6 +31,6 @@ def test_a_printed_command_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.Mon
     assert (program, words[0]) == ("evenkeel", "search")
     assert main([*words, "--trials", "1", "--seeds", "0", "--epochs", "1", "--members", "1", "--quiet"]) == 0
     (kept,) = [one for one in ModelRepository(Path(store)).card("m", 1).warnings if "evenkeel" in one]
-    assert shlex.split(kept[kept.index("evenkeel") :])[:3] == ["evenkeel", "search", "it's.csv"]
+    assert shlex.split(kept[kept.index("evenkeel") :])[:3] == ["evenkeel", "search", "TABLE"]
     assert "our tables" not in kept
     assert "a store" not in kept

@@ -1,0 +1,145 @@
+"""A model in this process: what answers tables, a block of rows at a time, with onnxruntime and without a service."""
+
+import os
+import warnings
+from collections.abc import Mapping
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from evenkeel.labelled import schema_of
+from evenkeel.run import Model as Answering
+from evenkeel.run import Refuse, Run, check_features
+from evenkeel.scoring import LocalModel, local_model
+from evenkeel.tables import Table, one_tree, opened
+from evenkeel.written import Answers
+from models.card import Metrics, ModelCard
+from models.errors import EvenkeelWarning
+from models.repository import ModelRepository
+from models.wording import evaluation_lines
+from trainer.arrays import Array
+from trainer.data.parsing import ArrowTable
+from trainer.spelling import in_python
+
+OnError = Literal["stop", "null"]
+
+
+class Model:
+    """A published version of a model. `card` describes it; its `classes` are in the order of the probabilities."""
+
+    def __init__(self, local: LocalModel) -> None:
+        self.card: ModelCard = local.card
+        self.version: int | None = local.version
+        self._loaded = local
+
+    @cached_property
+    def _local(self) -> LocalModel:
+        return self._loaded
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.card.classes
+
+    @property
+    def metrics(self) -> Mapping[str, Metrics]:
+        """Rows, log-loss in nats and accuracy of the parts "train", "validation" and "test"."""
+        return self.card.metrics
+
+    def predict_proba(self, table: Table, *, on_error: OnError = "stop") -> npt.NDArray[np.float32]:
+        """The probability (n, classes) of each class for the n rows of a table, which may have other columns too.
+
+        Cells are read, checked and answered as by `evenkeel predict`; what is unusual is told as an `EvenkeelWarning`.
+
+        :param on_error: at a row that cannot be answered "stop", or "null": answer it with NaN, and warn.
+        :raises EvenkeelError: the table lacks a feature, cannot be read, or has a row that cannot be answered.
+        """
+        answers = self._answers(table, on_error)
+        return np.where(answers.answered[:, None], answers.probabilities, np.float32(np.nan))
+
+    def predict(self, table: Table, *, on_error: OnError = "stop") -> npt.NDArray[np.object_]:
+        """The class (n,) of each row, by the model's threshold where it has one.
+
+        :param on_error: as for `predict_proba`, None in place of NaN.
+        :raises EvenkeelError: as `predict_proba` does.
+        """
+        answers = self._answers(table, on_error)
+        labels = np.array([*self.classes, None], object)
+        return np.asarray(labels[np.where(answers.answered, answers.labels, -1)])
+
+    def __repr__(self) -> str:
+        version = "not published" if self.version is None else f"version {self.version}"
+        return f"<{self.name}, {version}: {self.card.provenance.target} from {len(self.card.features)} features>"
+
+    def _repr_html_(self) -> str:
+        """The model in a notebook."""
+        lines = evaluation_lines(self.card.evaluation) if self.card.evaluation else ()
+        return f"<p><b>{escape(repr(self)[1:-1])}</b></p><pre>{escape(chr(10).join(lines))}</pre>"
+
+    def _answers(self, table: Table, on_error: OnError) -> Answers:
+        with one_tree():
+            return answers_of(self._local, table, on_error)
+
+
+def answers_of(model: Answering, table: Table, on_error: OnError, refuse: Refuse | None = None) -> Answers:
+    """What a model answers to the rows of a table; what is unusual is told as a warning to whoever called the caller.
+
+    :param refuse: makes the exception of rows that cannot be answered, in place of `InvalidTable`.
+    :raises EvenkeelError: the table lacks a feature, cannot be read, or has such rows, and `on_error` is "stop".
+    """
+    kept = _Kept(len(model.card.classes))
+    run = Run(model, keep_going=on_error == "null", refuse=refuse)
+    with opened(table, schema_of(model.card).file) as (path, blocks):
+        check_features(path, blocks, model.card)
+        run.answer(blocks, kept)
+    for kind, sentence in run.said():
+        warnings.warn(in_python(f"{kind}: {sentence}"), EvenkeelWarning, stacklevel=4)
+    if run.unanswered:
+        warnings.warn(run.unanswered, EvenkeelWarning, stacklevel=4)
+    return kept.whole()
+
+
+class _Kept:
+    """Keeps the answers to blocks of rows, and nothing of the rows."""
+
+    def __init__(self, classes: int) -> None:
+        nothing: Array = np.empty((0, classes), np.float32)
+        self._answers = [Answers(np.empty(0, np.intp), nothing, np.empty(0, np.bool_), [])]
+
+    def write(self, rows: ArrowTable, answers: Answers) -> None:
+        self._answers.append(answers)
+
+    def whole(self) -> Answers:
+        some = self._answers
+        return Answers(
+            np.concatenate([one.labels for one in some]),
+            np.concatenate([one.probabilities for one in some]),
+            np.concatenate([one.answered for one in some]),
+            [remark for one in some for remark in one.remarks],
+        )
+
+
+def load(
+    name: str | None = None, *, version: int | None = None, repository: str | os.PathLike[str] | None = None
+) -> Model:
+    """A published model, to be asked in this process.
+
+    :param name: needed only where the repository has several.
+    :param version: the one that serves, where none is given.
+    :param repository: its root folder; EVENKEEL_REPOSITORY or models/store, where none is given.
+    :raises EvenkeelError: there is no such model, it is not intact, or the extra `service` is not installed.
+    """
+    with one_tree():
+        return Model(local_model(repository_at(repository), name, version))
+
+
+def repository_at(root: str | os.PathLike[str] | None) -> ModelRepository:
+    """The repository with this root, or the one that the environment names."""
+    return ModelRepository.from_environment(os.environ) if root is None else ModelRepository(Path(root))

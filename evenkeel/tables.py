@@ -1,0 +1,59 @@
+"""The tables that Python hands in: frames in memory, and files by their paths."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+from evenkeel.errors import DiskRefused
+from models.errors import EvenkeelError
+from trainer.data.blocks import Blocks, open_blocks
+from trainer.data.frames import Frame, frame_blocks
+from trainer.data.schema import FileSchema
+from trainer.errors import InvalidTable
+from trainer.spelling import in_python
+
+Table: TypeAlias = Frame | str | os.PathLike[str]
+# What sentences call a table that has no path.
+FRAME, TEST_FRAME = Path("the frame"), Path("the test frame")
+
+
+def path_of(table: Table) -> Path | None:
+    """The path of a table in a file; None of one in memory.
+
+    :raises InvalidTable: it is neither.
+    """
+    if isinstance(table, str | os.PathLike):
+        return Path(table)
+    if not isinstance(table, Frame):
+        kind = type(table).__name__
+        raise InvalidTable(f"a {kind} is no table; hand in a pandas, polars or pyarrow table, or a file's path")
+    return None
+
+
+@contextmanager
+def opened(table: Table, given: FileSchema) -> Iterator[tuple[Path, Blocks]]:
+    """A table to be read once, and what sentences call it; `given` says how the bytes of a file are read.
+
+    :raises TrainerError: it cannot be read.
+    """
+    if isinstance(table, str | os.PathLike):
+        with open_blocks(Path(table), given) as blocks:
+            yield Path(table), blocks
+    else:
+        path_of(table)
+        yield FRAME, frame_blocks(table, FRAME)
+
+
+@contextmanager
+def one_tree() -> Iterator[None]:
+    """Let every refusal of this block be an `EvenkeelError` whose sentence names parameters in place of flags."""
+    try:
+        yield
+    except EvenkeelError as error:
+        error.args = (in_python(str(error)),)
+        raise
+    except OSError as error:
+        sentence = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        raise DiskRefused(in_python(sentence)) from error
