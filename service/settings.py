@@ -54,6 +54,11 @@ class Settings(BaseModel):
     default_model: Annotated[str, Field(pattern=f"^{NAME.pattern}$")] | None = Field(
         None, description="the model that /predict asks; needed only where several are served"
     )
+    extra_features: Literal["refuse", "ignore"] = Field(
+        "refuse",
+        description="whether a row that holds what is no feature is refused, or answered with a warning, where the "
+        "header X-Extra does not say",
+    )
     poll_seconds: float = Field(
         0.5, gt=0, le=3600, description="how often the repository is looked at, where no file events tell of a change"
     )

@@ -183,6 +183,8 @@ def _common_paths() -> dict[str, Schema]:
         **get("healthz", "healthz", SERVICE, "Whether the process lives, as Kubernetes names it", health),
         **get("readyz", "readyz", SERVICE, "Whether a model is loaded, as Kubernetes names it", health),
         **get("ping", "ping", SERVICE, "Whether a model is loaded, as SageMaker asks", health),
+        **get("health", "health", SERVICE, "Whether a model is loaded, as MLflow asks", health),
+        **get("version", "version", SERVICE, "The service's version, as MLflow asks", {"text/plain": {"schema": TEXT}}),
         **get("metrics", "metrics", SERVICE, "Metrics for Prometheus", {CONTENT_TYPE: {"schema": TEXT}}),
         **get("openapi", "openapi", SERVICE, "This document", in_json({"type": "object"})),
         **get("docs", "docs", SERVICE, "This document, as a page", HTML),

@@ -46,12 +46,15 @@ FREE = Cost()
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one request may come to: bytes of its body, rows, bytes of the answer, and seconds of the model's run."""
+    """What one request may come to: bytes of its body, rows, bytes of the answer, and seconds of the model's run; and
+    whether its rows may hold more than the features of the model.
+    """
 
     body_bytes: int = 16 << 20
     rows: int = 100_000
     answer_bytes: int = 32 << 20
     run_seconds: float = RUN_SECONDS
+    ignore_extras: bool = False
 
 
 @dataclass(slots=True)
@@ -157,7 +160,9 @@ class Predictions:
             one.predictor = choice.predictor if choice.canary is None else choice.by_key(_key(environ, body))
             read = perf_counter()
             bounds = self._bounds
-            allowance = Allowance(bounds.rows, bounds.answer_bytes, one.memory, bounds.run_seconds)
+            allowance = Allowance(
+                bounds.rows, bounds.answer_bytes, one.memory, bounds.run_seconds, bounds.ignore_extras
+            )
             one.question = one.wire.read(one.predictor, body, environ, allowance)
             one.work = one.question.work
         except Exception as error:

@@ -92,6 +92,8 @@ class Predictor:
         """
         rows = row_count(tensors)
         probabilities: Probabilities
+        if not rows:
+            return np.empty((0, len(self.card.classes)), np.float32)
         if rows <= self._brief:
             (probabilities,) = self._session.run(OUTPUTS, tensors, self._brief_options)
         else:

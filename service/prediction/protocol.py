@@ -45,13 +45,14 @@ class Memory(Protocol):
 
 class Allowance(NamedTuple):
     """What a request may come to: rows, bytes of the answer, memory while it is read and answered, seconds of the
-    model's runs, and work of explanations.
+    model's runs; whether what is no feature is passed over where the request does not say; and work of explanations.
     """
 
     rows: int
     answer_bytes: int
     memory: Memory
     seconds: float = RUN_SECONDS
+    ignore_extras: bool = False
     work: float = MOST_WORK
 
 

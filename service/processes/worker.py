@@ -95,7 +95,13 @@ def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
     trace = _spans() if settings.tracing else None
     access = Access(settings.api_keys_file) if settings.api_keys_file else None
     drift_seconds = 3600 * settings.drift_hours
-    bounds = Bounds(settings.max_body_bytes, settings.max_rows, settings.max_answer_bytes, settings.run_seconds)
+    bounds = Bounds(
+        settings.max_body_bytes,
+        settings.max_rows,
+        settings.max_answer_bytes,
+        settings.run_seconds,
+        settings.extra_features == "ignore",
+    )
     app = create_app(registry, bounds, board, settings.access_log, trace, access, drift_seconds)
     limits = Limits(
         settings.max_body_bytes,

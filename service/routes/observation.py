@@ -2,6 +2,7 @@
 
 from flask import Response
 
+from models import __version__
 from service.errors import NotReady
 from service.registry.exposition import exposition
 from service.registry.registry import Registry
@@ -9,6 +10,8 @@ from service.reply import success
 from service.routes import Views, answer, request_id, send
 from service.telemetry.board import Metrics
 from service.telemetry.exposition import CONTENT_TYPE, metrics_text
+
+PLAIN = "text/plain; charset=utf-8"
 
 
 def observation(registry: Registry, metrics: Metrics) -> Views:
@@ -28,4 +31,12 @@ def observation(registry: Registry, metrics: Metrics) -> Views:
         text = metrics_text(metrics, loaded, watches) + exposition(registry, metrics.shadowed())
         return send(success(text.encode(), request_id(), CONTENT_TYPE))
 
-    return {"live": live, "healthz": live, "ready": ready, "readyz": ready, "ping": ready, "metrics": show_metrics}
+    def version() -> Response:
+        return send(success(__version__.encode(), request_id(), PLAIN))
+
+    return {
+        **dict.fromkeys(("live", "healthz"), live),
+        **dict.fromkeys(("ready", "readyz", "ping", "health"), ready),
+        "version": version,
+        "metrics": show_metrics,
+    }

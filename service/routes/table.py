@@ -67,6 +67,9 @@ ROUTES = (
     Route("healthz", "GET", "/healthz", "health", None),
     Route("readyz", "GET", "/readyz", "health", None),
     Route("ping", "GET", "/ping", "health", None),
+    # By the names that MLflow's scoring server has for them.
+    Route("health", "GET", "/health", "health", None),
+    Route("version", "GET", "/version", "metadata"),
     Route("metrics", "GET", "/metrics", "metrics", METRICS),
     Route("openapi", "GET", "/openapi.json", "page"),
     # The pages tell nothing before a key was typed in.
@@ -76,7 +79,7 @@ ROUTES = (
 )
 BY_NAME = {route.name: route for route in ROUTES}
 # Answered also while there is too much to do; those of READINESS say whether the service takes requests.
-READINESS = frozenset(BY_NAME[name].path for name in ("ready", "readyz", "ping"))
+READINESS = frozenset(BY_NAME[name].path for name in ("ready", "readyz", "ping", "health"))
 HEALTH = READINESS | {BY_NAME[name].path for name in ("live", "healthz")}
 
 _PLAIN: dict[str, Route] = {}

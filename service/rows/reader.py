@@ -7,6 +7,7 @@ not, are made swift and go that way after all. So what is answered never depends
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -44,8 +45,9 @@ class Chunk(NamedTuple):
 class RowReader:
     """Reads the rows of one model. A row is a record, values by feature name, or a list of values in card order."""
 
-    def __init__(self, features: Sequence[Feature]) -> None:
-        self._rules = Rules(features)
+    def __init__(self, features: Sequence[Feature], hints: bool = True) -> None:
+        """With `hints` a name that is no feature is told with the feature that may be meant."""
+        self._rules = Rules(features, hints)
         numeric = [feature for feature in features if feature.kind != "categorical"]
         categorical = [feature for feature in features if feature.kind == "categorical"]
         self._numeric = NumericColumns(numeric) if numeric else None
@@ -57,6 +59,11 @@ class RowReader:
             _picker([positions[feature.name] for feature in categorical]),
         )
         self._pickers: dict[type, Sequence[Picker]] = {dict: by_name, list: by_position, tuple: by_position}
+
+    @cached_property
+    def without_hints(self) -> "RowReader":
+        """The same for many broken rows: to look for what may be meant takes long."""
+        return RowReader(self._rules.features, hints=False)
 
     def read(self, rows: Sequence[Any], may_hold_booleans: bool = True) -> Rows:
         """Check rows, at least one; `may_hold_booleans` is False where the caller knows that none of them is a boolean.
@@ -126,19 +133,21 @@ class RowReader:
         return warnings
 
     def column_positions(self, names: Sequence[Any]) -> list[int]:
-        """Where each feature stands in a table with these column names.
+        """Where each feature stands in a table with these column names; others are passed over.
 
-        :raises BrokenRules: a feature is missing, or a column is none.
+        :raises BrokenRules: a feature is missing, or stands there twice.
         """
         # However deep a list may be that stands in the place of a name.
         texts = ["…" if isinstance(name, list | dict) else str(name) for name in names]
         twice: list[Detail] = [
             {"feature": name[:LONGEST_ECHO], "rule": "unique", "message": "stands twice among the columns"}
             for name, times in Counter(texts).items()
-            if times > 1
+            if times > 1 and name in self._rules.positions
         ]
         try:
-            self._rules.check_names(texts)
+            # Where one is missing, another may be meant for it.
+            if not self._rules.positions.keys() <= set(texts):
+                self._rules.check_names(texts)
         except BrokenRules as broken:
             raise BrokenRules(broken.details + twice, broken.count + len(twice)) from None
         if twice:

@@ -31,10 +31,11 @@ class BrokenRules(Exception):
 
 
 class Rules:
-    """The rules for a row whose values stand in the order of `features`."""
+    """The rules for a row whose values stand in the order of `features`; with `hints`, what may be meant is told."""
 
-    def __init__(self, features: Sequence[Feature]) -> None:
+    def __init__(self, features: Sequence[Feature], hints: bool = True) -> None:
         self.features = features
+        self._most_hints = MOST_HINTS if hints else 0
         self.positions = {feature.name: position for position, feature in enumerate(features)}
 
     def check(self, row: Sequence[Any]) -> tuple[Any, ...]:
@@ -65,7 +66,7 @@ class Rules:
             hint = "; send null if it is not known" if feature.nullable else ""
             details.append({"feature": feature.name, "rule": "required", "message": f"is missing{hint}"})
         for number, name in enumerate(unknown[: MOST_DETAILS - len(details)]):
-            hint = f"; {self._hint(name)}" if number < MOST_HINTS else ""
+            hint = f"; {self._hint(name)}" if number < self._most_hints else ""
             message = f"is not a feature of this model{hint}"[:400]
             details.append({"feature": name[:LONGEST_ECHO], "rule": "unknown", "message": message})
         if details:

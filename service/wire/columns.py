@@ -10,23 +10,27 @@ import numpy as np
 from service.document import LongArray, LongObject, drain
 from service.prediction.predictor import Predictor
 from service.rows.reader import Chunk, RowReader, Rows
-from service.rows.rules import MOST_DETAILS, BrokenRules
+from service.rows.rules import BrokenRules
 from service.rows.tensors import row_count
 from service.rows.warnings import Warnings
 from service.wire.capacity import Capacity
-from service.wire.instances import may_hold_booleans, read_chunks, refuse, shapeless
+from service.wire.extras import Extras
+from service.wire.instances import may_hold_booleans, read_chunks
+from service.wire.refusals import refuse, shapeless
 
 SHAPE = '"inputs" by name must be {feature: [value, …]}, all lists of one length'
 
 
 def read_columns(predictor: Predictor, table: Mapping[str, Any] | LongObject, body: bytes, capacity: Capacity) -> Rows:
-    """Check a table by column, each at least one value long.
+    """Check a table by column, each at least one value long. Columns that are no features are passed over.
 
-    :raises InvalidRecord: a column is missing, unknown or of another length, or a value breaks the card.
+    :raises InvalidRecord: a column is missing or of another length, or a value breaks the card.
     """
+    extras = Extras(predictor)
     if isinstance(table, dict) and not any(isinstance(values, LongArray) for values in table.values()):
-        return _short(predictor, table, body, capacity)
-    return _long(predictor, table, capacity)
+        extras.pass_over(table)
+        return extras.warned(_short(predictor, table, body, capacity))
+    return extras.warned(_long(predictor, table, capacity, extras))
 
 
 def _short(predictor: Predictor, table: Mapping[str, Any], body: bytes, capacity: Capacity) -> Rows:
@@ -42,8 +46,8 @@ def _short(predictor: Predictor, table: Mapping[str, Any], body: bytes, capacity
     return read_chunks(predictor.rows, [chunk], capacity)
 
 
-def _long(predictor: Predictor, table: Mapping[str, Any] | LongObject, capacity: Capacity) -> Rows:
-    columns = _read(predictor, table, capacity)
+def _long(predictor: Predictor, table: Mapping[str, Any] | LongObject, capacity: Capacity, extras: Extras) -> Rows:
+    columns = _read(predictor, table, capacity, extras)
     if len({row_count(column.tensors) for column in columns.values()}) != 1:
         raise shapeless(SHAPE)
     tensors, warnings = {}, Warnings()
@@ -54,11 +58,12 @@ def _long(predictor: Predictor, table: Mapping[str, Any] | LongObject, capacity:
     return Rows(tensors, warnings)
 
 
-def _read(predictor: Predictor, table: Mapping[str, Any] | LongObject, capacity: Capacity) -> dict[str, Rows]:
+def _read(
+    predictor: Predictor, table: Mapping[str, Any] | LongObject, capacity: Capacity, extras: Extras
+) -> dict[str, Rows]:
     """All columns, by name. Each is made a tensor at once: what all of them unfold to would take too much memory."""
     features = {feature.name: feature for feature in predictor.card.features}
     columns: dict[str, Rows] = {}
-    unknown: list[str] = []
     members: Iterable[Mapping[str, Any]] = table if isinstance(table, LongObject) else [table]
     for name, values in chain.from_iterable(piece.items() for piece in members):
         if not isinstance(values, list | LongArray):
@@ -67,11 +72,9 @@ def _read(predictor: Predictor, table: Mapping[str, Any] | LongObject, capacity:
             columns[name] = read_chunks(RowReader([features[name]]), _chunks(values), capacity)
             continue
         drain(values)
-        unknown.append(name)
-        if len(unknown) >= MOST_DETAILS:
-            break
+        extras.pass_over([name])
     try:
-        predictor.rows.column_positions([*columns, *unknown])
+        predictor.rows.column_positions(list(columns))
     except BrokenRules as broken:
         raise refuse(broken, several=True) from None
     return columns

@@ -8,13 +8,15 @@ from service.prediction.explain import Reference
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Question, WireFormat
 from service.rows.rules import BrokenRules
-from service.wire.instances import read_document, refuse, shapeless
+from service.wire.extras import reader_of
+from service.wire.instances import read_document
 from service.wire.reasons import BACKGROUND, GIVEN, TYPICAL, Explained, FewRows, reference_of
+from service.wire.refusals import refuse, shapeless
 
 SHAPE = 'the "reference" must be "typical", "background", or a row: {feature: value} or [value, …]'
 
 
-def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowance) -> Question:
+def read(predictor: Predictor, body: bytes, environ: dict[str, Any], allowance: Allowance) -> Question:
     """Read a request for explanations.
 
     :raises MalformedBody: the body is not JSON.
@@ -25,7 +27,8 @@ def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowa
     """
     document = decode(body)
     reference = document.pop("reference", TYPICAL) if isinstance(document, dict) else TYPICAL
-    rows, several = read_document(predictor, document, body, allowance, FewRows)
+    reader = reader_of(predictor, environ, allowance)
+    rows, several = read_document(predictor, document, body, allowance, FewRows, reader)
     against = _reference(predictor, reference)
     return Explained(predictor, rows, against, allowance, several=several, alone=True)
 

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from service.document import JSON, PIECE, LongArray, decode, drain
-from service.errors import Detail, InvalidRecord
+from service.errors import InvalidRecord
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Answer, Question, WireFormat
-from service.rows.reader import Chunk, RowReader, Rows
+from service.rows.reader import Chunk, Rows
 from service.rows.rules import BrokenRules, echo
 from service.rows.tensors import Probabilities, Tensors, row_count
 from service.wire.capacity import Capacity
+from service.wire.extras import REFUSE, Reader, reader_of
 from service.wire.reasons import TYPICAL, Explained, FewRows, reference_of
+from service.wire.refusals import refuse, shapeless
+from service.wire.sieve import Sieve, Sifted
 
 # Of "true" and "false".
 U, F = b"uf"
@@ -22,6 +25,8 @@ ASKED = ("instance", "instances")
 # What clients of TensorFlow Serving and of Vertex AI send besides: here they change nothing.
 LET_THROUGH = ("parameters", "signature_name")
 EXPLAIN = '"explain" must be true or false'
+NULL = "null"
+ON_ERROR = '"on_error" must be "refuse" or, beside "instances" and without "explain", "null"'
 
 
 @dataclass(slots=True)
@@ -48,8 +53,9 @@ class Instances:
         return Answer(parts[0] if len(parts) == 1 else b",".join(parts))
 
 
-def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowance) -> Question:
-    """Read a request for one instance or several; where it says "explain": true, for explanations besides.
+def read(predictor: Predictor, body: bytes, environ: dict[str, Any], allowance: Allowance) -> Question:
+    """Read a request for one instance or several; where it says "explain": true, for explanations besides; and where it
+    says "on_error": "null", for an answer to each row that does not break the card.
 
     :raises MalformedBody: the body is not JSON.
     :raises InvalidRecord: it has another shape, or an instance breaks the card.
@@ -61,14 +67,37 @@ def read(predictor: Predictor, body: bytes, _: dict[str, Any], allowance: Allowa
         capacity_for(predictor, body, allowance).grow(row_count(numbers.tensors))
         return Instances(predictor, numbers, several=True)
     document = decode(body)
-    explain = document.pop("explain", False) if isinstance(document, dict) else False
-    if explain is True:
-        rows, several = read_document(predictor, document, body, allowance, FewRows)
+    explain, on_error = False, REFUSE
+    if isinstance(document, dict) and len(document) > 1:
+        explain, on_error = document.pop("explain", False), document.pop("on_error", REFUSE)
+    if not isinstance(explain, bool):
+        raise shapeless(EXPLAIN)
+    if on_error != REFUSE:
+        return _sift(predictor, document, body, environ, allowance, on_error, explain)
+    reader = reader_of(predictor, environ, allowance)
+    if explain:
+        rows, several = read_document(predictor, document, body, allowance, FewRows, reader)
         reference = reference_of(predictor, TYPICAL)
         return Explained(predictor, rows, reference, allowance, several=several, alone=False)
-    if explain is not False:
-        raise shapeless(EXPLAIN)
-    return Instances(predictor, *read_document(predictor, document, body, allowance))
+    return Instances(predictor, *read_document(predictor, document, body, allowance, capacity_for, reader))
+
+
+def _sift(
+    predictor: Predictor,
+    document: Any,
+    body: bytes,
+    environ: dict[str, Any],
+    allowance: Allowance,
+    on_error: object,
+    explain: bool,
+) -> Question:
+    """Read a request of which each row is answered, or its error is."""
+    if on_error != NULL or explain or "instances" not in document:
+        raise shapeless(ON_ERROR)
+    sieve = Sieve(predictor)
+    reader = reader_of(predictor, environ, allowance, sieve)
+    rows, _ = read_document(predictor, document, body, allowance, capacity_for, reader)
+    return Sifted(predictor, rows, sieve)
 
 
 def capacity_for(predictor: Predictor, body: bytes, allowance: Allowance) -> Capacity:
@@ -82,7 +111,8 @@ def read_document(
     document: Any,
     body: bytes,
     allowance: Allowance,
-    capacity_of: Callable[[Predictor, bytes, Allowance], Capacity] = capacity_for,
+    capacity_of: Callable[[Predictor, bytes, Allowance], Capacity],
+    reader: Reader,
 ) -> tuple[Rows, bool]:
     """Check the one instance or the several of a document that holds nothing else; and whether it is several.
 
@@ -99,29 +129,29 @@ def read_document(
         if capacity_of is not capacity_for or predictor.wording.longest > allowance.answer_bytes:
             capacity_of(predictor, body, allowance).grow(1)
         try:
-            return predictor.rows.read([value], may_hold_booleans(body)), False
+            return reader.read([value], may_hold_booleans(body)), False
         except BrokenRules as broken:
             raise refuse(broken, several=False) from None
     if key == "instances" and isinstance(value, list | LongArray) and value:
-        return read_rows(predictor, value, body, capacity_of(predictor, body, allowance)), True
+        return read_rows(reader, value, body, capacity_of(predictor, body, allowance)), True
     raise misshapen(document)
 
 
-def read_rows(predictor: Predictor, rows: list[Any] | LongArray, body: bytes, capacity: Capacity) -> Rows:
+def read_rows(reader: Reader, rows: list[Any] | LongArray, body: bytes, capacity: Capacity) -> Rows:
     """Check several rows that were read from `body`.
 
     :raises InvalidRecord: a row breaks the card; the sentence names the instance, the feature and the rule.
     """
     if isinstance(rows, LongArray):
-        return read_chunks(predictor.rows, long_rows(rows), capacity)
+        return read_chunks(reader, long_rows(rows), capacity)
     capacity.grow(len(rows))
     try:
-        return predictor.rows.read(rows, may_hold_booleans(body))
+        return reader.read(rows, may_hold_booleans(body))
     except BrokenRules as broken:
         raise refuse(broken, several=True) from None
 
 
-def read_chunks(reader: RowReader, chunks: Iterable[Chunk], capacity: Capacity) -> Rows:
+def read_chunks(reader: Reader, chunks: Iterable[Chunk], capacity: Capacity) -> Rows:
     """Check many rows, some at a time; there must be one.
 
     :raises InvalidRecord: a row breaks the card; the sentence names the instance, the feature and the rule.
@@ -150,33 +180,11 @@ def may_hold_booleans(text: bytes) -> bool:
     return not text or (U in text and text.find(b"true") >= 0) or (F in text and text.find(b"false") >= 0)
 
 
-def refuse(broken: BrokenRules, several: bool) -> InvalidRecord:
-    """The refusal of rows that break the card; a lone instance needs no number."""
-    details = broken.details if several else [_without_number(detail) for detail in broken.details]
-    first = details[0]
-    place = f"instance {first['instance']}" if "instance" in first else ""
-    place += ", " * bool(place and "feature" in first)
-    place += f"feature '{first['feature']}'" if "feature" in first else ""
-    more = f"; and {broken.count - 1} more" if broken.count > 1 else ""
-    return InvalidRecord(
-        f"{place or 'the instance'} {first['message']}{'; and more' if broken.more else more}", details
-    )
-
-
-def shapeless(sentence: str) -> InvalidRecord:
-    """The refusal of a document that is JSON and no request."""
-    return InvalidRecord(sentence, [{"rule": "shape", "message": sentence}])
-
-
 def misshapen(document: Any) -> InvalidRecord:
     """The refusal of a document that asks for no predictions; it names what it should not hold."""
     others = [key for key in document if key not in ASKED] if isinstance(document, dict) else []
     named = f"has {echo(others[0])}, which is not known; it " if others else ""
     return InvalidRecord(f"the request {named}{SHAPE}", [{"rule": "shape", "message": SHAPE}])
-
-
-def _without_number(detail: Detail) -> Detail:
-    return {key: value for key, value in detail.items() if key != "instance"}
 
 
 INSTANCES = WireFormat(frozenset({JSON}), read)

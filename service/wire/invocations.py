@@ -10,17 +10,12 @@ from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Question, WireFormat
 from service.rows.reader import Chunk, Rows
 from service.rows.rules import BrokenRules
+from service.wire.bare_nan import NAN, as_null
 from service.wire.capacity import Capacity
 from service.wire.columns import read_columns
-from service.wire.instances import (
-    Instances,
-    capacity_for,
-    may_hold_booleans,
-    read_chunks,
-    read_rows,
-    refuse,
-    shapeless,
-)
+from service.wire.extras import Extras
+from service.wire.instances import Instances, capacity_for, may_hold_booleans, read_chunks, read_rows
+from service.wire.refusals import refuse, shapeless
 from service.wire.tables import CsvTable
 
 CSV = "text/csv"
@@ -31,7 +26,7 @@ SPLIT = '"dataframe_split" must be {"columns": [name, …], "data": [[value, …
 
 
 def read(predictor: Predictor, body: bytes, environ: dict[str, Any], allowance: Allowance) -> Question:
-    """Read a table, by its Content-Type.
+    """Read a table, by its Content-Type. What is no feature is passed over with a warning, and NaN is null.
 
     :raises MalformedBody: the body is not JSON, or no CSV in its charset.
     :raises InvalidRecord: it has another shape, or a row breaks the card.
@@ -43,9 +38,13 @@ def read(predictor: Predictor, body: bytes, environ: dict[str, Any], allowance: 
     if content_type.strip().lower() == CSV:
         charset = CHARSET.search(parameters)
         table = CsvTable(body, predictor.card.features, charset[1] if charset else "utf-8")
-        rows = read_chunks(predictor.rows, _csv_rows(predictor, table), capacity)
+        extras = Extras(predictor)
+        extras.pass_over(table.others)
+        rows = extras.warned(read_chunks(predictor.rows, _csv_rows(predictor, table), capacity))
     else:
-        rows = _read_json(predictor, body, capacity)
+        if NAN in body:
+            allowance.memory.take(len(body))
+        rows = _read_json(predictor, as_null(body), capacity)
     return Instances(predictor, rows, several=True)
 
 
@@ -66,7 +65,7 @@ def _read_json(predictor: Predictor, body: bytes, capacity: Capacity) -> Rows:
         raise shapeless(f'"{layout}" must be a list of rows')
     if table == []:
         raise shapeless("the table must have at least one row")
-    return read_rows(predictor, table, body, capacity)
+    return read_rows(Extras(predictor), table, body, capacity)
 
 
 def _read_split(predictor: Predictor, table: Any, body: bytes, capacity: Capacity) -> Rows:
@@ -80,18 +79,19 @@ def _read_split(predictor: Predictor, table: Any, body: bytes, capacity: Capacit
         raise shapeless('"columns" must be a list of names')
     for value in table.values():
         drain(value)
-    order = _positions(predictor, columns)
+    extras, order, width = Extras(predictor), _positions(predictor, columns), len(columns)
+    extras.pass_over(columns)
     if isinstance(data, list):
-        chunks = iter([Chunk(partial(_in_order, data, order, 0), may_hold_booleans(body))])
+        chunks = iter([Chunk(partial(_in_order, data, order, width, 0), may_hold_booleans(body))])
     else:
-        chunks = _long_rows(data, order)
-    return read_chunks(predictor.rows, chunks, capacity)
+        chunks = _long_rows(data, order, width)
+    return extras.warned(read_chunks(predictor.rows, chunks, capacity))
 
 
-def _long_rows(data: LongArray, order: Sequence[int]) -> Iterator[Chunk]:
+def _long_rows(data: LongArray, order: Sequence[int], width: int) -> Iterator[Chunk]:
     start = 0
     for piece in data:
-        rows = _in_order(piece.elements(), order, start)
+        rows = _in_order(piece.elements(), order, width, start)
         yield Chunk(partial(_same, rows), may_hold_booleans(piece.text))
         start += len(rows)
 
@@ -100,11 +100,11 @@ def _same(rows: list[Any]) -> list[Any]:
     return rows
 
 
-def _in_order(rows: list[Any], order: Sequence[int], start: int) -> list[Any]:
-    """Rows in the order of the card, from one in which each feature has a column, and nothing else has."""
+def _in_order(rows: list[Any], order: Sequence[int], width: int, start: int) -> list[Any]:
+    """Rows in the order of the card, from those of a table of so many columns, in which each feature has one."""
     for number, row in enumerate(rows, start):
-        if not isinstance(row, list) or len(row) != len(order):
-            raise shapeless(f"row {number} must be a list of {len(order)} values, one for each column")
+        if not isinstance(row, list) or len(row) != width:
+            raise shapeless(f"row {number} must be a list of {width} values, one for each column")
     return [[row[position] for position in order] for row in rows]
 
 

@@ -63,6 +63,8 @@ class CsvTable:
         self._width = len(names)
         self._readers = [(place, _reader(by_name[name])) for place, name in enumerate(names) if name in by_name]
         self.header = [names[place] for place, _ in self._readers]
+        # Columns that are passed over.
+        self.others = [name for name in names if name not in by_name]
 
     def __iter__(self) -> Iterator[list[list[Value]]]:
         """The rows.
@@ -75,6 +77,8 @@ class CsvTable:
         some: list[list[Value]] = []
         while (row := self._next()) is not None:
             if len(row) != width:
+                if len(row) == 1 and not row[0].strip():
+                    continue
                 raise MalformedBody(f"row {number} of the CSV has {len(row)} cells; its header has {width}")
             some.append([read(row[place]) for place, read in readers])
             number += 1

@@ -114,6 +114,7 @@ def test_every_route_but_health_and_pages_needs_a_key(registry: Registry, locked
         "/healthz",
         "/readyz",
         "/ping",
+        "/health",
         "/static/<path:filename>",
     }
     for path in ("/static/../metrics", "/ping/../predict", "/docs/", "/v2/health/live/x", "/static"):
@@ -263,7 +264,10 @@ def test_the_description_says_how_keys_are_sent(locked: FlaskClient, client: Fla
         path for path, methods in described["paths"].items() for one in methods.values() if one.get("security") == []
     }
 
-    assert unlocked == {"/", "/docs", "/ping", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
+    assert unlocked == {
+        *("/", "/docs", "/ping", "/health", "/healthz", "/readyz"),
+        *("/v2/health/live", "/v2/health/ready"),
+    }
     assert {
         (one["type"], one.get("scheme"), one.get("name")) for one in described["components"]["securitySchemes"].values()
     } == {

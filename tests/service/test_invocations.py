@@ -1,9 +1,19 @@
 import csv
 import io
+import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import __version__
+from service.app import create_app
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
+from service.wire.bare_nan import as_null
 
 Record = dict[str, Any]
 
@@ -82,10 +92,10 @@ def test_another_shape_is_refused(client: FlaskClient, body: dict[str, Any], sen
 
 
 def test_columns_are_checked_by_name(client: FlaskClient, record: Record) -> None:
-    """One too many, one twice, one missing: each is named."""
+    """One twice, one missing, one that may be meant for it: each is named."""
     names, values = list(record), list(record.values())
     for columns, row, sentence in (
-        ([*names, "x"], [*values, 1], "feature 'x' is not a feature of this model"),
+        ([*names[:-1], "yeer"], values, "feature 'year' is missing"),
         ([*names, "year"], [*values, 1], "feature 'year' stands twice"),
         (names[:-1], values[:-1], "feature 'year' is missing"),
         (names, values[:-1], "row 0 must be a list of 7 values"),
@@ -132,3 +142,99 @@ def test_a_cell_that_is_no_number_is_refused(client: FlaskClient, record: Record
 def test_ping_tells_whether_the_service_is_ready(client: FlaskClient) -> None:
     """As SageMaker asks."""
     assert client.get("/ping").status_code == 200
+
+
+LAYOUTS = ("records", "instances", "split", "inputs by name", "csv")
+
+
+def asked(client: FlaskClient, records: list[Record], layout: str) -> Any:
+    names = list(records[0])
+    if layout == "csv":
+        return client.post("/invocations", data=as_csv(records), content_type="text/csv")
+    body: Any = {
+        "records": {"dataframe_records": records},
+        "instances": {"instances": records},
+        "split": {"dataframe_split": {"columns": names, "data": [list(record.values()) for record in records]}},
+        "inputs by name": {"inputs": {name: [record[name] for record in records] for name in names}},
+    }[layout]
+    return client.post("/invocations", json=body)
+
+
+@pytest.mark.parametrize("rows", [2, 40_000])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_no_feature_is_passed_over_with_a_warning(
+    registry: Registry, records: list[Record], layout: str, rows: int
+) -> None:
+    """In every layout, short or long: the column of the label and an index are sent along by many."""
+    client = create_app(registry, Bounds(answer_bytes=1 << 30)).test_client()
+    many = (records * rows)[:rows]
+    plain = asked(client, many, layout).json
+    answer = asked(client, [{"Unnamed: 0": 1, **record, "species": "Gentoo"} for record in many], layout).json
+
+    warned = answer["predictions"][0].pop("warnings")
+    assert answer == plain
+    assert {one["feature"]: one["code"] for one in warned} == {
+        "Unnamed: 0": "extra_feature",
+        "species": "extra_feature",
+    }
+    named = f" in {rows} rows" if layout in ("records", "instances") else ""
+    assert all(one["message"] == f"is not a feature of this model; it was passed over{named}" for one in warned)
+
+
+def test_a_typing_error_is_no_extra_column(client: FlaskClient, record: Record) -> None:
+    """Where a feature is missing, what may be meant for it is told."""
+    wrong = {("yeer" if name == "year" else name): value for name, value in record.items()}
+    for layout in LAYOUTS[:4]:
+        answer = asked(client, [wrong], layout)
+
+        assert answer.status_code == 422
+        assert "feature 'year' is missing" in answer.json["error"]
+        if layout != "csv":
+            assert "did you mean 'year'?" in answer.text
+
+
+@pytest.mark.parametrize("many", [1, 30_000])
+def test_a_bare_nan_is_a_missing_value(registry: Registry, record: Record, many: int) -> None:
+    """As MLflow's own client writes it; here alone, and never within a text."""
+    client = create_app(registry, Bounds(answer_bytes=1 << 30)).test_client()
+    texts = record | {"island": 'NaN, "NaN" \\'}
+    records = [record | {"bill_length_mm": float("nan"), "sex": None}, texts] * many
+    body = json.dumps({"dataframe_records": records})
+    strict = json.dumps({"dataframe_records": [one | {"bill_length_mm": None} for one in records[:1]] + [texts]})
+    answer = client.post("/invocations", data=body, content_type="application/json")
+    expected = client.post("/invocations", data=strict, content_type="application/json").json
+
+    assert "NaN," in body
+    assert answer.status_code == 200
+    assert answer.json is not None
+    assert expected is not None
+    assert answer.json["predictions"][:2] == expected["predictions"]
+    assert len(answer.json["predictions"]) == 2 * many
+    elsewhere = body.replace("dataframe_records", "instances")
+    assert client.post("/predict", data=elsewhere, content_type="application/json").status_code == 400
+
+
+@given(st.lists(st.sampled_from(["NaN", "1", '"', "\\", "NaN,", ",", "a", "[", "null", "\\\\", '\\"']), max_size=30))
+def test_a_nan_is_replaced_outside_of_texts_alone(parts: list[str]) -> None:
+    """Whatever windows are looked at, as Python's own reader has it."""
+    body = "".join(parts).encode()
+    pieces = as_null(body, window=1)
+
+    assert pieces == as_null(body)
+    with suppress(ValueError):
+        document = json.loads(body, parse_constant=lambda _: None)
+        assert json.loads(pieces) == document
+
+
+@pytest.mark.parametrize("end", ["\n", "\n\n", "  \n", "\r\n\r\n"])
+def test_a_blank_line_is_no_row(client: FlaskClient, records: list[Record], expected: Any, end: str) -> None:
+    """At the end of a file there often is one."""
+    answer = client.post("/invocations", data=as_csv(records) + end, content_type="text/csv")
+
+    assert answer.json == expected
+
+
+def test_mlflows_own_routes_answer(client: FlaskClient) -> None:
+    """Its clients and its containers ask for these."""
+    assert client.get("/health").data == client.get("/ping").data
+    assert (client.get("/version").status_code, client.get("/version").text) == (200, __version__)

@@ -16,7 +16,7 @@ from models.features import Record
 from models.repository import ModelRepository, PublishedModel
 from service.prediction.predictor import Predictor
 from service.rows.rules import BrokenRules
-from service.wire.instances import refuse
+from service.wire.refusals import refuse
 from tests.conftest import ROOT
 from tests.evenkeel.page.conftest import Javascript
 from trainer.config import TrainingConfig
