@@ -17,7 +17,10 @@ from service.errors import InvalidSetting
 from service.settings import Settings, flag, unknown_variables, variable
 
 # What somebody who starts it by hand thinks of first.
-WHAT = ("repository", "default_model", "host", "port", "api_keys_file", "allow_origins", "workers")
+WHAT = (
+    *("repository", "default_model", "host", "port", "root_path", "api_keys_file", "allow_origins", "allow_hosts"),
+    *("workers", "extra_features"),
+)
 
 MOVED = "files are scored by evenkeel predict TABLE --url http://127.0.0.1:8080; without --url no service is needed"
 

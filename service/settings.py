@@ -36,65 +36,49 @@ class Settings(BaseModel):
     repository: Path = Field(DEFAULT_ROOT, description="root folder of the model repository")
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on, or unix:/PATH of a Unix socket")
     port: int = Field(8080, ge=1, le=65535, description="port to listen on")
-    api_keys_file: Path | None = Field(None, description="file of API keys; without it, nothing needs a key")
-    allow_hosts: str = Field(
-        "", description="names, with commas, that are taken as Host where only those of this machine would be"
-    )
+    api_keys_file: Path | None = Field(None, description="file of API keys (default: no authentication)")
+    allow_hosts: str = Field("", description="comma-separated Host names to accept beside those of this machine")
     allow_origins: str = Field(
-        "", description="origins, with commas, whose pages may ask from a browser (CORS); * for any, without API keys"
+        "", description="comma-separated origins allowed by CORS; * allows any, without API keys only"
     )
     root_path: str = Field(
         "",
-        description="path below which a proxy publishes the service, such as /api; X-Forwarded-Prefix is the header of "
-        "the proxy that names it",
+        description="path prefix of the service behind a proxy, such as /api, or X-Forwarded-Prefix to read it there",
     )
-    workers: int | None = Field(
-        None, ge=1, le=256, description="worker processes; without it, as many as there are cores and memory for"
-    )
+    workers: int | None = Field(None, ge=1, le=256, description="worker processes (default: by cores and memory)")
     default_model: Annotated[str, Field(pattern=f"^{NAME.pattern}$")] | None = Field(
-        None, description="the model that /predict asks; needed only where several are served"
+        None, description="model of /predict (default: the only one)"
     )
     extra_features: Literal["refuse", "ignore"] = Field(
         "refuse",
-        description="whether a row that holds what is no feature is refused, or answered with a warning, where the "
-        "header X-Extra does not say",
+        description="unknown features in a row: refuse it, or ignore them with a warning; X-Extra overrides it",
     )
     poll_seconds: float = Field(
-        0.5, gt=0, le=3600, description="how often the repository is looked at, where no file events tell of a change"
+        0.5, gt=0, le=3600, description="seconds between two polls of the repository, where there are no file events"
     )
     trial_megabytes: int = Field(
-        512, ge=16, le=1 << 20, description="memory that a version may take while it is tried, before it is loaded"
+        512, ge=16, le=1 << 20, description="memory limit of the trial of a version, in megabytes"
     )
-    max_body_bytes: int = Field(16 << 20, ge=1024, description="longest request body, in bytes")
-    max_rows: int = Field(100_000, ge=1, le=10_000_000, description="most rows of a request")
-    max_answer_bytes: int = Field(32 << 20, ge=1024, le=1 << 32, description="longest answer, in bytes")
-    body_seconds: float = Field(30.0, gt=0, le=3600, description="how long a body may take to come, in seconds")
+    max_body_bytes: int = Field(16 << 20, ge=1024, description="request body limit, in bytes")
+    max_rows: int = Field(100_000, ge=1, le=10_000_000, description="row limit of a request")
+    max_answer_bytes: int = Field(32 << 20, ge=1024, le=1 << 32, description="response limit, in bytes")
+    body_seconds: float = Field(30.0, gt=0, le=3600, description="timeout for receiving a request body, in seconds")
     idle_seconds: float = Field(
         75.0,
         gt=0,
         le=3600,
-        description="how long a connection is kept on which no request comes, in seconds",
+        description="keep-alive timeout of an idle connection, in seconds",
     )
-    deadline_seconds: float = Field(
-        1.0, gt=0, le=3600, description="how long a request may wait for its turn, in seconds"
-    )
-    run_seconds: float = Field(
-        5.0, gt=0, le=3600, description="how long a model may take for the rows of a request, in seconds"
-    )
+    deadline_seconds: float = Field(1.0, gt=0, le=3600, description="queueing deadline of a request, in seconds")
+    run_seconds: float = Field(5.0, gt=0, le=3600, description="inference timeout of a request, in seconds")
     drain_seconds: float = Field(
-        2.0, ge=0, le=3600, description="how long after SIGTERM requests are still let in, in seconds"
+        2.0, ge=0, le=3600, description="time after SIGTERM in which requests are still accepted, in seconds"
     )
-    versions: int = Field(
-        4, ge=1, le=100, description="how many versions of a model are loaded at most, the newest first"
-    )
-    drift_hours: float = Field(
-        1, gt=0, le=8784, description="window of drift: rows count for so many hours, and for twice as many at most"
-    )
-    access_log: bool = Field(False, description="whether each request gets a line in the log")
-    tracing: bool = Field(False, description="whether each request becomes a span of OpenTelemetry (extra `tracing`)")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severe event that is logged"
-    )
+    versions: int = Field(4, ge=1, le=100, description="versions of a model to load at most, newest first")
+    drift_hours: float = Field(1, gt=0, le=8784, description="drift window, in hours")
+    access_log: bool = Field(False, description="log each request")
+    tracing: bool = Field(False, description="trace each request with OpenTelemetry (extra `tracing`)")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Self:
