@@ -36,7 +36,9 @@ NETWORK = (
 def add_table(command: argparse.ArgumentParser) -> Flags:
     """Add the table and its target; the group that they stand in."""
     table = command.add_argument_group("table")
-    table.add_argument("table", help="a CSV file with a header line, a Parquet file or an Excel workbook")
+    table.add_argument(
+        "table", help="a CSV file with a header line, a Parquet file, an Excel workbook, or a folder of them"
+    )
     table.add_argument("--target", required=True, metavar="COLUMN", help="the column that holds the class")
     table.add_argument("--delimiter", metavar="CHARACTER", help="what parts cells: , ; tab or | (default: found)")
     table.add_argument("--encoding", help="how text is encoded, as utf-8 or windows-1252 (default: found)")

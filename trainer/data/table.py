@@ -11,9 +11,11 @@ from trainer.data.division import By, Division, read_division
 from trainer.data.examples import NOTHING, columns_of, read_labels, read_weights, to_rows
 from trainer.data.inspection import with_warnings
 from trainer.data.rows import Examples, joined
+from trainer.data.sample import decode_all
 from trainer.data.schema import FileSchema, Schema, check_schema, read_schema
 from trainer.data.settled import Roles, as_the_table, settle
 from trainer.data.split import Split, split
+from trainer.data.stream import Stream
 from trainer.data.wording import refusal
 
 
@@ -61,9 +63,9 @@ def read_table(
 ) -> Table:
     """Read a table whose column `target` holds the class and `weight`, if there is one, how much a row counts.
 
-    The file is CSV, Parquet or a workbook, plain or compressed; its first bytes tell which, whatever its name. `schema`
-    says how each column is read; without it, `trainer.data.kinds` decides. A row whose target is missing, or whose
-    weight is 0, is left out.
+    The file is CSV, Parquet or a workbook, plain or compressed; its first bytes tell which, whatever its name. A folder
+    of such files with the same columns is one table, in the order of their names. `schema` says how each column is
+    read; without it, `trainer.data.kinds` decides. A row whose target is missing, or whose weight is 0, is left out.
 
     :param divide: a column that divides the table, and how; it is no feature, unless it is one of those to `keep`.
     :param test: a second table with the same columns, read in the same way.
@@ -78,13 +80,18 @@ def read_table(
     given = read_schema(schema) if schema else Schema(target=target, columns={})
     file = given.file.overruled(file)
     given = given.model_copy(update={"file": file, "merge_spellings": merge_spellings or given.merge_spellings})
-    decoded = decode(path, file)
+    decoded = _decode(path, file)
     roles = Roles(target, weight, divide, tuple(drop), tuple(keep))
     roles.check(decoded)
     if schema:
         check_schema(given, schema, path, [name for name in decoded.columns if name not in decoded.index], target)
     table = _read(decoded, settle(decoded, given, roles, stated=schema is not None), roles, known)
-    return table if test is None else _with_test(table, path, decode(test, file), roles, known)
+    return table if test is None else _with_test(table, path, _decode(test, file), roles, known)
+
+
+def _decode(path: Path, file: FileSchema) -> Decoded:
+    """The file, or all files of the folder."""
+    return decode_all(Stream.of(path, file)) if path.is_dir() else decode(path, file)
 
 
 def _with_test(table: Table, path: Path, decoded: Decoded, roles: Roles, known: Mapping[str, Collection[str]]) -> Table:

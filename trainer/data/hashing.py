@@ -1,0 +1,21 @@
+"""A hash that spreads every bit of a number over all 64: splitmix64 (Steele, Lea & Flood 2014)."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Hashes = npt.NDArray[np.uint64]
+
+STEP = np.uint64(0x9E3779B97F4A7C15)
+MIXERS = ((np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB)))
+LAST = np.uint64(31)
+
+
+def mixed(hashes: Hashes, numbers: npt.NDArray[np.unsignedinteger[Any]]) -> Hashes:
+    """The hashes (n,) with a number (n,) each mixed in."""
+    with np.errstate(over="ignore"):
+        spread: Hashes = (hashes ^ numbers) + STEP
+        for shift, factor in MIXERS:
+            spread = (spread ^ (spread >> shift)) * factor
+        return spread ^ (spread >> LAST)
