@@ -92,6 +92,11 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
         "--jobs", help="members that are trained at a time, each in a process of its own (default: one a core)"
     )
     run.add_argument(
+        "--memory",
+        metavar="2g",
+        help="a larger table is read in blocks, and its rows are kept in files (default: half of what there is)",
+    )
+    run.add_argument(
         "--time-limit",
         metavar="10m",
         help="train no longer than so many seconds, minutes (m) or hours (h), and publish the best there is by then",

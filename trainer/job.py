@@ -6,6 +6,7 @@ from functools import partial
 
 from models import __version__
 from models.card import ModelCard
+from models.machine import available_memory
 from models.repository import NOTHING, ModelRepository
 from models.terminal import noting
 from trainer import promotion
@@ -13,8 +14,10 @@ from trainer.answers import held_out
 from trainer.bag import Bag, Ended, Fit, Run, Watch, build_member, members_for, untold, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
+from trainer.data.long import read_long_table
 from trainer.data.rows import Examples
 from trainer.data.schema import Schema
+from trainer.data.size import needed_memory
 from trainer.data.split import split
 from trainer.data.table import Table, read_table
 from trainer.describe import describe, doubts, libraries, mirror
@@ -80,7 +83,8 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
 
 
 def _read(config: TrainingConfig, known: Mapping[str, Collection[str]]) -> Table:
-    return read_table(
+    read = read_long_table if _is_long(config) else read_table
+    return read(
         config.table,
         config.target,
         config.drop,
@@ -95,6 +99,12 @@ def _read(config: TrainingConfig, known: Mapping[str, Collection[str]]) -> Table
     )
 
 
+def _is_long(config: TrainingConfig) -> bool:
+    """Whether the tables are too large for memory."""
+    needed = sum(map(needed_memory, filter(None, (config.table, config.test_table))))
+    return needed > (config.memory or available_memory() // 2)
+
+
 def _read_again(config: TrainingConfig, table: Table, known: Mapping[str, Collection[str]]) -> Examples:
     """The examples of a table once more, with the `known` texts in their vocabularies, however rare they are.
 
@@ -102,7 +112,7 @@ def _read_again(config: TrainingConfig, table: Table, known: Mapping[str, Collec
     :raises TableChanged: it was written to meanwhile.
     """
     for path in filter(None, (config.table, config.test_table)):
-        if not path.is_file():
+        if not (path.is_file() or path.is_dir()):
             raise Unreadable(f"{path} cannot be read a second time")
     again = _read(config, known)
     if (again.sha256, again.test_sha256) != (table.sha256, table.test_sha256):

@@ -89,6 +89,11 @@ class TextCells:
             row += len(indices)
         return cls(texts, codes, declared)
 
+    @classmethod
+    def numbered(cls, texts: Sequence[str], codes: npt.NDArray[np.unsignedinteger[Any]]) -> "TextCells":
+        """From the different texts of a column, and which of them each row holds."""
+        return cls(strings(texts), codes, declared=False)
+
     def __len__(self) -> int:
         return len(self.texts)
 

@@ -12,6 +12,14 @@ MIXERS = ((np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uin
 LAST = np.uint64(31)
 
 
+def drawn(rows: int, most: int) -> npt.NDArray[np.int64]:
+    """The places of about so many of `rows` rows, each as likely as any other, in order; always the same ones.
+
+    All places where there are no more. No array has a place for each of the rows.
+    """
+    return np.arange(rows) if rows <= most else np.unique(np.random.default_rng(0).integers(0, rows, most))
+
+
 def mixed(hashes: Hashes, numbers: npt.NDArray[np.unsignedinteger[Any]]) -> Hashes:
     """The hashes (n,) with a number (n,) each mixed in."""
     with np.errstate(over="ignore"):

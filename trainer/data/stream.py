@@ -14,7 +14,7 @@ from trainer.data.blocks import Block, Blocks, open_blocks
 from trainer.data.columns import Cells, kind_of, typed_column, untyped_column
 from trainer.data.decoded import Decoded
 from trainer.data.encoding import CHUNK
-from trainer.data.parsing import ArrowTable
+from trainer.data.parsing import ArrowTable, release
 from trainer.data.schema import FileSchema
 from trainer.data.wording import refusal
 from trainer.errors import TableChanged, Unreadable
@@ -116,6 +116,7 @@ class Stream:
                 if encodings is not None:
                     encodings |= {opened.encoding() or "utf-8"}
             _check(path, before)
+            release()
         if files_of(self.path) != self.files:
             raise TableChanged(f"{self.path} has other files than before; try again when it is whole")
 

@@ -77,16 +77,35 @@ def read_table(
     :raises InvalidSchema: the schema breaks a rule or was written for another table.
     :raises InvalidTable: a file is no table that can be trained on; the sentence names the line or the column.
     """
-    given = read_schema(schema) if schema else Schema(target=target, columns={})
-    file = given.file.overruled(file)
-    given = given.model_copy(update={"file": file, "merge_spellings": merge_spellings or given.merge_spellings})
-    decoded = _decode(path, file)
+    given = given_schema(schema, target, file, merge_spellings=merge_spellings)
+    decoded = _decode(path, given.file)
     roles = Roles(target, weight, divide, tuple(drop), tuple(keep))
+    table = _read(decoded, settled_schema(decoded, given, roles, schema), roles, known)
+    return table if test is None else _with_test(table, path, _decode(test, given.file), roles, known)
+
+
+def given_schema(path: Path | None, target: str, file: FileSchema, *, merge_spellings: bool) -> Schema:
+    """What a schema file, if there is one, and the command line say of a table.
+
+    :raises Unreadable: the file is not there or cannot be read.
+    :raises InvalidSchema: it breaks a rule.
+    """
+    given = read_schema(path) if path else Schema(target=target, columns={})
+    merged = merge_spellings or given.merge_spellings
+    return given.model_copy(update={"file": given.file.overruled(file), "merge_spellings": merged})
+
+
+def settled_schema(decoded: Decoded, given: Schema, roles: Roles, stated: Path | None) -> Schema:
+    """How a table is read, with what is `given`, by a schema file if there is one.
+
+    :raises InvalidSchema: the file was written for another table.
+    :raises InvalidTable: the roles name no column, or no feature is left.
+    """
     roles.check(decoded)
-    if schema:
-        check_schema(given, schema, path, [name for name in decoded.columns if name not in decoded.index], target)
-    table = _read(decoded, settle(decoded, given, roles, stated=schema is not None), roles, known)
-    return table if test is None else _with_test(table, path, _decode(test, file), roles, known)
+    if stated:
+        names = [name for name in decoded.columns if name not in decoded.index]
+        check_schema(given, stated, decoded.path, names, roles.target)
+    return settle(decoded, given, roles, stated=stated is not None)
 
 
 def _decode(path: Path, file: FileSchema) -> Decoded:

@@ -122,6 +122,10 @@ NOTES = {
     "total": Note("a total at the foot, left out", "--keep-total keeps the row"),
     "sheets": Note("several sheets, of which the first was read", "--sheet and its name reads another"),
     "delimiters": Note("two delimiters fit", "--delimiter decides"),
+    "sampled": Note(
+        "rows that do not fit in --memory, columns judged by a sample",
+        "--schema says how a column is read; a larger --memory reads all at once",
+    ),
     "classes": Note("classes that differ by case or blanks only", "--merge-spellings makes them one"),
 }
 # Of these, the particulars are part of the line that says how a file was read.
