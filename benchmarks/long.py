@@ -36,7 +36,7 @@ def generate(path: Path, rows: int) -> None:
         numbers = rng.normal(size=(count, NUMBERS)).astype(np.float32)
         texts = rng.integers(0, (4, 30, 900), size=(count, 3))
         score = numbers[:, 0] * numbers[:, 1] + numbers[:, 2] + (texts[:, 0] == 1) + rng.normal(size=count)
-        columns = {f"x{number}": numbers[:, number] for number in range(NUMBERS)}
+        columns: dict[str, Any] = {f"x{number}": numbers[:, number] for number in range(NUMBERS)}
         columns |= {f"t{number}": np.char.add("text ", texts[:, number].astype(str)) for number in range(3)}
         batch = pa.table(columns | {"y": np.where(score > 0, "yes", "no")})
         writer = writer or parquet.ParquetWriter(path, batch.schema)

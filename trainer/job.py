@@ -83,7 +83,9 @@ def prepare(config: TrainingConfig) -> tuple[Table, Start]:
 
 
 def _read(config: TrainingConfig, known: Mapping[str, Collection[str]]) -> Table:
-    read = read_long_table if _is_long(config) else read_table
+    memory = config.memory or available_memory() // 2
+    needed = sum(map(needed_memory, filter(None, (config.table, config.test_table))))
+    read = read_table if needed <= memory else partial(read_long_table, memory=memory)
     return read(
         config.table,
         config.target,
@@ -97,12 +99,6 @@ def _read(config: TrainingConfig, known: Mapping[str, Collection[str]]) -> Table
         merge_spellings=config.merge_spellings,
         known=known,
     )
-
-
-def _is_long(config: TrainingConfig) -> bool:
-    """Whether the tables are too large for memory."""
-    needed = sum(map(needed_memory, filter(None, (config.table, config.test_table))))
-    return needed > (config.memory or available_memory() // 2)
 
 
 def _read_again(config: TrainingConfig, table: Table, known: Mapping[str, Collection[str]]) -> Examples:

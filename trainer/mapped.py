@@ -64,6 +64,10 @@ class Growing:
             raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from None
         self._rows += len(rows)
 
+    def close(self) -> None:
+        """Let go of the file; what is mapped stays mapped."""
+        self._file.close()
+
     def mapped(self, mode: Literal["r", "r+"] = "r") -> npt.NDArray[Any]:
         """All rows (n, width), to be read, or written to as well."""
         return mapped(self._file.fileno(), (self._rows, self._width), self._dtype, mode)

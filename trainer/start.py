@@ -44,23 +44,29 @@ class Start:
             train = train[drawn(len(train), most)]
         rows = examples.rows.take(train)
         encoder = fit_encoder(rows, scaling=config.scaling, atoms=config.atoms, one_hot=config.one_hot, counts=counts)
-        return cls(examples, split, encoder, nameless_file() if examples.long else None)
+        return cls(examples, split, encoder)
 
     @cached_property
     def inputs(self) -> Array:
         """All rows as a network sees them, shape (n, width): encoded once, for every part and every member."""
-        if not self.file:
+        if self.file:
+            return self._inputs_in(self.file)
+        if not self.examples.long:
             return self.encoder.encode(self.examples.rows)
+        with nameless_file() as file:
+            return self._inputs_in(file)
+
+    def _inputs_in(self, file: BinaryIO) -> Array:
         width, dtype = self.encoder.width, np.dtype(np.float32)
         check_room(len(self.examples) * width * dtype.itemsize, "the encoded rows")
-        return keep_in(self.file, self.encoder.blocks(self.examples.rows), width, dtype)
+        return keep_in(file, self.encoder.blocks(self.examples.rows), width, dtype)
 
     def shared(self) -> "Start":
         """The same, with the encoded rows in a file.
 
         :raises OSError: there can be none.
         """
-        return self if self.file else replace(self, file=nameless_file())
+        return replace(self, file=nameless_file())
 
     @property
     def shared_file(self) -> BinaryIO:

@@ -7,6 +7,7 @@ refuses one that breaks it. Beside the classes, a few bytes a row, nothing that 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ from trainer.errors import InvalidSetting
 from trainer.mapped import Growing, check_room
 
 CELL = 4
+# What a row takes in memory whatever its columns: its class, its weight, its place in a part and in an epoch's order.
+BYTES_A_ROW = 40
 # So many rows tell what looks wrong in the table.
 LOOKED_AT = 200_000
 ROWS_AT_ONCE = 1 << 16
@@ -49,12 +52,15 @@ def read_long_table(
     file: FileSchema = FileSchema(),  # noqa: B008
     merge_spellings: bool = False,
     known: Mapping[str, Collection[str]] = NOTHING,
+    memory: int | None = None,
 ) -> Table:
     """Read a table as `read_table` does, in blocks; its rows are mapped from files without a name.
 
+    :param memory: how many bytes of memory there are for it.
     :raises TrainerError: as there.
     :raises NoRoom: the disk has none for the rows.
-    :raises InvalidSetting: rows are to be divided by time, for which all of them are needed.
+    :raises InvalidSetting: there are too many rows for the memory, or they are to be divided by time, for which all of
+        them are needed at once.
     """
     if divide and divide[0] == "time":
         raise InvalidSetting(
@@ -65,27 +71,32 @@ def read_long_table(
     roles = Roles(target, weight, divide, tuple(drop), tuple(keep))
     stream = Stream.of(path, given.file)
     sample, rows = decode_sample(stream)
+    if memory is not None and rows * BYTES_A_ROW > memory:
+        raise InvalidSetting(
+            f"{path} has {rows} rows, for which training itself takes {BYTES_A_ROW} bytes each; say --memory "
+            f"{-(-rows * BYTES_A_ROW >> 20)}m or more, or train on fewer of them"
+        )
     settled = settled_schema(sample, given, roles, schema)
     settled = settled.model_copy(
         update={"notes": (*settled.notes, note("sampled", f"{sample.rows} of {rows}, in blocks"))}
     )
-    written = Written(columns_of(sample, settled), roles, settled)
-    head, digest = replace(sample, columns={}), sample.sha256
+    columns, head = columns_of(sample, settled), replace(sample, columns={})
     del sample
     release()
-    check_room(rows * len(written.columns) * CELL, f"the {rows} rows of {path}")
-    written.read(stream)
-    learning, without, test_digest = len(written), written.without_target, None
-    if test is not None:
-        tested = Stream.of(test, given.file)
-        test_digest = tested.digest()
-        written.read(tested, test_of=path)
-    examples, remark = written.examples(head, known)
+    check_room(rows * len(columns) * CELL, f"the {rows} rows of {path}")
+    with Written(columns, roles, settled) as written:
+        written.read(stream)
+        learning, without, test_digest = len(written), written.without_target, None
+        if test is not None:
+            tested = Stream.of(test, given.file)
+            test_digest = tested.digest()
+            written.read(tested, test_of=path)
+        examples, remark = written.examples(head, known)
     if test is not None:
         _check_classes(examples, learning, test, path)
     settled = settled.model_copy(update={"notes": (*settled.notes, *filter(None, [remark]))})
     settled = with_warnings(settled, examples.take(drawn(learning, LOOKED_AT)))
-    return Table(examples, without, settled, digest, written.division, learning, test_digest)
+    return Table(examples, without, settled, head.sha256, written.division, learning, test_digest)
 
 
 @dataclass(eq=False)
@@ -106,6 +117,13 @@ class Written:
         self._texts = [Texts() for _ in range(texts)]
         self._numeric, self._codes = Growing(len(self.columns) - texts, np.float32), Growing(texts, np.int32)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._numeric.close()
+        self._codes.close()
+
     def __len__(self) -> int:
         return len(self._numeric)
 
@@ -117,12 +135,16 @@ class Written:
         """
         for part in stream.parts():
             decoded = part.decoded()
-            for name in (self.roles.target, *(column.name for column in self.columns)) if test_of else ():
-                if name not in decoded.columns:
-                    raise refusal("test_column", path=decoded.path, name=name, table=test_of)
+            if test_of:
+                self._check_columns(decoded, test_of)
             self._add(decoded, None if test_of else self.roles.divide)
         if self.roles.weight and not len(self):
             raise refusal("no_weight", path=stream.path, name=self.roles.weight)
+
+    def _check_columns(self, decoded: Decoded, table: Path) -> None:
+        for name in filter(None, (self.roles.target, self.roles.weight, *(column.name for column in self.columns))):
+            if name not in decoded.columns:
+                raise refusal("test_column", path=decoded.path, name=name, table=table)
 
     def _add(self, decoded: Decoded, divide: tuple[By, str] | None) -> None:
         missing = self.schema.missing

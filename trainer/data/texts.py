@@ -18,7 +18,7 @@ MOST_TEXTS = 100_000
 
 @dataclass(eq=False)
 class Texts:
-    """The texts of one column, numbered from `FIRST` on as they are found, and the `counts` (numbers,) of their rows."""
+    """The texts of a column, numbered from `FIRST` on as they are found, and the `counts` (numbers,) of their rows."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(FIRST, np.int64))
