@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -68,9 +68,24 @@ class Growing:
         """Let go of the file; what is mapped stays mapped."""
         self._file.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def mapped(self, mode: Literal["r", "r+"] = "r") -> npt.NDArray[Any]:
         """All rows (n, width), to be read, or written to as well."""
         return mapped(self._file.fileno(), (self._rows, self._width), self._dtype, mode)
+
+
+def moved(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same numbers (n,), mapped from a file.
+
+    :raises OSError: the disk has no room; the sentence names the folder.
+    """
+    with nameless_file() as file:
+        return keep_in(file, [array[:, np.newaxis]], 1, array.dtype)[:, 0]
 
 
 def keep_in(file: BinaryIO, blocks: Iterable[npt.NDArray[Any]], width: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -12,7 +12,7 @@ from trainer.data.encoder import Encoder, count_texts, fit_encoder
 from trainer.data.hashing import drawn
 from trainer.data.rows import Examples
 from trainer.data.split import Indices, Split
-from trainer.mapped import check_room, keep_in, nameless_file
+from trainer.mapped import check_room, keep_in, moved, nameless_file
 from trainer.training.records import Encoded
 
 # The number of the generator that draws the card's background rows; no bag has so many members.
@@ -93,7 +93,10 @@ def part_of(rows: Encoded, indices: Indices, *, on_disk: bool = False) -> Encode
     """Some of the rows, without a copy of the inputs, which may be larger than memory and `on_disk`."""
     assert isinstance(rows.inputs, np.ndarray)
     weights = None if rows.weights is None else rows.weights[indices]
-    return Encoded(Picked(rows.inputs, indices, on_disk), rows.labels[indices], weights)
+    labels = rows.labels[indices]
+    if on_disk:
+        labels, weights = moved(labels), None if weights is None else moved(weights)
+    return Encoded(Picked(rows.inputs, indices, on_disk), labels, weights)
 
 
 def generator(seed: int, number: int, restart: int = 0) -> np.random.Generator:

@@ -29,11 +29,11 @@ from trainer.data.table import Table, given_schema, settled_schema
 from trainer.data.texts import FIRST, MOST_TEXTS, Texts
 from trainer.data.wording import note, refusal
 from trainer.errors import InvalidSetting
-from trainer.mapped import Growing, check_room
+from trainer.mapped import Growing, check_room, moved
 
 CELL = 4
-# What a row takes in memory whatever its columns: its class, its weight, its place in a part and in an epoch's order.
-BYTES_A_ROW = 40
+# What a row takes in memory for a moment, whatever its columns: its class, read and numbered, and its place in a part.
+BYTES_A_ROW = 24
 # So many rows tell what looks wrong in the table.
 LOOKED_AT = 200_000
 ROWS_AT_ONCE = 1 << 16
@@ -202,8 +202,8 @@ class Written:
         cells = TextCells.numbered(self.classes.found, labels.view(np.uint32))
         whole = replace(head, columns={self.roles.target: cells}, rows=len(self))
         numbers, classes, remark = read_labels(whole, self.roles.target, self.schema)
-        weights = np.concatenate(self._weights) if self._weights else None
-        return Examples(rows, numbers, classes, weights, long=True), remark
+        weights = moved(np.concatenate(self._weights)) if self._weights else None
+        return Examples(rows, moved(numbers), classes, weights, long=True), remark
 
 
 def _fill_codes(into: npt.NDArray[np.int32], decoded: Decoded, column: Column, texts: Texts) -> None:

@@ -172,7 +172,9 @@ class ParquetBlocks:
 
     def __init__(self, file: BinaryIO | io.BufferedReader) -> None:
         with _parsing():
-            self._file = parquet.ParquetFile(pa.PythonFile(file, mode="r"), buffer_size=_BUFFER)
+            # What is read ahead is kept until the end, of a large file most of it.
+            source = pa.PythonFile(file, mode="r")
+            self._file = parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
         self.names: list[str] = self._file.schema_arrow.names
         self.rows: int = self._file.metadata.num_rows
         self.empty: ArrowTable = self._file.schema_arrow.empty_table()

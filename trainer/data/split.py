@@ -9,6 +9,7 @@ from trainer.data.division import PARTS, Division
 from trainer.data.hashing import mixed
 from trainer.data.rows import Examples
 from trainer.data.wording import refusal
+from trainer.mapped import Growing
 
 FEWEST_ROWS = 10
 # Of a long table no more rows are held out for a part than these, or of a wide one than have so many cells.
@@ -113,9 +114,8 @@ def _by_hash(
     salt, rows = np.uint64(rng.integers(1 << 62)), len(examples)
     most = min(MOST_HELD, MOST_HELD_CELLS // max(len(examples.rows.columns), len(examples.classes))) / rows
     test, validation = min(test, most), min(validation, most)
-    for_test: list[Indices] = []
-    for_train: list[list[Indices]] = [[] for _ in range(members)]
-    for_validation: list[list[Indices]] = [[] for _ in range(members)]
+    for_test = Places()
+    for_train, for_validation = ([Places() for _ in range(members)] for _ in range(2))
     unseen = np.full(len(examples.classes), division is None)
     for start in range(0, rows, ROWS_AT_ONCE):
         places = np.arange(start, min(start + ROWS_AT_ONCE, rows))
@@ -130,12 +130,26 @@ def _by_hash(
             validated = (share - test - member * validation) % (1 - test) < validation
             for_validation[member].append(places[rest & validated])
             for_train[member].append(places[rest & ~validated])
-    parts = ([np.concatenate(part) for part in each] for each in (for_train, for_validation))
-    chosen = Split(tuple(map(Fold, *parts)), np.concatenate(for_test))
+    folds = (Fold(one.done(), other.done()) for one, other in zip(for_train, for_validation, strict=True))
+    chosen = Split(tuple(folds), for_test.done())
     for part, wanted in ((chosen.test, test), *((fold.validation, validation) for fold in chosen.folds)):
         if wanted and not len(part):
             raise refusal("few_of_class")
     return chosen
+
+
+class Places:
+    """The places of the rows of a part, which may be too many for memory: in a file."""
+
+    def __init__(self) -> None:
+        self._file = Growing(1, np.int64)
+
+    def append(self, places: Indices) -> None:
+        self._file.append(places[:, np.newaxis])
+
+    def done(self) -> Indices:
+        with self._file:
+            return self._file.mapped()[:, 0]
 
 
 def _sorted(chosen: list[Indices]) -> Indices:
