@@ -76,6 +76,7 @@ class Settings(TypedDict, total=False):
     compiled: bool
     restart: int
     time_limit: float | str
+    memory: int | str
     # What is published.
     positive: str
     threshold: str

@@ -14,10 +14,14 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Picked:
-    """Rows of a `table` (N, width) by their `places` (n,); what is asked for is copied, and nothing else."""
+    """Rows of a `table` (N, width) by their `places` (n,); what is asked for is copied, and nothing else.
+
+    Of a table `on_disk`, rows that stand near each other are best read together.
+    """
 
     table: Array
     places: npt.NDArray[np.int64]
+    on_disk: bool = False
 
     @property
     def dtype(self) -> np.dtype[np.floating[Any]]:

@@ -92,6 +92,11 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
         "--jobs", metavar="N", help="members trained in parallel, one process each (default: one per core)"
     )
     run.add_argument(
+        "--memory",
+        metavar="2g",
+        help="a larger table is read in blocks, and its rows are kept in files (default: half of what there is)",
+    )
+    run.add_argument(
         "--time-limit",
         metavar="10m",
         help="training time at most, in seconds, minutes (m) or hours (h); the best model by then is published",

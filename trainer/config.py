@@ -10,6 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from trainer.data.division import By
 from trainer.data.scaling import Kind
 from trainer.data.schema import FileSchema, file_schema
+from trainer.data.size import RULE as MEMORY_RULE
+from trainer.data.size import memory_of
 from trainer.evaluation.threshold import Rule
 from trainer.hyperparameters import Hyperparameters, Units, units_between_commas
 from trainer.training.deadline import RULE, seconds
@@ -20,6 +22,8 @@ NAMED = ("table", "target", "name")
 ALONE = ("keep_total", "merge_spellings")
 # What says how the bytes of a table are read; the schema that is kept tells the outcome.
 READING = ("delimiter", "encoding", "decimal", "sheet", "keep_total", "merge_spellings")
+# What the schema that is kept tells, where it changes anything.
+MACHINE = ("memory",)
 
 # What `inspect` takes of a run, and what `search` does, which chooses the network and its training.
 INSPECTED = ("target", *READING)
@@ -48,6 +52,7 @@ class TrainingConfig(Hyperparameters):
     decimal: str | None = None
     sheet: str | None = None
     time_limit: float | None = Field(None, gt=0)
+    memory: int | None = Field(None, gt=0)
     keep_total: bool = False
     merge_spellings: bool = False
     scaling: Kind = Field(
@@ -139,6 +144,15 @@ class TrainingConfig(Hyperparameters):
             raise ValueError(RULE)
         return found
 
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _memory_in_bytes(cls, memory: object) -> object:
+        if not isinstance(memory, str):
+            return memory
+        if (found := memory_of(memory)) is None:
+            raise ValueError(MEMORY_RULE)
+        return found
+
     @field_validator("student", mode="before")
     @classmethod
     def _student_units_between_commas(cls, student: object) -> object:
@@ -157,7 +171,8 @@ class TrainingConfig(Hyperparameters):
 
     def settings(self) -> dict[str, object]:
         """What decides the outcome besides the table, its target and how it was read."""
-        return self.model_dump(mode="json", exclude={"table", "name", "target", "table_schema", "test_table", *READING})
+        other = {"table", "name", "target", "table_schema", "test_table", *READING, *MACHINE}
+        return self.model_dump(mode="json", exclude=other)
 
     def with_placeholders(self) -> Self:
         """The same with words in place of its files: where they lie is nobody else's business."""

@@ -75,9 +75,9 @@ def describe(
         warnings=(*(one.kept(config) for one in verdict.warnings), *doubts(config, fitted)),
         positive=config.positive,
         threshold=verdict.threshold,
-        typical=typical_row(start.examples, start.split.train),
+        typical=typical_row(start.examples, start.told(start.split.train)),
         background=background_rows(
-            start.examples, start.split.train, config.background, generator(config.seed, BACKGROUND)
+            start.examples, start.told(start.split.train), config.background, generator(config.seed, BACKGROUND)
         ),
         golden=_golden_rows(classifier, start.examples.rows.take(start.split.test)),
     )
@@ -86,7 +86,8 @@ def describe(
 def _scores_in_training(config: TrainingConfig, start: Start, fitted: Fitted) -> Iterator[Score]:
     """The score of each published network alone on what it learned from."""
     for trained in fitted.networks:
-        part = start.part(student_rows(config, start) if fitted.student else start.split.folds[trained.number].train)
+        learned = student_rows(config, start) if fitted.student else start.split.folds[trained.number].train
+        part = start.part(start.told(learned))
         alone = replace(fitted.classifier, networks=(trained.network,))
         yield score_of(alone.predict_encoded(part.inputs), part.labels, part.weights)
 

@@ -5,6 +5,7 @@ TrainerError
 ├── InvalidSchema       the schema file breaks a rule, or does not fit the table
 ├── Unreadable          the table or the schema is not there or cannot be read
 ├── TableChanged        the table was written to while it was read
+├── NoRoom              the disk has no room for the rows of a table
 ├── InvalidSetting      a setting is outside its range
 ├── Diverged            the loss stopped being finite
 ├── NoSuggestion        no learning rate stands out
@@ -43,6 +44,10 @@ class Unreadable(TrainerError):
 
 class TableChanged(TrainerError):
     """The table was written to while it was read."""
+
+
+class NoRoom(TrainerError):
+    """The disk has no room for the rows of a table that is larger than memory."""
 
 
 class InvalidSetting(TrainerError, ValueError):
@@ -114,6 +119,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     InvalidSchema: DATA,
     Unreadable: NO_INPUT,
     TableChanged: TRY_AGAIN,
+    NoRoom: IO,
     Diverged: DATA,
     NoSuggestion: DATA,
     DamagedCheckpoint: DATA,

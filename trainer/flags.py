@@ -38,7 +38,7 @@ METAVARS = {"hidden": "N,N,…", "student": "N,N,…", "positive": "CLASS", "thr
 def add_table(command: argparse.ArgumentParser) -> Flags:
     """Add the table and its target; the group that they stand in."""
     table = command.add_argument_group("table")
-    table.add_argument("table", help="a CSV file with a header line, a Parquet file or an Excel workbook")
+    table.add_argument("table", help="CSV file with a header line, Parquet file, Excel workbook, or a folder of them")
     table.add_argument("--target", required=True, metavar="COLUMN", help="column of the class to predict")
     table.add_argument("--delimiter", metavar="CHARACTER", help="field delimiter: , ; tab or | (default: detected)")
     table.add_argument(

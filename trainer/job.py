@@ -5,13 +5,16 @@ from functools import partial
 
 from models import __version__
 from models.card import ModelCard
+from models.machine import available_memory
 from models.repository import NOTHING, ModelRepository
 from models.terminal import noting
 from trainer.bag import PLAIN, Ended, Fit, Run, Watch, build_member, members_for, untold, unwatched
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.frames import NO_FRAMES, Frames
+from trainer.data.long import read_long_table
 from trainer.data.rows import Examples
+from trainer.data.size import needed_memory
 from trainer.data.split import split
 from trainer.data.table import Table, read_table
 from trainer.describe import libraries
@@ -43,7 +46,11 @@ def prepare(config: TrainingConfig, frames: Frames = NO_FRAMES) -> tuple[Table, 
 
 
 def _read(config: TrainingConfig, frames: Frames, known: Known) -> Table:
-    return read_table(
+    memory = config.memory or available_memory() // 2
+    # What is in memory already fits.
+    fits = frames or sum(map(needed_memory, filter(None, (config.table, config.test_table)))) <= memory
+    read = partial(read_table, frames=frames) if fits else partial(read_long_table, memory=memory)
+    return read(
         config.table,
         config.target,
         config.drop,
@@ -55,7 +62,6 @@ def _read(config: TrainingConfig, frames: Frames, known: Known) -> Table:
         file=config.file,
         merge_spellings=config.merge_spellings,
         known=known,
-        frames=frames,
     )
 
 
@@ -66,7 +72,7 @@ def _read_again(config: TrainingConfig, frames: Frames, table: Table, known: Kno
     :raises TableChanged: it was written to meanwhile.
     """
     for path in filter(None, (config.table, config.test_table)):
-        if path not in frames and not path.is_file():
+        if path not in frames and not (path.is_file() or path.is_dir()):
             raise Unreadable(f"{path} cannot be read a second time")
     again = _read(config, frames, known)
     if (again.sha256, again.test_sha256) != (table.sha256, table.test_sha256):

@@ -40,13 +40,19 @@ class Task:
     classes: int
     shape: tuple[int, int]
     dtype: np.dtype[Any]
+    on_disk: bool
 
     @classmethod
     def of(cls, config: TrainingConfig, start: Start) -> "Task":
         """The task of a run that has its rows in a file."""
         examples, inputs = start.examples, start.inputs
         classes, (rows, width) = len(examples.classes), inputs.shape
-        return cls(config, start.encoder, examples.labels, examples.weights, classes, (rows, width), inputs.dtype)
+        return cls(
+            *(config, start.encoder, examples.labels, examples.weights, classes),
+            shape=(rows, width),
+            dtype=inputs.dtype,
+            on_disk=examples.long,
+        )
 
     def rows(self, descriptor: int) -> Encoded:
         """All rows, the inputs from the pages that the processes share."""
@@ -138,8 +144,9 @@ def _train(task: Task, rows: Encoded, order: Order, orders: Orders, telling: Con
 
     :raises KeyboardInterrupt: before the first epoch was over.
     """
-    parts = (part_of(rows, order.fold.train), part_of(rows, order.fold.validation))
-    member = member_on(task.config, task.encoder, *parts, task.classes, order.number)
+    fold = order.fold
+    train_part, validation = (part_of(rows, part, on_disk=task.on_disk) for part in (fold.train, fold.validation))
+    member = member_on(task.config, task.encoder, train_part, validation, task.classes, order.number)
     train = partial(_interruptible, order.train, orders)
     return train_member(task.config, order.number, member, partial(_tell, telling), order.checkpoint, train)
 

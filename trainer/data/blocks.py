@@ -69,7 +69,8 @@ class Block:
 class Blocks:
     """A table to be read once. `names` are those of its columns, all different; `delimiter` is that of a CSV file.
 
-    `share` tells how much of it is read, from 0 to 1. `notes` grow while it is read.
+    `share` tells how much of it is read, from 0 to 1. `notes` grow while it is read. A file that is `typed` declares
+    what its columns hold; `numbering` are those of which it declares that they number the rows.
     """
 
     names: tuple[str, ...]
@@ -78,6 +79,9 @@ class Blocks:
     blocks: Iterator[Block]
     share: Callable[[], float]
     notes: list[str] = field(default_factory=list)
+    typed: bool = False
+    numbering: tuple[str, ...] = ()
+    encoding: Callable[[], str | None] = lambda: None
 
 
 @contextmanager
@@ -133,9 +137,12 @@ def _text_blocks(
     blocks: Iterator[Block],
     share: Callable[[], float],
     notes: list[str],
+    encoding: Callable[[], str | None] = lambda: None,
 ) -> Blocks:
     empty = _without_nameless(text_table([], names), path, names)
-    return Blocks(tuple(empty.column_names), empty, delimiter, blocks, share, notes)
+    named = tuple(empty.column_names)
+    numbering = named[:1] if named[:1] == (INDEX,) else ()
+    return Blocks(named, empty, delimiter, blocks, share, notes, numbering=numbering, encoding=encoding)
 
 
 def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
@@ -162,7 +169,7 @@ def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
             line += lines_in(rows)
         file.check_unchanged()
 
-    return _text_blocks(path, names, header.delimiter, blocks(), lambda: file.share, notes)
+    return _text_blocks(path, names, header.delimiter, blocks(), lambda: file.share, notes, lambda: text.encoding)
 
 
 def _runs(path: Path, begun: bytes, text: Text, delimiter: str, size: int, line: int) -> Iterator[tuple[bytes, bool]]:
@@ -222,7 +229,12 @@ def _parquet(file: OpenedFile) -> Blocks:
             raise refusal("damaged", path=path, what="Parquet file", reason=error) from None
         file.check_unchanged()
 
-    return Blocks(names, parquet.empty.rename_columns(names), ",", blocks(), lambda: read / max(parquet.rows, 1))
+    empty, numbering = parquet.empty.rename_columns(names), tuple(name.strip() for name in parquet.numbering)
+    return Blocks(
+        *(names, empty, ",", blocks(), lambda: read / max(parquet.rows, 1)),
+        typed=True,
+        numbering=tuple(name for name in numbering if name in names),
+    )
 
 
 def _row(first: int, row: int) -> str:

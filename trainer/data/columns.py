@@ -89,6 +89,11 @@ class TextCells:
             row += len(indices)
         return cls(texts, codes, declared)
 
+    @classmethod
+    def numbered(cls, texts: Sequence[str], codes: npt.NDArray[np.unsignedinteger[Any]]) -> "TextCells":
+        """From the different texts of a column, and which of them each row holds."""
+        return cls(strings(texts), codes, declared=False)
+
     def __len__(self) -> int:
         return len(self.texts)
 
@@ -191,6 +196,22 @@ def holds_something(cells: pa.ChunkedArray) -> bool:
 
 def text_column(texts: Sequence[str]) -> TextCells:
     return TextCells.of(pa.chunked_array([strings(texts)]), declared=False)
+
+
+def kind_of(cells: pa.ChunkedArray) -> str:
+    """What the file declares a column to hold: numbers, dates, texts, nothing at all, or something else by its name."""
+    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
+    if pa.types.is_null(kind):
+        return ""
+    column = typed_column(pa.chunked_array([pa.nulls(0, kind)]))
+    if isinstance(column, OtherCells):
+        return column.held
+    return "texts" if isinstance(column, TextCells) else "dates" if column.dates else "numbers"
+
+
+def untyped_column(cells: pa.ChunkedArray) -> TextCells:
+    """The cells of a column of a file that declares nothing of its columns."""
+    return TextCells.of(cells, declared=False)
 
 
 def typed_column(cells: pa.ChunkedArray) -> Cells:

@@ -1,5 +1,6 @@
 """The column that divides a table: by the part it names, by groups that stay together, or by time."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,8 +33,8 @@ class Division:
 FLAGS = {"part": "--split-by", "group": "--group", "time": "--time"}
 
 
-def read_division(decoded: Decoded, by: By, column: str, missing: Sequence[str]) -> Division:
-    """Read the column that divides a table.
+def read_division(decoded: Decoded, by: By, column: str, missing: Sequence[str], *, lasting: bool = False) -> Division:
+    """Read the column that divides a table. `lasting` numbers of groups depend on their names alone.
 
     :raises InvalidTable: a cell of it is missing, or is no part or no time; the sentence names the line.
     """
@@ -53,12 +54,20 @@ def read_division(decoded: Decoded, by: By, column: str, missing: Sequence[str])
     # The code of a row of which the file says that nothing is there comes after those of the texts.
     refuse_first(np.append(cells.missing(missing), cells.counts()[-1] > 0), f"a {by} is missing")
     if by == "group":
-        meaning: npt.NDArray[Any] = np.arange(len(cells))
+        meaning: npt.NDArray[Any] = (
+            _numbered(cells.spelled(np.arange(len(cells)))) if lasting else np.arange(len(cells))
+        )
     else:
         meaning = (_parts if by == "part" else _times)(cells, refuse_first)
     values = np.empty(decoded.rows, meaning.dtype)
     cells.spread(meaning, meaning.dtype.type(-1), values)
     return Division(by, column, values)
+
+
+def _numbered(names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """A number of 63 bits for each name; two have the same one with a chance of 2⁻⁶³."""
+    digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
+    return np.array([int.from_bytes(digest) >> 1 for digest in digests], np.int64)
 
 
 Refuse = Callable[[npt.NDArray[np.bool_], str], None]

@@ -26,7 +26,7 @@ FEWEST_ROWS = 10
 FEW_EXAMPLES = 1400
 # Above so many texts a column is a number for each, which the network embeds.
 MOST_ONE_HOT = 8
-ROWS_AT_ONCE = 16384
+ROWS_AT_ONCE, ROWS_DESCRIBED = 1 << 14, 1 << 18
 DATE_WAVES, WEEKDAYS = 4, 7
 # The calendar's own ends, the first of which is a Monday, and the mean length of its year, in days.
 FIRST_DAY, LAST_DAY, YEAR = -719162, 2932897, 365.2425
@@ -96,6 +96,15 @@ class Encoder:
 
     def encode(self, rows: Rows) -> Array:
         """Encode rows of any part, shape (n, width)."""
+        inputs = np.empty((len(rows), self.width), np.float32)
+        start = 0
+        for block in self.blocks(rows):
+            inputs[start : start + len(block)] = block
+            start += len(block)
+        return inputs
+
+    def blocks(self, rows: Rows) -> Iterator[Array]:
+        """Encode rows of any part, some at a time, each time shape (some, width)."""
         meanings = [
             *((column, _one_hot_of(rows.vocabularies[column], self.categories[column])) for column in self.marked),
             *(
@@ -103,12 +112,12 @@ class Encoder:
                 for column, start in zip(self.coded, self.code_starts, strict=True)
             ),
         ]
-        inputs = np.empty((len(rows), self.width), np.float32)
         for start in range(0, len(rows), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
+            numeric = rows.numeric[part]
+            block = np.empty((len(numeric), self.width), np.float32)
             texts = [meaning[rows.codes[part, column]] for column, meaning in meanings]
-            np.concatenate([*self._numbers(rows.numeric[part]), *texts], axis=1, out=inputs[part], casting="unsafe")
-        return inputs
+            yield np.concatenate([*self._numbers(numeric), *texts], axis=1, out=block, casting="unsafe")
 
     def _numbers(self, numeric: Array) -> list[Array]:
         missing = np.isnan(numeric)
@@ -147,15 +156,24 @@ def _codes_of(vocabulary: Sequence[str], known: Sequence[str], start: int) -> Ar
     return np.array([[codes.get(text, start)] for text in vocabulary], np.float32)
 
 
-def fit_encoder(rows: Rows, *, scaling: Kind = "robust", atoms: bool = True, one_hot: int = MOST_ONE_HOT) -> Encoder:
-    """Fit the constants on training rows."""
+def fit_encoder(
+    rows: Rows,
+    *,
+    scaling: Kind = "robust",
+    atoms: bool = True,
+    one_hot: int = MOST_ONE_HOT,
+    counts: Sequence[npt.NDArray[np.int64]] | None = None,
+) -> Encoder:
+    """Fit the constants on training rows; where these are a sample, `counts` say by column how often each text stands
+    in all of them.
+    """
     median = np.array([np.median(values) if len(values) else 0.0 for values in _present(rows)], np.float32)
     return Encoder(
         median,
         fit_scaling(scaling, _present(rows)),
         tuple(column for column, values in enumerate(rows.numeric.T) if np.isnan(values).any()),
         _atoms(rows, median) if atoms else (),
-        _frequent_texts(rows),
+        _frequent_texts(rows, counts or count_texts(rows, np.arange(len(rows)))),
         one_hot,
         tuple(column for column, values in enumerate(_present(rows)) if len(np.unique(values)) > 2),
         tuple(position for position, column in enumerate(rows.numbers) if column.kind == "date"),
@@ -179,12 +197,21 @@ def _atoms(rows: Rows, median: Array) -> tuple[tuple[int, Array], ...]:
     return tuple(found) if sum(len(values) for _, values in found) <= MOST_ATOMS else ()
 
 
-def _frequent_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
+def count_texts(rows: Rows, train: Indices) -> list[npt.NDArray[np.int64]]:
+    """By column, how many of the training rows hold each text of its vocabulary."""
+    counts = [np.zeros(len(vocabulary), np.int64) for vocabulary in rows.vocabularies]
+    for start in range(0, len(train), ROWS_AT_ONCE):
+        for count, codes in zip(counts, rows.codes[train[start : start + ROWS_AT_ONCE]].T, strict=True):
+            count += np.bincount(codes, minlength=len(count))
+    return counts
+
+
+def _frequent_texts(rows: Rows, held: Sequence[npt.NDArray[np.int64]]) -> tuple[tuple[str, ...], ...]:
     """The texts of each column that are frequent enough to learn from; in a small table, all."""
     fewest = FEWEST_ROWS if len(rows) > FEW_EXAMPLES else 1
     known = []
-    for vocabulary, codes in zip(rows.vocabularies, rows.codes.T, strict=True):
-        counts = dict(zip(vocabulary, np.bincount(codes, minlength=len(vocabulary)).tolist(), strict=True))
+    for vocabulary, numbers in zip(rows.vocabularies, held, strict=True):
+        counts = dict(zip(vocabulary, numbers.tolist(), strict=True))
         counts.pop(RARE, None)
         # Where every text is rare, the commonest are kept all the same: a column must not vanish.
         enough = min(fewest, max(counts.values(), default=0))
@@ -194,24 +221,34 @@ def _frequent_texts(rows: Rows) -> tuple[tuple[str, ...], ...]:
 
 def describe_features(rows: Rows, train: Indices | slice = slice(None)) -> tuple[Feature, ...]:
     """The features as the card lists them, with the ranges and categories of the training rows, in table order."""
-    # A column at a time: a copy of the training rows would be most of the table.
-    numbers = (values[train] for values in rows.numeric.T)
-    texts = (
-        tuple(vocabulary[code] for code in np.unique(codes[train]))
-        for vocabulary, codes in zip(rows.vocabularies, rows.codes.T, strict=True)
-    )
+    places = np.arange(len(rows))[train] if isinstance(train, slice) else train
+    numbers, counts = _ranges(rows, places), zip(rows.vocabularies, count_texts(rows, places), strict=True)
     features: list[Feature] = []
     for column in rows.columns:
         named = {"name": column.name, "nullable": column.nullable, "reading": column.reading}
         if column.kind == "categorical":
-            seen = next(texts)
+            seen = [text for text, count in zip(*next(counts), strict=True) if count]
             known = tuple(text for text in seen if text not in ("", RARE))
             features.append(CategoricalFeature(**named, seen_missing="" in seen, categories=known))
             continue
-        values = next(numbers)
-        present = values[~np.isnan(values)]
-        ends = (present.min(), present.max()) if len(present) else (np.float32(0), np.float32(0))
+        ends, gaps = next(numbers)
         low, high = map(shortest_decimal, ends)
         kind = DateFeature if column.kind == "date" else NumericFeature
-        features.append(kind(**named, seen_missing=len(present) < len(values), minimum=low, maximum=high))
+        features.append(kind(**named, seen_missing=gaps, minimum=low, maximum=high))
     return tuple(features)
+
+
+def _ranges(rows: Rows, train: Indices) -> Iterator[tuple[tuple[np.float32, np.float32], bool]]:
+    """The lowest and the highest number of each column, 0 where there is none, and whether one is missing."""
+    ends: list[list[np.float32]] = [[] for _ in rows.numbers]
+    gaps = np.zeros(len(ends), np.bool_)
+    # Some rows at a time: a copy of all would be most of the table, which may be larger than memory.
+    for start in range(0, len(train), ROWS_DESCRIBED):
+        numeric = rows.numeric[train[start : start + ROWS_DESCRIBED]]
+        missing = np.isnan(numeric)
+        gaps |= missing.any(axis=0)
+        for column, nothing, found in zip(numeric.T, missing.T, ends, strict=True):
+            present = column[~nothing]
+            found += [present.min(), present.max()] if len(present) else []
+    found_ends = ((min(found), max(found)) if found else (np.float32(0), np.float32(0)) for found in ends)
+    return zip(found_ends, gaps.tolist(), strict=True)

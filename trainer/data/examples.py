@@ -185,6 +185,17 @@ def read_weights(decoded: Decoded, name: str, missing: Sequence[str], labelled: 
 
     :raises InvalidTable: a weight is missing or negative, or all are 0.
     """
+    weights = weights_of(decoded, name, missing, labelled)
+    if not (weights[labelled] > 0).any():
+        raise refusal("no_weight", path=decoded.path, name=name)
+    return weights
+
+
+def weights_of(decoded: Decoded, name: str, missing: Sequence[str], labelled: npt.NDArray[np.bool_]) -> Array:
+    """How much each row counts, shape (n,); all of them may be 0.
+
+    :raises InvalidTable: a weight is missing or negative.
+    """
     weights = np.empty(decoded.rows, np.float32)
     fill_numbers(weights, decoded, Column(name, "numeric", reading=Reading(missing=tuple(missing))))
     unfit = labelled & ~(weights >= 0)
@@ -192,6 +203,4 @@ def read_weights(decoded: Decoded, name: str, missing: Sequence[str], labelled: 
         row = int(np.argmax(unfit))
         found = "missing" if np.isnan(weights[row]) else weights[row]
         raise refusal("weight", place=decoded.place(row), name=name, found=found)
-    if not (weights[labelled] > 0).any():
-        raise refusal("no_weight", path=decoded.path, name=name)
     return weights

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
-from trainer.data.arrow import strings
+from trainer.data.arrow import array, strings
 from trainer.data.columns import Cells, TextCells, typed_column
 
 # A table, or some rows of one, as pyarrow has it; nobody else looks into one.
@@ -111,6 +113,21 @@ def text_table(rows: Sequence[Sequence[str]], names: Sequence[str]) -> ArrowTabl
     return pa.Table.from_arrays([strings(column) for column in columns], names=list(names))
 
 
+def take_rows(table: ArrowTable, which: npt.NDArray[np.bool_]) -> ArrowTable:
+    """A copy of some rows (n,) of a table."""
+    taken: ArrowTable = table.filter(array(which))
+    return taken
+
+
+def stacked(tables: Sequence[ArrowTable]) -> ArrowTable:
+    """The rows of several tables, whose columns are named alike, as those of one.
+
+    :raises Unparsed: no type holds what two of them have in a column.
+    """
+    with _parsing():
+        return pa.concat_tables(tables, promote_options="permissive")
+
+
 class ParquetFile(NamedTuple):
     """The columns of a Parquet file, its rows, and those of its columns that pandas declares to be an index."""
 
@@ -136,10 +153,15 @@ def parse_parquet(data: bytes) -> ParquetFile:
     """
     with _parsing():
         table = parquet.read_table(pa.BufferReader(data))
-    pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
-    index = tuple(name for name in pandas.get("index_columns", ()) if isinstance(name, str))
+    index = _numbering(table.schema)
     columns = {name: typed_column(cells) for name, cells in zip(table.column_names, table.columns, strict=True)}
     return ParquetFile(columns, len(table), index)
+
+
+def _numbering(schema: pa.Schema) -> tuple[str, ...]:
+    """The columns that pandas declares to be an index."""
+    pandas = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    return tuple(name for name in pandas.get("index_columns", ()) if isinstance(name, str))
 
 
 class ParquetBlocks:
@@ -150,10 +172,13 @@ class ParquetBlocks:
 
     def __init__(self, file: BinaryIO | io.BufferedReader) -> None:
         with _parsing():
-            self._file = parquet.ParquetFile(pa.PythonFile(file, mode="r"), buffer_size=_BUFFER)
+            # What is read ahead is kept until the end, of a large file most of it.
+            source = pa.PythonFile(file, mode="r")
+            self._file = parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
         self.names: list[str] = self._file.schema_arrow.names
         self.rows: int = self._file.metadata.num_rows
         self.empty: ArrowTable = self._file.schema_arrow.empty_table()
+        self.numbering = _numbering(self._file.schema_arrow)
 
     def __iter__(self) -> Iterator[ArrowTable]:
         with _parsing():

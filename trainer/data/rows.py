@@ -92,12 +92,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows with their classes: `labels` (n,) indexes `classes`; `weights` (n,) say how much each row counts."""
+    """Rows with their classes: `labels` (n,) indexes `classes`; `weights` (n,) say how much each row counts.
+
+    Those of a `long` table are mapped from files: a copy of all of them would not fit in memory.
+    """
 
     rows: Rows
     labels: Labels
     classes: tuple[str, ...]
     weights: Array | None = None
+    long: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -105,7 +109,7 @@ class Examples:
     def first(self, count: int) -> "Examples":
         """The first examples, without a copy."""
         weights = None if self.weights is None else self.weights[:count]
-        return Examples(self.rows.first(count), self.labels[:count], self.classes, weights)
+        return Examples(self.rows.first(count), self.labels[:count], self.classes, weights, self.long)
 
     def take(self, indices: npt.NDArray[np.int64]) -> "Examples":
         weights = None if self.weights is None else self.weights[indices]

@@ -6,10 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.division import PARTS, Division
+from trainer.data.hashing import mixed
 from trainer.data.rows import Examples
 from trainer.data.wording import refusal
+from trainer.mapped import Growing
 
 FEWEST_ROWS = 10
+# Of a long table no more rows are held out for a part than these, or of a wide one than have so many cells.
+MOST_HELD, MOST_HELD_CELLS = 500_000, 20_000_000
+ROWS_AT_ONCE = 1 << 16
 
 Indices = npt.NDArray[np.int64]
 
@@ -37,7 +42,8 @@ class Split:
     @property
     def train(self) -> Indices:
         """Every row that some network learns from. Whatever is fitted, is fitted on these."""
-        return np.unique(np.concatenate([fold.train for fold in self.folds]))
+        first, *others = self.folds
+        return np.unique(np.concatenate([fold.train for fold in self.folds])) if others else first.train
 
 
 def split(
@@ -54,6 +60,8 @@ def split(
     """
     if len(examples) < FEWEST_ROWS:
         raise refusal("few_rows", rows=len(examples), fewest=FEWEST_ROWS)
+    if examples.long and (division is None or division.by == "group"):
+        return _by_hash(examples, validation, test, rng, members, division)
     if division is None:
         return _at_random(examples, validation, test, rng, members)
     if division.by == "group":
@@ -88,6 +96,60 @@ def _at_random(examples: Examples, validation: float, test: float, rng: np.rando
     if (validation and not len(folds[0].validation)) or (test and not len(chosen.test)):
         raise refusal("few_of_class")
     return chosen
+
+
+def _by_hash(
+    examples: Examples,
+    validation: float,
+    test: float,
+    rng: np.random.Generator,
+    members: int,
+    division: Division | None,
+) -> Split:
+    """Split a long table by a hash of each row's number, or of its group: no row is moved by those that follow it.
+
+    The validation rows of several members follow each other as in a split at random. Of the rows of a class, unless
+    groups are to stay together, the first is a training row. A part has no more than `MOST_HELD` rows.
+    """
+    salt, rows = np.uint64(rng.integers(1 << 62)), len(examples)
+    most = min(MOST_HELD, MOST_HELD_CELLS // max(len(examples.rows.columns), len(examples.classes))) / rows
+    test, validation = min(test, most), min(validation, most)
+    for_test = Places()
+    for_train, for_validation = ([Places() for _ in range(members)] for _ in range(2))
+    unseen = np.full(len(examples.classes), division is None)
+    for start in range(0, rows, ROWS_AT_ONCE):
+        places = np.arange(start, min(start + ROWS_AT_ONCE, rows))
+        keys = (places if division is None else division.values[places]).astype(np.uint64)
+        share = mixed(np.full(len(places), salt), keys) / 2.0**64
+        classes, first = np.unique(examples.labels[places], return_index=True)
+        share[first[unseen[classes]]] = np.nan  # Neither below nor above anything.
+        unseen[classes] = False
+        for_test.append(places[share < test])
+        rest = ~(share < test)
+        for member in range(members):
+            validated = (share - test - member * validation) % (1 - test) < validation
+            for_validation[member].append(places[rest & validated])
+            for_train[member].append(places[rest & ~validated])
+    folds = (Fold(one.done(), other.done()) for one, other in zip(for_train, for_validation, strict=True))
+    chosen = Split(tuple(folds), for_test.done())
+    for part, wanted in ((chosen.test, test), *((fold.validation, validation) for fold in chosen.folds)):
+        if wanted and not len(part):
+            raise refusal("few_of_class")
+    return chosen
+
+
+class Places:
+    """The places of the rows of a part, which may be too many for memory: in a file."""
+
+    def __init__(self) -> None:
+        self._file = Growing(1, np.int64)
+
+    def append(self, places: Indices) -> None:
+        self._file.append(places[:, np.newaxis])
+
+    def done(self) -> Indices:
+        with self._file:
+            return self._file.mapped()[:, 0]
 
 
 def _sorted(chosen: list[Indices]) -> Indices:

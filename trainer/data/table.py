@@ -12,9 +12,11 @@ from trainer.data.examples import NOTHING, columns_of, read_labels, read_weights
 from trainer.data.frames import NO_FRAMES, Frames
 from trainer.data.inspection import with_warnings
 from trainer.data.rows import Examples, joined
+from trainer.data.sample import decode_all
 from trainer.data.schema import FileSchema, Schema, check_schema, read_schema
 from trainer.data.settled import Roles, as_the_table, settle
 from trainer.data.split import Split, split
+from trainer.data.stream import Stream
 from trainer.data.wording import refusal
 
 
@@ -63,9 +65,9 @@ def read_table(
 ) -> Table:
     """Read a table whose column `target` holds the class and `weight`, if there is one, how much a row counts.
 
-    The file is CSV, Parquet or a workbook, plain or compressed; its first bytes tell which, whatever its name. `schema`
-    says how each column is read; without it, `trainer.data.kinds` decides. A row whose target is missing, or whose
-    weight is 0, is left out.
+    The file is CSV, Parquet or a workbook, plain or compressed; its first bytes tell which, whatever its name. A folder
+    of such files with the same columns is one table, in the order of their names. `schema` says how each column is
+    read; without it, `trainer.data.kinds` decides. A row whose target is missing, or whose weight is 0, is left out.
 
     :param divide: a column that divides the table, and how; it is no feature, unless it is one of those to `keep`.
     :param test: a second table with the same columns, read in the same way.
@@ -78,16 +80,42 @@ def read_table(
     :raises InvalidSchema: the schema breaks a rule or was written for another table.
     :raises InvalidTable: a file is no table that can be trained on; the sentence names the line or the column.
     """
-    given = read_schema(schema) if schema else Schema(target=target, columns={})
-    file = given.file.overruled(file)
-    given = given.model_copy(update={"file": file, "merge_spellings": merge_spellings or given.merge_spellings})
-    decoded = frames.get(path) or decode(path, file)
+    given = given_schema(schema, target, file, merge_spellings=merge_spellings)
+    decoded = frames.get(path) or _decode(path, given.file)
     roles = Roles(target, weight, divide, tuple(drop), tuple(keep))
+    table = _read(decoded, settled_schema(decoded, given, roles, schema), roles, known)
+    if test is None:
+        return table
+    return _with_test(table, path, frames.get(test) or _decode(test, given.file), roles, known)
+
+
+def given_schema(path: Path | None, target: str, file: FileSchema, *, merge_spellings: bool) -> Schema:
+    """What a schema file, if there is one, and the command line say of a table.
+
+    :raises Unreadable: the file is not there or cannot be read.
+    :raises InvalidSchema: it breaks a rule.
+    """
+    given = read_schema(path) if path else Schema(target=target, columns={})
+    merged = merge_spellings or given.merge_spellings
+    return given.model_copy(update={"file": given.file.overruled(file), "merge_spellings": merged})
+
+
+def settled_schema(decoded: Decoded, given: Schema, roles: Roles, stated: Path | None) -> Schema:
+    """How a table is read, with what is `given`, by a schema file if there is one.
+
+    :raises InvalidSchema: the file was written for another table.
+    :raises InvalidTable: the roles name no column, or no feature is left.
+    """
     roles.check(decoded)
-    if schema:
-        check_schema(given, schema, path, [name for name in decoded.columns if name not in decoded.index], target)
-    table = _read(decoded, settle(decoded, given, roles, stated=schema is not None), roles, known)
-    return table if test is None else _with_test(table, path, frames.get(test) or decode(test, file), roles, known)
+    if stated:
+        names = [name for name in decoded.columns if name not in decoded.index]
+        check_schema(given, stated, decoded.path, names, roles.target)
+    return settle(decoded, given, roles, stated=stated is not None)
+
+
+def _decode(path: Path, file: FileSchema) -> Decoded:
+    """The file, or all files of the folder."""
+    return decode_all(Stream.of(path, file)) if path.is_dir() else decode(path, file)
 
 
 def _with_test(table: Table, path: Path, decoded: Decoded, roles: Roles, known: Mapping[str, Collection[str]]) -> Table:

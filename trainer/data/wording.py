@@ -23,6 +23,13 @@ REFUSALS = {
     "other_file": "{path} is {what}, no table; {way}",
     "workbook": "{path} is an Excel workbook; save it as CSV, or install the extra `excel` (docs/install.md)",
     "large_workbook": "{path} is a workbook of more than {most} MB, which is read whole; save it as CSV",
+    "folder": "{path} holds the folder '{name}'; move the files of the table into one folder",
+    "file_lacks": "{path} has no column '{name}', which {table} has; the files of a folder are one table: give it the "
+    "column, or move it elsewhere",
+    "file_adds": "{path} has a column '{name}', which {table} lacks; the files of a folder are one table: take it out, "
+    "or move the file elsewhere",
+    "file_holds": "{path}: column '{name}' holds {held}, and in {table} {other}; the files of a folder are one table: "
+    "write them alike",
     "no_sheet": "{path} has no sheet '{sheet}'; say --sheet with one of {sheets}",
     "no_column": "{path} has no column '{name}'; its columns are {names}: name one of them, or say --delimiter if they "
     "are cut wrongly",
@@ -121,6 +128,10 @@ NOTES = {
     "total": Note("a total at the foot, left out", "--keep-total keeps the row"),
     "sheets": Note("several sheets, of which the first was read", "--sheet and its name reads another"),
     "delimiters": Note("two delimiters fit", "--delimiter decides"),
+    "sampled": Note(
+        "rows that do not fit in --memory, columns judged by a sample",
+        "--schema says how a column is read; a larger --memory reads all at once",
+    ),
     "classes": Note("classes that differ by case or blanks only", "--merge-spellings makes them one"),
 }
 # Of these, the particulars are part of the line that says how a file was read.

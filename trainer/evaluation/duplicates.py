@@ -3,15 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
+from trainer.data.hashing import Hashes, mixed
 from trainer.data.rows import RARE, Rows
 from trainer.data.split import Indices
 
-Hashes = npt.NDArray[np.uint64]
-
-# The constants of splitmix64 (Steele, Lea & Flood 2014), which spreads every bit over all 64.
-STEP = np.uint64(0x9E3779B97F4A7C15)
-MIXERS = ((np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB)))
-LAST = np.uint64(31)
+# Of a table that is mapped from a file, only so many rows are in memory at a time.
+ROWS_AT_ONCE = 1 << 16
 
 
 def repeated(rows: Rows, train: Indices, test: Indices) -> int:
@@ -19,29 +16,24 @@ def repeated(rows: Rows, train: Indices, test: Indices) -> int:
 
     Two rows with a text that is too rare to have a place of its own are never taken for alike.
     """
-    hashes = hash_rows(rows)
-    comparable = test[~_holds_rare_texts(rows)[test]]
-    return int(np.isin(hashes[comparable], hashes[train]).sum())
+    tested = rows.take(test)
+    hashes = np.sort(hash_rows(tested)[~_holds_rare_texts(tested)])
+    found = np.zeros(len(hashes), np.bool_)
+    for start in range(0, len(train), ROWS_AT_ONCE):
+        found |= np.isin(hashes, hash_rows(rows.take(train[start : start + ROWS_AT_ONCE])))
+    return int(found.sum())
 
 
 def hash_rows(rows: Rows) -> Hashes:
     """A number (n,) for each row, by all its cells; different rows have the same one with a chance of 2⁻⁶⁴."""
     hashes = np.zeros(len(rows), np.uint64)
-    with np.errstate(over="ignore"):
-        for column in rows.numeric.T:
-            # One zero, and one missing number.
-            plain = np.where(np.isnan(column), np.float32(np.nan), column + np.float32(0))
-            hashes = _mixed(hashes, plain.astype(np.float32).view(np.uint32))
-        for codes in rows.codes.T:
-            hashes = _mixed(hashes, codes.astype(np.uint32))
+    for column in rows.numeric.T:
+        # One zero, and one missing number.
+        plain = np.where(np.isnan(column), np.float32(np.nan), column + np.float32(0))
+        hashes = mixed(hashes, plain.astype(np.float32).view(np.uint32))
+    for codes in rows.codes.T:
+        hashes = mixed(hashes, codes.astype(np.uint32))
     return hashes
-
-
-def _mixed(hashes: Hashes, cells: npt.NDArray[np.uint32]) -> Hashes:
-    mixed: Hashes = (hashes ^ cells) + STEP
-    for shift, factor in MIXERS:
-        mixed = (mixed ^ (mixed >> shift)) * factor
-    return mixed ^ (mixed >> LAST)
 
 
 def _holds_rare_texts(rows: Rows) -> npt.NDArray[np.bool_]:

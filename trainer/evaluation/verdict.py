@@ -71,7 +71,7 @@ def judge(config: TrainingConfig, schema: Schema, start: Start, answers: HeldOut
             said.append(cautions.unreached(Rule.parse(config.threshold).precision, chosen.shortfall))
     below = cautions.below_baseline(evaluation)
     copies = repeated(start.examples.rows, start.split.train, start.split.test)
-    codes = code_columns(start.examples.rows, start.split.train)
+    codes = code_columns(start.examples.rows, start.told(start.split.train))
     others = cautions.cautions(schema, evaluation, config.positive, copies, codes)
     warnings = (*([below] if below else []), *others, *said)
     return Verdict(evaluation, warnings, below, chosen.threshold if chosen else None)

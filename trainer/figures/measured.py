@@ -24,7 +24,7 @@ def figures(config: TrainingConfig, start: Start, fitted: Fitted, answers: HeldO
     weighed, rows = importances(fitted.classifier, test, generator(config.seed, STREAM))
     first, classifier, student = fitted.networks[0], fitted.classifier, fitted.student
     chosen = list(dict.fromkeys([*(one.feature for one in weighed), *(one.name for one in card.features)]))
-    spread = distributions(start.examples.take(start.split.train), start.encoder, chosen[:MOST_FEATURES])
+    spread = distributions(start.examples.take(start.told(start.split.train)), start.encoder, chosen[:MOST_FEATURES])
     leading, leading_rows = dependences(classifier, test, spread[:MOST_LEADING])
     return Figures(
         command=_anywhere(config).command(),

@@ -60,6 +60,28 @@ def batches(rows: int, size: int) -> Iterator[slice]:
         start = end
 
 
+# Rows of a disk that are read together, and rows among which they are shuffled.
+NEAR_ROWS, SHUFFLED_ROWS = 1 << 8, 1 << 20
+
+
+def nearby(rows: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+    """The places of all rows in an order that `rng` draws, some at a time, to be cut into batches of `size`.
+
+    Runs of rows that follow each other are drawn first, and then the rows of many runs together. The batches are as
+    long as those of all rows in one.
+    """
+    runs = rng.permutation(-(-rows // NEAR_ROWS))
+    together = SHUFFLED_ROWS // NEAR_ROWS
+    rest = np.empty(0, np.int64)
+    for start in range(0, len(runs), together):
+        places = (runs[start : start + together, np.newaxis] * NEAR_ROWS + np.arange(NEAR_ROWS)).ravel()
+        order = np.concatenate([rest, rng.permutation(places[places < rows])])
+        # Two are left for what follows: one alone would join a batch that is over.
+        whole = len(order) if start + together >= len(runs) else max(0, len(order) - 2) // size * size
+        yield order[:whole]
+        rest = order[whole:]
+
+
 class Batches(Protocol):
     """Where the batches of an epoch come from. A batch is stale when the next one is drawn."""
 
@@ -92,7 +114,11 @@ class MiniBatches:
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
         """Every row once, in an order that `rng` draws."""
-        yield from self.in_order(rng.permutation(len(self.inputs)))
+        if not self.inputs.on_disk:
+            yield from self.in_order(rng.permutation(len(self.inputs)))
+            return
+        for order in nearby(len(self.inputs), self.size, rng):
+            yield from self.in_order(order)
 
     def in_order(self, order: npt.NDArray[np.int64]) -> Iterator[Batch]:
         """The rows at these places, (n,)."""
