@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from typing import Any, Self
 
 import numpy as np
@@ -12,10 +13,19 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
 
 from trainer.arrays import Array
+from trainer.data.encoder import fit_encoder
+from trainer.data.rows import Column, Rows
 from trainer.errors import InvalidSetting
+from trainer.framed import check_frame, is_table, read_alike, read_new
 from trainer.hyperparameters import Hyperparameters
 from trainer.nn.architecture import build_network
 from trainer.spelling import in_python, plain
@@ -34,14 +44,26 @@ from trainer.training.records import Encoded, Epoch
 from trainer.training.weighting import as_counts, class_shares, weigh
 
 Validation = tuple[Any, Any] | tuple[Any, Any, Any]
-OWN = ("class_weight", "validation_fraction", "callbacks", "random_state")
+# Rows that are numbers or, of a frame, still raw; targets and weights.
+Checked = tuple[Array | Rows, npt.NDArray[Any], Array | None]
+OWN = ("class_weight", "validation_fraction", "callbacks", "random_state", "early_stopping")
+# What scikit-learn's own network calls the same; `max_iter` is not there, for one of its checks asks of whoever has it
+# for so many epochs that a class of next to no weight is learned by heart.
+ALIASES = {
+    "hidden_layer_sizes": "hidden",
+    "learning_rate_init": "learning_rate",
+    "n_iter_no_change": "patience",
+}
+# The share of the rows that stops training where `early_stopping` says no more than that.
+SHARE = 0.1
 
 
 class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
     """A multi-layer perceptron with batch normalisation, trained in numpy (Ioffe & Szegedy 2015).
 
-    Numbers in, classes out: put a scaler before it for columns of unlike size. The parameters and their ranges are
-    those of `evenkeel fit`, but for these:
+    Numbers in, classes out: put a scaler before it for columns of unlike size. A frame of pandas, polars or pyarrow
+    with a text, category, boolean, date or missing cell is read, scaled and encoded as `evenkeel fit` does it. The
+    parameters and their ranges are those of `evenkeel fit`, but for these:
 
     :param class_weight: None, "balanced", or a mapping from class to weight.
     :param validation_fraction: the share of the rows, drawn class by class, that chooses the epoch and stops the
@@ -49,10 +71,18 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         epoch is run and the last one kept.
     :param callbacks: called with each `Epoch` as it ends; a `StopTraining` raised in one ends the fit.
     :param random_state: a seed, a RandomState, or None for another result every time.
+    :param hidden_layer_sizes: another name for `hidden`, as `learning_rate_init` is for `learning_rate`, and
+        `n_iter_no_change` for `patience`.
+    :param early_stopping: True for a tenth of the rows, where `validation_fraction` does not say how many; False for 0.
 
-    Fitted, it has `classes_`, `n_features_in_`, `n_iter_` (epochs), `history_` (every epoch, and the best one),
-    `network_`, and `frozen_` (running and population statistics, and which of them are used; after `fit` only).
+    Fitted, it has `classes_`, `n_features_in_`, `feature_names_in_` (of a frame), `n_iter_` (epochs), `loss_curve_`
+    (the mean loss of each), `history_` (every epoch, and the best one), `network_`, `encoder_` (of a frame that was
+    read, else None), and `frozen_` (running and population statistics, and which of them are used; after `fit` only).
     """
+
+    # What encodes the columns of a frame that was read; None where the rows are numbers.
+    encoder_: Any = None
+    columns_: tuple[Column, ...]
 
     def __init__(
         self,
@@ -83,6 +113,10 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         validation_fraction: float = 0.0,
         callbacks: Sequence[Callable[[Epoch], None]] = (),
         random_state: int | np.random.RandomState | None = None,
+        hidden_layer_sizes: Sequence[int] | None = None,
+        learning_rate_init: float | None = None,
+        n_iter_no_change: int | None = None,
+        early_stopping: bool | None = None,
     ) -> None:
         self.hidden = hidden
         self.activation = activation
@@ -110,6 +144,10 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.callbacks = callbacks
         self.random_state = random_state
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.learning_rate_init = learning_rate_init
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
 
     def fit(
         self,
@@ -129,13 +167,23 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         settings = self._settings()
         inputs, y, weights = self._rows(X, y, sample_weight, new=True)
         self.classes_ = np.unique(y)
+        self.encoder_ = None
         if len(self.classes_) < 2:
             raise InvalidSetting(f"y holds one class only ({self.classes_[0]}); a classifier needs two or more")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        train = self._encoded(inputs, y, weights)
-        held_out = self._encoded(*self._rows(*_triple(validation), new=False)) if validation else None
-        if held_out is None and self.validation_fraction:
-            train, held_out = self._hold_out(train, seed)
+        share = self.validation_fraction
+        if self.early_stopping is not None:
+            share = (share or SHARE) if self.early_stopping else 0.0
+        kept = held = np.arange(len(y))
+        if share and not validation:
+            kept, held = train_test_split(kept, test_size=share, stratify=y, random_state=seed)
+        if isinstance(inputs, Rows):
+            self.columns_, self.encoder_ = inputs.columns, fit_encoder(inputs.take(kept))
+        train, held_out = self._encoded(inputs, y, weights), None
+        if validation:
+            held_out = self._encoded(*self._rows(*_triple(validation), new=False))
+        elif share:
+            train, held_out = train.take(kept), train.take(held)
         held_out = held_out and self._weighted(held_out, train)
         train = self._weighted(train, train)
         self._rng = self._build(settings, train, seed)
@@ -149,6 +197,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
                 batch_size=settings.batch_of(len(train)),
             )
         self.n_iter_ = len(self.history_.epochs)
+        self.loss_curve_ = [epoch.loss for epoch in self.history_.epochs]
         if held_out and (sentence := disagreement([self.frozen_])):
             warnings.warn(in_python(sentence), stacklevel=2)
         return self
@@ -170,6 +219,10 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         """
         settings = self._settings()
         first = _check_partial_fit_first_call(self, classes)
+        if first and is_table(X):
+            raise InvalidSetting(
+                "partial_fit begins with numbers alone; fit first learns from all rows what the columns of a frame hold"
+            )
         train = self._encoded(*self._rows(X, y, sample_weight, new=first))
         train = self._weighted(train, train)
         if len(train) == 1 and self.batch_norm != "none" and settings.hidden:
@@ -177,7 +230,7 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         if first:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._rng = self._build(settings, train, seed)
-            self.n_iter_ = 0
+            self.n_iter_, self.loss_curve_ = 0, []
         step = step_of(self.network_, self._optimizer, settings)
         batches = batches_of(train, settings, self.network_)
         self.n_iter_ += 1
@@ -185,12 +238,16 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
             mean_loss = train_one_epoch(step, batches, lambda _: settings.learning_rate, self._rng)
             freeze_for_validation(self.network_, train, settings)
         check_finite(Epoch(self.n_iter_, mean_loss, None))
+        self.loss_curve_.append(mean_loss)
         return self
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:  # noqa: N803
         """Probabilities (n, classes), in the order of `classes_`, with the frozen statistics."""
         check_is_fitted(self)
-        inputs = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        if self.encoder_ is None:
+            inputs = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        else:
+            inputs = self.encoder_.encode(self._read(X))
         with one_thread():
             return self.network_.predict(inputs.astype(self.network_.values.dtype, copy=False))
 
@@ -200,7 +257,11 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         return np.asarray(self.classes_[best])
 
     def to_onnx(self) -> Any:
-        """An `onnx.ModelProto`: input `X` float32 [N, features], outputs `label` and `probabilities` [N, classes]."""
+        """An `onnx.ModelProto`: input `X` float32 [N, features], outputs `label` and `probabilities` [N, classes].
+
+        Of a frame that was read, the inputs are those of a published model, `numeric` and `categorical`, and the label
+        is a text.
+        """
         from trainer.export.pipeline import estimator_to_onnx
 
         check_is_fitted(self)
@@ -220,31 +281,53 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
 
     def _settings(self) -> Hyperparameters:
         parameters = {name: plain(value) for name, value in self.get_params(deep=False).items() if name not in OWN}
+        defaults = signature(type(self)).parameters
+        for alias, name in ALIASES.items():
+            if (value := parameters.pop(alias)) is None:
+                continue
+            if parameters[name] != defaults[name].default:
+                raise InvalidSetting(f"{name} and {alias} are two names of one parameter; leave one of them out")
+            parameters[name] = value
         try:
             return Hyperparameters.of(**parameters)
         except InvalidSetting as error:
             raise InvalidSetting(in_python(str(error))) from None
 
-    def _rows(self, X: Any, y: Any, sample_weight: Any, *, new: bool) -> tuple[Array, npt.NDArray[Any], Array | None]:  # noqa: N803
+    def _rows(self, X: Any, y: Any, sample_weight: Any, *, new: bool) -> Checked:  # noqa: N803
         """Checked rows, targets and weights, without the rows that count for nothing."""
-        inputs, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=new)
+        inputs: Array | Rows
+        if is_table(X) if new else self.encoder_ is not None:
+            inputs = read_new(X) if new else self._read(X)
+            validate_data(self, X, skip_check_array=True, reset=new)
+            y = _check_y(y, estimator=self)
+            check_consistent_length(inputs, y)
+        else:
+            inputs, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=new)
         check_classification_targets(y)
         if sample_weight is None:
             return inputs, y, None
-        weights = _check_sample_weight(sample_weight, inputs, dtype=inputs.dtype, ensure_non_negative=True)
-        count = weights > 0
-        if not count.any():
+        dtype = np.float32 if isinstance(inputs, Rows) else inputs.dtype
+        weights = _check_sample_weight(sample_weight, y, dtype=dtype, ensure_non_negative=True)
+        count = np.flatnonzero(weights > 0)
+        if not len(count):
             raise InvalidSetting("every sample weight is 0; at least one row must count")
-        return inputs[count], y[count], weights[count]
+        return inputs.take(count) if isinstance(inputs, Rows) else inputs[count], y[count], weights[count]
 
-    def _encoded(self, inputs: Array, y: npt.NDArray[Any], weights: Array | None) -> Encoded:
-        """The rows with their classes as numbers."""
+    def _read(self, X: Any) -> Rows:  # noqa: N803
+        """The rows of a frame like the one that the classifier was fitted on."""
+        check_frame(X)
+        validate_data(self, X, skip_check_array=True, reset=False)
+        return read_alike(X, self.columns_, self.encoder_)
+
+    def _encoded(self, inputs: Array | Rows, y: npt.NDArray[Any], weights: Array | None) -> Encoded:
+        """The rows as the network sees them, with their classes as numbers."""
+        encoded: Array = self.encoder_.encode(inputs) if isinstance(inputs, Rows) else inputs
         labels = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
         unknown = y[self.classes_[labels] != y]
         if len(unknown):
             known = ", ".join(map(str, self.classes_))
             raise InvalidSetting(f"y holds the class {unknown[0]}, which is not among {known}")
-        return Encoded(inputs, labels, None if weights is None else as_counts(weights))
+        return Encoded(encoded, labels, None if weights is None else as_counts(weights))
 
     def _weighted(self, part: Encoded, train: Encoded) -> Encoded:
         """The part with the class weights that the training rows ask for."""
@@ -256,18 +339,17 @@ class BatchNormMLPClassifier(ClassifierMixin, BaseEstimator):
         own = 1.0 if part.weights is None else part.weights
         return replace(part, weights=(factors * own).astype(part.inputs.dtype))
 
-    def _hold_out(self, train: Encoded, seed: int) -> tuple[Encoded, Encoded]:
-        kept, held_out = train_test_split(
-            np.arange(len(train)), test_size=self.validation_fraction, stratify=train.labels, random_state=seed
-        )
-        return train.take(kept), train.take(held_out)
-
     def _build(self, settings: Hyperparameters, train: Encoded, seed: int) -> np.random.Generator:
         """Make the network with its first weights, and return what draws the rest."""
         rng = np.random.default_rng(seed)
         classes = len(self.classes_)
         features = train.inputs.shape[1]
-        self.architecture_ = settings.architecture(features, classes, varied=tuple(range(features)))
+        if (encoder := self.encoder_) is None:
+            self.architecture_ = settings.architecture(features, classes, varied=tuple(range(features)))
+        else:
+            self.architecture_ = settings.architecture(
+                features, classes, coded=len(encoder.coded), codes=encoder.codes, varied=encoder.varied
+            )
         # Rows that come in pieces may not show every class at once.
         shares = class_shares(train, classes) if len(np.unique(train.labels)) == classes else None
         self.network_ = build_network(self.architecture_, rng, class_shares=shares, dtype=train.inputs.dtype)
