@@ -4,7 +4,10 @@ import functools
 import gzip
 import operator
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from models.repository import ModelRepository
+from tests.conftest import ROOT
 from tests.trainer.fits import arguments, fitting
 from trainer.arrays import Picked
 from trainer.command_line import main
@@ -31,6 +35,7 @@ from trainer.errors import InvalidTable
 from trainer.job import prepare
 from trainer.nn import batches
 from trainer.nn.batches import MiniBatches
+from trainer.parallel import ONE_THREAD
 
 # So little that even the penguins do not fit.
 TINY = ("--memory", "20k")
@@ -381,6 +386,53 @@ def test_what_cannot_be_is_refused(
     assert main(arguments(penguins, tmp_path / "store", *flags)) == code
 
     assert sentence in capsys.readouterr().err
+
+
+def test_a_second_version_is_compared_on_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the first one knows texts that the longer table calls rare: it is read again for them."""
+    short, whole = tmp_path / "short.csv", tmp_path / "table.csv"
+    short.write_text(HEADER + "".join(lines(900)))
+    whole.write_text(HEADER + "".join(lines(6000)))
+    flags = ("--epochs", "1", "--members", "1", "--memory", "200k", "--promote", "if-better")
+    assert main(arguments(short, tmp_path / "store", *flags[:-2], target="y")) == 0
+
+    assert main(arguments(whole, tmp_path / "store", *flags, target="y")) == 0
+
+    assert re.search(r"log-loss [\d.]+ of the new\s+version against", capsys.readouterr().out)
+
+
+PEAK = """
+import sys, threading, time
+from pathlib import Path
+from trainer.config import TrainingConfig
+from trainer.job import prepare
+
+peak = 0
+def look():
+    global peak
+    while True:
+        peak = max(peak, int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]))
+        time.sleep(0.005)
+
+threading.Thread(target=look, daemon=True).start()
+table, start = prepare(TrainingConfig.of(table=sys.argv[1], target="y", name="m", memory=sys.argv[2]))
+assert start.inputs.shape == (len(table.examples), 12)
+print(peak / 1024)
+"""
+
+
+@pytest.mark.thorough
+def test_memory_does_not_grow_with_the_cells_of_a_long_table(tmp_path: Path) -> None:
+    """900 000 rows more have 41 MiB of numbers and as many encoded; what grows with them is less than one of these."""
+    rng, peaks = np.random.default_rng(0), []
+    for rows in (300_000, 1_200_000):
+        path = tmp_path / f"{rows}.parquet"
+        columns = {f"x{number}": rng.normal(size=rows).astype(np.float32) for number in range(12)}
+        parquet.write_table(pa.table(columns | {"y": rng.integers(0, 2, rows)}), path, row_group_size=50_000)
+        command = [sys.executable, "-c", PEAK, str(path), "40m"]
+        peaks.append(float(subprocess.check_output(command, cwd=ROOT, env=os.environ | ONE_THREAD)))
+
+    assert peaks[1] - peaks[0] < 40
 
 
 @pytest.mark.parametrize(
