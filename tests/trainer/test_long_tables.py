@@ -23,7 +23,8 @@ from tests.trainer.fits import arguments, fitting
 from trainer.arrays import Picked
 from trainer.command_line import main
 from trainer.config import TrainingConfig
-from trainer.data import long, sample, size
+from trainer.data import long, sample, size, split
+from trainer.data import texts as data_texts
 from trainer.data.columns import TextCells
 from trainer.data.hashing import drawn
 from trainer.data.long import read_long_table
@@ -170,6 +171,36 @@ def test_the_split_has_its_shares_and_no_later_row_changes_it(content: str, tmp_
     assert not np.intersect1d(other.folds[0].validation, other.folds[1].validation).size
     another = whole.split(0.2, 0.1, np.random.default_rng(6), 3)
     assert not np.array_equal(another.test, other.test)
+
+
+def test_no_more_rows_are_held_out_than_memory_takes(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is beyond them trains."""
+    monkeypatch.setattr(split, "MOST_HELD", 1000)
+    table = read_long_table(written("csv", content, tmp_path), "y")
+
+    chosen = table.split(0.2, 0.3, np.random.default_rng(0))
+
+    (fold,) = chosen.folds
+    assert 850 < len(chosen.test) < 1150
+    assert 850 < len(fold.validation) < 1150
+    assert len(fold.train) == len(table.examples) - len(chosen.test) - len(fold.validation)
+
+
+def test_texts_are_counted_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that come later count as rare ones; classes that are so many are no classes."""
+    monkeypatch.setattr(data_texts, "MOST_TEXTS", 40)
+    monkeypatch.setattr(long, "MOST_TEXTS", 40)
+    path = tmp_path / "table.csv"
+    path.write_text("k,y\n" + "".join(f"k{row % 90},{'ab'[row % 2]}\n" for row in range(900)))
+
+    rows = read_long_table(path, "y").examples.rows
+
+    assert rows.vocabularies == (tuple(sorted({*(f"k{number}" for number in range(40)), RARE})),)
+    assert np.count_nonzero(rows.codes == rows.vocabularies[0].index(RARE)) == 500
+    with pytest.raises(InvalidTable, match="the target 'k' has 40 or more different values"):
+        read_long_table(path, "k")
 
 
 def test_a_class_of_one_row_is_a_class_of_training(tmp_path: Path) -> None:
