@@ -1,11 +1,13 @@
 """Tables that do not fit in `--memory`: the same rows as in memory, a split that stays, and what is refused."""
 
-import functools
 import gzip
-import operator
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,13 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from models.repository import ModelRepository
+from tests.conftest import ROOT
 from tests.trainer.fits import arguments, fitting
 from trainer.arrays import Picked
 from trainer.command_line import main
 from trainer.config import TrainingConfig
-from trainer.data import long, sample, size
+from trainer.data import long, sample, size, split
+from trainer.data import texts as data_texts
 from trainer.data.columns import TextCells
 from trainer.data.hashing import drawn
 from trainer.data.long import read_long_table
@@ -31,6 +35,7 @@ from trainer.errors import InvalidTable
 from trainer.job import prepare
 from trainer.nn import batches
 from trainer.nn.batches import MiniBatches
+from trainer.parallel import ONE_THREAD
 
 # So little that even the penguins do not fit.
 TINY = ("--memory", "20k")
@@ -165,6 +170,36 @@ def test_the_split_has_its_shares_and_no_later_row_changes_it(content: str, tmp_
     assert not np.intersect1d(other.folds[0].validation, other.folds[1].validation).size
     another = whole.split(0.2, 0.1, np.random.default_rng(6), 3)
     assert not np.array_equal(another.test, other.test)
+
+
+def test_no_more_rows_are_held_out_than_memory_takes(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is beyond them trains."""
+    monkeypatch.setattr(split, "MOST_HELD", 1000)
+    table = read_long_table(written("csv", content, tmp_path), "y")
+
+    chosen = table.split(0.2, 0.3, np.random.default_rng(0))
+
+    (fold,) = chosen.folds
+    assert 850 < len(chosen.test) < 1150
+    assert 850 < len(fold.validation) < 1150
+    assert len(fold.train) == len(table.examples) - len(chosen.test) - len(fold.validation)
+
+
+def test_texts_are_counted_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that come later count as rare ones; classes that are so many are no classes."""
+    monkeypatch.setattr(data_texts, "MOST_TEXTS", 40)
+    monkeypatch.setattr(long, "MOST_TEXTS", 40)
+    path = tmp_path / "table.csv"
+    path.write_text("k,y\n" + "".join(f"k{row % 90},{'ab'[row % 2]}\n" for row in range(900)))
+
+    rows = read_long_table(path, "y").examples.rows
+
+    assert rows.vocabularies == (tuple(sorted({*(f"k{number}" for number in range(40)), RARE})),)
+    assert np.count_nonzero(rows.codes == rows.vocabularies[0].index(RARE)) == 500
+    with pytest.raises(InvalidTable, match="the target 'k' has 40 or more different values"):
+        read_long_table(path, "k")
 
 
 def test_a_class_of_one_row_is_a_class_of_training(tmp_path: Path) -> None:
@@ -383,6 +418,53 @@ def test_what_cannot_be_is_refused(
     assert sentence in capsys.readouterr().err
 
 
+def test_a_second_version_is_compared_on_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the first one knows texts that the longer table calls rare: it is read again for them."""
+    short, whole = tmp_path / "short.csv", tmp_path / "table.csv"
+    short.write_text(HEADER + "".join(lines(900)))
+    whole.write_text(HEADER + "".join(lines(6000)))
+    flags = ("--epochs", "1", "--members", "1", "--memory", "200k", "--promote", "if-better")
+    assert main(arguments(short, tmp_path / "store", *flags[:-2], target="y")) == 0
+
+    assert main(arguments(whole, tmp_path / "store", *flags, target="y")) == 0
+
+    assert re.search(r"log-loss [\d.]+ of the new\s+version against", capsys.readouterr().out)
+
+
+PEAK = """
+import sys, threading, time
+from pathlib import Path
+from trainer.config import TrainingConfig
+from trainer.job import prepare
+
+peak = 0
+def look():
+    global peak
+    while True:
+        peak = max(peak, int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]))
+        time.sleep(0.005)
+
+threading.Thread(target=look, daemon=True).start()
+table, start = prepare(TrainingConfig.of(table=sys.argv[1], target="y", name="m", memory=sys.argv[2]))
+assert start.inputs.shape == (len(table.examples), 12)
+print(peak / 1024)
+"""
+
+
+@pytest.mark.thorough
+def test_memory_does_not_grow_with_the_cells_of_a_long_table(tmp_path: Path) -> None:
+    """900 000 rows more have 41 MiB of numbers and as many encoded; what grows with them is less than one of these."""
+    rng, peaks = np.random.default_rng(0), []
+    for rows in (300_000, 1_200_000):
+        path = tmp_path / f"{rows}.parquet"
+        columns = {f"x{number}": rng.normal(size=rows).astype(np.float32) for number in range(12)}
+        parquet.write_table(pa.table(columns | {"y": rng.integers(0, 2, rows)}), path, row_group_size=50_000)
+        command = [sys.executable, "-c", PEAK, str(path), "40m"]
+        peaks.append(float(subprocess.check_output(command, cwd=ROOT, env=os.environ | ONE_THREAD)))
+
+    assert peaks[1] - peaks[0] < 40
+
+
 @pytest.mark.parametrize(
     ("text", "size_"), [("2g", 2 << 30), ("1.5G", 3 << 29), ("512MiB", 512 << 20), ("4096", 4096), ("1kb", 1024)]
 )
@@ -390,26 +472,26 @@ def test_memory_is_said_in_bytes_or_with_a_unit(text: str, size_: int) -> None:
     assert size.memory_of(text) == size_
 
 
-@pytest.mark.parametrize(("rows", "length"), [(1, 8), (100, 8), (4096, 7), (4097, 64), (5000, 1), (4225, 64)])
+@pytest.mark.parametrize(("rows", "length"), [(1, 8), (33, 8), (100, 8), (4096, 7), (4097, 64), (5000, 1)])
 def test_rows_of_a_disk_are_shuffled_near_each_other_into_the_same_batches(
     rows: int, length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every row once, in batches as long as those of rows that are shuffled all together."""
     monkeypatch.setattr(batches, "NEAR_ROWS", 16)
-    monkeypatch.setattr(batches, "SHUFFLED_ROWS", 512)
+    monkeypatch.setattr(batches, "SHUFFLED_ROWS", 32)
     table, targets = np.arange(rows, dtype=np.float32)[:, np.newaxis], np.eye(1, dtype=np.float32)
     labels = np.zeros(rows, np.int64)
 
-    def drawn_rows(*, on_disk: bool) -> list[list[float]]:
+    def drawn_rows(seed: int, *, on_disk: bool) -> list[list[float]]:
         source = MiniBatches(Picked(table, np.arange(rows), on_disk), labels, None, length, targets)
-        return [inputs[:, 0].tolist() for inputs, _, _ in source.shuffled(np.random.default_rng(0))]
+        return [inputs[:, 0].tolist() for inputs, _, _ in source.shuffled(np.random.default_rng(seed))]
 
-    near, everywhere = drawn_rows(on_disk=True), drawn_rows(on_disk=False)
-
-    assert [len(batch) for batch in near] == [len(batch) for batch in everywhere]
-    assert sorted(functools.reduce(operator.iadd, near, [])) == list(range(rows))
-    if rows > 1000:
-        assert np.ptp(functools.reduce(operator.iadd, near, [])[:400]) > 512  # Of runs from everywhere.
+    for seed in range(9):
+        near, everywhere = (drawn_rows(seed, on_disk=on_disk) for on_disk in (True, False))
+        assert [len(batch) for batch in near] == [len(batch) for batch in everywhere]
+        order = list(chain.from_iterable(near))
+        assert sorted(order) == list(range(rows))
+        assert rows < 1000 or np.ptp(order[:256]) > 1000  # Of runs from everywhere.
 
 
 def test_places_that_are_drawn_are_in_order_and_from_everywhere() -> None:

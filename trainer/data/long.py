@@ -83,7 +83,8 @@ def read_long_table(
     columns, head = columns_of(sample, settled), replace(sample, columns={})
     del sample
     release()
-    check_room(rows * len(columns) * CELL, f"the {rows} rows of {path}")
+    # As they are, and encoded, of which nobody knows yet how many inputs that makes: one for each column at least.
+    check_room(2 * rows * len(columns) * CELL, f"the {rows} rows of {path}")
     with Written(columns, roles, settled) as written:
         written.read(stream)
         learning, without, test_digest = len(written), written.without_target, None

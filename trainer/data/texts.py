@@ -34,12 +34,9 @@ class Texts:
         self.counts = counts
 
     def _number(self, text: str) -> int:
-        number = self.numbers.get(text)
-        if number is None:
-            number = self.numbers[text] = FIRST + len(self.numbers) if len(self.numbers) < MOST_TEXTS else BEYOND
-            if number == BEYOND:
-                del self.numbers[text]
-        return number
+        if text not in self.numbers and len(self.numbers) < MOST_TEXTS:
+            self.numbers[text] = FIRST + len(self.numbers)
+        return self.numbers.get(text, BEYOND)
 
     @property
     def found(self) -> list[str]:
