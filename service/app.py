@@ -96,7 +96,7 @@ def create_app(
     app.url_map.converters["parameter"] = Parameter
     views = {
         **models(registry),
-        **open_inference(registry),
+        **open_inference(registry, metrics.drift),
         **observation(registry, metrics),
         **page(registry, access),
         **docs(registry, access),

@@ -109,15 +109,19 @@ def _inferring() -> dict[str, Schema]:
     tensors = listed(reference("TensorMetadata"))
     wish = {"type": ["object", "null"], "properties": {"binary_data": FLAG}}
     outputs = {"type": "string", "enum": list(OUTPUTS)}
+    count = {"type": "integer", "minimum": 0}
+    counts = _open({"name": TEXT, "version": TEXT, "inference_count": count, "execution_count": count})
     return {
         "InferParameters": {"type": ["object", "null"], "properties": {"binary_data_output": FLAG}},
         "RequestedOutput": _open({"name": outputs}, {"parameters": wish}),
+        "RequestedOutputs": {"type": ["array", "null"], "items": reference("RequestedOutput")},
         "ServerMetadata": _open({"name": TEXT, "version": TEXT, "extensions": listed(TEXT)}),
         "TensorMetadata": tensor,
         "ModelMetadata": _open(
             {"name": TEXT, "versions": listed(TEXT), "platform": TEXT, "inputs": tensors, "outputs": tensors}
         ),
         "ModelReady": _open({"name": TEXT, "ready": FLAG}),
+        "ModelStatistics": _open({"model_stats": listed(counts)}),
         "IndexRequest": {"type": "object", "description": '{"ready": true}, or anything: all that is listed is ready'},
         "IndexEntry": _open({"name": TEXT, "version": TEXT, "state": TEXT, "reason": TEXT}),
         "OutputTensor": output,

@@ -56,6 +56,7 @@ def document(serving: Sequence[Predictor], loaded: Sequence[Predictor], default:
         components |= model.schemas
         if default is not None and default.card.name == card.name:
             components |= schemas.table_schemas(model.base, card)
+            components[f"{model.base}TableRecord"] = schemas.table_record(card)
             paths |= _default_paths(model)
         tags.append({"name": card.name, "description": model.told})
         paths |= _model_paths(model)
@@ -158,6 +159,7 @@ def _common_paths() -> dict[str, Schema]:
     health, detail = in_json(reference("Health")), in_json(reference("ModelDetail"))
     server = in_json(reference("ServerMetadata"))
     metadata, ready = in_json(reference("ModelMetadata")), in_json(reference("ModelReady"))
+    counted = in_json(reference("ModelStatistics"))
     # Nothing, or an object: what stands in it changes nothing, so anything may.
     index = operation(
         "repositoryIndex",
@@ -177,6 +179,8 @@ def _common_paths() -> dict[str, Schema]:
         **get("metadataVersion", "metadata_version", MODELS, "The tensors of a version", metadata, model, version),
         **get("modelReady", "ready_model", MODELS, "Whether a model is loaded", ready, model),
         **get("versionReady", "ready_version", MODELS, "Whether a version is loaded", ready, model, version),
+        **get("statistics", "statistics", MODELS, "How much a model has answered", counted, model),
+        **get("statisticsVersion", "statistics_version", MODELS, "How much a version has", counted, model, version),
         path_of("index"): {"post": index},
         **get("live", "live", SERVICE, "Whether the process lives", health),
         **get("ready", "ready", SERVICE, "Whether a model is loaded", health),

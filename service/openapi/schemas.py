@@ -41,14 +41,14 @@ def shape(card: ModelCard) -> object:
 
 
 def record(card: ModelCard) -> Schema:
-    """A row by feature name."""
+    """A row by feature name; the requests have an example of it."""
     fields = {feature.name: value(feature) for feature in card.features}
-    return closed(fields) | {"description": f"A record of {card.name}", "examples": [example(card)]}
+    return closed(fields) | {"description": f"A record of {card.name}"}
 
 
 def values(features: Sequence[Feature]) -> Schema:
     """A row by position."""
-    order = "Values in order: " + ", ".join(feature.name for feature in features)[:200]
+    order = "In order: " + ", ".join(feature.name for feature in features)[:200]
     return in_order([_place(feature) for feature in features]) | {"description": order}
 
 
@@ -102,16 +102,25 @@ def request_schemas(name: str, base: str, cards: Sequence[ModelCard]) -> dict[st
     }
 
 
+def table_record(card: ModelCard) -> Schema:
+    """A row of a table by feature name, which may have other columns."""
+    schema = closed({feature.name: _place(feature) for feature in card.features})
+    del schema["additionalProperties"]
+    return schema | {"description": f"A record of {card.name}; what is no feature is passed over"}
+
+
 def table_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
-    """A table in one of four layouts."""
+    """A table in one of four layouts, beside `table_record` as the record of a table."""
+    by_name = reference(f"{base}TableRecord")
+    row = {"anyOf": [by_name, reference(f"{base}Values")]}
     names = in_order([{"type": "string", "const": feature.name} for feature in card.features])
     split = closed({"columns": names, "data": rows(reference(f"{base}Values"))})
     del split["additionalProperties"]
     layouts = {
         "dataframe_split": split,
-        "dataframe_records": rows(reference(base)),
-        "instances": rows(reference(f"{base}Row")),
-        "inputs": rows(reference(f"{base}Row")),
+        "dataframe_records": rows(by_name),
+        "instances": rows(row),
+        "inputs": rows(row),
     }
     params = {"params": {"description": "let through"}}
     return {
@@ -202,9 +211,9 @@ def _infer_request(inputs: list[Schema]) -> Schema:
         "id": {"type": ["string", "null"]},
         "parameters": reference("InferParameters"),
         "inputs": in_order(inputs),
-        "outputs": {"type": ["array", "null"], "items": reference("RequestedOutput")},
+        "outputs": reference("RequestedOutputs"),
     }
-    told = "Tensors of one row; of n rows each shape begins with n. Other forms are read too: see docs/http.md."
+    told = "Tensors of one row; of n rows each shape begins with n. See docs/http.md."
     return {"type": "object", "description": told, "properties": properties, "required": ["inputs"]}
 
 

@@ -8,13 +8,14 @@ from service.prediction.body import read_body
 from service.prediction.prediction import UNBOUNDED
 from service.registry.registry import Registry
 from service.routes import Views, answer
-from service.wire.open_inference.metadata import SERVER, index, metadata
+from service.telemetry.drift import Drift
+from service.wire.open_inference.metadata import SERVER, index, metadata, statistics
 
 LONGEST_INDEX_REQUEST = 1 << 16
 
 
-def open_inference(registry: Registry) -> Views:
-    """The server, its models, and the index of the repository."""
+def open_inference(registry: Registry, drift: Drift) -> Views:
+    """The server, its models, what they have answered, and the index of the repository."""
 
     def server() -> Response:
         return answer(SERVER)
@@ -26,6 +27,13 @@ def open_inference(registry: Registry) -> Views:
     def ready(model: str, version: str | None = None) -> Response:
         predictor = registry.predictor(model, version)
         return answer({"name": predictor.card.name, "ready": True})
+
+    def count(model: str, version: str | None = None) -> Response:
+        named = registry.predictor(model, version)
+        versions = registry.versions(model) if version is None else [named.version]
+        loaded = [registry.predictor(model, str(one)) for one in versions]
+        # They are counted with the rows of drift, which needs to know what training saw.
+        return answer(statistics((one, drift.answered(one.watch)) for one in loaded if one.watch is not None))
 
     def list_versions() -> Response:
         # A client that sends nothing may call it anything.
@@ -44,5 +52,7 @@ def open_inference(registry: Registry) -> Views:
         "metadata_version": describe,
         "ready_model": ready,
         "ready_version": ready,
+        "statistics": count,
+        "statistics_version": count,
         "index": list_versions,
     }

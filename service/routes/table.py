@@ -60,6 +60,8 @@ ROUTES = (
     Route("metadata_version", "GET", "/v2/models/{model}/versions/{version}", "metadata"),
     Route("ready_model", "GET", "/v2/models/{model}/ready", "metadata"),
     Route("ready_version", "GET", "/v2/models/{model}/versions/{version}/ready", "metadata"),
+    Route("statistics", "GET", "/v2/models/{model}/stats", "metadata"),
+    Route("statistics_version", "GET", "/v2/models/{model}/versions/{version}/stats", "metadata"),
     Route("index", "POST", "/v2/repository/index", "metadata"),
     Route("live", "GET", "/v2/health/live", "health", None),
     Route("ready", "GET", "/v2/health/ready", "health", None),

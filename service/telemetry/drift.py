@@ -34,17 +34,23 @@ WINDOW_SECONDS = 3600.0
 
 REGIONS = 32
 MOST_COUNTS = (MOST_FEATURES + 1) * MOST_BINS
-# Whose it is (0 is nobody), all rows it ever counted, which two windows of time it holds, and the counts of each.
+# Whose it is (0 is nobody), all rows it ever counted, all that were answered and the runs of the model that answered
+# them, which two windows of time it holds, and the counts of each.
 REGION = np.dtype(
-    [("owner", np.uint64), ("rows", np.int64), ("windows", np.int64, 2), ("counts", np.int64, (2, MOST_COUNTS))]
+    [
+        *((name, np.int64) for name in ("rows", "answered", "runs")),
+        ("owner", np.uint64),
+        ("windows", np.int64, 2),
+        ("counts", np.int64, (2, MOST_COUNTS)),
+    ]
 )
 SLOT_BYTES = REGIONS * REGION.itemsize
 
 log = logging.getLogger(__name__)
 
 Counts = npt.NDArray[np.int64]
-# The numeric tensor of an answered request, the bins of its texts, and the answer.
-Noted = tuple[npt.NDArray[np.float32] | None, list[int], Probabilities]
+# The numeric tensor of an answered request, the bins of its texts, and the answer; and how many rows it had.
+Noted = tuple[npt.NDArray[np.float32] | None, list[int], Probabilities, int]
 
 
 class Spread(NamedTuple):
@@ -57,6 +63,13 @@ class Spread(NamedTuple):
     rows: int
     features: dict[str, float]
     predictions: float | None
+
+
+class Answered(NamedTuple):
+    """Rows of one version that were answered, and the runs of the model that answered them."""
+
+    rows: int
+    runs: int
 
 
 class Watch:
@@ -102,7 +115,7 @@ class Drift:
             some = slice(None, None, -(-rows // MOST_ROWS))
             tensors = {name: tensor[some].copy() for name, tensor in tensors.items()}
             probabilities = probabilities[some].copy()
-        noted = (tensors.get("numeric"), watch.bins.of_texts(tensors), probabilities)
+        noted = (tensors.get("numeric"), watch.bins.of_texts(tensors), probabilities, rows)
         with self._lock:
             self._noted.setdefault(watch, []).append(noted)
             self._rows += len(probabilities)
@@ -124,10 +137,10 @@ class Drift:
             with self._lock:
                 noted, self._noted, self._rows = self._noted, {}, 0
             for watch, answers in noted.items():
-                numbers, texts, probabilities = zip(*answers, strict=True)
+                numbers, texts, probabilities, rows = zip(*answers, strict=True)
                 try:
                     counts = watch.bins.count(numbers, chain.from_iterable(texts), probabilities)
-                    self._add(watch, counts, sum(map(len, probabilities)))
+                    self._add(watch, counts, sum(map(len, probabilities)), Answered(sum(rows), len(rows)))
                 except Exception as error:  # One version's rows keep no other's from being counted.
                     self.fail(watch, error)
 
@@ -135,6 +148,12 @@ class Drift:
         """What all workers have counted, in this window of time and the one before it."""
         self.fold()
         return [watch.spread(*self._sums(watch)) for watch in watches]
+
+    def answered(self, watch: Watch) -> Answered:
+        """What all workers have answered."""
+        self.fold()
+        regions = [region for slot in self._everyone for region in slot[slot["owner"] == watch.owner]]
+        return Answered(sum(int(one["answered"]) for one in regions), sum(int(one["runs"]) for one in regions))
 
     def follow(self) -> None:
         """Fold once a second from a thread of its own: another worker may be asked for the sums."""
@@ -149,7 +168,7 @@ class Drift:
 
         threading.Thread(target=fold, name="drift", daemon=True).start()
 
-    def _add(self, watch: Watch, counts: Counts, rows: int) -> None:
+    def _add(self, watch: Watch, counts: Counts, rows: int, answered: Answered) -> None:
         region, window = self._region(watch.owner), self._window()
         half = window % 2
         if region["windows"][half] != window:
@@ -157,13 +176,15 @@ class Drift:
             region["windows"][half] = window
         region["counts"][half, : len(counts)] += counts
         region["rows"] += rows
+        region["answered"] += answered.rows
+        region["runs"] += answered.runs
 
     def _region(self, owner: int) -> np.void:
         """The region of an owner; where it has none, the one that was counted in least recently, cleared."""
         found = np.flatnonzero(self._mine["owner"] == owner)
         region: np.void = self._mine[found[0] if len(found) else self._mine["windows"].max(axis=1).argmin()]
         if not len(found):
-            region["rows"], region["windows"], region["owner"] = 0, 0, owner
+            region["rows"], region["answered"], region["runs"], region["windows"], region["owner"] = 0, 0, 0, 0, owner
         return region
 
     def _sums(self, watch: Watch) -> tuple[int, Counts]:

@@ -6,8 +6,6 @@ _MODEL = "/v2/models/[^/]+(/versions/[^/]+)?"
 _INSTEAD = {
     "/v2/repository/models/[^/]+/(load|unload)": "models are not loaded by request: `evenkeel fit` publishes a "
     "version, and `evenkeel models promote` or `rollback` decides which one serves",
-    f"{_MODEL}/stats": "statistics are told in another form: by GET /metrics for Prometheus, and of a single "
-    "request by X-Server-Timing: 1",
     f"{_MODEL}/config": "models have no such configuration: GET /v2/models/MODEL describes the tensors of one, and "
     "GET /v1/models/MODEL has its card",
     f"(/v2|{_MODEL})/trace/setting": "traces are set at the start, by EVENKEEL_TRACING and OpenTelemetry's OTEL_*",

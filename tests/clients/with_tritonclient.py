@@ -1,6 +1,7 @@
 """tritonclient over HTTP: health, metadata, JSON and binary tensors, compression, classes, versions, errors."""
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import tritonclient.http as triton
@@ -22,12 +23,17 @@ def outputs(binary: bool) -> list[triton.InferRequestedOutput]:
     return [triton.InferRequestedOutput(name, binary_data=binary) for name in ("label", "probabilities")]
 
 
-def refusal(client: triton.InferenceServerClient, model: str, version: str) -> str:
+def told(call: Callable[[], object]) -> str:
+    """What a call is refused with."""
     try:
-        client.infer(model, inputs(binary=True), model_version=version)
+        call()
     except triton.InferenceServerException as error:
         return str(error.message())
     return ""
+
+
+def refusal(client: triton.InferenceServerClient, model: str, version: str) -> str:
+    return told(lambda: client.infer(model, inputs(binary=True), model_version=version))
 
 
 def main(url: str) -> None:
@@ -77,6 +83,15 @@ def main(url: str) -> None:
 
     assert "no such model" in refusal(client, "nothing", "")
     assert "no such version" in refusal(client, "penguins", "9")
+    assert "evenkeel models promote" in told(lambda: client.load_model("penguins"))
+    assert "evenkeel models promote" in told(lambda: client.unload_model("penguins"))
+    (counted,) = client.get_inference_statistics("penguins")["model_stats"]
+    assert counted["inference_count"] > counted["execution_count"] > 0
+    assert "GET /v1/models/MODEL" in told(lambda: client.get_model_config("penguins"))
+    assert "EVENKEEL_TRACING" in told(client.get_trace_settings)
+    assert "EVENKEEL_LOG_LEVEL" in told(client.get_log_settings)
+    assert "binary data" in told(client.get_system_shared_memory_status)
+    assert "binary data" in told(client.get_cuda_shared_memory_status)
     client.close()
 
 

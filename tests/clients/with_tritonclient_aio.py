@@ -15,6 +15,8 @@ async def main(url: str) -> None:
     categorical.set_data_from_numpy(np.array([["Biscoe", "female"]], object))
     async with triton.InferenceServerClient(url.removeprefix("http://")) as client:
         assert await client.is_server_ready()
+        # Its empty body is called application/octet-stream.
+        assert [one["name"] for one in await client.get_model_repository_index()] == ["penguins"]
         answers = await asyncio.gather(*(client.infer("penguins", [numeric, categorical]) for _ in range(8)))
     for answer in answers:
         assert answer.as_numpy("label").tolist() == [b"Gentoo"]

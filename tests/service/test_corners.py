@@ -53,7 +53,6 @@ def test_an_empty_question_lists_the_repository(client: FlaskClient, content_typ
     [
         ("POST", "/v2/repository/models/penguins/load", "evenkeel models promote"),
         ("POST", "/v2/repository/models/penguins/unload", "evenkeel models promote"),
-        ("GET", "/v2/models/penguins/versions/1/stats", "GET /metrics"),
         ("GET", "/v2/models/penguins/config", "GET /v1/models/MODEL"),
         ("POST", "/v2/trace/setting", "EVENKEEL_TRACING"),
         ("GET", "/v2/models/penguins/trace/setting", "EVENKEEL_TRACING"),
@@ -152,3 +151,24 @@ def test_content_types_that_change_nothing_are_taken(client: FlaskClient, conten
 
     assert infer(client, request) == infer(client, tensors())
     assert infer(client, tensors() | {"parameters": {"content_type": "pd_json"}})[0] == 400
+
+
+def test_statistics_count_rows_and_runs(client: FlaskClient, record: Record) -> None:
+    """Whatever protocol asked, all rows of a long request; explanations are none of them."""
+    before = counted(client, "/v2/models/penguins/stats")
+    client.post("/predict", json={"instances": [record] * 12})
+    client.post("/v2/models/penguins/infer", json=tensors(40))
+    client.post("/v1/models/penguins:explain", json={"instance": record, "reference": record})
+
+    assert before == [("penguins", "1", 0, 0)]
+    for path in ("/v2/models/penguins/stats", "/v2/models/penguins/versions/1/stats"):
+        assert counted(client, path) == [("penguins", "1", 52, 2)]
+    for path in ("/v2/models/penguins/versions/2/stats", "/v2/models/nothing/stats"):
+        assert client.get(path).status_code == 404
+
+
+def counted(client: FlaskClient, path: str) -> list[tuple[Any, ...]]:
+    answer = client.get(path).json
+    assert answer is not None
+    names = ("name", "version", "inference_count", "execution_count")
+    return [tuple(one[name] for name in names) for one in answer["model_stats"]]

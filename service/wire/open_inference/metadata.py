@@ -1,16 +1,17 @@
 """What the protocol says of the server and of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from models import __version__
 from service.prediction.predictor import Predictor
+from service.telemetry.drift import Answered
 from service.wire.open_inference.casts import TEXT
 
 SERVER = {
     "name": "evenkeel",
     "version": __version__,
-    "extensions": ["binary_tensor_data", "classification", "model_repository"],
+    "extensions": ["binary_tensor_data", "classification", "model_repository", "statistics"],
 }
 
 
@@ -50,3 +51,21 @@ def index(predictors: Sequence[Predictor]) -> list[dict[str, str]]:
         {"name": predictor.card.name, "version": str(predictor.version), "state": "READY", "reason": ""}
         for predictor in predictors
     ]
+
+
+def statistics(counted: Iterable[tuple[Predictor, Answered]]) -> dict[str, Any]:
+    """How much versions have answered since the service started: an inference is a row, an execution a run of the
+    model. What each stage took is told of single requests, and in the metrics.
+    """
+    return {
+        "model_stats": [
+            {
+                "name": predictor.card.name,
+                "version": str(predictor.version),
+                "inference_count": answered.rows,
+                "execution_count": answered.runs,
+                "inference_stats": {},
+            }
+            for predictor, answered in counted
+        ]
+    }
