@@ -1,4 +1,4 @@
-"""Members of a bag that are trained in processes, where numba is installed: the compiled step too gives the same bytes."""
+"""Members of a bag in processes of their own, with numba installed: the compiled step gives the same bytes too."""
 
 from pathlib import Path
 
