@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--table", type=Path)
     parser.add_argument("--target", default="y")
+    parser.add_argument("--split-by", help="a column that names the parts, for both to have the same")
     parser.add_argument("--memory", default="512m")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
@@ -110,6 +111,7 @@ def main() -> None:
                     continue
                 settings = {"table": str(table), "target": options.target, "name": "m", "memory": memory}
                 settings |= {"epochs": options.epochs, "seed": seed, "members": options.members, "warm_up": 0}
+                settings["split_by"] = options.split_by
                 command = [sys.executable, __file__, "--one", json.dumps(settings)]
                 run = json.loads(subprocess.check_output(command, env=os.environ | ONE_THREAD).splitlines()[-1])
                 print(

@@ -81,7 +81,9 @@ class Start:
 
     def told(self, indices: Indices) -> Indices:
         """The rows that the card tells of: all of these, of a long table some from everywhere among them."""
-        return indices[drawn(len(indices), TOLD_ROWS)] if self.examples.long else indices
+        if not self.examples.long:
+            return indices
+        return indices[drawn(len(indices), min(TOLD_ROWS, FITTED_CELLS // len(self.examples.rows.columns)))]
 
     def encode(self, indices: Indices) -> Encoded:
         """Some of the rows alone, where the others are not needed."""

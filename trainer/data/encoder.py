@@ -26,7 +26,7 @@ FEWEST_ROWS = 10
 FEW_EXAMPLES = 1400
 # Above so many texts a column is a number for each, which the network embeds.
 MOST_ONE_HOT = 8
-ROWS_AT_ONCE, ROWS_DESCRIBED = 1 << 14, 1 << 18
+ROWS_AT_ONCE, CELLS_AT_ONCE = 1 << 14, 1 << 22
 DATE_WAVES, WEEKDAYS = 4, 7
 # The calendar's own ends, the first of which is a Monday, and the mean length of its year, in days.
 FIRST_DAY, LAST_DAY, YEAR = -719162, 2932897, 365.2425
@@ -243,8 +243,9 @@ def _ranges(rows: Rows, train: Indices) -> Iterator[tuple[tuple[np.float32, np.f
     ends: list[list[np.float32]] = [[] for _ in rows.numbers]
     gaps = np.zeros(len(ends), np.bool_)
     # Some rows at a time: a copy of all would be most of the table, which may be larger than memory.
-    for start in range(0, len(train), ROWS_DESCRIBED):
-        numeric = rows.numeric[train[start : start + ROWS_DESCRIBED]]
+    together = max(ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, len(ends)))
+    for start in range(0, len(train), together):
+        numeric = rows.numeric[train[start : start + together]]
         missing = np.isnan(numeric)
         gaps |= missing.any(axis=0)
         for column, nothing, found in zip(numeric.T, missing.T, ends, strict=True):

@@ -34,8 +34,8 @@ from trainer.mapped import Growing, check_room, moved
 CELL = 4
 # What a row takes in memory for a moment, whatever its columns: its class, read and numbered, and its place in a part.
 BYTES_A_ROW = 24
-# So many rows tell what looks wrong in the table.
-LOOKED_AT = 200_000
+# So many rows, or of a wide table so many cells, tell what looks wrong in it.
+LOOKED_AT, CELLS_LOOKED_AT = 200_000, 4_000_000
 ROWS_AT_ONCE = 1 << 16
 
 
@@ -96,7 +96,7 @@ def read_long_table(
     if test is not None:
         _check_classes(examples, learning, test, path)
     settled = settled.model_copy(update={"notes": (*settled.notes, *filter(None, [remark]))})
-    settled = with_warnings(settled, examples.take(drawn(learning, LOOKED_AT)))
+    settled = with_warnings(settled, examples.take(drawn(learning, min(LOOKED_AT, CELLS_LOOKED_AT // len(columns)))))
     return Table(examples, without, settled, head.sha256, written.division, learning, test_digest)
 
 

@@ -8,7 +8,7 @@ from trainer.data.rows import RARE, Rows
 from trainer.data.split import Indices
 
 # Of a table that is mapped from a file, only so many rows are in memory at a time.
-ROWS_AT_ONCE = 1 << 16
+ROWS_AT_ONCE = 1 << 14
 
 
 def repeated(rows: Rows, train: Indices, test: Indices) -> int:
