@@ -162,10 +162,10 @@ def _add_travelling(commands: "argparse._SubParsersAction[Any]") -> None:
     what = copy.add_mutually_exclusive_group(required=True)
     what.add_argument("model", nargs="?", type=_named, metavar="NAME[:V]", help=NAMED)
     what.add_argument("--all", action="store_true", help="all versions of all models, and which of them serve")
-    copy.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="repository (default: --repository)")
-    copy.add_argument(
-        "--to", dest="target", type=Path, required=True, metavar="FOLDER", help="repository to publish in"
-    )
+    for flag, dest in (("--from", "source"), ("--to", "target")):
+        copy.add_argument(
+            flag, dest=dest, type=Path, metavar="FOLDER", help="repository (default: that of --repository)"
+        )
     for command in (take, copy):
         command.add_argument("--next", action="store_true", help="give it the next free number, not the one it has")
         command.add_argument("--hold", action="store_true", help="pin what serves first, so that it goes on serving")

@@ -51,7 +51,9 @@ def copy(repository: ModelRepository, options: argparse.Namespace) -> None:
     :raises CorruptModel: with `--all`, some versions are not intact; all others are copied.
     """
     source = ModelRepository(options.source) if options.source else repository
-    target = ModelRepository(options.target)
+    target = ModelRepository(options.target) if options.target else repository
+    if source is target:
+        raise InvalidName("a copy goes from one repository to another: say --from FOLDER or --to FOLDER")
     if not options.all:
         _add(target, _bundle(source, *options.model), options)
         return

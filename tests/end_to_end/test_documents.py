@@ -42,7 +42,7 @@ def execute(command: str, service: Service, repository: Path) -> str:
         "EVENKEEL_REPOSITORY": str(repository),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    command = command.replace("http://127.0.0.1:8080", service.url)
+    command = command.replace("http://127.0.0.1:8080", service.url).replace("/backup/", f"{repository}-backup/")
     process = subprocess.run(
         ["bash", "-ec", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

@@ -162,6 +162,7 @@ def test_a_torn_archive_leaves_nothing(root: Path, tmp_path: Path, said: Said) -
         (("import", "none.tar"), 74, "No such file"),
         (("import", "a.zip"), 64, "should end with"),
         (("copy", "waves", "--to", "other"), 65, "holds no model 'waves'"),
+        (("copy", "--all"), 64, "say --from FOLDER or --to FOLDER"),
         (("copy", "--all", "--to", "other", "--next"), 64, "leave out --next and --hold"),
     ],
 )
@@ -182,7 +183,7 @@ def test_a_refusal_is_one_sentence(
     assert not list((tmp_path / "empty").iterdir())
 
 
-@pytest.mark.parametrize("arguments", [("export", "tides:x", "a.tar"), ("copy", "tides"), ("copy", "--to", "x")])
+@pytest.mark.parametrize("arguments", [("export", "tides:x", "a.tar"), ("copy", "--to", "x"), ("import",)])
 def test_wrong_usage_leaves_with_64(arguments: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit, match="64"):
         main(arguments)
