@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.end_to_end.conftest import PUBLISHED, ROOT, Service
+from tests.end_to_end.conftest import ROOT, Service
+from tests.service.conftest import PUBLISHED
 
 
 def models(*arguments: object) -> None:
