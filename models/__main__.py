@@ -140,8 +140,8 @@ def _add_travelling(commands: "argparse._SubParsersAction[Any]") -> None:
         examples=("penguins:1 penguins-1.tar.gz", "penguins penguins.tar.zst"),
     )
     export.add_argument("model", type=_named, metavar="NAME[:V]", help=NAMED)
-    archive = "file that ends with .tar.zst, .tar.gz or .tar"
-    export.add_argument("archive", type=Path, metavar="ARCHIVE", help=archive)
+    archive = "file, or s3:// object, that ends with .tar.zst, .tar.gz or .tar"
+    export.add_argument("archive", metavar="ARCHIVE", help=archive)
 
     take = add_command(
         commands,
@@ -150,22 +150,21 @@ def _add_travelling(commands: "argparse._SubParsersAction[Any]") -> None:
         "publish the version that an archive holds",
         examples=("penguins-1.tar.gz", "penguins-1.tar.gz --next"),
     )
-    take.add_argument("archive", type=Path, metavar="ARCHIVE", help=archive)
+    take.add_argument("archive", metavar="ARCHIVE", help=archive)
 
     copy = add_command(
         commands,
         "copy",
         travel.copy,
         "publish what one repository holds in another",
-        examples=("penguins:1 --from staging --to production", "--all --to /backup/models"),
+        examples=("penguins:1 --from staging --to s3://bucket/models", "--all --to /backup/models"),
     )
     what = copy.add_mutually_exclusive_group(required=True)
     what.add_argument("model", nargs="?", type=_named, metavar="NAME[:V]", help=NAMED)
     what.add_argument("--all", action="store_true", help="all versions of all models, and which of them serve")
     for flag, dest in (("--from", "source"), ("--to", "target")):
-        copy.add_argument(
-            flag, dest=dest, type=Path, metavar="FOLDER", help="repository (default: that of --repository)"
-        )
+        copy.add_argument(flag, dest=dest, metavar="STORE", help="folder or s3:// URL (default: the repository)")
+    copy.add_argument("--every", type=_seconds, metavar="SECONDS", help="with --all: go on, and copy what is new")
     for command in (take, copy):
         command.add_argument("--next", action="store_true", help="give it the next free number, not the one it has")
         command.add_argument("--hold", action="store_true", help="pin what serves first, so that it goes on serving")
@@ -188,6 +187,12 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"should be a whole number from 1, not {text[:64]!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not (text.isascii() and text.replace(".", "", 1).isdigit() and float(text) > 0):
+        raise argparse.ArgumentTypeError(f"should be a number of seconds above 0, not {text[:64]!r}")
+    return float(text)
 
 
 def _share(text: str) -> float:

@@ -29,6 +29,11 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 SERVING = "serving.json"
 NOTHING, UNCHANGED = "nothing was published", "nothing was changed"
+# As a path spells them.
+STORAGE = ("s3:/", "gs:/", "az:/")
+NO_FOLDER = (
+    "no folder; `evenkeel models copy --all --from URL --to FOLDER --every 10` keeps a folder up to date with it"
+)
 DEFAULT_ROOT = Path("models/store")
 
 
@@ -46,6 +51,12 @@ class ModelRepository:
     """Reads and publishes models under one root folder."""
 
     def __init__(self, root: Path) -> None:
+        """A folder, which need not be there yet.
+
+        :raises InvalidName: it is the URL of object storage, which would become a folder of this name.
+        """
+        if str(root).startswith(STORAGE):
+            raise InvalidName(f"{root} is {NO_FOLDER}")
         self.root = root
 
     @classmethod
@@ -183,7 +194,7 @@ class ModelRepository:
         :raises OSError: as for `publish`.
         """
         with self._turn(bundle.card.name) as folder:
-            if not renumber and self._holds(bundle):
+            if not renumber and self.holds(folder.name, bundle.version, bundle.digest):
                 with disk.saying(f"version {bundle.version} may be lost in a power failure", folder):
                     disk.sync_folder(folder)
                 return bundle.version, False
@@ -192,24 +203,20 @@ class ModelRepository:
                 disk.remove_abandoned(folder)
             return version, True
 
-    def _holds(self, bundle: Bundle) -> bool:
-        """Whether a version is here, and whole.
+    def holds(self, name: str, version: int, digest: str) -> bool:
+        """Whether a version, by the digest of its card, is here and whole.
 
         :raises TakenVersion: another one is here.
         :raises CorruptModel: it cannot be told, for what is here cannot be read.
         """
-        name, version = bundle.card.name, bundle.version
         path = self._folder(name) / str(version) / CARD
         data = disk.read(path, f"{CARD} of {name} version {version}", most=disk.LARGEST_TEXT) if path.exists() else b""
         try:
             read_card(data, name, version)
         except CorruptModel:
             return False
-        if disk.sha256(data) != bundle.digest:
-            raise TakenVersion(
-                f"the repository {self.root} holds another version {version} of '{name}', and published versions never "
-                "change; --next publishes this one under the next free number"
-            )
+        if disk.sha256(data) != digest:
+            raise taken(self.root, name, version)
         try:
             self.bundle(name, version)
         except UnreadableModel:
@@ -330,10 +337,7 @@ class ModelRepository:
             return True
 
     def _folder(self, name: str) -> Path:
-        if not NAME.fullmatch(name):
-            raise InvalidName(
-                f"'{name[:64]}' is no model name: at most 64 of a-z, 0-9, '-' and '_', the first a letter"
-            )
+        check_name(name)
         return self.root / name
 
     def _card(self, name: str, version: int) -> tuple[ModelCard, bytes]:
@@ -350,3 +354,20 @@ class ModelRepository:
         data = disk.read(folder / file, where, exact=digest.bytes)
         check_file(data, digest, where)
         return data
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name of a model.
+
+    :raises InvalidName: it breaks the grammar.
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidName(f"'{name[:64]}' is no model name: at most 64 of a-z, 0-9, '-' and '_', the first a letter")
+
+
+def taken(root: Path | str, name: str, version: int) -> TakenVersion:
+    """The refusal of a version whose number another one has."""
+    return TakenVersion(
+        f"the repository {root} holds another version {version} of '{name}', and published versions never change; "
+        "--next publishes this one under the next free number"
+    )

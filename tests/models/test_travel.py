@@ -162,7 +162,7 @@ def test_a_torn_archive_leaves_nothing(root: Path, tmp_path: Path, said: Said) -
         (("import", "none.tar"), 74, "No such file"),
         (("import", "a.zip"), 64, "should end with"),
         (("copy", "waves", "--to", "other"), 65, "holds no model 'waves'"),
-        (("copy", "--all"), 64, "say --from FOLDER or --to FOLDER"),
+        (("copy", "--all"), 64, "say --from STORE or --to STORE"),
         (("copy", "--all", "--to", "other", "--next"), 64, "leave out --next and --hold"),
     ],
 )
@@ -236,3 +236,13 @@ def test_a_corrupt_version_stops_no_backup(root: Path, tmp_path: Path, said: Sai
         "copy", "--all", "--from", root, "--to", backup, code=65
     )
     assert [path.name for path in sorted((backup / "tides").iterdir())] == ["1", "serving.json"]
+
+
+def test_object_storage_is_no_folder(tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would become a folder that is called `s3:`; the sentence says how a folder follows it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVENKEEL_REPOSITORY", "s3://bucket/models")
+
+    assert "models copy --all --from URL --to FOLDER --every 10" in said("list", code=64)
+    assert "is no folder" in said("list", "--repository", "gs://bucket/models", code=64)
+    assert not list(tmp_path.iterdir())
