@@ -28,7 +28,7 @@ ANSWERING = {
     "predict": "score a file of rows, with or without a service",
     "page": "write a model as one HTML file that predicts offline",
 }
-MODELS = {"models": "list, show, verify, promote, rollback, canary, shadow, prune"}
+MODELS = {"models": "list, show, promote, rollback, canary, export, import, copy, …"}
 SIDES = ("trainer", "service")
 
 

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from models.replacing import replacing
 from trainer.data.arrow import array, scalar, strings
 from trainer.data.parsing import ArrowTable
 from trainer.errors import InvalidSetting
-from trainer.files import replacing
 
 OTHERS = {".xlsx", ".xls", ".ods", ".zst", ".feather", ".arrow", ".json", ".jsonl", ".html", ".zip", ".bz2", ".xz"}
 COMPRESSION = 4

@@ -5,15 +5,18 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from models.commands import decide, look
-from models.errors import CorruptModel, InvalidName, UnknownModel
+from models.commands import decide, look, travel
+from models.errors import CorruptModel, InvalidName, TakenVersion, UnknownModel
 from models.repository import ModelRepository
 from models.terminal import DATA, IO, USAGE, CommandLine, add_command, add_model, run, version_number
 
-DESCRIPTION = "Inspect the model repository, verify it, and choose the serving version."
+DESCRIPTION = "Inspect the model repository, verify it, choose the serving version, and move models."
 
-EXIT_CODES = {InvalidName: USAGE, UnknownModel: DATA, CorruptModel: DATA, OSError: IO}
+NAMED = "model, and version behind a colon (default: the serving version)"
+
+EXIT_CODES = {InvalidName: USAGE, UnknownModel: DATA, TakenVersion: DATA, CorruptModel: DATA, OSError: IO}
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m models") -> int:
@@ -117,12 +120,60 @@ def _command_line(program: str) -> CommandLine:
     prune.add_argument("name")
     prune.add_argument("--keep", type=_count, required=True, metavar="N", help="number of newest versions to keep")
 
+    _add_travelling(commands)
+
     where = "model repository (default: EVENKEEL_REPOSITORY or models/store)"
     parser.add_argument("--repository", type=Path, metavar="FOLDER", help=where)
     for command in commands.choices.values():
         # Behind the command too; there it must not take away what stands before it.
         command.add_argument("--repository", type=Path, metavar="FOLDER", default=argparse.SUPPRESS, help=where)
     return parser
+
+
+def _add_travelling(commands: "argparse._SubParsersAction[Any]") -> None:
+    """The commands that move a version from one place to another."""
+    export = add_command(
+        commands,
+        "export",
+        travel.export,
+        "write a version as one file, an archive",
+        examples=("penguins:1 penguins-1.tar.gz", "penguins penguins.tar.zst"),
+    )
+    export.add_argument("model", type=_named, metavar="NAME[:V]", help=NAMED)
+    archive = "file, or s3:// object, that ends with .tar.zst, .tar.gz or .tar"
+    export.add_argument("archive", metavar="ARCHIVE", help=archive)
+
+    take = add_command(
+        commands,
+        "import",
+        travel.import_archive,
+        "publish the version that an archive holds",
+        examples=("penguins-1.tar.gz", "penguins-1.tar.gz --next"),
+    )
+    take.add_argument("archive", metavar="ARCHIVE", help=archive)
+
+    copy = add_command(
+        commands,
+        "copy",
+        travel.copy,
+        "publish what one repository holds in another",
+        examples=("penguins:1 --from staging --to s3://bucket/models", "--all --to /backup/models"),
+    )
+    what = copy.add_mutually_exclusive_group(required=True)
+    what.add_argument("model", nargs="?", type=_named, metavar="NAME[:V]", help=NAMED)
+    what.add_argument("--all", action="store_true", help="all versions of all models, and which of them serve")
+    for flag, dest in (("--from", "source"), ("--to", "target")):
+        copy.add_argument(flag, dest=dest, metavar="STORE", help="folder or s3:// URL (default: the repository)")
+    copy.add_argument("--every", type=_seconds, metavar="SECONDS", help="with --all: go on, and copy what is new")
+    for command in (take, copy):
+        command.add_argument("--next", action="store_true", help="give it the next free number, not the one it has")
+        command.add_argument("--hold", action="store_true", help="pin what serves first, so that it goes on serving")
+
+
+def _named(text: str) -> tuple[str, int | None]:
+    """A model and perhaps a version, as NAME:V."""
+    name, colon, version = text.partition(":")
+    return name, version_number(version) if colon else None
 
 
 def _or_off(parser: argparse.ArgumentParser) -> None:
@@ -136,6 +187,12 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"should be a whole number from 1, not {text[:64]!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not (text.isascii() and text.replace(".", "", 1).isdigit() and float(text) > 0):
+        raise argparse.ArgumentTypeError(f"should be a number of seconds above 0, not {text[:64]!r}")
+    return float(text)
 
 
 def _share(text: str) -> float:

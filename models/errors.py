@@ -5,6 +5,7 @@ EvenkeelError             of the three programs; the trainer's and the others' a
 └── ModelError
     ├── InvalidName      a model name or version that breaks the grammar
     ├── UnknownModel     no such model, or no such version of it
+    ├── TakenVersion     a version that is published already, and is another one
     └── CorruptModel     files that contradict the card, or a card that cannot be read
         └── UnreadableModel  files that the system would not read, which says nothing of what is in them
 """
@@ -39,6 +40,10 @@ class InvalidName(ModelError):
 
 class UnknownModel(ModelError):
     """The repository holds no such model, or no such version of it."""
+
+
+class TakenVersion(ModelError):
+    """Another model was published under this version's number; published versions never change."""
 
 
 class CorruptModel(ModelError):

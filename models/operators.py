@@ -15,6 +15,12 @@ OPERATORS: dict[str, frozenset[str]] = {
     "ai.onnx.ml": frozenset({"LabelEncoder"}),
 }
 
+# What models of earlier versions of Evenkeel hold besides, which are served on.
+EARLIER: dict[str, frozenset[str]] = {
+    "": frozenset({"Div", "Sqrt"}),
+    "ai.onnx.ml": frozenset({"OneHotEncoder"}),
+}
+
 # The versions of these operators, and of the file format, that mean the same to every such onnxruntime.
 OPSETS: dict[str, range] = {"": range(13, 18), "ai.onnx.ml": range(2, 4)}
 IR_VERSIONS = range(7, 9)

@@ -19,15 +19,21 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models import files as disk
+from models.bundle import MODEL, Bundle, check_file, first_fault, listed, read_card
 from models.card import FileDigest, ModelCard
-from models.errors import CorruptModel, InvalidName, UnknownModel
-from models.seal import CARD, is_unbroken, sealed
+from models.errors import CorruptModel, InvalidName, TakenVersion, UnknownModel, UnreadableModel
+from models.seal import CARD, sealed
 from models.serving import Serving
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 SERVING = "serving.json"
 NOTHING, UNCHANGED = "nothing was published", "nothing was changed"
+# As a path spells them.
+STORAGE = ("s3:/", "gs:/", "az:/")
+NO_FOLDER = (
+    "no folder; `evenkeel models copy --all --from URL --to FOLDER --every 10` keeps a folder up to date with it"
+)
 DEFAULT_ROOT = Path("models/store")
 
 
@@ -45,6 +51,12 @@ class ModelRepository:
     """Reads and publishes models under one root folder."""
 
     def __init__(self, root: Path) -> None:
+        """A folder, which need not be there yet.
+
+        :raises InvalidName: it is the URL of object storage, which would become a folder of this name.
+        """
+        if str(root).startswith(STORAGE):
+            raise InvalidName(f"{root} is {NO_FOLDER}")
         self.root = root
 
     @classmethod
@@ -80,7 +92,9 @@ class ModelRepository:
         try:
             return Serving.model_validate_json(disk.read(path, f"{SERVING} of {name}", most=disk.LARGEST_TEXT))
         except ValidationError as error:
-            reason = f"{SERVING} of {name}: {_first(error)}; correct the file, or remove it to serve the newest version"
+            reason = (
+                f"{SERVING} of {name}: {first_fault(error)}; correct the file, or remove it to serve the newest version"
+            )
             raise CorruptModel(reason) from None
 
     def serving_version(self, name: str) -> int:
@@ -124,7 +138,7 @@ class ModelRepository:
 
         :raises CorruptModel: the card cannot be read.
         """
-        return self._card(name, version)[1]
+        return disk.sha256(self._card(name, version)[1])
 
     def read(self, name: str, version: int) -> PublishedModel:
         """Read one version and check every file against the digests of its card.
@@ -132,13 +146,19 @@ class ModelRepository:
         :raises UnknownModel: there is no such version.
         :raises CorruptModel: a file is missing or differs from what was published.
         """
-        card, digest = self._card(name, version)
-        if "model.onnx" not in card.files:
-            raise CorruptModel(f"card.json of {name} version {version} lists no model.onnx")
+        bundle = self.bundle(name, version)
+        return PublishedModel(bundle.card, version, bundle.files[MODEL], bundle.digest)
+
+    def bundle(self, name: str, version: int) -> Bundle:
+        """All files of one version, each checked against its digest.
+
+        :raises UnknownModel: there is no such version.
+        :raises CorruptModel: a file is missing or differs from what was published.
+        """
+        card, data = self._card(name, version)
         folder = self._folder(name) / str(version)
-        files = {file: listed for file, listed in card.files.items() if file != CARD}
-        contents = {file: self._checked(folder, file, listed) for file, listed in files.items()}
-        return PublishedModel(card, version, contents["model.onnx"], digest)
+        files = {file: self._checked(folder, file, digest) for file, digest in listed(card, version).items()}
+        return Bundle(card, version, {CARD: data, **files})
 
     def file(self, name: str, version: int, file: str) -> bytes | None:
         """One file of a version, checked against its digest; None where the card lists none of that name.
@@ -146,8 +166,8 @@ class ModelRepository:
         :raises UnknownModel: there is no such version.
         :raises CorruptModel: the card cannot be read, or the file is missing or differs from what was published.
         """
-        listed = self.card(name, version).files.get(file)
-        return None if listed is None else self._checked(self._folder(name) / str(version), file, listed)
+        digest = self.card(name, version).files.get(file)
+        return None if digest is None else self._checked(self._folder(name) / str(version), file, digest)
 
     def publish(self, card: ModelCard, files: Mapping[str, bytes], *, hold: bool = False) -> int:
         """Publish the next version of `card.name` and return its number.
@@ -160,17 +180,67 @@ class ModelRepository:
         :raises OSError: the disk refused; the sentence says whether nothing is visible, or a version that the disk did
             not confirm.
         """
-        folder = self._folder(card.name)
-        contents = {**files, CARD: sealed(card, files)}
+        with self._turn(card.name) as folder:
+            return self._publish(folder, {**files, CARD: sealed(card, files)}, hold)
+
+    def add(self, bundle: Bundle, *, renumber: bool = False, hold: bool = False) -> tuple[int, bool]:
+        """Publish a version that was published elsewhere, byte for byte; return its number, and whether it is new here.
+
+        It keeps its number, or with `renumber` gets the next one. Where it is already, it stays; where it is corrupt,
+        it is replaced.
+
+        :raises TakenVersion: another model was published under its number.
+        :raises ModelError: with `hold`, there is nothing that serves.
+        :raises OSError: as for `publish`.
+        """
+        with self._turn(bundle.card.name) as folder:
+            if not renumber and self.holds(folder.name, bundle.version, bundle.digest):
+                with disk.saying(f"version {bundle.version} may be lost in a power failure", folder):
+                    disk.sync_folder(folder)
+                return bundle.version, False
+            version = self._publish(folder, bundle.files, hold, None if renumber else bundle.version)
+            with suppress(OSError):  # Of the corrupt one, which the next writer else removes.
+                disk.remove_abandoned(folder)
+            return version, True
+
+    def holds(self, name: str, version: int, digest: str) -> bool:
+        """Whether a version, by the digest of its card, is here and whole.
+
+        :raises TakenVersion: another one is here.
+        :raises CorruptModel: it cannot be told, for what is here cannot be read.
+        """
+        path = self._folder(name) / str(version) / CARD
+        data = disk.read(path, f"{CARD} of {name} version {version}", most=disk.LARGEST_TEXT) if path.exists() else b""
+        try:
+            read_card(data, name, version)
+        except CorruptModel:
+            return False
+        if disk.sha256(data) != digest:
+            raise taken(self.root, name, version)
+        try:
+            self.bundle(name, version)
+        except UnreadableModel:
+            raise
+        except CorruptModel:
+            return False
+        return True
+
+    @contextmanager
+    def _turn(self, name: str) -> Iterator[Path]:
+        """The folder of a model, which may be new, without any other writer in it."""
+        folder = self._folder(name)
         with disk.saying(NOTHING, folder):
             disk.make_folder(folder)
         with disk.exclusive(folder, NOTHING):
             with disk.saying(NOTHING, folder):
                 disk.remove_abandoned(folder)
-                with self._held(folder) if hold else nullcontext():
-                    version = self._put(folder, contents)
-            with disk.saying(f"version {version} is published, but may be lost in a power failure", folder):
-                disk.sync_folder(folder)
+            yield folder
+
+    def _publish(self, folder: Path, contents: Mapping[str, bytes], hold: bool, version: int | None = None) -> int:
+        with disk.saying(NOTHING, folder), self._held(folder) if hold else nullcontext():
+            version = self._put(folder, contents, version)
+        with disk.saying(f"version {version} is published, but may be lost in a power failure", folder):
+            disk.sync_folder(folder)
         return version
 
     @contextmanager
@@ -191,14 +261,18 @@ class ModelRepository:
                 path.unlink() if not was_there else disk.replace(path, before.to_json().encode())
             raise
 
-    def _put(self, folder: Path, contents: Mapping[str, bytes]) -> int:
+    def _put(self, folder: Path, contents: Mapping[str, bytes], version: int | None) -> int:
+        """Publish under a number, in the place of what is corrupt there; without a number, under the next one."""
         staging = disk.staging_name(folder)
         try:
             staging.mkdir()
             for file, data in contents.items():
                 disk.write(staging / file, data)
             disk.sync_folder(staging)
-            version = max(self.versions(folder.name), default=0) + 1
+            if version is None:
+                version = max(self.versions(folder.name), default=0) + 1
+            elif os.path.lexists(folder / str(version)):
+                disk.abandon(folder / str(version))
             # A rename onto an existing version fails (it is not empty), so nothing published is ever replaced.
             staging.rename(folder / str(version))
         except BaseException:
@@ -263,40 +337,37 @@ class ModelRepository:
             return True
 
     def _folder(self, name: str) -> Path:
-        if not NAME.fullmatch(name):
-            raise InvalidName(
-                f"'{name[:64]}' is no model name: at most 64 of a-z, 0-9, '-' and '_', the first a letter"
-            )
+        check_name(name)
         return self.root / name
 
-    def _card(self, name: str, version: int) -> tuple[ModelCard, str]:
-        where = f"{CARD} of {name} version {version}"
+    def _card(self, name: str, version: int) -> tuple[ModelCard, bytes]:
         folder = self._folder(name) / str(version)
         if not folder.is_dir():
             raise UnknownModel(f"the repository {self.root} holds no version {version} of '{name}'")
-        data = disk.read(folder / CARD, where, most=disk.LARGEST_TEXT)
-        try:
-            card = ModelCard.model_validate_json(data)
-        except ValidationError as error:
-            raise CorruptModel(f"{where}: {_first(error)}") from None
-        if card.name != name:
-            raise CorruptModel(f"{where} describes another model, '{card.name}'")
-        if not is_unbroken(card, data):
-            raise CorruptModel(f"{where} {disk.DIFFERS}")
-        return card, disk.sha256(data)
+        data = disk.read(folder / CARD, f"{CARD} of {name} version {version}", most=disk.LARGEST_TEXT)
+        return read_card(data, name, version), data
 
     def _checked(self, folder: Path, file: str, digest: FileDigest) -> bytes:
         where = f"{file} of {folder.parent.name} version {folder.name}"
         if Path(file).name != file:
             raise CorruptModel(f"{where} lies outside the version's folder")
         data = disk.read(folder / file, where, exact=digest.bytes)
-        if disk.sha256(data) != digest.sha256:
-            raise CorruptModel(f"{where} {disk.DIFFERS}")
+        check_file(data, digest, where)
         return data
 
 
-def _first(error: ValidationError) -> str:
-    """The first of a document's faults, and where it stands."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the file"
-    return f"{place}: {first['msg']}"
+def check_name(name: str) -> None:
+    """Refuse what is no name of a model.
+
+    :raises InvalidName: it breaks the grammar.
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidName(f"'{name[:64]}' is no model name: at most 64 of a-z, 0-9, '-' and '_', the first a letter")
+
+
+def taken(root: Path | str, name: str, version: int) -> TakenVersion:
+    """The refusal of a version whose number another one has."""
+    return TakenVersion(
+        f"the repository {root} holds another version {version} of '{name}', and published versions never change; "
+        "--next publishes this one under the next free number"
+    )

@@ -36,5 +36,9 @@ class Serving(_Part):
         shadow = None if self.shadow == version else self.shadow
         return self.model_copy(update={"version": version, "canary": None, "shadow": shadow})
 
+    def held(self, serving: int) -> Self:
+        """With what serves now pinned, where nothing is."""
+        return self if self.version is not None else self.model_copy(update={"version": serving})
+
     def to_json(self) -> str:
         return self.model_dump_json(exclude_none=True) + "\n"

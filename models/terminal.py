@@ -242,11 +242,11 @@ def _ending(command: Callable[[], None], exit_codes: Mapping[type[Exception], in
         sys.stdout.flush()
     except Unwritten as error:
         code = _exit_code(error.reason)
-        return code, "" if code == UNREAD else _sentence(error)
+        return code, "" if code == UNREAD else sentence_of(error)
     except tuple(exit_codes) as error:
-        return next(code for kind, code in exit_codes.items() if isinstance(error, kind)), _sentence(error)
+        return next(code for kind, code in exit_codes.items() if isinstance(error, kind)), sentence_of(error)
     except KeyboardInterrupt as error:
-        return INTERRUPTED, _sentence(error, "interrupted")
+        return INTERRUPTED, sentence_of(error, "interrupted")
     return 0, ""
 
 
@@ -256,7 +256,8 @@ def _exit_code(failure: OSError | None) -> int:
     return UNREAD if isinstance(failure, BrokenPipeError) else IO
 
 
-def _sentence(error: BaseException, otherwise: str = "") -> str:
+def sentence_of(error: BaseException, otherwise: str = "") -> str:
+    """What a person is told of an error: one printable line."""
     sentence = otherwise or str(error)
     if isinstance(error, OSError) and error.strerror:
         sentence = f"{error.filename}: {error.strerror}" if error.filename else error.strerror

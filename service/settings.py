@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from models.repository import DEFAULT_ROOT, NAME
+from models.repository import DEFAULT_ROOT, NAME, NO_FOLDER, STORAGE
 from service.errors import InvalidSetting
 
 PREFIX = "EVENKEEL_"
@@ -95,6 +95,8 @@ class Settings(BaseModel):
                     f"{names[setting]} is {value[:LONGEST]!r}, as Kubernetes sets it in every pod beside a service "
                     f"that is called like it: set {variable(setting)} in the pod, or enableServiceLinks: false"
                 )
+        if given.get("repository", "").startswith(STORAGE):
+            raise InvalidSetting(f"{names['repository']} is {given['repository'][:LONGEST]!r}, which is {NO_FOLDER}")
         try:
             return cls.model_validate(given)
         except ValidationError as error:

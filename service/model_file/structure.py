@@ -3,7 +3,7 @@
 from math import prod
 from typing import Any
 
-from models.operators import IR_VERSIONS, OPERATORS, OPSETS
+from models.operators import EARLIER, IR_VERSIONS, OPERATORS, OPSETS
 from service.errors import RefusedModel
 from service.model_file.protobuf import MODEL, parse, varints
 
@@ -28,7 +28,7 @@ def check_structure(onnx: bytes) -> None:
     (graph,) = model["graph"]
     for node in graph["node"]:
         domain, operator = _text(node["domain"]), _text(node["op_type"])
-        if operator not in OPERATORS.get(domain, ()):
+        if not any(operator in allowed.get(domain, ()) for allowed in (OPERATORS, EARLIER)):
             raise RefusedModel(
                 f"model.onnx holds the operator {domain and f'{domain}.'}{operator}, which is not allowed"
             )

@@ -51,7 +51,7 @@ def execute(command: str, service: Service, repository: Path) -> str:
         "EVENKEEL_REPOSITORY": str(repository),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    command = command.replace(ADDRESS, service.url)
+    command = command.replace(ADDRESS, service.url).replace("/backup/", f"{repository}-backup/")
     process = subprocess.run(
         ["bash", "-ec", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

@@ -122,3 +122,9 @@ def test_every_setting_is_documented() -> None:
 def test_every_refusal_has_a_status() -> None:
     """All but those that never cross the wire."""
     assert set(ServiceError.__subclasses__()) - set(REFUSALS) == {InvalidSetting}
+
+
+def test_object_storage_is_no_folder() -> None:
+    """The sentence says how a folder follows it."""
+    with pytest.raises(InvalidSetting, match=r"^EVENKEEL_REPOSITORY is 's3://b/m', which is no folder; .* --every 10"):
+        Settings.from_environment({"EVENKEEL_REPOSITORY": "s3://b/m"})

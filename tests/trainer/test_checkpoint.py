@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from models.replacing import replacing
 from models.repository import ModelRepository
 from tests.conftest import ROOT
 from trainer.command_line import main
-from trainer.files import remove_files, replace_file, replacing
+from trainer.files import remove_files, replace_file
 
 # Each has process ids of its own, as in a container: both trainers are number 1.
 CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")

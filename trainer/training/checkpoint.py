@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from models.replacing import replacing
 from trainer.errors import DamagedCheckpoint
-from trainer.files import remove_files, replacing
+from trainer.files import remove_files
 from trainer.nn.network import State
 from trainer.training.interrupts import held_back
 from trainer.training.records import Best, Epoch, Score, Snapshot

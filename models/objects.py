@@ -1,0 +1,128 @@
+"""Objects in object storage: S3 and what speaks like it, Google Cloud Storage, Azure.
+
+The only module that knows obstore. Where the storage is and what opens it stands in the environment, in the names that
+its own tools have: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ALLOW_HTTP and so on.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+from models.errors import InvalidName
+
+SCHEMES = ("s3://", "gs://", "az://")
+# What passes within seconds is tried again; an outage is told.
+RETRIES, RETRY_TIME, TIMEOUT = 4, timedelta(seconds=20), "20s"
+# What a storage answers, in words that say what to do.
+REASONS = (
+    (r"status code: 5|SlowDown", "the storage is overloaded or out of order"),
+    (
+        r"status code: 40[13]|PermissionDenied|Unauthenticated|redential",
+        "these credentials may not do that; look at AWS_ACCESS_KEY_ID",
+    ),
+    (r"status code: 404", "there is no such bucket"),
+    (r"scheme is not allowed|BadScheme", "this endpoint has no TLS; AWS_ALLOW_HTTP=true permits that"),
+    (r"HTTP error|timed out|Timeout", "the storage does not answer; look at AWS_ENDPOINT_URL"),
+)
+
+
+def is_url(text: str) -> bool:
+    """Whether a place is object storage, and not a folder."""
+    return text.startswith(SCHEMES)
+
+
+@dataclass(frozen=True)
+class Object:
+    """What was read, and the tag that it had then."""
+
+    data: bytes
+    tag: str | None
+
+
+class Objects:
+    """Objects below one URL, by the rest of their names.
+
+    :raises InvalidName: the library is not installed, or the URL is none that it takes.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._store, self._obstore = _opened(self.url)
+
+    def get(self, name: str, most: int) -> Object | None:
+        """One object; None where there is none.
+
+        :raises OSError: the storage refuses, or the object has more than `most` bytes.
+        """
+        with self._told():
+            try:
+                found = self._obstore.get(self._store, name)
+            except FileNotFoundError:
+                return None
+            if found.meta["size"] > most:
+                raise OSError(errno.EFBIG, f"{name} has more than {most} bytes", self.url)
+            return Object(bytes(found.bytes()), found.meta["e_tag"])
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object, whatever was there. It is there when it is whole, and not before.
+
+        :raises OSError: the storage refuses.
+        """
+        with self._told():
+            self._obstore.put(self._store, name, data, use_multipart=False)
+
+    def put_if(self, name: str, data: bytes, tag: str | None) -> bool:
+        """Write an object only where the one with this tag is still there, or without a tag where none is.
+
+        :return: whether it was; of several who try, one gets True.
+        :raises OSError: the storage refuses.
+        """
+        mode = "create" if tag is None else {"e_tag": tag}
+        lost = (self._obstore.exceptions.AlreadyExistsError, self._obstore.exceptions.PreconditionError)
+        with self._told():
+            try:
+                self._obstore.put(self._store, name, data, mode=mode, use_multipart=False)
+            except (*lost, FileNotFoundError):
+                return False
+            return True
+
+    def list(self, folder: str = "") -> list[str]:
+        """The names of all objects, or of those below a folder; a request for each thousand of them.
+
+        :raises OSError: the storage refuses.
+        """
+        with self._told():
+            pages = self._obstore.list(self._store, prefix=folder or None, chunk_size=1000)
+            return sorted(one["path"] for page in pages for one in page)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Let what the storage refuses be one sentence that names it."""
+        try:
+            yield
+        except (self._obstore.exceptions.BaseError, FileNotFoundError, TimeoutError, PermissionError) as error:
+            text = f"{type(error).__name__} {error}"
+            reason = next((said for pattern, said in REASONS if re.search(pattern, text)), text[:200])
+            raise OSError(errno.EIO, reason, self.url) from None
+
+
+def _opened(url: str) -> tuple[Any, Any]:
+    try:
+        obstore, store = import_module("obstore"), import_module("obstore.store")
+    except ModuleNotFoundError:
+        raise InvalidName("object storage needs the extra `storage`, as docs/install.md says") from None
+    retries = {"max_retries": RETRIES, "retry_timeout": RETRY_TIME}
+    # The options of the client, given here, are no longer read from the environment.
+    client = {"timeout": TIMEOUT, "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")}
+    try:
+        return store.from_url(url, client_options=client, retry_config=retries), obstore
+    except (obstore.exceptions.BaseError, ValueError) as error:
+        raise InvalidName(
+            f"'{url[:200]}' cannot be used as object storage: {str(error).splitlines()[0][:200]}"
+        ) from None
