@@ -14,7 +14,20 @@ from service.errors import InvalidSetting
 
 PREFIX = "EVENKEEL_"
 # What others read: the trainer, the client of the service, the compose file, the tests.
-ELSEWHERE = frozenset({"API_KEY", "DATA", "POSTGRESQL_IMAGE", "SEARCH", "STORAGE", "STUDY_PASSWORD", "TABLES"})
+ELSEWHERE = frozenset(
+    {
+        "API_KEY",
+        "CERTIFICATES",
+        "DATA",
+        "EDGE_IMAGE",
+        "GRAFANA_IMAGE",
+        "KEYS",
+        "MEMORY",
+        "POSTGRESQL_IMAGE",
+        "PROMETHEUS_IMAGE",
+    }
+    | {"REPLICAS", "SEARCH", "SITE", "STORAGE", "STUDY_PASSWORD", "TABLES", "TLS", "TLS_IMAGE", "UPGRADE_SECONDS"}
+)
 # What Kubernetes sets in a pod beside a service that is called evenkeel, or whose name begins with it.
 SERVICE_LINK = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 # So much of a wrong name or value is shown.
