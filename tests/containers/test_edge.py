@@ -1,6 +1,7 @@
 """The replicas behind the edge: upgraded, scaled and killed under load, on a real engine."""
 
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -9,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.conftest import Stack, build, needs_engine
+from tests.containers.conftest import ROOT, Stack, build, needs_engine
 from tests.containers.load import Load
 from tests.containers.test_compose import GENTOO
+
+# Others are testing with the usual name at the same time.
+NAME = "evenkeel-test-upgraded"
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 
 pytestmark = needs_engine
 
@@ -22,10 +27,12 @@ def stack(empty_stack: Callable[..., Stack]) -> Stack:
     stack = empty_stack(
         COMPOSE_FILE="docker-compose.yml:deploy/edge.yml",
         EVENKEEL_EDGE_IMAGE=build(Path(__file__).parent / "haproxy", "evenkeel-test-haproxy"),
-        EVENKEEL_UPGRADE_SECONDS="20",
+        EVENKEEL_SERVICE_IMAGE=NAME,
+        EVENKEEL_UPGRADE_SECONDS="60",
     )
     stack.compose("build")
-    stack.compose("up", "--detach")
+    stack.train()
+    stack.compose("up", "--detach", "service", "edge")
     stack.wait(lambda: healthy(stack) == 2)
     return stack
 
@@ -39,14 +46,14 @@ def images(stack: Stack) -> set[str]:
 
 
 def served() -> str:
-    """The image that `evenkeel-service` means."""
-    command = ["docker", "image", "inspect", "--format", "{{.Id}}", "evenkeel-service"]
+    """The image that the name of the service's image means."""
+    command = ["docker", "image", "inspect", "--format", "{{.Id}}", NAME]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def release(tmp_path: Path, lines: str) -> str:
     """An image of another release: the present one with more lines in its Dockerfile."""
-    (tmp_path / "Dockerfile").write_text(f"FROM evenkeel-service\n{lines}\n")
+    (tmp_path / "Dockerfile").write_text(f"FROM {NAME}\n{lines}\n")
     return build(tmp_path, "evenkeel-test-release")
 
 
@@ -61,6 +68,7 @@ def test_an_upgrade_loses_no_request(stack: Stack, tmp_path: Path) -> None:
     with load(stack) as clients:
         upgraded = stack.run("scripts/upgrade", image)
 
+    assert "\nscripts/upgrade\n" in OPERATIONS
     assert upgraded.returncode == 0, upgraded.stderr
     assert clients.asked >= 2000
     assert clients.lost == []
@@ -69,7 +77,7 @@ def test_an_upgrade_loses_no_request(stack: Stack, tmp_path: Path) -> None:
     assert images(stack) == {served()}
     assert not stack.replicas().keys() & old.keys()
     running = stack.replicas().keys()
-    stack.compose("up", "--detach")
+    stack.compose("up", "--detach", "service", "edge")
     assert stack.replicas().keys() == running
 
 
@@ -89,14 +97,28 @@ def test_a_bad_image_takes_nobodys_place(stack: Stack, tmp_path: Path, fault: st
 
 
 def test_scaling_loses_no_request(stack: Stack) -> None:
-    """From two to four, and back."""
+    """From two to four, by the command of the docs, and back."""
+    assert "docker compose up --detach --scale service=4" in OPERATIONS
     with load(stack) as clients:
         for count in (4, 2):
-            stack.compose("up", "--detach", "--no-recreate", "--scale", f"service={count}")
+            stack.compose("up", "--detach", "--scale", f"service={count}", "service")
             stack.wait(lambda count=count: healthy(stack) == count)  # type: ignore[misc]
 
     assert clients.lost == []
     assert clients.asked > 100
+
+
+def test_a_change_of_the_edge_loses_no_request(stack: Stack) -> None:
+    """By the command of the docs, which has HAProxy read its file anew."""
+    command = "docker compose kill --signal SIGUSR2 edge"
+    assert command in OPERATIONS
+    with load(stack) as clients:
+        for _ in range(2):
+            stack.compose(*shlex.split(command)[2:])
+            time.sleep(2)
+
+    assert clients.lost == []
+    assert stack.inspect("edge")["RestartCount"] == 0
 
 
 def test_a_killed_replica_comes_back(stack: Stack) -> None:
