@@ -13,8 +13,13 @@ from models.repository import DEFAULT_ROOT, NAME, NO_FOLDER, STORAGE
 from service.errors import InvalidSetting
 
 PREFIX = "EVENKEEL_"
-# What others read: the trainer, the client of the service, the compose file, the tests.
-ELSEWHERE = frozenset({"API_KEY", "DATA", "POSTGRESQL_IMAGE", "SEARCH", "STORAGE", "STUDY_PASSWORD", "TABLES"})
+# What others read: the trainer, the client of the service, the compose files and their scripts, the tests.
+_OTHERS = """
+    API_KEY CERTIFICATES DATA DISK_IMAGE EDGE_IMAGE GRAFANA_IMAGE GRAFANA_PORT HTTPS_PORT HTTP_PORT KEYS MEMORY
+    POSTGRESQL_IMAGE PROMETHEUS_IMAGE PROMETHEUS_PORT REPLICAS SEARCH SERVICE_IMAGE SITE STORAGE STUDY_PASSWORD TABLES
+    TLS TLS_IMAGE UPGRADE_SECONDS
+"""
+ELSEWHERE = frozenset(_OTHERS.split())
 # What Kubernetes sets in a pod beside a service that is called evenkeel, or whose name begins with it.
 SERVICE_LINK = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 # So much of a wrong name or value is shown.

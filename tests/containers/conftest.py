@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import find_free_port
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def engine_answers() -> bool:
@@ -33,29 +33,52 @@ needs_engine = [
 ]
 
 
+def inspect(container: str) -> dict[str, Any]:
+    described = subprocess.run(["docker", "inspect", container], capture_output=True, text=True, check=True)
+    document: dict[str, Any] = json.loads(described.stdout)[0]
+    return document
+
+
+def build(folder: Path, tag: str) -> str:
+    """Build an image that stands in for one of a registry, or for a release; its tag."""
+    subprocess.run(["docker", "build", "--quiet", "--tag", tag, str(folder)], check=True, capture_output=True)
+    return tag
+
+
 class Stack:
     """The compose file under a project name of its own, with its own port and its own folder of tables."""
 
     def __init__(self, tables: Path, **environment: str) -> None:
         self.tables, self.port = tables, find_free_port()
         self.project = f"evenkeel-test-{os.getpid()}"
-        self.environment = os.environ | {"EVENKEEL_TABLES": str(tables), "EVENKEEL_PORT": str(self.port)} | environment
+        own = {"EVENKEEL_TABLES": str(tables), "EVENKEEL_PORT": str(self.port), "COMPOSE_PROJECT_NAME": self.project}
+        self.environment = os.environ | own | environment
 
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        command = ["docker", "compose", "--progress", "quiet", "-p", self.project, *arguments]
-        run = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        command = ["docker", "compose", "--progress", "quiet", *arguments]
+        run = self.run(*command)
         assert run.returncode == 0 or not check, run.stderr
         return run
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the checkout, as somebody would for whom this is the stack."""
+        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+
+    def train(self) -> None:
+        """Publish a small model of the example: what is tested is not the training."""
+        example = "examples/penguins.csv --target species --name penguins"
+        self.compose("run", "--rm", "trainer", "fit", *example.split(), "--members", "1", "--epochs", "20")
 
     def container(self, service: str) -> str:
         return self.compose("ps", "--all", "--quiet", service).stdout.strip()
 
+    def replicas(self) -> dict[str, dict[str, Any]]:
+        """The running containers of the service: what the engine tells of each."""
+        found = self.compose("ps", "--quiet", "service").stdout.split()
+        return {container: inspect(container) for container in found}
+
     def inspect(self, service: str) -> dict[str, Any]:
-        described = subprocess.run(
-            ["docker", "inspect", self.container(service)], capture_output=True, text=True, check=True
-        )
-        document: dict[str, Any] = json.loads(described.stdout)[0]
-        return document
+        return inspect(self.container(service))
 
     def inside(self, service: str, script: str) -> subprocess.CompletedProcess[str]:
         """Run Python in a new container of a service, with everything the compose file says of it."""

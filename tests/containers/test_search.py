@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.conftest import ROOT, Stack, needs_engine
+from tests.containers.conftest import ROOT, Stack, build, needs_engine
 
 pytestmark = needs_engine
 
@@ -17,8 +17,7 @@ IMAGE = "evenkeel-test-postgresql"
 @pytest.fixture(scope="module")
 def stack(empty_stack: Callable[..., Stack]) -> Stack:
     """The profile `search`, with Debian's PostgreSQL: a registry with the official image is out of reach here."""
-    folder = Path(__file__).parent / "postgresql"
-    subprocess.run(["docker", "build", "--quiet", "--tag", IMAGE, str(folder)], check=True, capture_output=True)
+    build(Path(__file__).parent / "postgresql", IMAGE)
     return empty_stack(EVENKEEL_POSTGRESQL_IMAGE=IMAGE, EVENKEEL_SEARCH=SEARCH, EVENKEEL_DEFAULT_MODEL="searched")
 
 

@@ -17,8 +17,7 @@ pytestmark = needs_engine
 def stack(empty_stack: Callable[..., Stack]) -> Stack:
     stack = empty_stack()
     stack.compose("build")
-    stack.compose("up", "--detach", "trainer")
-    stack.wait(lambda: stack.inspect("trainer")["State"]["Status"] == "exited")
+    stack.train()
     return stack
 
 

@@ -1,0 +1,50 @@
+"""Clients that ask without a pause, and count what was lost."""
+
+import http.client
+import json
+import threading
+from typing import Any, Self
+
+
+class Load:
+    """Asks a model over half as many kept connections as there are clients; the others open one for each request."""
+
+    def __init__(self, port: int, path: str, record: dict[str, Any], label: str, clients: int = 8) -> None:
+        self.asked = 0
+        self.lost: list[str] = []
+        self._port, self._path, self._label = port, path, label
+        self._body = json.dumps({"instance": record})
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._ask, args=(number % 2 == 0,)) for number in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, keep: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        while not self._ended.wait(0.005):
+            lost = None
+            try:
+                connection.request("POST", self._path, self._body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                answer = json.loads(response.read())
+                if response.status != 200 or answer["prediction"]["label"] != self._label:
+                    lost = f"{response.status} {answer}"
+            except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+                lost = repr(error)
+                connection.close()
+            if not keep:
+                connection.close()
+            with self._lock:
+                self.asked += 1
+                if lost:
+                    self.lost.append(lost)
+        connection.close()

@@ -1,0 +1,149 @@
+"""The replicas behind the edge: upgraded, scaled and killed under load, on a real engine."""
+
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.containers.conftest import ROOT, Stack, build, needs_engine
+from tests.containers.load import Load
+from tests.containers.test_compose import GENTOO
+
+# Others are testing with the usual name at the same time.
+NAME = "evenkeel-test-upgraded"
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+
+pytestmark = needs_engine
+
+
+@pytest.fixture(scope="module")
+def stack(empty_stack: Callable[..., Stack]) -> Stack:
+    """Two replicas, with Debian's HAProxy: a registry with the official image is out of reach here."""
+    stack = empty_stack(
+        COMPOSE_FILE="docker-compose.yml:deploy/edge.yml",
+        EVENKEEL_EDGE_IMAGE=build(Path(__file__).parent / "haproxy", "evenkeel-test-haproxy"),
+        EVENKEEL_SERVICE_IMAGE=NAME,
+        EVENKEEL_UPGRADE_SECONDS="60",
+    )
+    stack.compose("build")
+    stack.train()
+    stack.compose("up", "--detach", "service", "edge")
+    stack.wait(lambda: healthy(stack) == 2)
+    return stack
+
+
+def healthy(stack: Stack) -> int:
+    return sum(replica["State"]["Health"]["Status"] == "healthy" for replica in stack.replicas().values())
+
+
+def images(stack: Stack) -> set[str]:
+    return {replica["Image"] for replica in stack.replicas().values()}
+
+
+def served() -> str:
+    """The image that the name of the service's image means."""
+    command = ["docker", "image", "inspect", "--format", "{{.Id}}", NAME]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def release(tmp_path: Path, lines: str) -> str:
+    """An image of another release: the present one with more lines in its Dockerfile."""
+    (tmp_path / "Dockerfile").write_text(f"FROM {NAME}\n{lines}\n")
+    return build(tmp_path, "evenkeel-test-release")
+
+
+def load(stack: Stack) -> Load:
+    return Load(stack.port, "/v1/models/penguins:predict", GENTOO, "Gentoo")
+
+
+def test_an_upgrade_loses_no_request(stack: Stack, tmp_path: Path) -> None:
+    """Each replica is new afterwards, and what `docker compose up` finds is what should be there."""
+    before, old = images(stack), stack.replicas()
+    image = release(tmp_path, "LABEL release=next")
+    with load(stack) as clients:
+        upgraded = stack.run("scripts/upgrade", image)
+
+    assert "\nscripts/upgrade\n" in OPERATIONS
+    assert upgraded.returncode == 0, upgraded.stderr
+    assert clients.asked >= 2000
+    assert clients.lost == []
+    assert len(stack.replicas()) == 2
+    assert not images(stack) & before
+    assert images(stack) == {served()}
+    assert not stack.replicas().keys() & old.keys()
+    running = stack.replicas().keys()
+    stack.compose("up", "--detach", "service", "edge")
+    assert stack.replicas().keys() == running
+
+
+@pytest.mark.parametrize(
+    "fault", ['ENTRYPOINT ["false"]', "ENV EVENKEEL_REPOSITORY=/nowhere"], ids=["ends", "never ready"]
+)
+def test_a_bad_image_takes_nobodys_place(stack: Stack, tmp_path: Path, fault: str) -> None:
+    """The old replicas go on, no request meets the new one, and a restart would take the old image."""
+    stack.environment["EVENKEEL_UPGRADE_SECONDS"] = "8"
+    before, good = stack.replicas().keys(), served()
+    with load(stack) as clients:
+        upgraded = stack.run("scripts/upgrade", release(tmp_path, fault))
+
+    assert upgraded.returncode == 1
+    assert "the new image is not ready" in upgraded.stderr
+    assert (clients.lost, stack.replicas().keys(), served()) == ([], before, good)
+
+
+def test_scaling_loses_no_request(stack: Stack) -> None:
+    """From two to four, by the command of the docs, and back."""
+    assert "docker compose up --detach --scale service=4" in OPERATIONS
+    with load(stack) as clients:
+        for count in (4, 2):
+            stack.compose("up", "--detach", "--scale", f"service={count}", "service")
+            stack.wait(lambda count=count: healthy(stack) == count)  # type: ignore[misc]
+
+    assert clients.lost == []
+    assert clients.asked > 100
+
+
+def test_a_change_of_the_edge_loses_no_request(stack: Stack) -> None:
+    """By the command of the docs, which has HAProxy read its file anew."""
+    command = "docker compose kill --signal SIGUSR2 edge"
+    assert command in OPERATIONS
+    with load(stack) as clients:
+        for _ in range(2):
+            stack.compose(*shlex.split(command)[2:])
+            time.sleep(2)
+
+    assert clients.lost == []
+    assert stack.inspect("edge")["RestartCount"] == 0
+
+
+def test_a_killed_replica_comes_back(stack: Stack) -> None:
+    """kill -9 of its main process: whoever waits for it loses at most what it had in hand, and it is back by itself."""
+    container, replica = next(iter(stack.replicas().items()))
+    (main,) = children(replica["State"]["Pid"])
+    clients = load(stack)
+    with clients:
+        time.sleep(1)
+        os.kill(main, signal.SIGKILL)
+        started = time.monotonic()
+        stack.wait(lambda: stack.replicas()[container]["RestartCount"] == 1 and healthy(stack) == 2)
+        took = time.monotonic() - started
+
+    assert took < 20
+    assert len(clients.lost) <= 8
+
+
+def children(process: int) -> list[int]:
+    return [int(number) for number in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def test_the_edge_alone_is_published(stack: Stack) -> None:
+    """On loopback; the replicas publish nothing."""
+    assert all(not replica["HostConfig"]["PortBindings"] for replica in stack.replicas().values())
+    (binding,) = stack.inspect("edge")["NetworkSettings"]["Ports"]["8080/tcp"]
+
+    assert binding["HostIp"] == "127.0.0.1"
