@@ -6,9 +6,9 @@ import { makeOperation } from "./operation.js";
 import { at } from "./root.js";
 
 const PROTOCOLS = [
-  ["HTTP", (path) => !/^\/(v2|invocations|ping)(\/|$)/.test(path)],
+  ["HTTP", (path) => !/^\/(v2|invocations|ping|health|version)(\/|$)/.test(path)],
   ["Open Inference Protocol V2", (path) => /^\/v2(\/|$)/.test(path)],
-  ["MLflow and SageMaker", (path) => /^\/(invocations|ping)$/.test(path)],
+  ["MLflow and SageMaker", (path) => /^\/(invocations|ping|health|version)$/.test(path)],
 ];
 
 async function read() {

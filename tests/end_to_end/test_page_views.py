@@ -325,4 +325,4 @@ def test_every_example_of_the_docs_page_runs(tab: Tab, tmp_path: Path) -> None:
         tab.wait("document.querySelector('#key')")
         tab.errors[:] = [error for error in tab.errors if "401" not in error]
 
-    assert len(examples) == 3 * 27
+    assert len(examples) == 3 * 31
