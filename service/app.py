@@ -80,7 +80,7 @@ def create_app(
     nothing needs a key.
     """
     metrics = Metrics(board or Board.create(slots=1), drift_seconds)
-    if board is not None:
+    if board is not None and metrics.drift.on:
         metrics.drift.follow()
     observer = Observer(metrics, access_log, trace, access.name if access is not None else None)
     shadowing = Shadowing(metrics.count_shadow)

@@ -69,7 +69,7 @@ class Settings(BaseModel):
         4, ge=1, le=100, description="how many versions of a model are loaded at most, the newest first"
     )
     drift_hours: float = Field(
-        1, gt=0, le=8784, description="window of drift: rows count for so many hours, and for twice as many at most"
+        1, ge=0, le=366, description="short window of drift, in hours; the long one is 24 times as long; 0: no drift"
     )
     access_log: bool = Field(False, description="whether each request gets a line in the log")
     tracing: bool = Field(False, description="whether each request becomes a span of OpenTelemetry (extra `tracing`)")
