@@ -48,11 +48,10 @@ def judge(baseline: DriftBaseline, counts: Sequence[Sequence[int]], false_alarms
     """
     parts = (*baseline.features, baseline.predictions)
     level, rows = false_alarms / len(parts), sum(counts[-1])
-    shifts = [_shift(part, baseline.rows, seen, level) for part, seen in zip(parts, counts, strict=True)]
     needed = max(_rows_needed(part, level) for part in parts)
-    worst = worst_of([shift.status for shift in shifts])
-    status = "too_few_rows" if worst == "steady" and rows < needed else worst
-    return Verdict(status, rows, needed, shifts)
+    rest: Status = "too_few_rows" if rows < needed else "steady"
+    shifts = [_shift(part, baseline.rows, seen, level, rest) for part, seen in zip(parts, counts, strict=True)]
+    return Verdict(worst_of([shift.status for shift in shifts]), rows, needed, shifts)
 
 
 def worst_of(statuses: Sequence[Status]) -> Status:
@@ -68,15 +67,16 @@ def band(bins: int, trained: int, counted: int, level: float) -> float:
     return critical(level, bins - 1) * (1 / trained + 1 / counted)
 
 
-def _shift(part: Bins, trained: int, seen: Sequence[int], level: float) -> Shift:
+def _shift(part: Bins, trained: int, seen: Sequence[int], level: float, rest: Status) -> Shift:
+    """`rest` is the status of what has not moved."""
     counted = sum(seen)
     if not counted:
-        return Shift(0.0, 0.0, "steady")
+        return Shift(0.0, 0.0, rest)
     index = psi(part.shares, trained, seen)
     # A bin that is empty on both sides cannot differ by chance either.
     chance = band(sum(map(bool, map(max, part.shares, seen))), trained, counted, level)
     if index <= chance or index < MOVING:
-        return Shift(index, chance, "steady")
+        return Shift(index, chance, rest)
     return Shift(index, chance, "moving" if index < SHIFTED else "shifted")
 
 

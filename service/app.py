@@ -17,6 +17,7 @@ from service.registry.registry import Registry
 from service.reply import STATUS_LINES, Reply, failure, lines, refusal, worded
 from service.routes import request_id, send
 from service.routes.docs import docs
+from service.routes.drift import drift
 from service.routes.models import models
 from service.routes.observation import observation
 from service.routes.open_inference import open_inference
@@ -92,6 +93,7 @@ def create_app(
         **models(registry),
         **open_inference(registry),
         **observation(registry, metrics),
+        **drift(registry, metrics),
         **page(registry, access),
         **docs(registry, access),
     }

@@ -43,7 +43,7 @@ def shape(card: ModelCard) -> object:
 def record(card: ModelCard) -> Schema:
     """A row by feature name."""
     fields = {feature.name: value(feature) for feature in card.features}
-    return closed(fields) | {"description": f"A record of {card.name}", "examples": [example(card)]}
+    return closed(fields) | {"description": f"A record of {card.name}"}
 
 
 def values(features: Sequence[Feature]) -> Schema:
@@ -72,7 +72,7 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
     return {
         base: record(card),
         f"{base}Values": values(card.features),
-        f"{base}Row": {"anyOf": [reference(base), reference(f"{base}Values")], "description": "By name or by position"},
+        f"{base}Row": {"anyOf": [reference(base), reference(f"{base}Values")]},
         f"{base}Label": {"type": "string", "enum": list(card.classes)},
         f"{base}Prediction": closed(said, maybe),
         f"{base}Answer": closed(model | {"prediction": reference(f"{base}Prediction")}),
@@ -202,9 +202,9 @@ def _infer_request(inputs: list[Schema]) -> Schema:
         "id": {"type": ["string", "null"]},
         "parameters": reference("InferParameters"),
         "inputs": in_order(inputs),
-        "outputs": {"type": ["array", "null"], "items": reference("RequestedOutput")},
+        "outputs": reference("RequestedOutputs"),
     }
-    told = "Tensors of one row; of n rows each shape begins with n. Other forms are read too: see docs/http.md."
+    told = "Tensors of one row; of n rows each shape begins with n"
     return {"type": "object", "description": told, "properties": properties, "required": ["inputs"]}
 
 

@@ -74,7 +74,6 @@ def test_each_models_record_is_described_from_its_card(document: dict[str, Any],
         "description": "2007 to 2009 in training",
     }
     assert schema["properties"]["sex"] == {"type": ["string", "null"], "description": "in training: female, male"}
-    assert set(schema["examples"][0]) == set(record)
 
 
 def test_the_examples_are_answered(client: FlaskClient, document: dict[str, Any]) -> None:
