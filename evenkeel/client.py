@@ -101,6 +101,14 @@ class RemoteModel:
             start += count
         return answers, refused
 
+    def document(self, path: str) -> Any:
+        """What the service has in JSON at a path.
+
+        :raises RefusedByService: it refuses.
+        :raises Unreachable: it does not answer, or refuses for longer than the patience.
+        """
+        return self._document(self._ask("GET", path))
+
     def _described(self, name: str, version: int | None) -> tuple[ModelCard, int]:
         place = f"/v1/models/{quote(name, safe='')}" + (f"/versions/{version}" if version else "")
         described = self._document(self._ask("GET", place))
