@@ -23,6 +23,7 @@ class RowBins:
     """
 
     def __init__(self, card: ModelCard, baseline: DriftBaseline) -> None:
+        self.numbers, self.classes = len(card.numeric), len(card.classes)
         ends = list(accumulate(len(one.shares) for one in (*baseline.features, baseline.predictions)))
         self.parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
         kinds: tuple[Sequence[Feature], ...] = (card.numeric, card.categorical)
@@ -70,20 +71,23 @@ class RowBins:
         return [bins.get(row[place], odd) for row in rows for place, bins, odd in self._texts]
 
     def count(
-        self, numbers: Sequence[npt.NDArray[np.float32]], texts: Iterable[int], answers: Sequence[Probabilities]
+        self, numbers: npt.NDArray[np.float32] | None, texts: Sequence[int], answers: Probabilities
     ) -> npt.NDArray[np.int64]:
-        """How many rows fell in each bin, and how many are odd in each feature; `numbers` are their numeric tensors,
-        `answers` the probabilities.
+        """How many rows fell in each bin, and how many are odd in each feature; `numbers` is their numeric tensor,
+        `texts` what `of_texts` made of their texts.
         """
-        found = [self._classes[np.concatenate(answers).argmax(axis=1)], np.fromiter(texts, np.int64)]
+        found = [self._classes[answers.argmax(axis=1)], np.array(texts, np.int64)]
         odd: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        if len(self._columns):
-            values = np.concatenate(numbers)[:, self._columns]
+        if numbers is not None and len(self._columns):
+            values = numbers[:, self._columns]
             found.append(self._of_numbers(values).ravel())
-            odd = np.count_nonzero((values < self._low) | (values > self._high), axis=0)
+            beyond = (values < self._low) | (values > self._high)
+            if beyond.any():
+                odd = np.count_nonzero(beyond, axis=0)
         counts: npt.NDArray[np.int64] = np.bincount(np.concatenate(found), minlength=self.odd.stop)
         counts[self._others] += counts[self._odd_texts]
-        counts[self._odd_numbers] = odd
+        if len(odd):
+            counts[self._odd_numbers] = odd
         return counts
 
     def _of_numbers(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:

@@ -88,7 +88,7 @@ def test_each_row_falls_in_the_bin_of_its_value() -> None:
     """As rules that are applied one row at a time say; an edge itself is in the bin below it."""
     tensors, probabilities = rows(200)
     bins = RowBins(card(), BASELINE)
-    counts = bins.count([tensors["numeric"]], bins.of_texts(tensors), [probabilities])
+    counts = bins.count(tensors["numeric"], bins.of_texts(tensors), probabilities)
 
     assert [counts[part].tolist() for part in bins.parts] == counted(tensors, probabilities)
 
@@ -99,7 +99,7 @@ def test_what_training_has_not_seen_is_counted() -> None:
     masses = tensors["numeric"][:, [feature.name for feature in card().numeric].index("body_mass_g")]
     masses[:7], masses[7:9] = 1e6, -1e6
     bins = RowBins(card(), BASELINE)
-    counts = bins.count([tensors["numeric"]], bins.of_texts(tensors), [probabilities])
+    counts = bins.count(tensors["numeric"], bins.of_texts(tensors), probabilities)
     sexes = tensors["categorical"][:, [feature.name for feature in card().categorical].index("sex")]
 
     assert counts[bins.odd].tolist() == [9, sum(sexes == "unheard of"), 0]
