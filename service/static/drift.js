@@ -118,7 +118,15 @@ function rowsOf(window, trained) {
 }
 
 export async function drawDrift(main, { name, version }) {
-  const told = await call(`/v1/models/${name}/versions/${version}/drift`);
+  let told;
+  try {
+    told = await call(`/v1/models/${name}/versions/${version}/drift`);
+  } catch (error) {
+    if (error.status !== 403) throw error;
+    // The key is good for all other pages: nobody is asked for another.
+    main.className = "narrow";
+    return main.replaceChildren(el("h1", {}, "Not with this key"), el("p", { class: "message" }, error.message));
+  }
   const grid = el("div", { class: "drift-grid" });
   const count = el("p", { role: "status" });
   // First what the status is about: the shortest window that says so.

@@ -81,7 +81,7 @@ def _summary(spread: Spread) -> str:
         verdict = spread.windows[-1].verdict
         return f"too few rows: {verdict.rows} in the {_name(spread.windows[-1].hours)}, of {verdict.rows_needed} needed"
     if spread.status == "steady":
-        return "steady: no feature has moved further than chance and a PSI of 0.1"
+        return "steady: no PSI is beyond chance and at least 0.1"
     names = _drifted(spread, spread.windows, (spread.status,))
     named = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if names[MOST_NAMED:] else "")
     return f"{spread.status}: {named}" + ("; time to train again" if spread.status == "shifted" else "")
