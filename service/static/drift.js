@@ -120,7 +120,7 @@ function rowsOf(window, trained) {
 export async function drawDrift(main, { name, version }) {
   let told;
   try {
-    told = await call(`/v1/models/${name}/versions/${version}/drift`);
+    told = await call(`v1/models/${name}/versions/${version}/drift`);
   } catch (error) {
     if (error.status !== 403) throw error;
     // The key is good for all other pages: nobody is asked for another.
