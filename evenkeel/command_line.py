@@ -23,11 +23,14 @@ OWN = {
     "explain": "show feature importance, or explain the answer to one row",
     "compare": "compare two versions of a model",
     "report": "write the training report of a version: one HTML file",
+    "drift": "show whether live rows still follow the training distribution",
 }
 ANSWERING = {
     "predict": "score a file of rows, with or without a service",
     "page": "write a model as one HTML file that predicts offline",
 }
+# Those that ask a service, and no repository.
+REMOTE = frozenset({"drift"})
 MODELS = {"models": "list, show, promote, rollback, canary, export, import, copy, …"}
 SIDES = ("trainer", "service")
 
@@ -97,16 +100,17 @@ def _own(name: str, arguments: Sequence[str]) -> int:
 
         module = import_module(f"evenkeel.{name}")
     getattr(module, f"add_{name}")(commands)
-    commands.choices[name].add_argument(
-        "--repository",
-        type=Path,
-        metavar="FOLDER",
-        help="model repository (default: EVENKEEL_REPOSITORY or models/store)",
-    )
+    if name not in REMOTE:
+        commands.choices[name].add_argument(
+            "--repository",
+            type=Path,
+            metavar="FOLDER",
+            help="model repository (default: EVENKEEL_REPOSITORY or models/store)",
+        )
 
     def execute() -> None:
         options: argparse.Namespace = parser.parse_args([name, *arguments])
-        where: Path | None = options.repository
+        where: Path | None = getattr(options, "repository", None)
         options.command(ModelRepository(where) if where else ModelRepository.from_environment(os.environ), options)
 
     return run("evenkeel", execute, EXIT_CODES)

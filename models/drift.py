@@ -76,10 +76,11 @@ def psi(shares: Sequence[float], rows: int, counts: Sequence[float]) -> float:
 
     The sum over bins of (a - e) · ln(a / e), e being the share of a bin in training and a in what was counted: 0 where
     both are spread alike; by custom below 0.1 is stable and above 0.25 has shifted (Siddiqi 2006, Credit Risk
-    Scorecards). So that an empty bin is no infinity, each count is raised by a half. Chance alone makes about
-    (bins - 1) · (1 / rows + 1 / counted) (Yurdakul 2018).
+    Scorecards). So that an empty bin is no infinity, each count is raised by a half; a bin that is empty on both sides
+    is none. Chance alone makes about (bins - 1) · (1 / rows + 1 / counted) (Yurdakul 2018).
     """
-    expected, actual = _smoothed([share * rows for share in shares]), _smoothed(counts)
+    pairs = [(share * rows, count) for share, count in zip(shares, counts, strict=True) if share or count]
+    expected, actual = (_smoothed(side) for side in zip(*pairs, strict=True))
     return sum((a - e) * log(a / e) for a, e in zip(actual, expected, strict=True))
 
 

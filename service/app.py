@@ -18,6 +18,7 @@ from service.reply import STATUS_LINES, Reply, failure, lines, refusal, worded
 from service.routes import request_id, send
 from service.routes.compressed import compress, send_whole
 from service.routes.docs import docs
+from service.routes.drift import drift
 from service.routes.models import models
 from service.routes.observation import observation
 from service.routes.open_inference import open_inference
@@ -86,7 +87,7 @@ def create_app(
     nothing needs a key.
     """
     metrics = Metrics(board or Board.create(slots=1), drift_seconds)
-    if board is not None:
+    if board is not None and metrics.drift.on:
         metrics.drift.follow()
     observer = Observer(metrics, access_log, trace, access.name if access is not None else None)
     shadowing = Shadowing(metrics.count_shadow)
@@ -98,6 +99,7 @@ def create_app(
         **models(registry),
         **open_inference(registry, metrics.drift),
         **observation(registry, metrics),
+        **drift(registry, metrics),
         **page(registry, access),
         **docs(registry, access),
     }

@@ -19,6 +19,7 @@ ServiceError
 ├── InvalidRecord           a record breaks the card
 ├── ModelNotFound           no such model, or no such version of it, is served
 ├── ReportNotFound          the version was published without a report, or its report cannot be read
+├── DriftNotFound           the version was published without a drift baseline, or no rows are counted for drift
 ├── NoDefaultModel          several models are served and none is the default
 ├── BodyTooLarge            the body is longer than the limit, or takes more memory than one request may
 ├── TooManyRows             the request has more rows, or the answer more bytes, than the limit
@@ -117,6 +118,10 @@ class ReportNotFound(ServiceError):
     """The version was published without a report, or its report cannot be read."""
 
 
+class DriftNotFound(ServiceError):
+    """The version was published without a drift baseline, or no rows are counted for drift."""
+
+
 class NoDefaultModel(ServiceError):
     """Several models are served and none is the default."""
 
@@ -181,6 +186,7 @@ REFUSALS: dict[type[ServiceError], Refusal] = {
     InvalidRecord: Refusal(422, "invalid_record"),
     ModelNotFound: Refusal(404, "model_not_found"),
     ReportNotFound: Refusal(404, "report_not_found"),
+    DriftNotFound: Refusal(404, "drift_not_found"),
     NoDefaultModel: Refusal(404, "no_default_model"),
     BodyTooLarge: Refusal(413, "body_too_large"),
     TooManyRows: Refusal(413, "too_many_rows"),

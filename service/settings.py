@@ -80,7 +80,9 @@ class Settings(BaseModel):
         2.0, ge=0, le=3600, description="time after SIGTERM in which requests are still accepted, in seconds"
     )
     versions: int = Field(4, ge=1, le=100, description="versions of a model to load at most, newest first")
-    drift_hours: float = Field(1, gt=0, le=8784, description="drift window, in hours")
+    drift_hours: float = Field(
+        1, ge=0, le=8784, description="short drift window, in hours; the long one is 24 times as long; 0: no drift"
+    )
     access_log: bool = Field(False, description="log each request")
     tracing: bool = Field(False, description="trace each request with OpenTelemetry (extra `tracing`)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from models.card import ModelCard
+from models.shift import STATUSES
 from service.openapi.schemas import FLOAT32, PROBABILITY, Schema, closed, mapping, reference, rows
 from service.wire.open_inference.outputs import OUTPUTS
 from service.wire.reasons import BACKGROUND, GIVEN, TYPICAL
@@ -26,6 +27,7 @@ def common_schemas() -> dict[str, Schema]:
         **_predicting(),
         **_inferring(),
         **_telling(card["properties"]),
+        **_drifting(),
         "ModelCard": card,
         **parts,
     }
@@ -95,6 +97,38 @@ def _telling(card: Schema) -> dict[str, Schema]:
         "ModelState": _open(state),
         "ModelList": _open({"models": listed(reference("ModelState")), "default": {"type": ["string", "null"]}}),
         "ModelDetail": {"allOf": [reference("ModelState"), _open({"card": reference("ModelCard")})]},
+    }
+
+
+def _drifting() -> dict[str, Schema]:
+    """What a service tells of the rows of late."""
+    status, shares = reference("DriftStatus"), listed(PROBABILITY)
+    index: Schema = {"type": ["number", "null"], "minimum": 0}
+    count = {"type": "integer", "minimum": 0}
+    window = {"name": TEXT, "hours": NUMBER, "status": status, "rows": count, "rows_needed": count}
+    measure = {
+        "status": status,
+        "psi": index,
+        "band": index | {"description": "what chance alone stays below"},
+        "live": shares | {"description": "of the rows, by bin"},
+        "missing": PROBABILITY,
+    }
+    feature = {"feature": TEXT, "bins": listed(TEXT), "training": shares, "windows": listed(reference("DriftMeasure"))}
+    drift = {
+        "model": reference("ModelVersion"),
+        "status": status,
+        "summary": TEXT,
+        "training_rows": count,
+        "windows": listed(reference("DriftWindow")),
+        "features": listed(reference("DriftFeature")),
+        "predictions": reference("DriftFeature"),
+    }
+    return {
+        "DriftStatus": {"type": "string", "enum": list(STATUSES)},
+        "DriftWindow": _open(window | {"drifted": listed(TEXT)}),
+        "DriftMeasure": _open(measure, {"unseen": PROBABILITY, "far_outside": PROBABILITY}),
+        "DriftFeature": _open(feature),
+        "Drift": _open(drift),
     }
 
 

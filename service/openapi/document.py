@@ -157,7 +157,7 @@ def _common_paths() -> dict[str, Schema]:
 
     model, version = _parameter("Model"), _parameter("Version")
     health, detail = in_json(reference("Health")), in_json(reference("ModelDetail"))
-    server = in_json(reference("ServerMetadata"))
+    server, drift = in_json(reference("ServerMetadata")), in_json(reference("Drift"))
     metadata, ready = in_json(reference("ModelMetadata")), in_json(reference("ModelReady"))
     counted = in_json(reference("ModelStatistics"))
     # Nothing, or an object: what stands in it changes nothing, so anything may.
@@ -174,6 +174,8 @@ def _common_paths() -> dict[str, Schema]:
         **get("card", "card", MODELS, "The card of what serves of a model", detail, model),
         **get("cardVersion", "card_version", MODELS, "The card of a version", detail, model, version),
         **get("report", "report", MODELS, "The report of a version's training", HTML, model, version),
+        **get("drift", "drift", MODELS, "Drift of what serves of a model", drift, model),
+        **get("driftVersion", "drift_version", MODELS, "Drift of a version", drift, model, version),
         **get("serverMetadata", "server", MODELS, "The server's name and version", server),
         **get("metadata", "metadata", MODELS, "The tensors of a model", metadata, model),
         **get("metadataVersion", "metadata_version", MODELS, "The tensors of a version", metadata, model, version),

@@ -213,7 +213,7 @@ def _infer_request(inputs: list[Schema]) -> Schema:
         "inputs": in_order(inputs),
         "outputs": reference("RequestedOutputs"),
     }
-    told = "Tensors of one row; of n rows each shape begins with n. See docs/http.md."
+    told = "Tensors of one row; of n rows each shape begins with n"
     return {"type": "object", "description": told, "properties": properties, "required": ["inputs"]}
 
 

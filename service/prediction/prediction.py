@@ -203,7 +203,7 @@ class Predictions:
 
     def _count(self, predictor: Predictor, tensors: Tensors, probabilities: Probabilities) -> None:
         """Count rows for drift. What goes wrong with counting costs no answer."""
-        if predictor.watch is None:
+        if predictor.watch is None or not self._drift.on:
             return
         try:
             self._drift.count(predictor.watch, tensors, probabilities)

@@ -53,6 +53,9 @@ ROUTES = (
     Route("card", "GET", "/v1/models/{model}", "metadata"),
     Route("card_version", "GET", "/v1/models/{model}/versions/{version}", "metadata"),
     Route("report", "GET", "/v1/models/{model}/versions/{version}/report", "page"),
+    # It tells of all clients' rows, as the metrics do.
+    Route("drift", "GET", "/v1/models/{model}/drift", "metrics", METRICS),
+    Route("drift_version", "GET", "/v1/models/{model}/versions/{version}/drift", "metrics", METRICS),
     Route("server", "GET", "/v2", "metadata"),
     # Some clients of the protocol end the path with a slash, and follow no redirect.
     Route("server_slash", "GET", "/v2/", "metadata"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from service.errors import CODES
-from service.telemetry import drift
+from service.telemetry import drift, windows
 
 ROUTES = ("predict", "explain", "invocations", "infer", "metadata", "health", "page", "metrics", "other")
 # Seconds. The first are about what a row alone takes, the last what a worker in trouble takes.
@@ -61,7 +61,7 @@ class _Layout:
 
 LAYOUT = _Layout()
 # Behind these, drift counts.
-_SLOT_CELLS = LAYOUT.cells + drift.SLOT_BYTES // 8
+_SLOT_CELLS = LAYOUT.cells + windows.SLOT_BYTES // 8
 _SLOT_BYTES = 8 * _SLOT_CELLS
 
 

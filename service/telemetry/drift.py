@@ -1,17 +1,13 @@
-"""Drift counting: how the rows of late are spread over the bins of training, summed over all workers.
+"""Drift: how the rows of late are spread over the bins of training, over all workers, and what that means.
 
 A prediction only leaves its tensors here. Once there are enough of them, or a second later, they are sorted into bins
-together, which takes a row a fraction of the time that it would take alone. Of a request with many rows an even choice
-is counted: that takes little of its time, and one large request does not weigh more than all the others.
-
-Each worker counts in its own slot of the board, in a region for each version of a model; the region that was counted in
-least recently makes room for a new version. A region holds the present window of time and the one before it.
+together, which takes a row a fraction of the time that it would take alone. A request of many rows is sorted by itself,
+by the thread that answers it. Each row counts once, whatever it arrived with.
 """
 
 import hashlib
 import logging
 import threading
-import time
 from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -20,49 +16,41 @@ import numpy as np
 import numpy.typing as npt
 
 from models.card import ModelCard
-from models.drift import MOST_BINS, MOST_FEATURES, psi
+from models.shift import FALSE_ALARMS, Status, Verdict, judge, worst_of
 from service.rows.tensors import Probabilities, Tensors
 from service.telemetry.bins import RowBins
+from service.telemetry.windows import LENGTHS, Counts, Windows
 
-# Of one request.
-MOST_ROWS = 32
-ENOUGH_ROWS = 256
+# So many are sorted together, and of one request at a time: what fits a core's caches takes half the time.
+ENOUGH_ROWS, MOST_ROWS = 256, 1024
 FOLD_SECONDS = 1.0
-# Of fewer rows, chance alone makes as much as real drift does.
-FEWEST_ROWS = 500
 WINDOW_SECONDS = 3600.0
-
-REGIONS = 32
-MOST_COUNTS = (MOST_FEATURES + 1) * MOST_BINS
-# Whose it is (0 is nobody), all rows it ever counted, all that were answered and the runs of the model that answered
-# them, which two windows of time it holds, and the counts of each.
-REGION = np.dtype(
-    [
-        *((name, np.int64) for name in ("rows", "answered", "runs")),
-        ("owner", np.uint64),
-        ("windows", np.int64, 2),
-        ("counts", np.int64, (2, MOST_COUNTS)),
-    ]
-)
-SLOT_BYTES = REGIONS * REGION.itemsize
 
 log = logging.getLogger(__name__)
 
-Counts = npt.NDArray[np.int64]
-# The numeric tensor of an answered request, the bins of its texts, and the answer; and how many rows it had.
-Noted = tuple[npt.NDArray[np.float32] | None, list[int], Probabilities, int]
+# What is left of an answered request: its numeric tensor as bytes, the bins of its texts, its answer as bytes. Arrays
+# that are kept would let the next requests have memory that is in no cache.
+Noted = tuple[bytes, list[int], bytes]
+
+
+class Window(NamedTuple):
+    """One window of time: `counts` of the bins of each feature, and then of the predicted classes; of each feature,
+    how many of its values were `odd`; and what all that means.
+    """
+
+    hours: float
+    counts: list[list[int]]
+    odd: list[int]
+    verdict: Verdict
 
 
 class Spread(NamedTuple):
-    """What is told of one version: all rows ever counted, and the PSI of its features and predictions of late, once
-    there are enough rows.
-    """
+    """What is told of one version: all rows ever counted, its status, and what each window has to do with it."""
 
-    model: str
-    version: int
+    watch: "Watch"
     rows: int
-    features: dict[str, float]
-    predictions: float | None
+    status: Status
+    windows: list[Window]
 
 
 class Answered(NamedTuple):
@@ -81,29 +69,24 @@ class Watch:
         self.bins = RowBins(card, card.drift)
         self.owner = int.from_bytes(hashlib.sha256(f"{version} {card.to_json()}".encode()).digest()[:8])
 
-    def spread(self, rows: int, counts: Counts) -> Spread:
-        """What `counts` of the bins say; `rows` are those ever counted."""
-        known = self.baseline
+    def window(self, hours: float, counts: Counts) -> Window:
+        """What was counted over so many hours, and what it means. False alarms are shared out among the windows."""
         parts = [counts[part].tolist() for part in self.bins.parts]
-        if sum(parts[-1]) < FEWEST_ROWS:
-            return Spread(self.model, self.version, rows, {}, None)
-        features = {
-            one.feature: psi(one.shares, known.rows, part) for one, part in zip(known.features, parts, strict=False)
-        }
-        predictions = psi(known.predictions.shares, known.rows, parts[-1])
-        return Spread(self.model, self.version, rows, features, predictions)
+        verdict = judge(self.baseline, parts, FALSE_ALARMS / len(LENGTHS))
+        return Window(hours, parts, counts[self.bins.odd].tolist(), verdict)
 
 
 class Drift:
-    """What this worker counts, in a slot of its own, and what all have counted, in all slots."""
+    """What this worker counts, in a slot of its own, and what all have counted, in all slots. Without
+    `window_seconds` it counts nothing.
+    """
 
     def __init__(
         self, mine: memoryview, everyone: Sequence[memoryview], window_seconds: float = WINDOW_SECONDS
     ) -> None:
-        self._mine = np.frombuffer(mine, REGION)
-        self._everyone = [np.frombuffer(slot, REGION) for slot in everyone]
-        self._window_seconds = window_seconds
-        self._lock, self._folding = threading.Lock(), threading.Lock()
+        self.on = window_seconds > 0
+        self._windows = Windows(mine, everyone, window_seconds or WINDOW_SECONDS)
+        self._lock, self._folding, self._adding = threading.Lock(), threading.Lock(), threading.Lock()
         self._noted: dict[Watch, list[Noted]] = {}
         self._rows = 0
         self._failed: set[Watch] = set()
@@ -111,14 +94,21 @@ class Drift:
     def count(self, watch: Watch, tensors: Tensors, probabilities: Probabilities) -> None:
         """Rows were answered."""
         rows = len(probabilities)
-        if rows > MOST_ROWS:
-            some = slice(None, None, -(-rows // MOST_ROWS))
-            tensors = {name: tensor[some].copy() for name, tensor in tensors.items()}
-            probabilities = probabilities[some].copy()
-        noted = (tensors.get("numeric"), watch.bins.of_texts(tensors), probabilities, rows)
+        if rows >= ENOUGH_ROWS:
+            for start in range(0, rows, MOST_ROWS):
+                some = slice(start, start + MOST_ROWS)
+                part = {name: tensor[some] for name, tensor in tensors.items()}
+                self._sort(watch, part.get("numeric"), watch.bins.of_texts(part), probabilities[some], int(start == 0))
+            return
+        numbers = tensors.get("numeric")
+        noted = (
+            b"" if numbers is None else numbers.tobytes(),
+            watch.bins.of_texts(tensors),
+            probabilities.tobytes(),
+        )
         with self._lock:
             self._noted.setdefault(watch, []).append(noted)
-            self._rows += len(probabilities)
+            self._rows += rows
             enough = self._rows >= ENOUGH_ROWS
         if enough:
             self.fold()
@@ -137,23 +127,23 @@ class Drift:
             with self._lock:
                 noted, self._noted, self._rows = self._noted, {}, 0
             for watch, answers in noted.items():
-                numbers, texts, probabilities, rows = zip(*answers, strict=True)
                 try:
-                    counts = watch.bins.count(numbers, chain.from_iterable(texts), probabilities)
-                    self._add(watch, counts, sum(map(len, probabilities)), Answered(sum(rows), len(rows)))
+                    numbers, texts, probabilities = zip(*answers, strict=True)
+                    answered = np.frombuffer(b"".join(probabilities), np.float32).reshape(-1, watch.bins.classes)
+                    values = np.frombuffer(b"".join(numbers), np.float32).reshape(len(answered), watch.bins.numbers)
+                    self._sort(watch, values, list(chain.from_iterable(texts)), answered, len(answers))
                 except Exception as error:  # One version's rows keep no other's from being counted.
                     self.fail(watch, error)
 
     def spreads(self, watches: Sequence[Watch]) -> list[Spread]:
-        """What all workers have counted, in this window of time and the one before it."""
+        """What all workers have counted of late."""
         self.fold()
-        return [watch.spread(*self._sums(watch)) for watch in watches]
+        return [self._spread(watch) for watch in watches]
 
     def answered(self, watch: Watch) -> Answered:
         """What all workers have answered."""
         self.fold()
-        regions = [region for slot in self._everyone for region in slot[slot["owner"] == watch.owner]]
-        return Answered(sum(int(one["answered"]) for one in regions), sum(int(one["runs"]) for one in regions))
+        return Answered(*self._windows.answered(watch.owner))
 
     def follow(self) -> None:
         """Fold once a second from a thread of its own: another worker may be asked for the sums."""
@@ -168,32 +158,20 @@ class Drift:
 
         threading.Thread(target=fold, name="drift", daemon=True).start()
 
-    def _add(self, watch: Watch, counts: Counts, rows: int, answered: Answered) -> None:
-        region, window = self._region(watch.owner), self._window()
-        half = window % 2
-        if region["windows"][half] != window:
-            region["counts"][half] = 0
-            region["windows"][half] = window
-        region["counts"][half, : len(counts)] += counts
-        region["rows"] += rows
-        region["answered"] += answered.rows
-        region["runs"] += answered.runs
+    def _sort(
+        self,
+        watch: Watch,
+        numbers: npt.NDArray[np.float32] | None,
+        texts: Sequence[int],
+        probabilities: Probabilities,
+        runs: int,
+    ) -> None:
+        counts = watch.bins.count(numbers, texts, probabilities)
+        with self._adding:
+            self._windows.add(watch.owner, counts, len(probabilities), runs)
 
-    def _region(self, owner: int) -> np.void:
-        """The region of an owner; where it has none, the one that was counted in least recently, cleared."""
-        found = np.flatnonzero(self._mine["owner"] == owner)
-        region: np.void = self._mine[found[0] if len(found) else self._mine["windows"].max(axis=1).argmin()]
-        if not len(found):
-            region["rows"], region["answered"], region["runs"], region["windows"], region["owner"] = 0, 0, 0, 0, owner
-        return region
-
-    def _sums(self, watch: Watch) -> tuple[int, Counts]:
-        rows, counts = 0, np.zeros(MOST_COUNTS, np.int64)
-        for slot in self._everyone:
-            for region in slot[slot["owner"] == watch.owner]:
-                rows += int(region["rows"])
-                counts += region["counts"][region["windows"] >= self._window() - 1].sum(axis=0)
-        return rows, counts
-
-    def _window(self) -> int:
-        return int(time.time() // self._window_seconds)
+    def _spread(self, watch: Watch) -> Spread:
+        rows, sums = self._windows.sums(watch.owner, watch.bins.odd.stop)
+        hours = (seconds / 3600 for seconds in self._windows.seconds)
+        windows = [watch.window(*one) for one in zip(hours, sums, strict=True)]
+        return Spread(watch, rows, worst_of([window.verdict.status for window in windows]), windows)

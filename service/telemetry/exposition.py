@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from models import __version__
+from models.shift import STATUSES
 from service.telemetry import drift
 from service.telemetry.board import BUCKETS, LAG_BUCKETS, LAYOUT, Metrics
 from service.telemetry.usage import Usage, usage
@@ -87,21 +88,28 @@ def _loaded(loaded: Sequence[tuple[str, int]]) -> Iterator[str]:
 
 
 def _drift(spreads: Sequence[drift.Spread]) -> Iterator[str]:
-    labels = [f'model="{spread.model}",version="{spread.version}"' for spread in spreads]
+    """A status, and the indices of the short window, where there are enough rows for one."""
+    labels = {f'model="{one.watch.model}",version="{one.watch.version}"': one for one in spreads}
     name = "evenkeel_drift_rows_total"
     yield from _head(name, "counter", "Rows that were held against the training rows.")
-    for label, spread in zip(labels, spreads, strict=True):
+    for label, spread in labels.items():
         yield f"{name}{{{label}}} {spread.rows:.0f}"
+    name = "evenkeel_drift_status"
+    yield from _head(name, "gauge", "0 is steady, 1 moving, 2 shifted: time to train again.")
+    for label, spread in labels.items():
+        if (status := STATUSES.index(spread.status) - 1) >= 0:
+            yield f"{name}{{{label}}} {status}"
+    verdicts = {label: one.windows[0].verdict for label, one in labels.items()}
+    enough = {label: verdict for label, verdict in verdicts.items() if verdict.rows >= verdict.rows_needed}
     name = "evenkeel_drift_psi"
     yield from _head(name, "gauge", "Population stability index of a feature's late rows against training's.")
-    for label, spread in zip(labels, spreads, strict=True):
-        for feature, psi in spread.features.items():
-            yield f'{name}{{{label},feature="{_escaped(feature)}"}} {psi:.6g}'
+    for label, verdict in enough.items():
+        for one, shift in zip(labels[label].watch.baseline.features, verdict.shifts, strict=False):
+            yield f'{name}{{{label},feature="{_escaped(one.feature)}"}} {shift.psi:.6g}'
     name = "evenkeel_prediction_drift_psi"
     yield from _head(name, "gauge", "The same of the predicted classes.")
-    for label, spread in zip(labels, spreads, strict=True):
-        if spread.predictions is not None:
-            yield f"{name}{{{label}}} {spread.predictions:.6g}"
+    for label, verdict in enough.items():
+        yield f"{name}{{{label}}} {verdict.shifts[-1].psi:.6g}"
 
 
 def _histogram(name: str, label: str, buckets: Sequence[float], cells: Sequence[float]) -> Iterator[str]:

@@ -1,12 +1,17 @@
 """A model that was trained on a table, rows of it and other rows, and what the service tells of both."""
 
+import os
+import signal
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from models.repository import ModelRepository
 from tests.end_to_end.conftest import Service, train
+from tests.end_to_end.test_workers import children, wait_for
+from tests.service.conftest import PUBLISHED
 from tests.service.test_metrics import Samples, samples, value
 from trainer.data.table import read_table
 
@@ -56,5 +61,32 @@ def test_a_shifted_column_shows(penguins: Path, tmp_path: Path, serve: Callable[
     assert value(read, "prediction_drift_psi", model="penguins", version="1") < 0.1
     assert shifted.pop("body_mass_g") > 0.25
     assert max(shifted.values()) < 0.1
+    told = service.ask("/v1/models/penguins/versions/2/drift")[1]
+    assert (told["status"], told["windows"][0]["drifted"]) == ("shifted", ["body_mass_g"])
+    assert service.ask("/v1/models/penguins/versions/1/drift")[1]["status"] == "steady"
+
     for _ in range(8):
         assert {key: told for key, told in metrics(service).items() if "drift" in key[0]}.items() <= read.items()
+
+
+def test_a_worker_that_is_killed_takes_no_count_with_it(serve: Callable[..., Service]) -> None:
+    """Its successor counts on; both windows have each row once."""
+    record = ModelRepository(PUBLISHED).card("penguins", 1).golden[0].instance
+    service = serve(PUBLISHED, EVENKEEL_WORKERS="2")
+    service.wait()
+    wait_for(lambda: value(metrics(service), "workers_ready") == 2)
+
+    def count(requests: int) -> None:
+        for _ in range(requests):
+            assert service.ask("/predict", {"instances": [record] * 7})[0] == 200
+
+    def rows() -> list[int]:
+        return [window["rows"] for window in service.ask("/v1/models/penguins/drift")[1]["windows"]]
+
+    count(40)
+    wait_for(lambda: rows() == [280, 280])
+    os.kill(int(children(service)[0]), signal.SIGKILL)
+    wait_for(lambda: value(metrics(service), "worker_exits_total", cause="signal") == 1)
+    wait_for(lambda: value(metrics(service), "workers_ready") == 2)
+    count(40)
+    wait_for(lambda: rows() == [560, 560])

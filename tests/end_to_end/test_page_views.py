@@ -95,6 +95,7 @@ PAGES = {
     "beside": ("/?model=penguins&version=2&beside=1", "document.querySelectorAll('.verdict').length === 2"),
     "versions": ("/?model=penguins&view=versions", "document.querySelector('.versions')"),
     "card": ("/?model=penguins&view=card", "document.querySelector('.inputs')"),
+    "drift": ("/?model=penguins&view=drift", "document.querySelector('.histogram')"),
     "report": ("/?model=penguins&view=report", "document.querySelector('iframe')"),
     "docs": ("/docs", "document.querySelector('.operations details')"),
     "none": ("/?model=nowhere", "document.querySelector('h1')"),
@@ -208,6 +209,28 @@ def test_the_card_is_a_page_for_people(tab: Tab, many: Service) -> None:
     tab.js("document.querySelector('.title .links a').click()")
     tab.wait("document.body?.textContent.startsWith('{')")
     assert json.loads(tab.text("body"))["card"]["name"] == "penguins"
+
+
+def test_drift_shows_what_has_moved(tab: Tab, many: Service, axe: str) -> None:
+    """The status in a line, a panel for each feature, the furthest first, with both distributions; over each window."""
+    record = ModelRepository(PUBLISHED).card("penguins", 1).golden[0].instance
+    odd = record | {"island": "Elsewhere", "body_mass_g": 90_000}
+    assert many.ask("/v1/models/birds-03:predict", {"instances": [odd] * 300})[0] == 200
+    tab.open(f"{many.url}/?model=birds-03&view=drift")
+    tab.wait("document.querySelector('.histogram')")
+    assert tab.text(".verdict-line").startswith("shifted: ")
+    assert tab.text(".verdict-line").endswith("; time to train again")
+    panels = tab.js("[...document.querySelectorAll('.drifting')].map((one) => one.textContent)")
+    assert len(panels) == 1 + len(record)
+    assert panels[0].startswith("Predicted classes")
+    found = [float(text.split("PSI ")[1].split(",")[0]) for text in panels[1:]]
+    assert found == sorted(found, reverse=True)
+    assert any("category unseen in training 100 %" in text for text in panels if text.startswith("island"))
+    assert any("far outside the training range 100 %" in text for text in panels if text.startswith("body_mass_g"))
+    tab.js("document.querySelectorAll('.tabs button')[1].click(); document.querySelector('.bins').open = true")
+    assert "300 rows in the last day" in tab.text("[role=status]")
+    assert tab.js("document.querySelectorAll('.bins[open] tbody tr').length") > 1
+    assert violations(tab, axe) == []
 
 
 def test_forty_models_are_found_by_name(tab: Tab, many: Service) -> None:
@@ -325,4 +348,4 @@ def test_every_example_of_the_docs_page_runs(tab: Tab, tmp_path: Path) -> None:
         tab.wait("document.querySelector('#key')")
         tab.errors[:] = [error for error in tab.errors if "401" not in error]
 
-    assert len(examples) == 3 * 31
+    assert len(examples) == 3 * 33

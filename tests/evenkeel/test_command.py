@@ -38,6 +38,7 @@ COMMANDS = (
     "evaluate",
     "explain",
     "compare",
+    "drift",
     "serve",
     "predict",
     "page",

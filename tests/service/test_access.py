@@ -87,8 +87,10 @@ def test_without_a_known_key_nothing_is_answered(
 
 
 def test_a_key_opens_what_it_is_for(locked: FlaskClient) -> None:
-    """Metrics by theirs, all else by that for predictions; 403 names the scope that is missing."""
+    """Metrics and drift by theirs, all else by that for predictions; 403 names the scope that is missing."""
     assert [status(locked, "/metrics", key) for key in (PREDICTS, MEASURES, BOTH)] == [403, 200, 200]
+    drift = "/v1/models/penguins/drift"
+    assert [status(locked, drift, key) for key in (PREDICTS, MEASURES, BOTH)] == [403, 200, 200]
     assert [status(locked, "/v1/models", key) for key in (PREDICTS, MEASURES, BOTH)] == [200, 403, 200]
     assert [status(locked, "/predict", key, "POST") for key in (PREDICTS, MEASURES, BOTH)] == [400, 403, 400]
     refused = locked.get("/metrics", headers={"X-API-Key": PREDICTS})

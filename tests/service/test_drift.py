@@ -11,13 +11,15 @@ import pytest
 from models.card import ModelCard
 from models.drift import CategoricalBins, DriftBaseline, NumericBins, psi
 from models.repository import ModelRepository
+from models.shift import Verdict
 from service.app import create_app
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
 from service.telemetry.bins import RowBins
 from service.telemetry.board import Board, Metrics
-from service.telemetry.drift import ENOUGH_ROWS, FEWEST_ROWS, MOST_ROWS, REGIONS, Drift, Watch
+from service.telemetry.drift import ENOUGH_ROWS, MOST_ROWS, Drift, Watch
 from service.telemetry.exposition import metrics_text
+from service.telemetry.windows import PANES, REGIONS
 from tests.service.conftest import PUBLISHED
 from tests.service.test_metrics import in_a_fork, samples, value
 
@@ -31,6 +33,8 @@ BASELINE = DriftBaseline(
     predictions=CategoricalBins(feature="prediction", categories=("Gentoo", "Adelie"), shares=(0.6, 0.3, 0.1, 0.0)),
 )
 CLASSES = ("Adelie", "Chinstrap", "Gentoo")
+# With five bins at most.
+ENOUGH = 144
 
 
 def card() -> ModelCard:
@@ -74,7 +78,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Say what time it is."""
 
     def to(seconds: float) -> None:
-        monkeypatch.setattr("service.telemetry.drift.time.time", lambda: seconds)
+        monkeypatch.setattr("service.telemetry.windows.time.time", lambda: seconds)
 
     to(1e9)
     return to
@@ -84,69 +88,87 @@ def test_each_row_falls_in_the_bin_of_its_value() -> None:
     """As rules that are applied one row at a time say; an edge itself is in the bin below it."""
     tensors, probabilities = rows(200)
     bins = RowBins(card(), BASELINE)
-    counts = bins.count([tensors["numeric"]], bins.of_texts(tensors), [probabilities])
+    counts = bins.count(tensors["numeric"], bins.of_texts(tensors), probabilities)
 
     assert [counts[part].tolist() for part in bins.parts] == counted(tensors, probabilities)
+
+
+def test_what_training_has_not_seen_is_counted() -> None:
+    """Numbers far outside of its range, as the warnings have it, and categories that are none of the card's."""
+    tensors, probabilities = rows(200)
+    masses = tensors["numeric"][:, [feature.name for feature in card().numeric].index("body_mass_g")]
+    masses[:7], masses[7:9] = 1e6, -1e6
+    bins = RowBins(card(), BASELINE)
+    counts = bins.count(tensors["numeric"], bins.of_texts(tensors), probabilities)
+    sexes = tensors["categorical"][:, [feature.name for feature in card().categorical].index("sex")]
+
+    assert counts[bins.odd].tolist() == [9, sum(sexes == "unheard of"), 0]
+
+
+def last_hour(drift: Drift, watch: Watch) -> Verdict:
+    return drift.spreads([watch])[0].windows[0].verdict
 
 
 def test_what_is_told_is_the_psi_of_all_rows(drift: Drift) -> None:
     """Of rows that came alone, in handfuls and in batches, whole or noted only; none is left out."""
     watch = Watch(card(), 1)
-    everything = [rows(count) for count in (1, 2, 5, MOST_ROWS, 1, ENOUGH_ROWS // MOST_ROWS) for _ in range(20)]
+    sizes = (1, 2, 5, 32, 1, ENOUGH_ROWS // 32, ENOUGH_ROWS, ENOUGH_ROWS + 1)
+    everything = [rows(count) for count in sizes for _ in range(20)] + [rows(2 * MOST_ROWS + 1)]
     for tensors, probabilities in everything:
         drift.count(watch, tensors, probabilities)
     (spread,) = drift.spreads([watch])
     expected = np.array([np.concatenate(counted(*one)) for one in everything]).sum(axis=0)
-    parts = np.split(expected, [5, 9, 12])
+    parts = [part.tolist() for part in np.split(expected, [5, 9, 12])]
 
-    assert spread.rows == sum(len(probabilities) for _, probabilities in everything) > FEWEST_ROWS
-    for one, part in zip(BASELINE.features, parts, strict=False):
-        assert spread.features[one.feature] == pytest.approx(psi(one.shares, 1000, part.tolist()))
-    assert spread.predictions == pytest.approx(psi(BASELINE.predictions.shares, 1000, parts[-1].tolist()))
+    assert spread.rows == sum(len(probabilities) for _, probabilities in everything)
+    for window in spread.windows:
+        assert window.counts == parts
+        assert window.verdict.rows == spread.rows
+        for one, part, shift in zip(
+            (*BASELINE.features, BASELINE.predictions), parts, window.verdict.shifts, strict=True
+        ):
+            assert shift.psi == pytest.approx(psi(one.shares, 1000, part))
 
 
-def test_few_rows_are_counted_and_tell_nothing(drift: Drift) -> None:
-    """Chance would look like drift."""
+def test_few_rows_are_too_few_unless_chance_cannot_be_it(drift: Drift) -> None:
+    """Twenty rows as training's are no proof of anything; forty of one kind are."""
+    few, same = Watch(card(), 1), Watch(card(), 2)
+    tensors, _ = rows(20)
+    names = [feature.name for feature in card().numeric]
+    tensors["numeric"][:, names.index("body_mass_g")] = [3000, 3600, 4100, 5500] * 5
+    tensors["numeric"][:, names.index("year")] = [2007, 2008] * 10
+    tensors["categorical"][:] = np.array(["male", "female"] * 10)[:, None]
+    drift.count(few, tensors, np.eye(3, dtype=np.float32)[[2] * 12 + [0] * 6 + [1] * 2])
+    for _ in range(40):
+        drift.count(same, *rows(1))
+    spreads = drift.spreads([few, same])
+
+    assert spreads[0].windows[0].verdict.rows_needed == ENOUGH
+    assert [spread.status for spread in spreads] == ["too_few_rows", "shifted"]
+
+
+@pytest.mark.parametrize(("window", "seconds"), [(0, 3600), (1, 86400)])
+def test_rows_are_forgotten_after_the_window(
+    drift: Drift, clock: Callable[[float], None], window: int, seconds: float
+) -> None:
+    """Never before the window has passed, and an eighth of it later at the latest; the count of all never falls."""
     watch = Watch(card(), 1)
-    for _ in range(FEWEST_ROWS - 1):
-        drift.count(watch, *rows(1))
-    (spread,) = drift.spreads([watch])
-    assert (spread.rows, spread.features, spread.predictions) == (FEWEST_ROWS - 1, {}, None)
+    start = 1e9 // seconds * seconds + 0.99 * seconds / PANES
 
+    def told() -> int:
+        return drift.spreads([watch])[0].windows[window].verdict.rows
+
+    clock(start)
+    drift.count(watch, *rows(32))
+    assert told() == 32
+    clock(start + seconds)
     drift.count(watch, *rows(1))
-    assert drift.spreads([watch])[0].features.keys() == {"body_mass_g", "sex", "year"}
-
-
-@pytest.mark.parametrize("count", [MOST_ROWS + 1, 1000, 100_000])
-def test_of_a_large_request_an_even_choice_is_counted(drift: Drift, count: int) -> None:
-    """So that counting costs little; what was sent is not kept."""
-    watch = Watch(card(), 1)
-    tensors, probabilities = rows(1)
-    many = {name: np.repeat(tensor, count, axis=0) for name, tensor in tensors.items()}
-    drift.count(watch, many, np.repeat(probabilities, count, axis=0))
-
-    assert MOST_ROWS / 2 < drift.spreads([watch])[0].rows <= MOST_ROWS
-
-
-def test_rows_are_forgotten_after_two_windows(drift: Drift, clock: Callable[[float], None]) -> None:
-    """Those of this window and the one before are told; the count of all never falls."""
-    watch = Watch(card(), 1)
-    tensors, probabilities = rows(MOST_ROWS)
-
-    def count(times: int) -> None:
-        for _ in range(times):
-            drift.count(watch, tensors, probabilities)
-        drift.fold()
-
-    count(20)
-    before = drift.spreads([watch])[0].features
-    clock(1e9 + 3600)
-    assert drift.spreads([watch])[0].features == before
-    clock(1e9 + 2 * 3600)
-    assert drift.spreads([watch])[0].features == {}
-    count(20)
-    assert drift.spreads([watch])[0].features == before
-    assert drift.spreads([watch])[0].rows == 40 * MOST_ROWS
+    assert told() == 33
+    clock(start + 1.13 * seconds)
+    assert told() == 1
+    clock(start + 2.13 * seconds)
+    assert told() == 0
+    assert drift.spreads([watch])[0].rows == 33
 
 
 def test_a_version_has_counts_of_its_own_in_bounded_memory(drift: Drift, clock: Callable[[float], None]) -> None:
@@ -161,7 +183,7 @@ def test_a_version_has_counts_of_its_own_in_bounded_memory(drift: Drift, clock: 
 
 
 def test_workers_are_added_up_also_those_that_died() -> None:
-    """Whoever is asked tells the sums of all."""
+    """Whoever is asked tells the sums of all, over each window."""
     board = Board.create(slots=3)
     mine = Metrics(board).drift
 
@@ -175,7 +197,8 @@ def test_workers_are_added_up_also_those_that_died() -> None:
         in_a_fork(partial(count, seat, requests))
     mine.count(Watch(card(), 1), *rows(3))
 
-    assert mine.spreads([Watch(card(), 1)])[0].rows == 3 * 11
+    (spread,) = mine.spreads([Watch(card(), 1)])
+    assert [spread.rows, *(window.verdict.rows for window in spread.windows)] == [3 * 11] * 3
 
 
 def test_metrics_tell_it_by_model_version_and_feature(
@@ -187,16 +210,17 @@ def test_metrics_tell_it_by_model_version_and_feature(
     registry = Registry(repository)
     registry.refresh()
     client = create_app(registry, Bounds(1 << 20)).test_client()
-    for _ in range(FEWEST_ROWS // 20):
+    for _ in range(10):
         client.post("/predict", json={"instances": [record] * 20})
         client.post("/v1/models/penguins/versions/2:predict", json={"instance": record})
     read = samples(client.get("/metrics").text)
     labels = {"model": "penguins", "version": "3"}
 
-    assert value(read, "drift_rows_total", **labels) == FEWEST_ROWS
-    expected = psi(BASELINE.features[1].shares, 1000, [0, FEWEST_ROWS, 0, 0])
+    assert value(read, "drift_rows_total", **labels) == 200
+    assert value(read, "drift_status", **labels) == 2
+    expected = psi(BASELINE.features[1].shares, 1000, [0, 200, 0, 0])
     assert value(read, "drift_psi", **labels, feature="sex") == pytest.approx(expected, rel=1e-5)
-    expected = psi(BASELINE.predictions.shares, 1000, [FEWEST_ROWS, 0, 0, 0])
+    expected = psi(BASELINE.predictions.shares, 1000, [200, 0, 0, 0])
     assert value(read, "prediction_drift_psi", **labels) == pytest.approx(expected, rel=1e-5)
     assert {dict(of)["version"] for name, of in read if "drift" in name} == {"1", "3"}
 
@@ -212,7 +236,7 @@ def test_a_feature_may_be_called_anything() -> None:
         "drift": BASELINE.model_copy(update={"features": (bins,)}),
     }
     watch = Watch(ModelCard.model_validate(card().model_dump() | changed), 1)
-    for _ in range(FEWEST_ROWS):
+    for _ in range(ENOUGH):
         metrics.drift.count(watch, *rows(1))
     read = samples(metrics_text(metrics, [], [watch]))
 

@@ -22,6 +22,8 @@ from tests.hostile.conftest import post
 from tests.service.conftest import LIMIT
 from tests.service.drawn import Requests
 from tests.service.test_dispatch import ask, dispatcher, serve
+from tests.service.test_drift import BASELINE
+from tests.service.test_metrics import samples, value
 
 PREDICTOR = "service.prediction.predictor.Predictor.predict"
 
@@ -106,6 +108,29 @@ def test_one_that_fails_spoils_no_other(app: Flask, record: dict[str, Any], monk
     environs = [environ("/predict", body, {"Content-Type": "application/json"}) for body in bodies]
 
     assert [reply.status for reply in predicted(front, environs)] == [200, 500, 200]
+
+
+@pytest.mark.parametrize("sizes", [[32] * 10, [1] * 320, [320], [300, 1, 19]])
+def test_rows_count_for_drift_however_they_arrive(
+    registry: Registry, publish: Callable[..., int], record: dict[str, Any], sizes: list[int]
+) -> None:
+    """As requests that are answered together, one after the other, or as one request: each row counts once."""
+    publish(drift=BASELINE)
+    registry.refresh()
+    read = []
+    for at_once in (len(sizes), 1):
+        app = create_app(registry, Bounds(1 << 20))
+        bodies = [json.dumps({"instances": [record] * size}).encode() for size in sizes]
+        for start in range(0, len(bodies), at_once):
+            some = bodies[start : start + at_once]
+            predicted(
+                cast(Front, app.wsgi_app),
+                [environ("/predict", body, {"Content-Type": "application/json"}) for body in some],
+            )
+        lines = app.test_client().get("/metrics").text
+        read.append(value(samples(lines), "drift_rows_total", model="penguins", version="2"))
+
+    assert read == [320, 320]
 
 
 def test_counting_costs_no_answer(

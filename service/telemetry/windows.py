@@ -1,0 +1,91 @@
+"""Counts over sliding windows of time, in memory that the processes of a service have in common.
+
+Each process counts in a slot of its own, in a region for each owner; the region that was counted in least recently
+makes room for a new owner. A window is a ring of panes: the present one, and so many before it that together they are
+never shorter than the window, and by an eighth longer at most. Whoever is asked adds up the panes of all slots, so that
+a process that has died takes no count with it.
+"""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from models.drift import MOST_BINS, MOST_FEATURES
+
+# A short window and a long one, as multiples of the short one: an hour and a day.
+LENGTHS = (1, 24)
+PANES = 8
+REGIONS = 32
+# The bins of all features and of the predicted classes, and one number more for each feature.
+MOST_COUNTS = (MOST_FEATURES + 1) * MOST_BINS + MOST_FEATURES
+# Whose it is (0 is nobody), all rows it ever counted and the runs of the model that answered them, and of each window
+# which panes of time it holds, with their counts.
+REGION = np.dtype(
+    [
+        ("owner", np.uint64),
+        ("rows", np.int64),
+        ("runs", np.int64),
+        ("panes", np.int64, (len(LENGTHS), PANES + 1)),
+        ("counts", np.uint32, (len(LENGTHS), PANES + 1, MOST_COUNTS)),
+    ]
+)
+SLOT_BYTES = REGIONS * REGION.itemsize
+
+Counts = npt.NDArray[np.int64]
+
+
+class Windows:
+    """The counts of this process, in the slot `mine`, and of all processes, in `everyone`. The short window takes so
+    many `seconds`. One thread adds at a time.
+    """
+
+    def __init__(self, mine: memoryview, everyone: Sequence[memoryview], seconds: float) -> None:
+        self._mine = np.frombuffer(mine, REGION)
+        self._everyone = [np.frombuffer(slot, REGION) for slot in everyone]
+        self.seconds = [seconds * length for length in LENGTHS]
+
+    def add(self, owner: int, counts: Counts, rows: int, runs: int) -> None:
+        """Count so many rows, which `counts` tells more about, and the runs that answered them, as of now."""
+        region = self._region(owner)
+        for window, pane in enumerate(self._now()):
+            place = pane % (PANES + 1)
+            if region["panes"][window, place] != pane:
+                # In this order: nobody may take old counts for new ones.
+                region["counts"][window, place] = 0
+                region["panes"][window, place] = pane
+            region["counts"][window, place, : len(counts)] += counts.astype(np.uint32)
+        region["rows"] += rows
+        region["runs"] += runs
+
+    def sums(self, owner: int, size: int) -> tuple[int, list[Counts]]:
+        """All rows that were ever counted, and the first `size` counts over each window."""
+        rows, sums = 0, [np.zeros(size, np.int64) for _ in LENGTHS]
+        now = self._now()
+        for slot in self._everyone:
+            for at in np.flatnonzero(slot["owner"] == owner):
+                region = slot[at]
+                rows += int(region["rows"])
+                for window, pane in enumerate(now):
+                    # Only what was written is read: a page of memory that is read is one that is taken.
+                    for place in np.flatnonzero(region["panes"][window] >= pane - PANES):
+                        sums[window] += region["counts"][window, place, :size]
+        return rows, sums
+
+    def answered(self, owner: int) -> tuple[int, int]:
+        """All rows that were ever counted, and the runs that answered them."""
+        regions = [slot[at] for slot in self._everyone for at in np.flatnonzero(slot["owner"] == owner)]
+        return sum(int(one["rows"]) for one in regions), sum(int(one["runs"]) for one in regions)
+
+    def _region(self, owner: int) -> np.void:
+        """The region of an owner; where it has none, the one that was counted in least recently, cleared."""
+        found = np.flatnonzero(self._mine["owner"] == owner)
+        region: np.void = self._mine[found[0] if len(found) else self._mine["panes"][:, 0].max(axis=1).argmin()]
+        if not len(found):
+            region["rows"], region["runs"], region["panes"], region["owner"] = 0, 0, 0, owner
+        return region
+
+    def _now(self) -> list[int]:
+        now = time.time()
+        return [int(now * PANES // seconds) for seconds in self.seconds]

@@ -1,0 +1,118 @@
+"""What a version's drift is in JSON: one status, and of each feature both distributions over each window of time."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from models.card import ModelCard
+from models.cells import iso_date
+from models.drift import Bins
+from models.shift import STATUSES, Status
+from service.telemetry.drift import Spread, Window
+
+# Of many, so many are named in the sentence.
+MOST_NAMED = 5
+DIGITS = 6
+ALARMS = ("moving", "shifted")
+NAMES = {1.0: "hour", 24.0: "day"}
+CLASSES = "predicted classes"
+
+
+def document(card: ModelCard, spread: Spread) -> dict[str, Any]:
+    """The document of a version; windows are in the order of `windows` everywhere, the short one first."""
+    baseline, dates = spread.watch.baseline, {feature.name for feature in card.features if feature.kind == "date"}
+    features = [
+        _feature(at, one, spread.windows, dates=one.feature in dates) for at, one in enumerate(baseline.features)
+    ]
+    predictions = _feature(len(features), baseline.predictions, spread.windows)
+    return {
+        "model": {"name": card.name, "version": spread.watch.version},
+        "status": spread.status,
+        "summary": _summary(spread),
+        "training_rows": baseline.rows,
+        "windows": [_window(spread, one) for one in spread.windows],
+        "features": features,
+        "predictions": predictions,
+    }
+
+
+def _window(spread: Spread, window: Window) -> dict[str, Any]:
+    verdict = window.verdict
+    return {
+        "name": _name(window.hours),
+        "hours": window.hours,
+        "status": verdict.status,
+        "rows": verdict.rows,
+        "rows_needed": verdict.rows_needed,
+        "drifted": _drifted(spread, [window], ALARMS),
+    }
+
+
+def _feature(at: int, part: Bins, windows: Sequence[Window], *, dates: bool = False) -> dict[str, Any]:
+    """The feature at a place of the baseline, or the predicted classes, which stand behind all features."""
+    return {
+        "feature": part.feature,
+        "bins": _labels(part, dates=dates),
+        "training": list(part.shares),
+        "windows": [_measure(at, part, window) for window in windows],
+    }
+
+
+def _measure(at: int, part: Bins, window: Window) -> dict[str, Any]:
+    counts, rows, shift = window.counts[at], window.verdict.rows, window.verdict.shifts[at]
+    measured = {
+        "status": shift.status,
+        "psi": round(shift.psi, DIGITS) if rows else None,
+        "band": round(shift.band, DIGITS) if rows else None,
+        "live": [round(count / rows, DIGITS) if rows else 0.0 for count in counts],
+        "missing": round(counts[-1] / rows, DIGITS) if rows else 0.0,
+    }
+    if at < len(window.odd):
+        odd = round(window.odd[at] / rows, DIGITS) if rows else 0.0
+        measured["far_outside" if part.kind == "numeric" else "unseen"] = odd
+    return measured
+
+
+def _summary(spread: Spread) -> str:
+    """The status in one sentence."""
+    if spread.status == "too_few_rows":
+        verdict = spread.windows[-1].verdict
+        return f"too few rows: {verdict.rows} in the {_name(spread.windows[-1].hours)}, of {verdict.rows_needed} needed"
+    if spread.status == "steady":
+        return "steady: no PSI is beyond chance and at least 0.1"
+    names = _drifted(spread, spread.windows, (spread.status,))
+    named = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if names[MOST_NAMED:] else "")
+    return f"{spread.status}: {named}" + ("; time to train again" if spread.status == "shifted" else "")
+
+
+def _drifted(spread: Spread, windows: Sequence[Window], statuses: Sequence[Status | str]) -> list[str]:
+    """The features, and the predicted classes, that have one of these statuses in a window; the furthest first."""
+    names = [*(one.feature for one in spread.watch.baseline.features), CLASSES]
+    found: dict[str, tuple[int, float]] = {}
+    for window in windows:
+        for name, shift in zip(names, window.verdict.shifts, strict=True):
+            if shift.status in statuses:
+                found[name] = max(found.get(name, (0, 0.0)), (STATUSES.index(shift.status), shift.psi))
+    return sorted(found, key=lambda name: found[name], reverse=True)
+
+
+def _labels(part: Bins, *, dates: bool) -> list[str]:
+    """What each bin holds, in words."""
+    if part.kind == "categorical":
+        return [*part.categories, "other", "missing"]
+    edges = list(part.edges)
+    said = [iso_date(edge) if dates else f"{edge:.6g}" for edge in edges]
+    labels = [f"{low} – {high}" for low, high in pairwise(said)]
+    if edges[1:] and np.nextafter(np.float32(edges[1]), np.float32(-np.inf)) == np.float32(edges[0]):
+        # The smallest value of training has a bin of its own.
+        labels[0], said[0] = said[1], said[1]
+        first = f"< {said[1]}"
+    else:
+        first = f"≤ {said[0]}" if said else "any"
+    return [first, *labels, *([f"> {said[-1]}"] if said else []), "missing"]
+
+
+def _name(hours: float) -> str:
+    return f"last {NAMES.get(hours, f'{hours:g} hours')}"
