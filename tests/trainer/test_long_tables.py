@@ -24,6 +24,7 @@ from trainer.command_line import main
 from trainer.config import TrainingConfig
 from trainer.data import long, sample, size, split
 from trainer.data import texts as data_texts
+from trainer.data import written as data_written
 from trainer.data.columns import TextCells
 from trainer.data.hashing import drawn
 from trainer.data.long import read_long_table
@@ -190,7 +191,7 @@ def test_no_more_rows_are_held_out_than_memory_takes(
 def test_texts_are_counted_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that come later count as rare ones; classes that are so many are no classes."""
     monkeypatch.setattr(data_texts, "MOST_TEXTS", 40)
-    monkeypatch.setattr(long, "MOST_TEXTS", 40)
+    monkeypatch.setattr(data_written, "MOST_TEXTS", 40)
     path = tmp_path / "table.csv"
     path.write_text("k,y\n" + "".join(f"k{row % 90},{'ab'[row % 2]}\n" for row in range(900)))
 
@@ -306,21 +307,49 @@ def test_a_run_on_a_long_table_that_is_killed_is_taken_up_to_the_same_bytes(
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "folder"])
-def test_a_later_row_that_breaks_the_settled_schema_is_refused_with_its_place(
+def test_a_later_row_that_breaks_a_stated_schema_is_refused_with_its_place(
     form: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A word that is no boolean's, in one row that the sample does not hold; nothing is left behind."""
     monkeypatch.setattr(sample, "MOST_ROWS", 500)
-    header, *rows = content.splitlines(keepends=True)
-    rows[35_000] = rows[35_000].replace(",yes,", ",maybe,").replace(",no,", ",maybe,")
-    path = written(form, header + "".join(rows), tmp_path)
+    schema = tmp_path / "schema.toml"
+    kinds = {"x": "numeric", "b": "boolean", "k": "categorical", "w": "ignored"}
+    schema.write_text('target = "y"\n' + "".join(f'[columns.{name}]\nkind = "{kinds[name]}"\n' for name in kinds))
+    path = written(form, with_third_text(content), tmp_path)
 
-    assert main(arguments(path, tmp_path / "store", *FITS, target="y")) == 65
+    assert main(arguments(path, tmp_path / "store", *FITS, "--schema", str(schema), target="y")) == 65
 
     place = {"csv": "table.csv, line 35002", "parquet": "table.parquet, row 35001", "folder": "2.csv, line 5002"}[form]
     said = capsys.readouterr().err
     assert f"{place}, column 'b': 'maybe' is a third text in a boolean column" in said
     assert not (tmp_path / "store").exists()
+
+
+def with_third_text(content: str) -> str:
+    """The table with a word in a late row of the column of two texts."""
+    header, *rows = content.splitlines(keepends=True)
+    rows[35_000] = rows[35_000].replace(",yes,", ",maybe,").replace(",no,", ",maybe,")
+    return header + "".join(rows)
+
+
+def test_what_a_sample_takes_for_a_boolean_may_turn_out_to_be_none(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third text makes it a category, and a third number a number, as in memory."""
+    monkeypatch.setattr(sample, "MOST_ROWS", 500)
+    header, *rows = with_third_text(content).replace(" column,2,", " column,1,").splitlines(keepends=True)
+    rows[35_000] = rows[35_000].replace(" column,1,", " column,7,")
+    path = written("csv", header + "".join(rows), tmp_path)
+
+    one, other = read_table(path, "y"), read_long_table(path, "y")
+
+    assert [one.schema.columns[name].kind for name in "bw"] == ["categorical", "numeric"]
+    assert other.examples.rows.columns == one.examples.rows.columns
+    np.testing.assert_array_equal(other.examples.rows.numeric, one.examples.rows.numeric)
+    assert other.examples.rows.vocabularies == one.examples.rows.vocabularies
+    assert {name: one.kind for name, one in other.schema.columns.items()} == {
+        name: one.kind for name, one in one.schema.columns.items()
+    }
 
 
 @pytest.mark.parametrize("form", ["csv", "folder"])
