@@ -5,6 +5,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -163,6 +164,21 @@ def test_each_image_has_the_command(stack: Stack, service: str, commands: list[s
     assert refused.returncode == 64
     assert f"there is no command '{absent}', for the " in refused.stderr
     assert "penguins" in evenkeel("models", "list").stdout
+
+
+def test_every_line_of_the_example_is_taken(stack: Stack, tmp_path: Path) -> None:
+    """All compose files together, with every variable of `.env.example` set, are a project with bounds."""
+    (tmp_path / "env").write_text(re.sub("^#(?=[A-Z_]+=)", "", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+    environment = {name: value for name, value in stack.environment.items() if not name.startswith("EVENKEEL_")}
+    command = ["docker", "compose", "--env-file", str(tmp_path / "env"), "config", "--format", "json"]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    services = json.loads(run.stdout)["services"]
+
+    assert {"service", "trainer", "edge", "tls", "prometheus", "grafana", "disk"} <= services.keys()
+    assert services["service"]["deploy"]["replicas"] == 2
+    assert "ports" not in services["service"]
+    published = {port["host_ip"] for name in ("edge", "prometheus", "grafana") for port in services[name]["ports"]}
+    assert published == {"127.0.0.1"}
 
 
 def test_only_loopback_reaches_the_service(stack: Stack) -> None:

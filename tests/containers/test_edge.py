@@ -62,7 +62,8 @@ def load(stack: Stack) -> Load:
 
 
 def test_an_upgrade_loses_no_request(stack: Stack, tmp_path: Path) -> None:
-    """Each replica is new afterwards, and what `docker compose up` finds is what should be there."""
+    """Each replica is new afterwards, with the settings of now, and `docker compose up` finds nothing to change."""
+    stack.environment["EVENKEEL_VERSIONS"] = "3"
     before, old = images(stack), stack.replicas()
     image = release(tmp_path, "LABEL release=next")
     with load(stack) as clients:
@@ -75,6 +76,7 @@ def test_an_upgrade_loses_no_request(stack: Stack, tmp_path: Path) -> None:
     assert len(stack.replicas()) == 2
     assert not images(stack) & before
     assert images(stack) == {served()}
+    assert all("EVENKEEL_VERSIONS=3" in replica["Config"]["Env"] for replica in stack.replicas().values())
     assert not stack.replicas().keys() & old.keys()
     running = stack.replicas().keys()
     stack.compose("up", "--detach", "service", "edge")

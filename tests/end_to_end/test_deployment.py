@@ -46,6 +46,13 @@ def test_the_example_shows_the_default(name: str) -> None:
         assert shown == str(SETTINGS[name])
 
 
+def test_what_the_example_shows_is_taken() -> None:
+    """Whoever takes the `#` from every line of the service's gets one that starts."""
+    taken = Settings.from_environment({name: value for name, value in example().items() if name in SETTINGS})
+
+    assert taken.default_model == "penguins"
+
+
 def test_every_setting_reaches_the_service() -> None:
     """What is set in `.env` gets into the container; what is not set there is not set inside."""
     text = COMPOSE_FILES[0].read_text()
