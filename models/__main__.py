@@ -4,12 +4,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from models.commands import decide, look, travel
 from models.errors import CorruptModel, InvalidName, TakenVersion, UnknownModel
-from models.repository import ModelRepository
+from models.repository import DEFAULT_ROOT
 from models.terminal import DATA, IO, USAGE, CommandLine, add_command, add_model, run, version_number
 
 DESCRIPTION = "Inspect the model repository, verify it, choose the serving version, and move models."
@@ -26,10 +25,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m model
 
 def _run(arguments: Sequence[str] | None, program: str) -> None:
     options = _command_line(program).parse_args(arguments)
-    repository = (
-        ModelRepository(options.repository) if options.repository else ModelRepository.from_environment(os.environ)
-    )
-    options.command(repository, options)
+    place = options.repository or os.environ.get("EVENKEEL_REPOSITORY") or str(DEFAULT_ROOT)
+    options.command(travel.opened(place), options)
 
 
 def _command_line(program: str) -> CommandLine:
@@ -122,11 +119,11 @@ def _command_line(program: str) -> CommandLine:
 
     _add_travelling(commands)
 
-    where = "model repository (default: EVENKEEL_REPOSITORY or models/store)"
-    parser.add_argument("--repository", type=Path, metavar="FOLDER", help=where)
+    where = "folder or s3:// URL (default: EVENKEEL_REPOSITORY or models/store)"
+    parser.add_argument("--repository", metavar="STORE", help=where)
     for command in commands.choices.values():
         # Behind the command too; there it must not take away what stands before it.
-        command.add_argument("--repository", type=Path, metavar="FOLDER", default=argparse.SUPPRESS, help=where)
+        command.add_argument("--repository", metavar="STORE", default=argparse.SUPPRESS, help=where)
     return parser
 
 

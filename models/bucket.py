@@ -19,16 +19,24 @@ from models.objects import Object, Objects
 from models.repository import NAME, SERVING, VERSION, check_name, taken
 from models.seal import CARD
 from models.serving import Serving
+from models.store import Store
 
 ATTEMPTS = 20
 
 
-class BucketRepository:
+class BucketRepository(Store):
     """Reads and publishes models below one URL."""
 
     def __init__(self, url: str) -> None:
         self._objects = Objects(url)
-        self.root = self._objects.url
+        self._place = self._objects.url
+
+    @property
+    def place(self) -> str:
+        return self._place
+
+    def exists(self) -> bool:
+        return True
 
     def names(self) -> list[str]:
         """The models with at least one version; sorted."""
@@ -46,19 +54,13 @@ class BucketRepository:
         """
         return self._serving(name)[0]
 
-    def serving_version(self, name: str) -> int:
-        """The version that a service should answer with: the one that is pinned, else the highest intact one.
+    def card(self, name: str, version: int) -> ModelCard:
+        """The card of one version.
 
-        :raises UnknownModel: there is none.
+        :raises UnknownModel: there is no such version.
+        :raises CorruptModel: it cannot be read, or is another model's.
         """
-        if pinned := self.serving(name).version:
-            return pinned
-        for version in reversed(self.versions(name)):
-            try:
-                return self.bundle(name, version).version
-            except CorruptModel:
-                continue
-        raise UnknownModel(f"the repository {self.root} holds no intact version of '{name}'")
+        return self._card(name, version)[0]
 
     def bundle(self, name: str, version: int) -> Bundle:
         """All files of one version, each checked against its digest.
@@ -74,7 +76,7 @@ class BucketRepository:
         check_name(name)
         found = self._objects.get(f"{name}/{version}/{CARD}", disk.LARGEST_TEXT)
         if found is None:
-            raise UnknownModel(f"the repository {self.root} holds no version {version} of '{name}'")
+            raise UnknownModel(f"the repository {self._place} holds no version {version} of '{name}'")
         return read_card(found.data, name, version), found
 
     def _file(self, card: ModelCard, version: int, file: str, digest: FileDigest) -> bytes:
@@ -106,7 +108,7 @@ class BucketRepository:
                 self._objects.put(_key(name, version, file, digest.sha256), bundle.files[file])
             if self._objects.put_if(f"{name}/{version}/{CARD}", bundle.files[CARD], tag):
                 return version, True
-        raise OSError(f"{self.root}: others publish '{name}' all the time; try again")
+        raise OSError(f"{self._place}: others publish '{name}' all the time; try again")
 
     def _numbered(self, name: str) -> list[list[str]]:
         """Whatever lies below a number, with a card or without."""
@@ -142,24 +144,37 @@ class BucketRepository:
         except CorruptModel:
             return False, found.tag
         if disk.sha256(found.data) != digest:
-            raise taken(self.root, name, version)
+            raise taken(self._place, name, version)
         keys = {_key(name, version, file, one.sha256) for file, one in listed(card, version).items()}
         return keys <= {*self._objects.list(f"{name}/{version}")}, found.tag
 
-    def change_serving(self, name: str, change: Callable[[Serving], Serving]) -> Serving:
+    def change_serving(self, name: str, change: Callable[[Serving], Serving], asked_for: int | None = None) -> Serving:
         """Replace serving.json by what `change` makes of it; where somebody else was faster, of what they made of it.
 
         :raises UnknownModel: a version that is new in it is not there.
         :raises CorruptModel: serving.json cannot be read, or a version that is new in it is not intact.
         """
+        if not self.versions(name):
+            raise UnknownModel(f"the repository {self._place} holds no model '{name}'")
         for _ in range(ATTEMPTS):
             before, tag = self._serving(name)
             after = change(before)
-            for version in {*after.named} - {*before.named}:
+            for version in {*after.named} - ({*before.named} - {asked_for}):
                 self.bundle(name, version)
             if self._objects.put_if(f"{name}/{SERVING}", after.to_json().encode(), tag):
                 return after
-        raise OSError(f"{self.root}: others change {SERVING} of '{name}' all the time; try again")
+        raise OSError(f"{self._place}: others change {SERVING} of '{name}' all the time; try again")
+
+    def prune(self, name: str, keep: int) -> tuple[list[int], list[int]]:
+        """Remove versions as of a repository on disk: each card first, so that nobody sees a part of one.
+
+        There is no lock: whoever decides for one of these versions meanwhile is not heard.
+        """
+        removed, stay = self.kept(name, keep)
+        for version in removed:
+            files = self._objects.list(f"{name}/{version}")
+            self._objects.remove([f"{name}/{version}/{CARD}", *files])
+        return removed, stay
 
     def _serving(self, name: str) -> tuple[Serving, str | None]:
         check_name(name)

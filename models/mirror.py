@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from models.errors import ModelError
-from models.stores import Store
+from models.store import Store
 
 
 class Mirror:
@@ -43,7 +43,7 @@ class Mirror:
         with self._passed_over():
             if chosen != self._target.serving(name):
                 self._target.change_serving(name, lambda _: chosen)
-                self._say(f"{name}: serving.json copied to {self._target.root}")
+                self._say(f"{name}: serving.json copied to {self._target.place}")
         self._copy_versions(name, [version for version in versions if version not in first])
 
     def _copy_versions(self, name: str, versions: list[int]) -> None:
@@ -55,7 +55,7 @@ class Mirror:
 
     def _copy_version(self, name: str, version: int) -> None:
         if self._target.holds(name, version, self._source.digest(name, version)):
-            self._say(f"{name} {version}: is already in {self._target.root}")
+            self._say(f"{name} {version}: is already in {self._target.place}")
             return
         self._target.add(self._source.bundle(name, version))
-        self._say(f"{name} {version}: published in {self._target.root}")
+        self._say(f"{name} {version}: published in {self._target.place}")

@@ -7,7 +7,7 @@ its own tools have: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -91,6 +91,15 @@ class Objects:
             except (*lost, FileNotFoundError):
                 return False
             return True
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove objects, whether they are there or not.
+
+        :raises OSError: the storage refuses; some of them may be gone.
+        """
+        with self._told():
+            for name in names:
+                self._obstore.delete(self._store, name)
 
     def list(self, folder: str = "") -> list[str]:
         """The names of all objects, or of those below a folder; a request for each thousand of them.

@@ -24,6 +24,7 @@ from models.card import FileDigest, ModelCard
 from models.errors import CorruptModel, InvalidName, TakenVersion, UnknownModel, UnreadableModel
 from models.seal import CARD, sealed
 from models.serving import Serving
+from models.store import Store
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
@@ -47,7 +48,7 @@ class PublishedModel:
     digest: str
 
 
-class ModelRepository:
+class ModelRepository(Store):
     """Reads and publishes models under one root folder."""
 
     def __init__(self, root: Path) -> None:
@@ -63,6 +64,13 @@ class ModelRepository:
     def from_environment(cls, environment: Mapping[str, str]) -> "ModelRepository":
         """The repository that EVENKEEL_REPOSITORY names, `models/store` under the working directory without it."""
         return cls(Path(environment.get("EVENKEEL_REPOSITORY") or DEFAULT_ROOT))
+
+    @property
+    def place(self) -> Path:
+        return self.root
+
+    def exists(self) -> bool:
+        return self.root.exists()
 
     def names(self) -> list[str]:
         """The models with at least one version, or with a folder that cannot be listed; sorted.
@@ -96,34 +104,6 @@ class ModelRepository:
                 f"{SERVING} of {name}: {first_fault(error)}; correct the file, or remove it to serve the newest version"
             )
             raise CorruptModel(reason) from None
-
-    def serving_version(self, name: str) -> int:
-        """The version that a service should answer with: the one that is pinned, else the highest intact one.
-
-        :raises UnknownModel: the model has no such version.
-        :raises CorruptModel: serving.json cannot be read.
-        """
-        return self.serving(name).version or self.highest_intact(name)
-
-    def highest_intact(self, name: str) -> int:
-        """The highest version whose files are as they were published.
-
-        :raises UnknownModel: the model has none.
-        """
-        if not (versions := self.versions(name)):
-            raise UnknownModel(f"the repository {self.root} holds no model '{name}'")
-        for version in reversed(versions):
-            if self.intact(name, version):
-                return version
-        raise UnknownModel(f"no version of '{name}' in the repository {self.root} is intact")
-
-    def intact(self, name: str, version: int) -> bool:
-        """Whether every file of a version is as it was published."""
-        try:
-            self.read(name, version)
-        except (CorruptModel, UnknownModel):
-            return False
-        return True
 
     def card(self, name: str, version: int) -> ModelCard:
         """Read the card of one version.
@@ -309,16 +289,14 @@ class ModelRepository:
         :raises OSError: the disk refused; the sentence says which version stays, or that the removal may not last.
         """
         with self._changing(name) as folder:
-            versions = self.versions(name)
-            needed = {*versions[-keep:], *self.serving(name).named, self.serving_version(name)}
-            removed = [version for version in versions if version not in needed]
+            removed, stay = self.kept(name, keep)
             for version in removed:
                 with disk.saying(f"version {version} was not removed", folder):
                     disk.abandon(folder / str(version))
             with disk.saying(f"{len(removed)} versions are removed, but the disk did not confirm it", folder):
                 disk.sync_folder(folder)
                 disk.remove_abandoned(folder)
-        return removed, [version for version in versions if version in needed]
+        return removed, stay
 
     @contextmanager
     def _changing(self, name: str) -> Iterator[Path]:

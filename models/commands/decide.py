@@ -8,17 +8,17 @@ from collections.abc import Callable
 
 from models.commands.look import roles
 from models.errors import UnknownModel
-from models.repository import ModelRepository
 from models.serving import Canary, Serving
+from models.store import Store
 from models.terminal import noting
 
 
-def promote(repository: ModelRepository, options: argparse.Namespace) -> None:
+def promote(repository: Store, options: argparse.Namespace) -> None:
     """Pin a version; or none, so that the newest serves."""
     _change(repository, options.name, lambda chosen: chosen.promoted(options.version), options.version)
 
 
-def rollback(repository: ModelRepository, options: argparse.Namespace) -> None:
+def rollback(repository: Store, options: argparse.Namespace) -> None:
     """Pin the intact version before the one that serves."""
 
     def back(chosen: Serving) -> Serving:
@@ -31,7 +31,7 @@ def rollback(repository: ModelRepository, options: argparse.Namespace) -> None:
     _change(repository, options.name, back)
 
 
-def canary(repository: ModelRepository, options: argparse.Namespace) -> None:
+def canary(repository: Store, options: argparse.Namespace) -> None:
     """Let a version answer a share of the requests. What serves is pinned: the canary must not become it by its age."""
 
     def share(chosen: Serving) -> Serving:
@@ -44,7 +44,7 @@ def canary(repository: ModelRepository, options: argparse.Namespace) -> None:
     _change(repository, options.name, share, options.version)
 
 
-def shadow(repository: ModelRepository, options: argparse.Namespace) -> None:
+def shadow(repository: Store, options: argparse.Namespace) -> None:
     """Let a version be asked what the serving one is asked, and only compare their answers."""
 
     def ask(chosen: Serving) -> Serving:
@@ -55,7 +55,7 @@ def shadow(repository: ModelRepository, options: argparse.Namespace) -> None:
     _change(repository, options.name, ask, options.version)
 
 
-def _other_than(repository: ModelRepository, options: argparse.Namespace) -> int:
+def _other_than(repository: Store, options: argparse.Namespace) -> int:
     """The version that serves, which the one that is asked for must not be."""
     serving = repository.serving_version(options.name)
     if options.version == serving:
@@ -63,7 +63,7 @@ def _other_than(repository: ModelRepository, options: argparse.Namespace) -> int
     return serving
 
 
-def prune(repository: ModelRepository, options: argparse.Namespace) -> None:
+def prune(repository: Store, options: argparse.Namespace) -> None:
     """Remove old versions that nothing needs."""
     removed, kept = repository.prune(options.name, options.keep)
     said = f"{options.name}: {_words(removed)} removed; {_words(kept)} kept"
@@ -75,9 +75,7 @@ def _words(versions: list[int]) -> str:
     return ", ".join(map(str, versions)) if versions else "nothing"
 
 
-def _change(
-    repository: ModelRepository, name: str, change: Callable[[Serving], Serving], asked_for: int | None = None
-) -> None:
+def _change(repository: Store, name: str, change: Callable[[Serving], Serving], asked_for: int | None = None) -> None:
     """Make a change, and say in a sentence what serves now."""
     said = ""
 

@@ -9,20 +9,20 @@ from models.card import ModelCard
 from models.cells import iso_date
 from models.errors import CorruptModel, ModelError, UnknownModel
 from models.features import Feature
-from models.repository import ModelRepository
 from models.serving import Serving
+from models.store import Store
 from models.terminal import LONGEST_SENTENCE, label, print_json, room, spelled_out
 from models.wording import evaluation_lines
 
 
-def list_models(repository: ModelRepository, _: argparse.Namespace) -> None:
+def list_models(repository: Store, _: argparse.Namespace) -> None:
     """Print a line a version.
 
     :raises OSError: the folder of a model cannot be read; the versions of all others are printed.
     """
     names = _names(repository)
     if not names:
-        print(f"No models in {repository.root} yet; `evenkeel fit` publishes one.")
+        print(f"No models in {repository.place} yet; `evenkeel fit` publishes one.")
         return
     rows = [("MODEL", "VERSION", "CREATED", "CLASSES", "TEST ACCURACY", "")]
     unreadable = Unreadable()
@@ -58,7 +58,7 @@ class Unreadable:
             raise OSError("; ".join(self.sentences))
 
 
-def _roles(repository: ModelRepository, name: str) -> dict[int, str]:
+def _roles(repository: Store, name: str) -> dict[int, str]:
     """What each version is there for, in words; nothing where nobody can tell."""
     try:
         chosen, version = repository.serving(name), repository.serving_version(name)
@@ -77,7 +77,7 @@ def roles(chosen: Serving, version: int) -> dict[int, str]:
     return {number: ", ".join(words) for number, words in found.items()}
 
 
-def _columns(repository: ModelRepository, name: str, version: int) -> tuple[str, str, str]:
+def _columns(repository: Store, name: str, version: int) -> tuple[str, str, str]:
     try:
         card = repository.card(name, version)
     except ModelError:
@@ -86,7 +86,7 @@ def _columns(repository: ModelRepository, name: str, version: int) -> tuple[str,
     return f"{card.provenance.created:%Y-%m-%d %H:%M}", str(len(card.classes)), accuracy
 
 
-def show(repository: ModelRepository, options: argparse.Namespace) -> None:
+def show(repository: Store, options: argparse.Namespace) -> None:
     version = options.version or repository.serving_version(options.name)
     card = repository.card(options.name, version)
     if options.json:
@@ -146,11 +146,11 @@ def _summary(card: ModelCard, version: int, role: str | None) -> str:
     return "\n".join(map(spelled_out, lines))
 
 
-def _names(repository: ModelRepository) -> list[str]:
-    return repository.names() if repository.root.exists() else []
+def _names(repository: Store) -> list[str]:
+    return repository.names() if repository.exists() else []
 
 
-def verify(repository: ModelRepository, options: argparse.Namespace) -> None:
+def verify(repository: Store, options: argparse.Namespace) -> None:
     """Print for each version whether it is intact.
 
     :raises CorruptModel: one is not.
@@ -164,7 +164,7 @@ def verify(repository: ModelRepository, options: argparse.Namespace) -> None:
             for version in [options.version] if options.version else repository.versions(name):
                 checked += 1
                 try:
-                    repository.read(name, version)
+                    repository.bundle(name, version)
                 except CorruptModel as error:
                     corrupt += 1
                     print(f"{name} {version}: CORRUPT, {error}")
@@ -175,4 +175,4 @@ def verify(repository: ModelRepository, options: argparse.Namespace) -> None:
         raise CorruptModel("; ".join([counted, *unreadable.sentences]))
     unreadable.refuse()
     if options.name and not checked:
-        raise UnknownModel(f"the repository {repository.root} holds no model '{options.name}'")
+        raise UnknownModel(f"the repository {repository.place} holds no model '{options.name}'")

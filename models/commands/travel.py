@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from models import files as disk
 from models.archive import LARGEST_ARCHIVE, pack, unpack
+from models.bucket import BucketRepository
 from models.bundle import Bundle
 from models.compression import ending
 from models.errors import CorruptModel, InvalidName, ModelError, UnknownModel
@@ -18,11 +19,19 @@ from models.mirror import Mirror
 from models.objects import Objects, is_url
 from models.replacing import replacing
 from models.repository import ModelRepository
-from models.stores import Store, opened
+from models.store import Store
 from models.terminal import noting, sentence_of, tell
 
 
-def export(repository: ModelRepository, options: argparse.Namespace) -> None:
+def opened(place: str) -> Store:
+    """The repository at a path or a URL.
+
+    :raises InvalidName: it is a URL, and its library is not installed or does not take it.
+    """
+    return BucketRepository(place) if is_url(place) else ModelRepository(Path(place))
+
+
+def export(repository: Store, options: argparse.Namespace) -> None:
     """Write one version as an archive, which is there when it is whole, and not before."""
     archive: str = options.archive
     ending(archive)
@@ -45,7 +54,7 @@ def _write(archive: Path, data: bytes) -> None:
         disk.sync_folder(archive.absolute().parent)
 
 
-def import_archive(repository: ModelRepository, options: argparse.Namespace) -> None:
+def import_archive(repository: Store, options: argparse.Namespace) -> None:
     """Publish the version that an archive holds."""
     archive: str = options.archive
     ending(archive)
@@ -67,13 +76,13 @@ def _read(archive: Path) -> bytes:
     return archive.read_bytes()
 
 
-def copy(repository: ModelRepository, options: argparse.Namespace) -> None:
+def copy(repository: Store, options: argparse.Namespace) -> None:
     """Publish a version of one repository in another; or all versions, and the choice of what serves.
 
     :raises CorruptModel: with `--all`, some versions are not intact; all others are copied.
     """
-    source: Store = opened(options.source) if options.source else repository
-    target: Store = opened(options.target) if options.target else repository
+    source = opened(options.source) if options.source else repository
+    target = opened(options.target) if options.target else repository
     if source is target:
         raise InvalidName("a copy goes from one repository to another: say --from STORE or --to STORE")
     if not options.all:
@@ -113,7 +122,7 @@ def _add(repository: Store, bundle: Bundle, options: argparse.Namespace) -> None
 
 
 def _say(repository: Store, name: str, version: int, new: bool) -> None:
-    _print(f"{name} {version}: {'published in' if new else 'is already in'} {repository.root}")
+    _print(f"{name} {version}: {'published in' if new else 'is already in'} {repository.place}")
 
 
 def _print(said: str) -> None:

@@ -123,7 +123,7 @@ def _handler(between: Between, server: int) -> type[BaseHTTPRequestHandler]:
             with suppress(OSError):  # Of a client that was killed.
                 self.wfile.write(data[: len(data) // 2] if number in between.torn else data)
 
-        do_GET = do_PUT = do_HEAD = _pass_on  # noqa: N815
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _pass_on  # noqa: N815
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
             """Nothing."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from models.__main__ import main
 from models.bucket import BucketRepository
 from models.errors import CorruptModel, ModelError, TakenVersion
 from models.objects import Objects
@@ -229,6 +230,38 @@ def test_decisions_at_once_are_all_made(three: Path, url: str) -> None:
         list(pool.map(lambda _: BucketRepository(url).change_serving("plain", next_one), range(6)))
 
     assert bucket.serving("plain").version == 8
+
+
+def test_every_command_works_on_a_bucket(
+    three: Path, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says what it says of a folder."""
+
+    def said(*arguments: str) -> tuple[int, str]:
+        return main(arguments), capsys.readouterr().out
+
+    monkeypatch.setenv("EVENKEEL_REPOSITORY", url)
+    models("copy", "--all", "--from", three)
+    for command in (
+        ("list",),
+        ("show", "plain"),
+        ("verify",),
+        ("promote", "plain", "3"),
+        ("rollback", "plain"),
+        ("canary", "plain", "1", "--share", "10%"),
+        ("shadow", "plain", "3"),
+        ("shadow", "plain", "--off"),
+        ("promote", "plain", "--newest"),
+        ("prune", "plain", "--keep", "2"),
+        ("verify",),
+    ):
+        on_bucket = said(*command)
+        assert on_bucket == said(*command, "--repository", str(three)), command
+        assert on_bucket[0] == 0
+    assert Objects(url).list("plain/1") == []
+    assert "holds no version 1 of 'plain'" in models("promote", "plain", "1", code=65)
+    assert "holds no model 'waves'" in models("promote", "waves", "1", code=65)
+    assert BucketRepository(url).serving("plain").version is None
 
 
 def test_what_was_altered_in_a_bucket_is_refused(three: Path, url: str) -> None:

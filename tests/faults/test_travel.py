@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 from tests.faults.conftest import Ended, Publisher, fill, leftovers, numbered, whole_versions
 
 CHANGING = ("mkdir", "write", "fsync", "rename")
+FAULTS = ("signal=KILL", "error=EIO", pytest.param("error=ENOSPC", marks=pytest.mark.thorough))
 LOST = "may be lost in a power failure"
 
 
@@ -64,7 +65,7 @@ def before(request: pytest.FixtureRequest, publisher: Publisher, source: Path) -
     return root
 
 
-@pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=ENOSPC"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_an_import_is_whole_or_not_at_all(
     tracer: Publisher, source: Path, before: Path, every: int, fault: str
 ) -> None:
@@ -93,7 +94,7 @@ def test_an_import_is_whole_or_not_at_all(
     assert outcomes == {False, True}
 
 
-@pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=ENOSPC"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_an_export_is_the_old_archive_or_the_new(tracer: Publisher, source: Path, every: int, fault: str) -> None:
     """Killed or refused at any call, the archive that was there is still whole; the next export sweeps up."""
     before = source.with_name("archives")
