@@ -9,14 +9,15 @@ from typing import Any
 
 from models.card import ModelCard
 from models.cells import iso_date
-from models.features import FLOAT32_MAX, Feature, Value
+from models.features import Feature, Value
 from service.wire.reasons import BACKGROUND, MOST_ROWS, TYPICAL
 
 Schema = dict[str, Any]
 
 # As many as a page can show; a column of ten thousand categories needs no schema of ten thousand lines.
 MOST_CATEGORIES = 100
-FLOAT32: Schema = {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
+# FLOAT32_MAX in as few digits as a float32 takes: ten models are described in few bytes.
+FLOAT32: Schema = {"minimum": -3.4028235e38, "maximum": 3.4028235e38}
 PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 
 
@@ -43,7 +44,7 @@ def shape(card: ModelCard) -> object:
 def record(card: ModelCard) -> Schema:
     """A row by feature name; the requests have an example of it."""
     fields = {feature.name: value(feature) for feature in card.features}
-    return closed(fields) | {"description": f"A record of {card.name}"}
+    return closed(fields)
 
 
 def values(features: Sequence[Feature]) -> Schema:
@@ -64,15 +65,15 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
     }
     said: dict[str, Schema] = {
         "label": reference(f"{base}Label"),
-        "probability": PROBABILITY | {"description": "of the label"},
-        "probabilities": mapping(PROBABILITY) | {"description": "by class"},
+        "probability": PROBABILITY,
+        "probabilities": mapping(PROBABILITY),
     }
     maybe = {"warnings": rows(reference("FeatureWarning")), "explanation": reference("Explanation")}
     model = {"model": reference("ModelVersion")}
     return {
         base: record(card),
         f"{base}Values": values(card.features),
-        f"{base}Row": {"anyOf": [reference(base), reference(f"{base}Values")], "description": "By name or by position"},
+        f"{base}Row": {"anyOf": [reference(base), reference(f"{base}Values")]},
         f"{base}Label": {"type": "string", "enum": list(card.classes)},
         f"{base}Prediction": closed(said, maybe),
         f"{base}Answer": closed(model | {"prediction": reference(f"{base}Prediction")}),
@@ -87,8 +88,7 @@ def request_schemas(name: str, base: str, cards: Sequence[ModelCard]) -> dict[st
     names begin with `name`, those of the records that it is asked about with `base`.
     """
     row = reference(f"{base}Row")
-    told = {"type": "boolean", "description": f"with an explanation of each, as :explain gives it; {MOST_ROWS} at most"}
-    explain = {"explain": told} if all(card.typical is not None for card in cards) else {}
+    explain = {"explain": reference("WithExplanation")} if all(card.typical is not None for card in cards) else {}
     held = [TYPICAL] * bool(explain) + [BACKGROUND] * all(card.background for card in cards)
     against: Schema = {"anyOf": [{"type": "string", "enum": held}, row]} if held else row
     # Without a typical row something has to be said.
@@ -106,7 +106,7 @@ def table_record(card: ModelCard) -> Schema:
     """A row of a table by feature name, which may have other columns."""
     schema = closed({feature.name: _place(feature) for feature in card.features})
     del schema["additionalProperties"]
-    return schema | {"description": f"A record of {card.name}; what is no feature is passed over"}
+    return schema | {"description": "Other columns are passed over"}
 
 
 def table_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
@@ -122,7 +122,7 @@ def table_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
         "instances": rows(row),
         "inputs": rows(row),
     }
-    params = {"params": {"description": "let through"}}
+    params: dict[str, Schema] = {"params": {}}
     return {
         f"{base}Table{layout.removeprefix('dataframe_').capitalize()}": closed({layout: schema}, params)
         for layout, schema in layouts.items()
@@ -213,8 +213,7 @@ def _infer_request(inputs: list[Schema]) -> Schema:
         "inputs": in_order(inputs),
         "outputs": reference("RequestedOutputs"),
     }
-    told = "Tensors of one row; of n rows each shape begins with n"
-    return {"type": "object", "description": told, "properties": properties, "required": ["inputs"]}
+    return {"type": "object", "properties": properties, "required": ["inputs"]}
 
 
 def _tensor(name: str, datatype: str, features: Sequence[Feature]) -> Schema | None:

@@ -22,7 +22,7 @@ from service.prediction.protocol import Allowance, Memory, Question, WireFormat
 from service.prediction.shadowing import Shadowing
 from service.reply import Reply, compressed, failure, lines, refusal, success
 from service.rows.tensors import Probabilities, Tensors, release, row_count
-from service.telemetry.drift import Drift
+from service.telemetry.drift import MOST_ROWS, Drift
 from service.telemetry.observer import TRACE, Observer, trace_headers
 
 # At which of the moments of a prediction a stage begins; it ends at the next. Between them, the request waits: for its
@@ -189,7 +189,7 @@ class Predictions:
             return
         inferred = perf_counter()
         if not group[0].wire.explains:
-            self._count(predictor, tensors, probabilities)
+            self._count(predictor, parts, tensors, probabilities)
         moments = began, inferred, perf_counter()
         start = 0
         for one, part in zip(group, parts, strict=True):
@@ -201,12 +201,20 @@ class Predictions:
                 release(part)
             start = end
 
-    def _count(self, predictor: Predictor, tensors: Tensors, probabilities: Probabilities) -> None:
-        """Count rows for drift. What goes wrong with counting costs no answer."""
+    def _count(
+        self, predictor: Predictor, parts: Sequence[Tensors], together: Tensors, probabilities: Probabilities
+    ) -> None:
+        """Count rows for drift, the same whoever came `together`. What goes wrong with it costs no answer."""
         if predictor.watch is None or not self._drift.on:
             return
+        if len(probabilities) <= MOST_ROWS:
+            parts = [together]
         try:
-            self._drift.count(predictor.watch, tensors, probabilities)
+            start = 0
+            for part in parts:
+                end = start + row_count(part)
+                self._drift.count(predictor.watch, part, probabilities[start:end], runs=int(start == 0))
+                start = end
         except Exception as error:
             self._drift.fail(predictor.watch, error)
 

@@ -1,8 +1,8 @@
 """Drift: how the rows of late are spread over the bins of training, over all workers, and what that means.
 
 A prediction only leaves its tensors here. Once there are enough of them, or a second later, they are sorted into bins
-together, which takes a row a fraction of the time that it would take alone. A request of many rows is sorted by itself,
-by the thread that answers it. Each row counts once, whatever it arrived with.
+together, which takes a row a fraction of the time that it would take alone. Each row counts once, whatever it arrived
+with, but of a request of many rows an even choice: that takes little of its time.
 """
 
 import hashlib
@@ -13,7 +13,6 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from models.card import ModelCard
 from models.shift import FALSE_ALARMS, Status, Verdict, judge, worst_of
@@ -21,16 +20,16 @@ from service.rows.tensors import Probabilities, Tensors
 from service.telemetry.bins import RowBins
 from service.telemetry.windows import LENGTHS, Counts, Windows
 
-# So many are sorted together, and of one request at a time: what fits a core's caches takes half the time.
-ENOUGH_ROWS, MOST_ROWS = 256, 1024
+# So many are sorted together, and counted of one request at most.
+ENOUGH_ROWS = MOST_ROWS = 256
 FOLD_SECONDS = 1.0
 WINDOW_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
-# What is left of an answered request: its numeric tensor as bytes, the bins of its texts, its answer as bytes. Arrays
-# that are kept would let the next requests have memory that is in no cache.
-Noted = tuple[bytes, list[int], bytes]
+# What is left of an answered request: its numeric tensor as bytes, the bins of its texts, its answer as bytes, and how
+# many rows it had and runs it took. Arrays that are kept would let the next requests have memory that is in no cache.
+Noted = tuple[bytes, list[int], bytes, int, int]
 
 
 class Window(NamedTuple):
@@ -86,29 +85,28 @@ class Drift:
     ) -> None:
         self.on = window_seconds > 0
         self._windows = Windows(mine, everyone, window_seconds or WINDOW_SECONDS)
-        self._lock, self._folding, self._adding = threading.Lock(), threading.Lock(), threading.Lock()
+        self._lock, self._folding = threading.Lock(), threading.Lock()
         self._noted: dict[Watch, list[Noted]] = {}
         self._rows = 0
         self._failed: set[Watch] = set()
 
-    def count(self, watch: Watch, tensors: Tensors, probabilities: Probabilities) -> None:
-        """Rows were answered."""
-        rows = len(probabilities)
-        if rows >= ENOUGH_ROWS:
-            for start in range(0, rows, MOST_ROWS):
-                some = slice(start, start + MOST_ROWS)
-                part = {name: tensor[some] for name, tensor in tensors.items()}
-                self._sort(watch, part.get("numeric"), watch.bins.of_texts(part), probabilities[some], int(start == 0))
-            return
+    def count(self, watch: Watch, tensors: Tensors, probabilities: Probabilities, runs: int = 1) -> None:
+        """Rows of a request, or of several with `MOST_ROWS` rows together at most, were answered by a run."""
+        answered = len(probabilities)
+        if answered > MOST_ROWS:
+            some = np.arange(MOST_ROWS) * answered // MOST_ROWS
+            tensors, probabilities = {name: tensor[some] for name, tensor in tensors.items()}, probabilities[some]
         numbers = tensors.get("numeric")
         noted = (
             b"" if numbers is None else numbers.tobytes(),
             watch.bins.of_texts(tensors),
             probabilities.tobytes(),
+            answered,
+            runs,
         )
         with self._lock:
             self._noted.setdefault(watch, []).append(noted)
-            self._rows += rows
+            self._rows += len(probabilities)
             enough = self._rows >= ENOUGH_ROWS
         if enough:
             self.fold()
@@ -128,10 +126,11 @@ class Drift:
                 noted, self._noted, self._rows = self._noted, {}, 0
             for watch, answers in noted.items():
                 try:
-                    numbers, texts, probabilities = zip(*answers, strict=True)
-                    answered = np.frombuffer(b"".join(probabilities), np.float32).reshape(-1, watch.bins.classes)
-                    values = np.frombuffer(b"".join(numbers), np.float32).reshape(len(answered), watch.bins.numbers)
-                    self._sort(watch, values, list(chain.from_iterable(texts)), answered, len(answers))
+                    numbers, texts, probabilities, answered, runs = zip(*answers, strict=True)
+                    said = np.frombuffer(b"".join(probabilities), np.float32).reshape(-1, watch.bins.classes)
+                    values = np.frombuffer(b"".join(numbers), np.float32).reshape(len(said), watch.bins.numbers)
+                    counts = watch.bins.count(values, list(chain.from_iterable(texts)), said)
+                    self._windows.add(watch.owner, counts, len(said), (sum(answered), sum(runs)))
                 except Exception as error:  # One version's rows keep no other's from being counted.
                     self.fail(watch, error)
 
@@ -157,18 +156,6 @@ class Drift:
                     log.exception("drift not counted")
 
         threading.Thread(target=fold, name="drift", daemon=True).start()
-
-    def _sort(
-        self,
-        watch: Watch,
-        numbers: npt.NDArray[np.float32] | None,
-        texts: Sequence[int],
-        probabilities: Probabilities,
-        runs: int,
-    ) -> None:
-        counts = watch.bins.count(numbers, texts, probabilities)
-        with self._adding:
-            self._windows.add(watch.owner, counts, len(probabilities), runs)
 
     def _spread(self, watch: Watch) -> Spread:
         rows, sums = self._windows.sums(watch.owner, watch.bins.odd.stop)

@@ -20,13 +20,13 @@ PANES = 8
 REGIONS = 32
 # The bins of all features and of the predicted classes, and one number more for each feature.
 MOST_COUNTS = (MOST_FEATURES + 1) * MOST_BINS + MOST_FEATURES
-# Whose it is (0 is nobody), all rows it ever counted and the runs of the model that answered them, and of each window
-# which panes of time it holds, with their counts.
+# Whose it is (0 is nobody), all rows it ever counted, all that were answered and the runs of the model that answered
+# them, and of each window which panes of time it holds, with their counts.
 REGION = np.dtype(
     [
         ("owner", np.uint64),
         ("rows", np.int64),
-        ("runs", np.int64),
+        ("answered", np.int64, 2),
         ("panes", np.int64, (len(LENGTHS), PANES + 1)),
         ("counts", np.uint32, (len(LENGTHS), PANES + 1, MOST_COUNTS)),
     ]
@@ -46,8 +46,10 @@ class Windows:
         self._everyone = [np.frombuffer(slot, REGION) for slot in everyone]
         self.seconds = [seconds * length for length in LENGTHS]
 
-    def add(self, owner: int, counts: Counts, rows: int, runs: int) -> None:
-        """Count so many rows, which `counts` tells more about, and the runs that answered them, as of now."""
+    def add(self, owner: int, counts: Counts, rows: int, answered: tuple[int, int]) -> None:
+        """Count so many rows, which `counts` tells more about, as of now; `answered` are the rows that they stand for
+        and the runs that answered those.
+        """
         region = self._region(owner)
         for window, pane in enumerate(self._now()):
             place = pane % (PANES + 1)
@@ -57,7 +59,7 @@ class Windows:
                 region["panes"][window, place] = pane
             region["counts"][window, place, : len(counts)] += counts.astype(np.uint32)
         region["rows"] += rows
-        region["runs"] += runs
+        region["answered"] += answered
 
     def sums(self, owner: int, size: int) -> tuple[int, list[Counts]]:
         """All rows that were ever counted, and the first `size` counts over each window."""
@@ -74,16 +76,16 @@ class Windows:
         return rows, sums
 
     def answered(self, owner: int) -> tuple[int, int]:
-        """All rows that were ever counted, and the runs that answered them."""
-        regions = [slot[at] for slot in self._everyone for at in np.flatnonzero(slot["owner"] == owner)]
-        return sum(int(one["rows"]) for one in regions), sum(int(one["runs"]) for one in regions)
+        """All rows that were ever answered, and the runs that answered them."""
+        rows, runs = sum((slot["answered"][slot["owner"] == owner].sum(axis=0) for slot in self._everyone), np.zeros(2))
+        return int(rows), int(runs)
 
     def _region(self, owner: int) -> np.void:
         """The region of an owner; where it has none, the one that was counted in least recently, cleared."""
         found = np.flatnonzero(self._mine["owner"] == owner)
         region: np.void = self._mine[found[0] if len(found) else self._mine["panes"][:, 0].max(axis=1).argmin()]
         if not len(found):
-            region["rows"], region["runs"], region["panes"], region["owner"] = 0, 0, 0, owner
+            region["rows"], region["answered"], region["panes"], region["owner"] = 0, 0, 0, owner
         return region
 
     def _now(self) -> list[int]:

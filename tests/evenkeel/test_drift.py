@@ -49,7 +49,7 @@ def test_it_prints_what_the_service_tells(drift: Drift, service: Service) -> Non
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
     assert lines[:2] == ["penguins version 1, 275 training rows", told["summary"]]
-    assert lines[3] == "last hour: 300 rows"
+    assert lines[3] == "last hour: 256 rows"
     island = next(line for line in lines if line.startswith("  island"))
     measure = next(one for one in told["features"] if one["feature"] == "island")["windows"][0]
     cells = ["island", "shifted", f"{measure['band']:.3f}", "0.0%", "100.0%", f"{measure['psi']:.3f}"]

@@ -110,17 +110,22 @@ def last_hour(drift: Drift, watch: Watch) -> Verdict:
 
 
 def test_what_is_told_is_the_psi_of_all_rows(drift: Drift) -> None:
-    """Of rows that came alone, in handfuls and in batches, whole or noted only; none is left out."""
+    """Of rows that came alone, in handfuls and in batches; of more than 256 in one request, of an even choice."""
     watch = Watch(card(), 1)
-    sizes = (1, 2, 5, 32, 1, ENOUGH_ROWS // 32, ENOUGH_ROWS, ENOUGH_ROWS + 1)
-    everything = [rows(count) for count in sizes for _ in range(20)] + [rows(2 * MOST_ROWS + 1)]
+    sizes = (1, 2, 5, 32, 1, ENOUGH_ROWS // 32, MOST_ROWS)
+    everything = [rows(count) for count in sizes for _ in range(20)]
     for tensors, probabilities in everything:
         drift.count(watch, tensors, probabilities)
+    long, answers = rows(4 * MOST_ROWS - 1)
+    drift.count(watch, long, answers)
+    even = np.linspace(0, len(answers), MOST_ROWS, endpoint=False).astype(int)
+    everything.append(({name: tensor[even] for name, tensor in long.items()}, answers[even]))
     (spread,) = drift.spreads([watch])
     expected = np.array([np.concatenate(counted(*one)) for one in everything]).sum(axis=0)
     parts = [part.tolist() for part in np.split(expected, [5, 9, 12])]
 
     assert spread.rows == sum(len(probabilities) for _, probabilities in everything)
+    assert drift.answered(watch) == (sum(sizes) * 20 + len(answers), len(everything))
     for window in spread.windows:
         assert window.counts == parts
         assert window.verdict.rows == spread.rows

@@ -69,8 +69,8 @@ def test_each_models_record_is_described_from_its_card(document: dict[str, Any],
     assert schema["additionalProperties"] is False
     assert schema["properties"]["year"] == {
         "type": "number",
-        "minimum": -3.4028235677973362e38,
-        "maximum": 3.4028235677973362e38,
+        "minimum": -3.4028235e38,
+        "maximum": 3.4028235e38,
         "description": "2007 to 2009 in training",
     }
     assert schema["properties"]["sex"] == {"type": ["string", "null"], "description": "in training: female, male"}
