@@ -60,9 +60,7 @@ def test_rows_that_break_the_card(client: evenkeel.Client) -> None:
         (2, "island", "text"),
     ]
     assert error.details[1]["message"] == "must not be missing"
-    assert str(error).startswith(
-        "the list, row 1, feature 'body_mass_g': '1e+39' does not fit in a 32-bit float; mend"
-    )
+    assert str(error).startswith("the list, row 1, feature 'body_mass_g': '1e+39' does not fit in a 32-bit float; mend")
     many = error_of(client, [GENTOO] * 20_000 + [heavy] * 30, evenkeel.RowsRefused)
     assert [one["instance"] for one in many.details] == [*range(20_000, 20_020)]
     with pytest.warns(evenkeel.EvenkeelWarning, match="2 of 3 rows have no answer"):
