@@ -37,7 +37,7 @@ class BatchNormMLPClassifier(ClassifierMixin, Networks):
     from the bag and answers. Parameters, ranges and defaults are those of `evenkeel fit`, but for these:
 
     :param members: networks in the bag; by default 5, fewer on large tables. With `members=1` one network is trained,
-        in a fraction of the time: enough for cross-validation and searches.
+        in about a tenth of the time: enough for cross-validation and searches.
     :param scaling: also None, which leaves numbers as they are, for a scaler of one's own before the classifier. With
         `members=1` the network then has the precision of the numbers, 64 bits too.
     :param class_weight: also a mapping from class to weight; None is "none".
