@@ -19,20 +19,16 @@ from evenkeel.loaded import OnError, answers_of
 from evenkeel.remote import RemoteModel
 from evenkeel.run import Reasons
 from evenkeel.scoring import address_from_settings, api_key
-from evenkeel.tables import Table, one_tree
+from evenkeel.tables import Asked, one_tree
 from evenkeel.written import Answers
 from models.card import ModelCard
 from models.errors import EvenkeelError
-from trainer.data.records import Records, frame_of_records
 
 # For so long the version that serves is taken to be the one that served.
 FOLLOW_S = 1.0
 MOST_DETAILS = 20
 # What a feature of a kind takes, in the service's words.
 RULES = {"numeric": "number", "date": "date", "categorical": "text"}
-
-# What sentences call records.
-LIST = Path("the list")
 
 log = logging.getLogger("evenkeel")
 
@@ -91,7 +87,7 @@ class Client:
         # Of a client that is used once, in one line.
         weakref.finalize(self, self._service.close)
 
-    def predict(self, table: Table | Records, *, on_error: OnError = "stop") -> Any:
+    def predict(self, table: Asked, *, on_error: OnError = "stop") -> Any:
         """The class of each row, by the model's threshold where it has one.
 
         :param on_error: as for `predict_proba`, None in place of NaN.
@@ -107,7 +103,7 @@ class Client:
 
         return Series(labels, index, name=card.provenance.target)
 
-    def predict_proba(self, table: Table | Records, *, on_error: OnError = "stop") -> Any:
+    def predict_proba(self, table: Asked, *, on_error: OnError = "stop") -> Any:
         """The probability of each class for each row; what is unusual in a row is told as an `EvenkeelWarning`.
 
         :param on_error: at a row that cannot be answered "stop", or "null": answer it with NaN, and warn.
@@ -186,11 +182,9 @@ class Client:
             self._asked = now
         return self._model
 
-    def _answers(self, table: Any, on_error: OnError) -> tuple[Answers, ModelCard]:
+    def _answers(self, table: Asked, on_error: OnError) -> tuple[Answers, ModelCard]:
         with self._turn, self._call():
             model = self._answering()
-            if isinstance(table, list | tuple):
-                table = frame_of_records(table, LIST, [feature.name for feature in model.card.features])
             return answers_of(model, table, on_error, _Refusal(model)), model.card
 
 

@@ -15,7 +15,7 @@ from evenkeel.labelled import schema_of
 from evenkeel.run import Model as Answering
 from evenkeel.run import Refuse, Run, check_features
 from evenkeel.scoring import LocalModel, local_model
-from evenkeel.tables import Table, one_tree, opened
+from evenkeel.tables import Asked, one_tree, opened
 from evenkeel.written import Answers
 from models.card import Metrics, ModelCard
 from models.errors import EvenkeelWarning
@@ -53,8 +53,10 @@ class Model:
         """Rows, log-loss in nats and accuracy of the parts "train", "validation" and "test"."""
         return self.card.metrics
 
-    def predict_proba(self, table: Table, *, on_error: OnError = "stop") -> npt.NDArray[np.float32]:
+    def predict_proba(self, table: Asked, *, on_error: OnError = "stop") -> npt.NDArray[np.float32]:
         """The probability (n, classes) of each class for the n rows of a table, which may have other columns too.
+
+        A table is a frame of pandas, polars or pyarrow, a file's path, or a list of records (dicts).
 
         Cells are read, checked and answered as by `evenkeel predict`; what is unusual is told as an `EvenkeelWarning`.
 
@@ -64,7 +66,7 @@ class Model:
         answers = self._answers(table, on_error)
         return np.where(answers.answered[:, None], answers.probabilities, np.float32(np.nan))
 
-    def predict(self, table: Table, *, on_error: OnError = "stop") -> npt.NDArray[np.object_]:
+    def predict(self, table: Asked, *, on_error: OnError = "stop") -> npt.NDArray[np.object_]:
         """The class (n,) of each row, by the model's threshold where it has one.
 
         :param on_error: as for `predict_proba`, None in place of NaN.
@@ -83,12 +85,12 @@ class Model:
         lines = evaluation_lines(self.card.evaluation) if self.card.evaluation else ()
         return f"<p><b>{escape(repr(self)[1:-1])}</b></p><pre>{escape(chr(10).join(lines))}</pre>"
 
-    def _answers(self, table: Table, on_error: OnError) -> Answers:
+    def _answers(self, table: Asked, on_error: OnError) -> Answers:
         with one_tree():
             return answers_of(self._local, table, on_error)
 
 
-def answers_of(model: Answering, table: Table, on_error: OnError, refuse: Refuse | None = None) -> Answers:
+def answers_of(model: Answering, table: Asked, on_error: OnError, refuse: Refuse | None = None) -> Answers:
     """What a model answers to the rows of a table; what is unusual is told as a warning to whoever called the caller.
 
     :param refuse: makes the exception of rows that cannot be answered, in place of `InvalidTable`.
@@ -96,7 +98,7 @@ def answers_of(model: Answering, table: Table, on_error: OnError, refuse: Refuse
     """
     kept = _Kept(len(model.card.classes))
     run = Run(model, keep_going=on_error == "null", refuse=refuse)
-    with opened(table, schema_of(model.card).file) as (path, blocks):
+    with opened(table, schema_of(model.card).file, [feature.name for feature in model.card.features]) as (path, blocks):
         check_features(path, blocks, model.card)
         run.answer(blocks, kept)
     for kind, sentence in run.said():

@@ -1,7 +1,7 @@
 """The tables that Python hands in: frames in memory, and files by their paths."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -10,16 +10,19 @@ from evenkeel.errors import DiskRefused
 from models.errors import EvenkeelError
 from trainer.data.blocks import Blocks, open_blocks
 from trainer.data.frames import Frame, frame_blocks
+from trainer.data.records import Records, frame_of_records
 from trainer.data.schema import FileSchema
 from trainer.errors import InvalidTable
 from trainer.spelling import in_python
 
 Table: TypeAlias = Frame | str | os.PathLike[str]
+# What a model is asked with: records too, whose columns the model knows.
+Asked: TypeAlias = Table | Records
 # What sentences call a table that has no path.
-FRAME, TEST_FRAME = Path("the frame"), Path("the test frame")
+FRAME, TEST_FRAME, LIST = Path("the frame"), Path("the test frame"), Path("the list")
 
 
-def path_of(table: Table) -> Path | None:
+def path_of(table: Asked) -> Path | None:
     """The path of a table in a file; None of one in memory.
 
     :raises InvalidTable: it is neither.
@@ -33,16 +36,20 @@ def path_of(table: Table) -> Path | None:
 
 
 @contextmanager
-def opened(table: Table, given: FileSchema) -> Iterator[tuple[Path, Blocks]]:
+def opened(table: Asked, given: FileSchema, columns: Sequence[str]) -> Iterator[tuple[Path, Blocks]]:
     """A table to be read once, and what sentences call it; `given` says how the bytes of a file are read.
 
+    :param columns: the names of the columns of a list without a record.
     :raises TrainerError: it cannot be read.
     """
     if isinstance(table, str | os.PathLike):
         with open_blocks(Path(table), given) as blocks:
             yield Path(table), blocks
+    elif isinstance(table, list | tuple):
+        yield LIST, frame_blocks(frame_of_records(table, LIST, columns), LIST)
     else:
         path_of(table)
+        assert isinstance(table, Frame)
         yield FRAME, frame_blocks(table, FRAME)
 
 

@@ -30,7 +30,7 @@ class TrainerError(EvenkeelError):
     """Any refusal by the trainer; the message is one sentence for a person. Nothing is published."""
 
 
-class InvalidTable(TrainerError):
+class InvalidTable(TrainerError, ValueError):
     """The table cannot be trained on."""
 
 

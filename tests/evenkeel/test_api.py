@@ -144,6 +144,12 @@ def test_answers_are_those_of_the_command_predict(
             [float(np.float32(row[f"probability_{name}"])) for name in model.classes] for row in expected
         ]
         assert model.predict(table).tolist() == [row["label"] for row in expected]
+    records = pd.read_csv(penguins).astype(object)
+    records = records.where(records.notna(), None).to_dict("records")
+    assert model.predict(records).tolist() == [row["label"] for row in expected]
+    assert model.predict([]).tolist() == []
+    with pytest.raises(evenkeel.EvenkeelError, match="the list, row 2: the record has no 'species'"):
+        model.predict([records[0], {"year": 2007}])
 
 
 def test_a_version_is_loaded_as_it_serves_or_as_it_is_asked_for(

@@ -60,9 +60,7 @@ def test_rows_that_break_the_card(client: evenkeel.Client) -> None:
         (2, "island", "text"),
     ]
     assert error.details[1]["message"] == "must not be missing"
-    assert str(error).startswith(
-        "the frame, row 1, feature 'body_mass_g': '1e+39' does not fit in a 32-bit float; mend"
-    )
+    assert str(error).startswith("the list, row 1, feature 'body_mass_g': '1e+39' does not fit in a 32-bit float; mend")
     many = error_of(client, [GENTOO] * 20_000 + [heavy] * 30, evenkeel.RowsRefused)
     assert [one["instance"] for one in many.details] == [*range(20_000, 20_020)]
     with pytest.warns(evenkeel.EvenkeelWarning, match="2 of 3 rows have no answer"):
@@ -89,7 +87,7 @@ def test_a_row_that_is_too_long_for_the_service() -> None:
 
     assert (error.status, error.code) == (413, "body_too_large")
     assert [(one["instance"], one["rule"]) for one in error.details] == [(50, "body_too_large")]
-    assert str(error).startswith("the frame, row 51: ")
+    assert str(error).startswith("the list, row 51: ")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +99,7 @@ def test_a_row_that_is_too_long_for_the_service() -> None:
             "invalid_table",
             "the list, row 2: int is no record; hand in a dict with a value for each column",
         ),
-        ([{"year": 2007}], "invalid_table", "the frame has no column 'island', which penguins was trained on"),
+        ([{"year": 2007}], "invalid_table", "the list has no column 'island', which penguins was trained on"),
         ([GENTOO, {"year": 1}], "invalid_table", "the list, row 2: the record has no 'island', which the first has"),
         ([GENTOO, GENTOO | {"year": "x"}], "invalid_table", "the list: the values of 'year' have no type in common"),
         ([GENTOO | {"year": [1]}], "invalid_table", "column 'year' holds list"),

@@ -37,7 +37,7 @@ def to_onnx(classifier: Classifier, metadata: Mapping[str, str], threshold: Thre
     """
     graph = Graph()
     encoded, inputs = write_encoder(graph, classifier.encoder)
-    _write_probabilities(graph, classifier, encoded)
+    write_probabilities(graph, classifier, encoded, classifier.encoder.width)
     _write_label(graph, classifier.classes, threshold)
     outputs = [
         helper.make_tensor_value_info("label", TensorProto.STRING, ["N"]),
@@ -65,7 +65,8 @@ def reference_predict(model: bytes, rows: Rows) -> tuple[list[str], Array]:
     return np.asarray(label).tolist(), np.asarray(probabilities)
 
 
-def _write_probabilities(graph: Graph, classifier: Classifier, inputs: str) -> None:
+def write_probabilities(graph: Graph, classifier: Classifier, inputs: str, width: int) -> str:
+    """Write the networks and the calibrator behind inputs (N, `width`); return the name of the probabilities."""
     calibrator = classifier.calibrator
     cooling = graph.constant("1/temperature", np.array(1.0 / calibrator.temperature, np.float32))
     bias = graph.constant("bias", calibrator.bias)
@@ -73,12 +74,11 @@ def _write_probabilities(graph: Graph, classifier: Classifier, inputs: str) -> N
     answers = []
     for index, network in enumerate(classifier.networks):
         member = f"member{index}/" if bag else ""
-        logits = write_network(graph, network, inputs, classifier.encoder.width, member)
+        logits = write_network(graph, network, inputs, width, member)
         cooled = graph.node("Mul", [logits, cooling], f"{member}cooled")
         calibrated = graph.node("Add", [cooled, bias], f"{member}calibrated")
         answers.append(graph.node("Softmax", [calibrated], f"{member}probabilities", axis=1))
-    if bag:
-        graph.node("Mean", answers, "probabilities")
+    return graph.node("Mean", answers, "probabilities") if bag else answers[0]
 
 
 def labels_of(probabilities: Array, classes: Sequence[str], threshold: Threshold | None) -> list[str]:

@@ -16,13 +16,16 @@ from trainer.export.nodes import Graph
 LARGEST = np.finfo(np.float32).max
 
 
-def write_encoder(graph: Graph, encoder: Encoder) -> tuple[str, list[onnx.ValueInfoProto]]:
-    """Write the encoder; return the name of its output, and the inputs of the graph that it needs."""
+def write_encoder(graph: Graph, encoder: Encoder, numeric: str = "numeric") -> tuple[str, list[onnx.ValueInfoProto]]:
+    """Write the encoder; return the name of its output, and the inputs of the graph that it needs.
+
+    :param numeric: what the raw numbers are called.
+    """
     inputs, numbers, marks, codes = [], [], [], []
     if columns := len(encoder.median):
-        inputs.append(helper.make_tensor_value_info("numeric", TensorProto.FLOAT, ["N", columns]))
-        missing = graph.node("IsNaN", ["numeric"], "numeric/missing")
-        imputed = graph.node("Where", [missing, graph.constant("median", encoder.median), "numeric"], "numeric/imputed")
+        inputs.append(helper.make_tensor_value_info(numeric, TensorProto.FLOAT, ["N", columns]))
+        missing = graph.node("IsNaN", [numeric], "numeric/missing")
+        imputed = graph.node("Where", [missing, graph.constant("median", encoder.median), numeric], "numeric/imputed")
         numbers.append(_write_scaling(graph, encoder.scaling, imputed))
         marks += _write_marks(graph, encoder, missing, imputed)
         if encoder.dates:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,15 @@ class Network:
         self.batch_moments: Array = np.zeros(self.running.sums.shape, self.values.dtype)
         for layer, (mean, variance) in zip(self.batch_norms, self.by_layer(self.batch_moments), strict=True):
             layer.leave_statistics_in(mean, variance)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.layers, self.running, self.values.dtype
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        # A copy has arrays of its own in its layers; they are laid end to end once more.
+        layers, running, dtype = state
+        Network.__init__(self, layers, dtype=dtype)
+        self.running = running
 
     @property
     def classes(self) -> int:

@@ -14,9 +14,19 @@ from sklearn.model_selection import cross_val_score
 
 from trainer.errors import InvalidSetting, InvalidTable
 from trainer.estimator import BatchNormMLPClassifier
-from trainer.framed import read_alike
+from trainer.estimator.framed import read_alike
 
-QUICK: dict[str, Any] = {"epochs": 20, "batch_size": 32, "learning_rate": 1e-2, "compiled": False, "random_state": 0}
+QUICK: dict[str, Any] = {
+    "members": 1,
+    "validation_fraction": 0,
+    "epochs": 20,
+    "batch_size": 32,
+    "learning_rate": 1e-2,
+    "schedule": "constant",
+    "compiled": False,
+    "random_state": 0,
+}
+pytestmark = pytest.mark.filterwarnings("ignore:running and population statistics disagree")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +60,6 @@ def test_a_table_is_the_same_from_every_library(frame: pd.DataFrame) -> None:
     assert fitted[0].partial_fit(rows, labels).n_iter_ == 21
 
 
-@pytest.mark.filterwarnings("ignore:running and population statistics disagree")
 def test_what_is_fitted_is_fitted_on_training_rows(frame: pd.DataFrame) -> None:
     """A text that stands in held-out rows alone is not known; cross-validation and weights take tables too."""
     rows, labels = frame.drop(columns="species"), frame.species
@@ -61,13 +70,13 @@ def test_what_is_fitted_is_fitted_on_training_rows(frame: pd.DataFrame) -> None:
     assert left_out.encoder_.categories[0] == ("Biscoe", "Torgersen")
     odd = rows.assign(sex=[f"sex {row}" for row in range(len(rows))])[["sex", "body_mass_g"]].iloc[::20]
     odd = pd.concat([odd] * 2)
-    held = BatchNormMLPClassifier(**QUICK, validation_fraction=0.5).fit(odd, frame.species.loc[odd.index])
+    held = BatchNormMLPClassifier(**QUICK | {"validation_fraction": 0.5}).fit(odd, frame.species.loc[odd.index])
     assert len(held.encoder_.categories[0]) < odd.sex.nunique()
     assert cross_val_score(BatchNormMLPClassifier(**QUICK), rows, labels, cv=3).mean() > 0.95
 
 
-def test_numbers_alone_stay_as_they_are(frame: pd.DataFrame) -> None:
-    """A frame of numbers is a matrix, as it was: nothing is scaled."""
+def test_a_frame_of_numbers_alone_is_a_matrix(frame: pd.DataFrame) -> None:
+    """To the bit the same as its array."""
     rows = frame[["bill_length_mm", "body_mass_g"]].fillna(0) / 1000
     of_frame, of_matrix = (
         BatchNormMLPClassifier(**QUICK).fit(one, frame.species).predict_proba(one) for one in (rows, rows.to_numpy())
@@ -130,14 +139,14 @@ def test_scikit_learns_names_mean_the_same() -> None:
     y = (inputs[:, 0] + inputs[:, 1] > 0).astype(int)
     names: dict[str, Any] = {"hidden_layer_sizes": (8,), "learning_rate_init": 0.1, "n_iter_no_change": 1}
     ours: dict[str, Any] = {"hidden": (8,), "learning_rate": 0.1, "patience": 1}
-    others: dict[str, Any] = {"epochs": 40, "compiled": False, "random_state": 0}
-    theirs = BatchNormMLPClassifier(**names, early_stopping=True, **others).fit(inputs, y)
-    own = BatchNormMLPClassifier(**ours, validation_fraction=0.1, **others).fit(inputs, y)
+    others: dict[str, Any] = {"members": 1, "epochs": 40, "compiled": False, "random_state": 0}
+    theirs = BatchNormMLPClassifier(**names, early_stopping=True, validation_fraction=0, **others).fit(inputs, y)
+    own = BatchNormMLPClassifier(**ours, **others).fit(inputs, y)
 
     np.testing.assert_array_equal(theirs.predict_proba(inputs), own.predict_proba(inputs))
     assert theirs.loss_curve_ == [epoch.loss for epoch in own.history_.epochs]
     assert theirs.n_iter_ == len(theirs.loss_curve_) < 40
-    whole = BatchNormMLPClassifier(**ours, validation_fraction=0.1, early_stopping=False, **others)
+    whole = BatchNormMLPClassifier(**ours, early_stopping=False, **others)
     assert whole.fit(inputs, y).n_iter_ == 40
     with pytest.raises(InvalidSetting, match="hidden and hidden_layer_sizes are two names of one parameter"):
         BatchNormMLPClassifier(hidden=(8,), hidden_layer_sizes=(8,)).fit(inputs, y)
