@@ -6,7 +6,7 @@ from models.card import ModelCard
 from models.shift import STATUSES
 from service.openapi.schemas import FLOAT32, PROBABILITY, Schema, closed, mapping, reference, rows
 from service.wire.open_inference.outputs import OUTPUTS
-from service.wire.reasons import BACKGROUND, GIVEN, MOST_ROWS, TYPICAL
+from service.wire.reasons import BACKGROUND, GIVEN, TYPICAL
 
 TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
@@ -24,20 +24,12 @@ def common_schemas() -> dict[str, Schema]:
     return {
         "Problem": _problem(),
         **numbers,
-        "WithExplanation": _asked_for(),
         **_predicting(),
         **_inferring(),
         **_telling(card["properties"]),
         **_drifting(),
         "ModelCard": card,
         **parts,
-    }
-
-
-def _asked_for() -> Schema:
-    return {
-        "type": "boolean",
-        "description": f"with an explanation of each row, as :explain gives it; {MOST_ROWS} at most",
     }
 
 

@@ -9,21 +9,20 @@ from typing import Any
 
 from models.card import ModelCard
 from models.cells import iso_date
-from models.features import Feature, Value
+from models.features import FLOAT32_MAX, Feature, Value
 from service.wire.reasons import BACKGROUND, MOST_ROWS, TYPICAL
 
 Schema = dict[str, Any]
 
 # As many as a page can show; a column of ten thousand categories needs no schema of ten thousand lines.
 MOST_CATEGORIES = 100
-# FLOAT32_MAX in as few digits as a float32 takes: ten models are described in few bytes.
-FLOAT32: Schema = {"minimum": -3.4028235e38, "maximum": 3.4028235e38}
+FLOAT32: Schema = {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
 PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 
 
 def value(feature: Feature) -> Schema:
     """What one feature may be. Ranges and categories of training are told, not required: others are answered too."""
-    schema = _plain(feature)
+    schema = _place(feature)
     if feature.kind == "numeric":
         schema["description"] = f"{feature.minimum:.6g} to {feature.maximum:.6g} in training"
     elif feature.kind == "date":
@@ -88,7 +87,8 @@ def request_schemas(name: str, base: str, cards: Sequence[ModelCard]) -> dict[st
     names begin with `name`, those of the records that it is asked about with `base`.
     """
     row = reference(f"{base}Row")
-    explain = {"explain": reference("WithExplanation")} if all(card.typical is not None for card in cards) else {}
+    told = {"type": "boolean", "description": f"with an explanation of each, as :explain gives it; {MOST_ROWS} at most"}
+    explain = {"explain": told} if all(card.typical is not None for card in cards) else {}
     held = [TYPICAL] * bool(explain) + [BACKGROUND] * all(card.background for card in cards)
     against: Schema = {"anyOf": [{"type": "string", "enum": held}, row]} if held else row
     # Without a typical row something has to be said.

@@ -13,6 +13,7 @@ from models.repository import ModelRepository
 from models.shift import Verdict
 from service.prediction.predictor import Predictor
 from service.telemetry.board import Board, Metrics
+from service.telemetry.drift import MOST_ROWS
 from tests.end_to_end.test_real_tables import DATA
 from trainer.config import TrainingConfig
 from trainer.data.table import read_table
@@ -42,7 +43,10 @@ class Watched:
         watch = self._predictor.watch
         assert watch is not None
         drift = Metrics(Board.create(slots=1)).drift
-        drift.count(watch, tensors, self._predictor.predict(tensors))
+        answers = self._predictor.predict(tensors)
+        for start in range(0, len(answers), MOST_ROWS):
+            some = slice(start, start + MOST_ROWS)
+            drift.count(watch, {name: tensor[some] for name, tensor in tensors.items()}, answers[some])
         verdict = drift.spreads([watch])[0].windows[0].verdict
         moved = [
             (shift.psi, one.feature)

@@ -215,7 +215,7 @@ def test_drift_shows_what_has_moved(tab: Tab, many: Service, axe: str) -> None:
     """The status in a line, a panel for each feature, the furthest first, with both distributions; over each window."""
     record = ModelRepository(PUBLISHED).card("penguins", 1).golden[0].instance
     odd = record | {"island": "Elsewhere", "body_mass_g": 90_000}
-    assert many.ask("/v1/models/birds-03:predict", {"instances": [odd] * 300})[0] == 200
+    assert many.ask("/v1/models/birds-03:predict", {"instances": [odd] * 250})[0] == 200
     tab.open(f"{many.url}/?model=birds-03&view=drift")
     tab.wait("document.querySelector('.histogram')")
     assert tab.text(".verdict-line").startswith("shifted: ")
@@ -228,7 +228,7 @@ def test_drift_shows_what_has_moved(tab: Tab, many: Service, axe: str) -> None:
     assert any("category unseen in training 100 %" in text for text in panels if text.startswith("island"))
     assert any("far outside the training range 100 %" in text for text in panels if text.startswith("body_mass_g"))
     tab.js("document.querySelectorAll('.tabs button')[1].click(); document.querySelector('.bins').open = true")
-    assert "300 rows in the last day" in tab.text("[role=status]")
+    assert "250 rows in the last day" in tab.text("[role=status]")
     assert tab.js("document.querySelectorAll('.bins[open] tbody tr').length") > 1
     assert violations(tab, axe) == []
 

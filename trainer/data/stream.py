@@ -148,7 +148,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from None
     if not files:
-        raise Unreadable(f"{path} is an empty folder; name one with the files of a table")
+        raise Unreadable(f"{path}: an empty folder; name one with the files of a table")
     for one in files:
         if one.is_dir():
             raise refusal("folder", path=path, name=one.name)
