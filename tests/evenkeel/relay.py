@@ -6,7 +6,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.end_to_end.conftest import Service
@@ -43,7 +43,8 @@ class Relay:
 
     def _pass_on(self, client: socket.socket) -> None:
         """One connection: what the client sends first of a request is looked at, the rest goes through."""
-        with client, socket.create_connection(("127.0.0.1", self._port)) as service:
+        # Whichever side has gone; nobody hears what this thread would raise.
+        with suppress(OSError), client, socket.create_connection(("127.0.0.1", self._port)) as service:
             while True:
                 for ready in select.select([client, service], [], [])[0]:
                     try:
