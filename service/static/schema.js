@@ -6,13 +6,15 @@ import { el } from "./dom.js";
 const FOLDED = 3;
 const DEEPEST = 8;
 
-// What a reference of the description leads to.
+// What a reference of the description leads to, with what stands beside it.
 export function resolve(part, description) {
   if (!part?.$ref) return part ?? {};
-  return part.$ref
+  const { $ref, ...beside } = part;
+  const found = $ref
     .split("/")
     .slice(1)
-    .reduce((found, key) => found[key], description);
+    .reduce((place, key) => place[key], description);
+  return { ...found, ...beside };
 }
 
 function nameOf(schema) {

@@ -275,6 +275,8 @@ def test_the_docs_page_shows_every_operation(tab: Tab, many: Service, axe: str) 
         "[...document.querySelectorAll('summary')].find((one) => one.textContent.includes('penguins:predict')).click()"
     )
     tab.wait("[...document.querySelectorAll('.schema code')].some((one) => one.textContent === 'bill_length_mm')")
+    # What stands beside a reference is read too.
+    assert "to 59.6 in training" in tab.text("main")
     tab.js("document.querySelector('.operations [open] button').click()")
     tab.wait("document.querySelector('.reply')?.textContent.startsWith('200')")
     assert violations(tab, axe) == []
