@@ -2,7 +2,9 @@
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 
 import pytest
 
@@ -11,6 +13,9 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parents[1]
+
+LOWEST_PORT = 10_000
+HANDED_OUT_FROM = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,15 +57,17 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def find_free_port() -> int:
-    """A loopback port that nobody listens on, and that no other worker of these tests finds meanwhile."""
+    """A port that nobody listens on, and that no other worker of these tests finds meanwhile.
+
+    It is none of those that Linux hands out itself, to clients for one: it stays free for as long as a container takes
+    to be built.
+    """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        # Linux hands out odd ones as long as there are some.
-        if port // 2 % workers == worker:
+        port = SystemRandom().randrange(LOWEST_PORT + worker, HANDED_OUT_FROM, workers)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
             return port
 
 
