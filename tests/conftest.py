@@ -15,7 +15,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 ROOT = Path(__file__).parents[1]
 
 LOWEST_PORT = 10_000
-HANDED_OUT_FROM = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+HANDED_OUT_FROM = max(LOWEST_PORT + 1000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
