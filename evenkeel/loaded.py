@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from models.repository import ModelRepository
 from models.wording import evaluation_lines
 from trainer.arrays import Array
 from trainer.data.parsing import ArrowTable
+from trainer.errors import InvalidSetting
 from trainer.spelling import in_python
 
 OnError = Literal["stop", "null"]
@@ -94,8 +95,10 @@ def answers_of(model: Answering, table: Asked, on_error: OnError, refuse: Refuse
     """What a model answers to the rows of a table; what is unusual is told as a warning to whoever called the caller.
 
     :param refuse: makes the exception of rows that cannot be answered, in place of `InvalidTable`.
-    :raises EvenkeelError: the table lacks a feature, cannot be read, or has such rows, and `on_error` is "stop".
+    :raises EvenkeelError: the table lacks a feature, cannot be read, or has such rows, and `on_error` is not "null".
     """
+    if on_error not in get_args(OnError):
+        raise InvalidSetting(f"on_error should be 'stop' or 'null', not {str(on_error)[:64]!r}")
     kept = _Kept(len(model.card.classes))
     run = Run(model, keep_going=on_error == "null", refuse=refuse)
     with opened(table, schema_of(model.card).file, [feature.name for feature in model.card.features]) as (path, blocks):

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from service.settings import UNIX
 
+# How many connections may wait for a worker that is busy, or is being replaced.
+BACKLOG = 2048
+
 
 def address(host: str, port: int) -> str:
     """Where clients find the service, as the log tells it."""
@@ -55,6 +58,8 @@ def _unix(path: Path) -> socket.socket:
         path.unlink()
     one = socket.socket(socket.AF_UNIX)
     one.bind(str(path))
+    # At once: until somebody listens, another service would take it for one that was left behind.
+    one.listen(BACKLOG)
     # As on loopback, every user of the machine may connect that can enter the folder: a proxy is another one.
     path.chmod(0o666)
     return one

@@ -21,6 +21,7 @@ from service.http.dispatch import Dispatcher
 from service.http.origins import Origins
 from service.http.root import Root
 from service.prediction.prediction import Bounds
+from service.processes.listening import BACKLOG
 from service.processes.memory import return_large_blocks
 from service.processes.supervisor import RETIRE
 from service.registry.coordination import Coordination
@@ -33,8 +34,6 @@ from service.telemetry.board import Board, Metrics
 from service.telemetry.observer import Trace
 from service.telemetry.once import Once
 
-# How many connections may wait for a worker that is busy, or is being replaced.
-BACKLOG = 2048
 # What a request that is on its way at the end may take.
 GRACE_SECONDS = 10
 # How long the last lines of the log wait for their reader.

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from service.errors import InvalidSetting
+from service.processes.listening import listening
 from service.settings import Settings
 from tests.end_to_end.conftest import PATIENCE_S, ROOT, running
 from tests.service.conftest import GENTOO, PUBLISHED
@@ -132,3 +133,10 @@ def test_a_file_is_scored_through_a_proxy(penguins: Path) -> None:
 
     assert done.returncode == 64
     assert "EVENKEEL_HOST is a Unix socket" in done.stderr
+
+
+def test_a_socket_of_a_service_that_only_begins_is_not_taken(tmp_path: Path) -> None:
+    """Of two that are started together one stops, even before the other's workers listen."""
+    host = f"unix:{tmp_path}/socket"
+    with listening(host, 0, 1) as (one,), one, pytest.raises(OSError, match="in use"), listening(host, 0, 1):
+        pass

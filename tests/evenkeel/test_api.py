@@ -208,6 +208,8 @@ def test_an_unusual_row_is_warned_of_and_one_without_an_answer_is_none(
         probabilities = model.predict_proba(bad, on_error="null")
     assert [label is None for label in labels] == [False, True, False]
     assert np.isnan(probabilities).all(axis=1).tolist() == [False, True, False]
+    with pytest.raises(evenkeel.EvenkeelError, match="on_error should be 'stop' or 'null', not 'skip'"):
+        model.predict(frame, on_error="skip")  # type: ignore[arg-type]
     assert model.predict(frame.head(0)).tolist() == []
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -105,6 +105,15 @@ class Parameters(BaseEstimator):
         self.learning_rate_init = learning_rate_init
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; one that has two names goes by the one that was set last, as a search sets them."""
+        defaults = signature(type(self)).parameters
+        for pair in ALIASES.items():
+            for said, other in (pair, pair[::-1]):
+                if params.get(said) is not None and other not in params:
+                    params[other] = defaults[other].default
+        return super().set_params(**params)  # type: ignore[no-any-return]
 
     def _config(self, seed: int = 0) -> TrainingConfig:
         """The parameters as the settings of a job.

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 from trainer.errors import InvalidSetting, InvalidTable
@@ -131,6 +132,15 @@ def test_labels_come_back_as_they_went_in(labels: list[Any]) -> None:
     assert fitted.predict(inputs).dtype == y.dtype
     assert found.tolist() == fitted.predict(inputs).tolist()
     assert type(found.tolist()[0]) is (int if labels[0] is False else type(labels[0]))
+
+
+def test_a_search_may_set_either_name_of_a_parameter() -> None:
+    """Whatever name it had before."""
+    classifier = BatchNormMLPClassifier((16,)).set_params(hidden_layer_sizes=(8,))
+    again = clone(classifier).set_params(hidden=(4,))
+
+    assert classifier._config().hidden == (8,)
+    assert again._config().hidden == (4,)
 
 
 def test_scikit_learns_names_mean_the_same() -> None:
