@@ -60,7 +60,12 @@ class CommandLine(argparse.ArgumentParser):
         return " ".join([*words, *(["[options]"] if optional else [])]).replace("%", "%%")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {message}; {self.prog} --help says more\n")
+        text = f"{self.prog}: {message}; {self.prog} --help says more"
+        if sys.stderr.isatty():
+            # Not by `wrapped`, which takes a text that begins with "evenkeel " for a command.
+            lines = textwrap.wrap(text, room(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+            text = "\n".join(lines)
+        self.exit(USAGE, f"{text}\n")
 
 
 class Paragraphs(argparse.HelpFormatter):

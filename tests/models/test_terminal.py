@@ -12,7 +12,7 @@ import pytest
 from models import terminal
 from models.card import ModelCard
 from models.repository import ModelRepository
-from models.terminal import wrapped
+from models.terminal import CommandLine, wrapped
 
 ROOT = Path(__file__).parents[2]
 
@@ -161,3 +161,17 @@ def test_on_a_terminal_no_line_is_too_long(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     terminal.show(text)
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_a_missing_argument_is_wrapped_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    parser = CommandLine(prog="evenkeel inspect")
+    with pytest.raises(SystemExit) as left:
+        parser.error("the following arguments are required: table, --target")
+    said = capsys.readouterr().err
+    assert left.value.code == 64
+    assert max(map(len, said.splitlines())) <= 80
+    assert "\\" not in said

@@ -25,6 +25,9 @@ def line(number: int, text: str, base: str = PLAIN) -> bytes:
 REFUSED: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is empty; a table needs a header line and rows"),
     "blank": (b"\n  \n", "is empty"),
+    "byte order mark only": (b"\xef\xbb\xbf", "is empty"),
+    "a name without an end": (b"a" * 200_000, "has a header but no rows"),
+    "a last cell without an end": (b"x,y\n1,p\n" + b"9" * 200_000, "line 3: expected 2 cells, got 1"),
     "header only": (b"x,k,y\n", "has a header but no rows"),
     "one row": (b"x,y\n1,a\n", "holds one class only ('a')"),
     "fewer rows than classes would need": (b"x,y\n1,a\n2,b\n3,c\n", "has 3 rows with a target; at least 10 are needed"),

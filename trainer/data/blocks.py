@@ -150,7 +150,7 @@ def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
     head = text.read(CHUNK + 1)
     if not head.strip():
         raise refusal("empty", path=path)
-    header = read_header(head, given.delimiter)
+    header = read_header(path, head, given.delimiter)
     names = _named(path, header.names)
     notes = [*_notes_on(names), *header.notes]
 

@@ -16,6 +16,9 @@ from trainer.data.wording import note, refusal
 Delimiter = Literal[",", ";", "\t", "|"]
 DELIMITERS: tuple[Delimiter, ...] = (",", ";", "\t", "|")
 _SAMPLE, _ROWS = 1 << 20, 100
+
+# Python's own limit, of 131072 characters, ends in a csv.Error where a cell is longer; pyarrow has none.
+csv.field_size_limit((1 << 31) - 1)
 ALIKE = 0.9
 # What a row at the foot that is none begins with.
 TOTALS = frozenset({"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "insgesamt"})
@@ -52,7 +55,7 @@ def read_layout(path: Path, data: bytes, delimiter: Delimiter | None, *, keep_to
 
     :raises InvalidTable: there is no row, or a quote never closes: the rest of the file would be one cell.
     """
-    header = read_header(data, delimiter)
+    header = read_header(path, data, delimiter)
     check_quotes(path, data, header.delimiter)
     total = None if keep_total else find_total(data, header.delimiter, header.start)
     stop, found = total or (len(data), None)
@@ -61,8 +64,11 @@ def read_layout(path: Path, data: bytes, delimiter: Delimiter | None, *, keep_to
     return Layout(header, stop, found)
 
 
-def read_header(data: bytes, delimiter: Delimiter | None) -> Header:
-    """Read the first row that is not blank of text in UTF-8, or of its beginning."""
+def read_header(path: Path, data: bytes, delimiter: Delimiter | None) -> Header:
+    """Read the first row that is not blank of text in UTF-8, or of its beginning.
+
+    :raises InvalidTable: there is none.
+    """
     rivals: tuple[Delimiter, ...] = ()
     if delimiter is None:
         delimiter, *others = _fitting(data) or [","]
@@ -76,8 +82,10 @@ def read_header(data: bytes, delimiter: Delimiter | None) -> Header:
             yield line
 
     reader = csv.reader(lines(), delimiter=delimiter)
-    names = tuple(name.strip() for name in next(row for row in reader if row))
-    return Header(delimiter, rivals, names, reader.line_num + 1, read)
+    first = next((row for row in reader if row), None)
+    if first is None:
+        raise refusal("empty", path=path)
+    return Header(delimiter, rivals, tuple(name.strip() for name in first), reader.line_num + 1, read)
 
 
 def _fitting(data: bytes) -> list[Delimiter]:

@@ -61,7 +61,9 @@ def parse_csv(data: bytes, start: int, stop: int, columns: int, delimiter: str, 
     source = pa.PythonFile(_WholeLineBreaks(data, start, stop), mode="r") if quoted else pa.BufferReader(body)
     try:
         kind = pa.dictionary(pa.int32(), pa.string())
-        parsed: list[pa.ChunkedArray] = _read_csv(source, columns, delimiter, kind, block, quoted=quoted).columns
+        parsed: list[pa.ChunkedArray] = _read_csv(
+            source, columns, delimiter, kind, block, quoted=quoted, threads=stop - start > block
+        ).columns
     except Unparsed as error:
         if "straddling" in str(error) and block < len(data):
             return parse_csv(data, start, stop, columns, delimiter, min(len(data) + 1, _LARGEST_BLOCK))
@@ -77,18 +79,19 @@ def parse_texts(data: bytes, names: Sequence[str], delimiter: str) -> ArrowTable
     """
     # In one block, which no line break straddles.
     block, quoted = len(data) + 1, b'"' in data
-    table = _read_csv(pa.BufferReader(data), len(names), delimiter, pa.string(), block, quoted=quoted)
+    table = _read_csv(pa.BufferReader(data), len(names), delimiter, pa.string(), block, quoted=quoted, threads=True)
     return table.rename_columns(list(names))
 
 
 def _read_csv(
-    source: pa.NativeFile, columns: int, delimiter: str, kind: pa.DataType, block: int, *, quoted: bool
+    source: pa.NativeFile, columns: int, delimiter: str, kind: pa.DataType, block: int, *, quoted: bool, threads: bool
 ) -> ArrowTable:
+    """Without `threads` pyarrow begins none: one that is still beginning when the process ends would abort it."""
     names = [str(position) for position in range(columns)]
     with _parsing():
         table: ArrowTable = arrow_csv.read_csv(
             source,
-            read_options=arrow_csv.ReadOptions(block_size=block, column_names=names),
+            read_options=arrow_csv.ReadOptions(block_size=block, column_names=names, use_threads=threads),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=quoted, delimiter=delimiter),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, kind), strings_can_be_null=False
