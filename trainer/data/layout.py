@@ -16,9 +16,7 @@ from trainer.data.wording import note, refusal
 Delimiter = Literal[",", ";", "\t", "|"]
 DELIMITERS: tuple[Delimiter, ...] = (",", ";", "\t", "|")
 _SAMPLE, _ROWS = 1 << 20, 100
-
-# Python's own limit, of 131072 characters, ends in a csv.Error where a cell is longer; pyarrow has none.
-csv.field_size_limit((1 << 31) - 1)
+LONGEST_CELL = (1 << 31) - 1
 ALIKE = 0.9
 # What a row at the foot that is none begins with.
 TOTALS = frozenset({"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "insgesamt"})
@@ -69,6 +67,8 @@ def read_header(path: Path, data: bytes, delimiter: Delimiter | None) -> Header:
 
     :raises InvalidTable: there is none.
     """
+    # Python's own limit, of 131072 characters, ends in a csv.Error where a cell is longer; pyarrow has none.
+    csv.field_size_limit(LONGEST_CELL)
     rivals: tuple[Delimiter, ...] = ()
     if delimiter is None:
         delimiter, *others = _fitting(data) or [","]
