@@ -65,6 +65,7 @@ class Connection:
             raise InvalidSetting(f"{patience:g} seconds of patience cannot be had; it should be 0 or more, such as 60")
         self.url, self.ends = url, math.inf
         self._patience, self._tell = patience, tell
+        self._timeout = max(patience * ANSWER_SHARE, 1.0)
         self._connection, self._met = kind(parts.hostname, port), False
         self._base, self._headers = parts.path.rstrip("/"), {"X-API-Key": key} if key else {}
 
@@ -92,13 +93,18 @@ class Connection:
         :raises Unreachable: it does not answer, or refuses for longer than the patience.
         """
         ends, pause = min(time.monotonic() + self._patience, self.ends), FIRST_PAUSE_S
+        last: _Later | None = None
         while True:
-            answer = self._attempt(method, path, body, headers, ends - time.monotonic())
+            left = ends - time.monotonic()
+            answer = self._attempt(method, path, body, headers, left)
             if isinstance(answer, Reply):
                 return answer
+            # An attempt that the end of the patience has cut short tells less than the refusal before it.
+            if last is None or answer.reply or left >= self._timeout:
+                last = answer
             left = ends - time.monotonic()
             if left <= 0:
-                raise self._given_up(answer, late=ends == self.ends)
+                raise self._given_up(last, late=ends == self.ends)
             if pause == FIRST_PAUSE_S:
                 self._tell(f"{self.url}: {answer.reason}; trying again for {self._patience:g} s")
             time.sleep(min(answer.wait or pause, left))
@@ -130,7 +136,7 @@ class Connection:
     def _attempt(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], left: float
     ) -> Reply | _Later:
-        timeout = min(max(self._patience * ANSWER_SHARE, 1.0), max(left, SHORTEST_TIMEOUT_S))
+        timeout = min(self._timeout, max(left, SHORTEST_TIMEOUT_S))
         kept = self._connection.sock is not None
         try:
             try:
