@@ -15,7 +15,7 @@ from pathlib import Path
 
 from models import __version__
 from models.repository import ModelRepository
-from models.terminal import USAGE, CommandLine, needing, run
+from models.terminal import USAGE, CommandLine, needing, refuse, run
 
 # The commands of this package, each in a module of its name.
 OWN = {
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     nearest = get_close_matches(name, [command for group in _groups().values() for command in group], 1)
     meant = f"'evenkeel {nearest[0]}' may be meant; " if nearest else ""
     absent = "".join(f", for the {side} is not installed here" for side in SIDES if side not in sides)
-    print(f"evenkeel: there is no command {name[:64]!r}{absent}; {meant}evenkeel --help lists them", file=sys.stderr)
+    refuse("evenkeel", f"there is no command {name[:64]!r}{absent}; {meant}evenkeel --help lists them")
     return USAGE
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from models import files as disk
 from models.bundle import Bundle, check_file, first_fault, listed, read_card
 from models.card import FileDigest, ModelCard
-from models.errors import CorruptModel, UnknownModel
+from models.errors import CorruptModel
 from models.objects import Object, Objects
 from models.repository import NAME, SERVING, VERSION, check_name, taken
 from models.seal import CARD
@@ -76,7 +76,7 @@ class BucketRepository(Store):
         check_name(name)
         found = self._objects.get(f"{name}/{version}/{CARD}", disk.LARGEST_TEXT)
         if found is None:
-            raise UnknownModel(f"the repository {self._place} holds no version {version} of '{name}'")
+            raise self.unknown(name, version)
         return read_card(found.data, name, version), found
 
     def _file(self, card: ModelCard, version: int, file: str, digest: FileDigest) -> bytes:
@@ -155,7 +155,7 @@ class BucketRepository(Store):
         :raises CorruptModel: serving.json cannot be read, or a version that is new in it is not intact.
         """
         if not self.versions(name):
-            raise UnknownModel(f"the repository {self._place} holds no model '{name}'")
+            raise self.unknown(name)
         for _ in range(ATTEMPTS):
             before, tag = self._serving(name)
             after = change(before)

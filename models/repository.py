@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from models import files as disk
 from models.bundle import MODEL, Bundle, check_file, first_fault, listed, read_card
 from models.card import FileDigest, ModelCard
-from models.errors import CorruptModel, InvalidName, TakenVersion, UnknownModel, UnreadableModel
+from models.errors import CorruptModel, InvalidName, TakenVersion, UnreadableModel
 from models.seal import CARD, sealed
 from models.serving import Serving
 from models.store import Store
@@ -301,7 +301,7 @@ class ModelRepository(Store):
     @contextmanager
     def _changing(self, name: str) -> Iterator[Path]:
         if not self.versions(name):
-            raise UnknownModel(f"the repository {self.root} holds no model '{name}'")
+            raise self.unknown(name)
         folder = self._folder(name)
         with disk.exclusive(folder, UNCHANGED):
             with disk.saying(UNCHANGED, folder):
@@ -321,7 +321,7 @@ class ModelRepository(Store):
     def _card(self, name: str, version: int) -> tuple[ModelCard, bytes]:
         folder = self._folder(name) / str(version)
         if not folder.is_dir():
-            raise UnknownModel(f"the repository {self.root} holds no version {version} of '{name}'")
+            raise self.unknown(name, version)
         data = disk.read(folder / CARD, f"{CARD} of {name} version {version}", most=disk.LARGEST_TEXT)
         return read_card(data, name, version), data
 

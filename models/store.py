@@ -9,6 +9,9 @@ from models.card import ModelCard
 from models.errors import CorruptModel, UnknownModel
 from models.serving import Serving
 
+# A refusal names so many of the models or versions that there are.
+MOST_NAMED = 8
+
 
 class Store(ABC):
     """Published models. ModelRepository has the promises of each method."""
@@ -62,13 +65,28 @@ class Store(ABC):
         """
         return self.serving(name).version or self.highest_intact(name)
 
+    def unknown(self, name: str, version: int | None = None) -> UnknownModel:
+        """The refusal of a model, or of a version of one, that is not here; it names those that are."""
+        if version is not None and (versions := self.versions(name)):
+            there = ", ".join(map(str, versions[-MOST_NAMED:]))
+            return UnknownModel(
+                f"the repository {self.place} holds no version {version} of '{name}'; its newest are {there}"
+            )
+        try:
+            names = self.names()
+        except OSError:  # Of the folder that is not there, for one.
+            names = []
+        there = f"it holds {', '.join(names[:MOST_NAMED])}" if names else "it is empty"
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        return UnknownModel(f"the repository {self.place} holds no model '{name}'; {there}{more}")
+
     def highest_intact(self, name: str) -> int:
         """The highest version whose files are as they were published.
 
         :raises UnknownModel: the model has none.
         """
         if not (versions := self.versions(name)):
-            raise UnknownModel(f"the repository {self.place} holds no model '{name}'")
+            raise self.unknown(name)
         for version in reversed(versions):
             if self.intact(name, version):
                 return version

@@ -60,12 +60,15 @@ class CommandLine(argparse.ArgumentParser):
         return " ".join([*words, *(["[options]"] if optional else [])]).replace("%", "%%")
 
     def error(self, message: str) -> NoReturn:
-        text = f"{self.prog}: {message}; {self.prog} --help says more"
-        if sys.stderr.isatty():
-            # Not by `wrapped`, which takes a text that begins with "evenkeel " for a command.
-            lines = textwrap.wrap(text, room(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-            text = "\n".join(lines)
-        self.exit(USAGE, f"{text}\n")
+        refuse(self.prog, f"{message}; {self.prog} --help shows the options")
+        raise SystemExit(USAGE)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What was typed; what a command does not know is refused by that command, which has the options."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            getattr(options, "parser", self).error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options
 
 
 class Paragraphs(argparse.HelpFormatter):
@@ -92,7 +95,7 @@ def add_command(
     parser: CommandLine = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", examples=examples, epilog=epilog
     )
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, parser=parser)
     return parser
 
 
@@ -219,6 +222,16 @@ def show(text: str) -> None:
 def _fitting(line: str, width: int) -> list[str]:
     indent = len(line) - len(line.lstrip())
     return [line] if len(line) <= width else wrapped(line, width, hanging=indent + 2)
+
+
+def refuse(program: str, sentence: str) -> None:
+    """Say on stderr what is wrong with a command line, in lines that fit a terminal."""
+    text = f"{program}: {sentence}"
+    if sys.stderr.isatty():
+        # Not by `wrapped`, which takes a text that begins with "evenkeel " for a command.
+        lines = textwrap.wrap(text, room(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        text = "\n".join(lines)
+    print(text, file=sys.stderr)
 
 
 def tell(kind: str, sentence: str) -> None:

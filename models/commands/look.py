@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from models import terminal
 from models.card import ModelCard
 from models.cells import iso_date
-from models.errors import CorruptModel, ModelError, UnknownModel
+from models.errors import CorruptModel, ModelError
 from models.features import Feature
 from models.serving import Serving
 from models.store import Store
@@ -175,4 +175,4 @@ def verify(repository: Store, options: argparse.Namespace) -> None:
         raise CorruptModel("; ".join([counted, *unreadable.sentences]))
     unreadable.refuse()
     if options.name and not checked:
-        raise UnknownModel(f"the repository {repository.place} holds no model '{options.name}'")
+        raise repository.unknown(options.name)

@@ -8,8 +8,8 @@ from service.routes.table import ROUTES, find
 
 # In the place of a path: the proxy names it, with each request.
 FORWARDED = "X-Forwarded-Prefix"
-# Nothing that a page would have to escape, or that a browser could take for a host.
-PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+# Nothing that a page would have to escape, or that a browser could take for a host or for a step up.
+PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 _OWN = frozenset(route.path.split("/")[1] for route in ROUTES) - {""}
 
 
@@ -34,12 +34,12 @@ class Root:
 
     def take_off(self, environ: dict[str, Any]) -> None:
         """Put the root of a request where WSGI has it. A proxy may have taken it off the path, or left it there."""
-        if self._path is None:
-            named = environ.get("HTTP_X_FORWARDED_PREFIX", "").rstrip("/")
-            if PREFIX.fullmatch(named):
-                environ["SCRIPT_NAME"] = named
-            return
-        environ["SCRIPT_NAME"] = self._path
+        root = self._path
+        if root is None:
+            root = environ.get("HTTP_X_FORWARDED_PREFIX", "").rstrip("/")
+            if not PREFIX.fullmatch(root):
+                return
+        environ["SCRIPT_NAME"] = root
         path = environ["PATH_INFO"]
-        if find(path) is None and f"{path}/".startswith(f"{self._path}/"):
-            environ["PATH_INFO"] = path[len(self._path) :] or "/"
+        if find(path) is None and f"{path}/".startswith(f"{root}/"):
+            environ["PATH_INFO"] = path[len(root) :] or "/"

@@ -141,6 +141,10 @@ def test_the_help_of_fit_is_in_groups() -> None:
             "evenkeel models promote: one of the arguments version --newest is required",
         ),
         (["evaluate", "penguins"], "evenkeel evaluate: the following arguments are required: table"),
+        (
+            ["fit", "x.csv", "--target", "y", "--name", "x", "--bogus"],
+            "evenkeel fit: unrecognized arguments: --bogus; evenkeel fit --help shows",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], sentence: str) -> None:

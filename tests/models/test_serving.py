@@ -138,8 +138,8 @@ def test_readers_see_a_pruned_version_whole_or_not_at_all(
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["promote", "tides", "9"], 65, "holds no version 9 of 'tides'"),
-        (["promote", "waves", "1"], 65, "holds no model 'waves'"),
+        (["promote", "tides", "9"], 65, "holds no version 9 of 'tides'; its newest are 1, 2, 3, 4\n"),
+        (["promote", "waves", "1"], 65, "holds no model 'waves'; it holds tides\n"),
         (["promote", "tides", "2"], 65, "model.onnx of tides version 2 differs from what was published"),
         (["canary", "tides", "2"], 65, "model.onnx of tides version 2 differs from what was published"),
         (["shadow", "tides", "2"], 65, "model.onnx of tides version 2 differs from what was published"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.repository import ModelRepository
+from tests.trainer.long_tables import HEADER, lines
 from tests.trainer.tables import PLAIN, fit
 from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
@@ -45,3 +46,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "plain.csv").write_text(PLAIN)
     assert fit(folder / "plain.csv", folder / "store", name="plain") == 0
     return folder / "store"
+
+
+@pytest.fixture(scope="session")
+def content() -> str:
+    """The rows of a table that is longer than its memory, as CSV."""
+    return HEADER + "".join(lines())

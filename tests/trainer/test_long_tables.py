@@ -1,99 +1,28 @@
-"""Tables that do not fit in `--memory`: the same rows as in memory, a split that stays, and what is refused."""
+"""Tables that do not fit in `--memory`: the same rows as in memory, and a split that stays."""
 
-import gzip
-import os
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from pyarrow import csv as arrow_csv
-from pyarrow import parquet
 
-from models.repository import ModelRepository
-from tests.conftest import ROOT
-from tests.trainer.fits import arguments, fitting
+from tests.trainer.long_tables import ROWS, texts, without_note, written
 from trainer.arrays import Picked
-from trainer.command_line import main
 from trainer.config import TrainingConfig
-from trainer.data import long, sample, size, split
+from trainer.data import sample, split
 from trainer.data import texts as data_texts
 from trainer.data import written as data_written
 from trainer.data.columns import TextCells
 from trainer.data.hashing import drawn
 from trainer.data.long import read_long_table
-from trainer.data.rows import RARE, Examples
+from trainer.data.rows import RARE
 from trainer.data.schema import FileSchema
 from trainer.data.stream import Stream
-from trainer.data.table import Table, read_table, settled_schema
+from trainer.data.table import read_table
 from trainer.errors import InvalidTable
 from trainer.job import prepare
 from trainer.nn import batches
 from trainer.nn.batches import MiniBatches
-from trainer.parallel import ONE_THREAD
-
-# So little that even the penguins do not fit.
-TINY = ("--memory", "20k")
-# What the rows take of the table below, which is not enough for its cells.
-FITS = ("--memory", "1700k")
-SHORT = ("--epochs", "3", "--members", "2", "--jobs", "1")
-ROWS = 40_000
-
-
-def lines(rows: int = ROWS) -> list[str]:
-    """More than one block of CSV, of Parquet too: a number with gaps, texts of which some are rare, and a weight."""
-    rng = np.random.default_rng(0)
-    numbers, texts, classes = rng.normal(size=rows), rng.integers(0, 1500, rows) ** 2 // 1500, rng.integers(0, 3, rows)
-    return [
-        f"{'' if at % 7 == 0 else f'{number:.6f}'},{'yes' if number > 0 else 'no'},text {text} of a column,"
-        f"{at % 3},{'abc'[label] if at % 11 else ''}\n"
-        for at, (number, text, label) in enumerate(zip(numbers, texts, classes, strict=True))
-    ]
-
-
-HEADER = "x,b,k,w,y\n"
-
-
-@pytest.fixture(scope="module")
-def content() -> str:
-    return HEADER + "".join(lines())
-
-
-def written(form: str, content: str, folder: Path) -> Path:
-    """The table in a file or a folder of files."""
-    path, data = folder / f"table.{form}", content.encode()
-    if form == "parquet":
-        parquet.write_table(arrow_csv.read_csv(pa.BufferReader(data)), path, row_group_size=9000)
-    elif form == "folder":
-        path.mkdir()
-        header, *rows = content.splitlines(keepends=True)
-        for part in range(3):
-            (path / f"{part}.csv").write_text(header + "".join(rows[part * 15_000 : (part + 1) * 15_000]))
-    else:
-        pack: dict[str, Callable[[bytes], bytes]] = {
-            "csv": bytes,
-            "gz": gzip.compress,
-            "zst": lambda data: pa.compress(data, "zstd", asbytes=True),
-        }
-        path.write_bytes(pack[form](data))
-    return path
-
-
-def texts(examples: Examples, most: int = 5000) -> list[list[str]]:
-    cells: list[list[str]] = examples.take(np.arange(most)).rows.texts().tolist()
-    return cells
-
-
-def without_note(table: Table) -> dict[str, object]:
-    decisions = table.schema.decisions()
-    assert decisions["notes"][0].startswith("rows that do not fit in --memory")
-    return decisions | {"notes": decisions["notes"][1:]}
 
 
 @pytest.mark.parametrize("form", ["csv", "gz", "zst", "parquet", "folder"])
@@ -263,242 +192,6 @@ def test_the_encoder_is_that_of_the_same_rows_in_memory(penguins: Path) -> None:
     np.testing.assert_array_equal(start.inputs, again.inputs)
     assert not start.inputs.flags.writeable
     assert again.inputs.flags.writeable
-
-
-def test_a_long_table_is_published_and_says_that_it_was_long(penguins: Path, tmp_path: Path) -> None:
-    """The card names the sample; the model answers its own golden rows; several processes give the same bytes."""
-    assert main(arguments(penguins, tmp_path / "one", *SHORT, *TINY)) == 0
-    assert main(arguments(penguins, tmp_path / "two", *SHORT[:-1], "2", *TINY)) == 0
-
-    one, two = (ModelRepository(tmp_path / store).read("m", 1) for store in ("one", "two"))
-    notes = one.card.provenance.table_schema["notes"]
-    assert notes[0].endswith("columns judged by a sample: 344 of 344, in blocks")
-    assert one.onnx == two.onnx
-    assert one.card.metrics["test"].accuracy > 0.8
-
-
-def test_memory_changes_nothing_where_a_table_fits(penguins: Path, tmp_path: Path) -> None:
-    assert main(arguments(penguins, tmp_path / "one", *SHORT)) == 0
-    assert main(arguments(penguins, tmp_path / "two", *SHORT, "--memory", "1.5g")) == 0
-
-    one, two = (ModelRepository(tmp_path / store).read("m", 1) for store in ("one", "two"))
-    assert one.onnx == two.onnx
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_run_on_a_long_table_that_is_killed_is_taken_up_to_the_same_bytes(
-    jobs: int, penguins: Path, tmp_path: Path
-) -> None:
-    """Its files without a name are gone with it, and are written again from the table."""
-    flags = ("--members", "2", "--epochs", "60", "--patience", "60", "--verbose", *TINY)
-    assert main(arguments(penguins, tmp_path / "alone", *flags, "--jobs", "1")) == 0
-    with fitting(penguins, tmp_path / "killed", *flags, "--jobs", str(jobs)) as fit:
-        fit.wait_for_epoch(5, 1)
-        fit.kill()
-    assert list((tmp_path / "killed" / ".checkpoints").glob("*.npz"))
-
-    with fitting(penguins, tmp_path / "killed", *flags, "--jobs", str(jobs), "--resume") as fit:
-        assert fit.end() == 0
-        assert "epoch    1 " not in "".join(line for line in fit.said().splitlines(True) if "member 1" in line)
-
-    one, two = (ModelRepository(tmp_path / store).read("m", 1) for store in ("alone", "killed"))
-    assert one.onnx == two.onnx
-    assert not list((tmp_path / "killed" / ".checkpoints").glob("*.npz"))
-
-
-@pytest.mark.parametrize("form", ["csv", "parquet", "folder"])
-def test_a_later_row_that_breaks_a_stated_schema_is_refused_with_its_place(
-    form: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A word that is no boolean's, in one row that the sample does not hold; nothing is left behind."""
-    monkeypatch.setattr(sample, "MOST_ROWS", 500)
-    schema = tmp_path / "schema.toml"
-    kinds = {"x": "numeric", "b": "boolean", "k": "categorical", "w": "ignored"}
-    schema.write_text('target = "y"\n' + "".join(f'[columns.{name}]\nkind = "{kinds[name]}"\n' for name in kinds))
-    path = written(form, with_third_text(content), tmp_path)
-
-    assert main(arguments(path, tmp_path / "store", *FITS, "--schema", str(schema), target="y")) == 65
-
-    place = {"csv": "table.csv, line 35002", "parquet": "table.parquet, row 35001", "folder": "2.csv, line 5002"}[form]
-    said = capsys.readouterr().err
-    assert f"{place}, column 'b': 'maybe' is a third text in a boolean column" in said
-    assert not (tmp_path / "store").exists()
-
-
-def with_third_text(content: str) -> str:
-    """The table with a word in a late row of the column of two texts."""
-    header, *rows = content.splitlines(keepends=True)
-    rows[35_000] = rows[35_000].replace(",yes,", ",maybe,").replace(",no,", ",maybe,")
-    return header + "".join(rows)
-
-
-def test_what_a_sample_takes_for_a_boolean_may_turn_out_to_be_none(
-    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A third text makes it a category, and a third number a number, as in memory."""
-    monkeypatch.setattr(sample, "MOST_ROWS", 500)
-    header, *rows = with_third_text(content).replace(" column,2,", " column,1,").splitlines(keepends=True)
-    rows[35_000] = rows[35_000].replace(" column,1,", " column,7,")
-    path = written("csv", header + "".join(rows), tmp_path)
-
-    one, other = read_table(path, "y"), read_long_table(path, "y")
-
-    assert [one.schema.columns[name].kind for name in "bw"] == ["categorical", "numeric"]
-    assert other.examples.rows.columns == one.examples.rows.columns
-    np.testing.assert_array_equal(other.examples.rows.numeric, one.examples.rows.numeric)
-    assert other.examples.rows.vocabularies == one.examples.rows.vocabularies
-    assert {name: one.kind for name, one in other.schema.columns.items()} == {
-        name: one.kind for name, one in one.schema.columns.items()
-    }
-
-
-@pytest.mark.parametrize("form", ["csv", "folder"])
-def test_a_later_cell_that_is_no_number_is_refused_with_its_place(
-    form: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sample, "MOST_ROWS", 500)
-    header, *rows = content.splitlines(keepends=True)
-    rows[35_000] = "seven" + rows[35_000][rows[35_000].index(",") :]
-    path = written(form, header + "".join(rows), tmp_path)
-
-    place = {"csv": "table.csv, line 35002", "folder": "2.csv, line 5002"}[form]
-    with pytest.raises(InvalidTable, match=rf"{place}, column 'x': 'seven' is no number; the schema can list it"):
-        read_long_table(path, "y")
-
-
-def rewritten(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"1,no,text,1,a\n")
-
-
-def touched(path: Path) -> None:
-    os.utime(path, ns=(1, 1))
-
-
-def gone(path: Path) -> None:
-    path.unlink()
-
-
-def joined(path: Path) -> None:
-    (path.parent / "z.csv").write_bytes(path.read_bytes())
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (rewritten, "2.csv was written to while the table was read; try again when it is whole"),
-        (touched, "2.csv was written to while the table was read; try again when it is whole"),
-        (gone, "2.csv is gone; try again when the table is whole"),
-        (joined, "table.folder has other files than before; try again when it is whole"),
-    ],
-)
-def test_a_table_that_changes_between_the_two_readings_is_refused(
-    change: Callable[[Path], None],
-    sentence: str,
-    content: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    path = written("folder", content, tmp_path)
-
-    def between(*arguments: object) -> object:
-        change(path / "2.csv")
-        return settled_schema(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(long, "settled_schema", between)
-
-    assert main(arguments(path, tmp_path / "store", *FITS, target="y")) == 75
-
-    assert sentence in capsys.readouterr().err
-
-
-def test_a_disk_without_room_is_named_before_anything_is_written(
-    penguins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    full = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
-
-    assert main(arguments(penguins, tmp_path / "store", *TINY)) == 74
-
-    said = capsys.readouterr().err
-    assert "the 344 rows of" in said
-    assert "GB left; TMPDIR=FOLDER before the command takes a folder of a larger" in said
-
-
-@pytest.mark.parametrize(
-    ("flags", "code", "sentence"),
-    [
-        (("--memory", "lots"), 64, "--memory should be bytes, or such as 512m, 2g or 1.5g, not 'lots'"),
-        (("--memory", "0"), 64, "--memory"),
-        (("--time", "year", *TINY), 64, "--time orders all rows at once; say --split-by with a column that names"),
-        (("--memory", "2k"), 64, "344 rows, for which training itself takes"),
-    ],
-)
-def test_what_cannot_be_is_refused(
-    flags: tuple[str, ...],
-    code: int,
-    sentence: str,
-    penguins: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(arguments(penguins, tmp_path / "store", *flags)) == code
-
-    assert sentence in capsys.readouterr().err
-
-
-def test_a_second_version_is_compared_on_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Also where the first one knows texts that the longer table calls rare: it is read again for them."""
-    short, whole = tmp_path / "short.csv", tmp_path / "table.csv"
-    short.write_text(HEADER + "".join(lines(900)))
-    whole.write_text(HEADER + "".join(lines(6000)))
-    flags = ("--epochs", "1", "--members", "1", "--memory", "200k", "--promote", "if-better")
-    assert main(arguments(short, tmp_path / "store", *flags[:-2], target="y")) == 0
-
-    assert main(arguments(whole, tmp_path / "store", *flags, target="y")) == 0
-
-    assert re.search(r"log-loss [\d.]+ of the new\s+version against", capsys.readouterr().out)
-
-
-PEAK = """
-import sys, threading, time
-from pathlib import Path
-from trainer.config import TrainingConfig
-from trainer.job import prepare
-
-peak = 0
-def look():
-    global peak
-    while True:
-        peak = max(peak, int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]))
-        time.sleep(0.005)
-
-threading.Thread(target=look, daemon=True).start()
-table, start = prepare(TrainingConfig.of(table=sys.argv[1], target="y", name="m", memory=sys.argv[2]))
-assert start.inputs.shape == (len(table.examples), 12)
-print(peak / 1024)
-"""
-
-
-@pytest.mark.thorough
-def test_memory_does_not_grow_with_the_cells_of_a_long_table(tmp_path: Path) -> None:
-    """900 000 rows more have 41 MiB of numbers and as many encoded; what grows with them is less than one of these."""
-    rng, peaks = np.random.default_rng(0), []
-    for rows in (300_000, 1_200_000):
-        path = tmp_path / f"{rows}.parquet"
-        columns = {f"x{number}": rng.normal(size=rows).astype(np.float32) for number in range(12)}
-        parquet.write_table(pa.table(columns | {"y": rng.integers(0, 2, rows)}), path, row_group_size=50_000)
-        command = [sys.executable, "-c", PEAK, str(path), "40m"]
-        peaks.append(float(subprocess.check_output(command, cwd=ROOT, env=os.environ | ONE_THREAD)))
-
-    assert peaks[1] - peaks[0] < 40
-
-
-@pytest.mark.parametrize(
-    ("text", "size_"), [("2g", 2 << 30), ("1.5G", 3 << 29), ("512MiB", 512 << 20), ("4096", 4096), ("1kb", 1024)]
-)
-def test_memory_is_said_in_bytes_or_with_a_unit(text: str, size_: int) -> None:
-    assert size.memory_of(text) == size_
 
 
 @pytest.mark.parametrize(("rows", "length"), [(1, 8), (33, 8), (100, 8), (4096, 7), (4097, 64), (5000, 1)])

@@ -207,7 +207,9 @@ def test_a_trial_needs_no_folder_that_can_be_written() -> None:
         "import sys; from pathlib import Path; from service.registry.trial import Trial\n"
         "with Trial(Path(sys.argv[1]), 512) as trial: print(trial.check('penguins', 1, ''))"
     )
-    mounts = "for folder in /tmp /var/tmp /usr/tmp; do [ ! -d $folder ] || mount -t tmpfs -o ro none $folder; done"
+    # What lies there, perhaps this checkout, can still be read.
+    read_only = "mount --bind $folder $folder; mount -o remount,ro,bind $folder"
+    mounts = f"for folder in /tmp /var/tmp /usr/tmp; do if [ -d $folder ]; then {read_only}; fi; done"
     command = ["unshare", "--mount", "sh", "-ec", f'{mounts}; cd /tmp; exec "$@"', "sh"]
     run = [sys.executable, "-c", script, str(PUBLISHED)]
     if subprocess.run([*command, "true"], capture_output=True).returncode:
