@@ -83,8 +83,8 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
             "mine.csv --target y --name mine --drop id --time day --promote if-better",
         ),
         epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, "
-        "70 defect of the trainer or a process lost, 74 cannot write, 75 the table was changing, 79 no better than a "
-        "baseline (with --fail-below-baseline), 130 interrupted before the first epoch was over.",
+        "70 defect of the trainer or a process lost, 71 not enough memory, 74 cannot write, 75 the table was changing, "
+        "79 no better than a baseline (with --fail-below-baseline), 130 interrupted before the first epoch was over.",
     )
     add_table_and_settings(fit)
     run = fit.add_argument_group("run")

@@ -1,6 +1,6 @@
 """A table a block of rows at a time, for those who score a file that is larger than memory.
 
-`decoded` reads a whole table by the same rules. A workbook is read whole here too, and must not be too large.
+`decoded` reads a whole table by the same rules. A workbook is read whole here too.
 """
 
 import csv
@@ -28,11 +28,10 @@ from trainer.data.parsing import (
 )
 from trainer.data.schema import FileSchema
 from trainer.data.wording import empty_columns, note, refusal
-from trainer.data.workbook import read_sheet
+from trainer.data.workbook import LARGEST_WORKBOOK, read_sheet
 
 # A row of more bytes is taken for a quote that never closes.
 LONGEST_ROW = 64 << 20
-LARGEST_WORKBOOK = 256 << 20
 SHEET_ROWS = 1 << 14
 
 
@@ -94,8 +93,6 @@ def open_blocks(path: Path, given: FileSchema) -> Iterator[Blocks]:
     """
     with OpenedFile(path) as file, signals_left_alone():
         whole = file.read(LARGEST_WORKBOOK + 1) if file.head.startswith(WORKBOOKS) else b""
-        if len(whole) > LARGEST_WORKBOOK:
-            raise refusal("large_workbook", path=path, most=LARGEST_WORKBOOK >> 20)
         match recognise(path, whole or file.head):
             case "parquet":
                 yield _parquet(file)
