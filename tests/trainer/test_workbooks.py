@@ -16,7 +16,6 @@ from trainer.errors import InvalidTable
 
 Write = Callable[[str | bytes], Path]
 
-ROWS: list[list[object]] = [["x", "y"], *([row, "no" if row % 3 else "yes"] for row in range(40))]
 HEADER = '<row><c t="inlineStr"><is><t>x</t></is></c><c t="inlineStr"><is><t>y</t></is></c></row>'
 
 
@@ -86,6 +85,17 @@ def test_a_workbook_is_called_one_where_the_extra_is_missing(table: Write, monke
 
     with pytest.raises(InvalidTable, match=r"is an Excel workbook; save it as CSV, or install the extra `excel`"):
         read_table(table(workbook([["x"]])), "y")
+
+
+def test_a_column_that_is_not_there_may_stand_in_another_sheet(table: Write) -> None:
+    """Which is what to say of a workbook; of CSV it is the delimiter."""
+    pytest.importorskip("python_calamine")
+    with pytest.raises(
+        InvalidTable, match="its columns are x: name one of them, or say --sheet if they stand in anoth"
+    ):
+        read_table(table(workbook([["x"], [1]])), "y")
+    with pytest.raises(InvalidTable, match="its columns are x: name one of them, or say --delimiter if they are cut"):
+        read_table(table("x\n1\n"), "y")
 
 
 def placed(*places: str) -> bytes:

@@ -12,7 +12,7 @@ from trainer.data.layout import line_of, ragged_row, read_layout
 from trainer.data.parsing import Unparsed, parquet_names, parse_csv, parse_parquet, release
 from trainer.data.schema import FileSchema
 from trainer.data.size import BYTES_OF_CELL, memory_for_tables
-from trainer.data.wording import note, refusal
+from trainer.data.wording import OTHERWISE, note, refusal
 from trainer.data.workbook import read_sheet
 from trainer.errors import TableChanged
 
@@ -48,6 +48,11 @@ class Decoded:
         if isinstance(cells, OtherCells):
             raise refusal("held", path=self.path, name=name, held=cells.held)
         return cells
+
+    @property
+    def otherwise(self) -> str:
+        """What to type where other columns were expected."""
+        return OTHERWISE["workbook" if self.file.sheet else "csv" if self.file.delimiter else ""]
 
     def place(self, row: int) -> str:
         """Where a row of data stands, for a sentence."""

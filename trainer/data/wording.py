@@ -36,8 +36,7 @@ REFUSALS = {
     "file_holds": "{path}: column '{name}' holds {held}, and in {table} {other}; the files of a folder are one table: "
     "write them alike",
     "no_sheet": "{path} has no sheet '{sheet}'; say --sheet with one of {sheets}",
-    "no_column": "{path} has no column '{name}'; its columns are {names}: name one of them, or say --delimiter if they "
-    "are cut wrongly",
+    "no_column": "{path} has no column '{name}'; its columns are {names}: name one of them{otherwise}",
     "target_role": "column '{name}' is the target and cannot be dropped, weigh the rows or divide them; name another",
     "no_feature": '{path} has no feature column beside the target{ignored}; kind = "categorical" in a schema takes one',
     "held": "{path}: column '{name}' holds {held}; leave it out with --drop '{name}'",
@@ -72,6 +71,14 @@ REFUSALS = {
     "few_times": "column '{name}' has {times} different times, too few to split by; leave --time out",
     "empty_part": "column '{name}' names no row '{part}'; --split-by needs each part",
     "test_twice": "column '{name}' names rows 'test', and --test-table has others; leave one out",
+}
+
+
+# What to type where a file has other columns than it should, by the kind of the file.
+OTHERWISE = {
+    "csv": ", or say --delimiter if they are cut wrongly",
+    "workbook": ", or say --sheet if they stand in another sheet",
+    "": "",
 }
 
 

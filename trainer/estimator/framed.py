@@ -61,6 +61,7 @@ def read_alike(frame: Frame, columns: tuple[Column, ...], encoder: Encoder) -> R
     decoded: Decoded = decode_frame(frame, X)
     for column in columns:
         if column.name not in decoded.columns:
-            raise refusal("no_column", path=X, name=column.name, names=", ".join(decoded.columns))
+            facts = {"names": ", ".join(decoded.columns), "otherwise": decoded.otherwise}
+            raise refusal("no_column", path=X, name=column.name, **facts)
     texts = (column.name for column in columns if column.kind == "categorical")
     return to_rows(decoded, columns, dict(zip(texts, encoder.categories, strict=True)))
