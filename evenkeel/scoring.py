@@ -128,7 +128,9 @@ def local_model(repository: ModelRepository, name: str | None, version: int | No
         try:
             names = repository.names()
         except OSError as error:
-            raise ModelError(f"there is no repository {repository.root} ({error.strerror}); say --repository") from None
+            raise ModelError(
+                f"there is no repository {repository.root} ({error.strerror}); say --repository with another folder"
+            ) from None
         if len(names) != 1:
             held = f"holds {', '.join(names)[:400]}" if names else "holds no model"
             raise InvalidSetting(f"say --model and a name: the repository {repository.root} {held}")

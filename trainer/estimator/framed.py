@@ -10,12 +10,12 @@ from trainer.data.columns import Cells, NumberCells
 from trainer.data.decoded import Decoded
 from trainer.data.encoder import Encoder
 from trainer.data.examples import columns_of, to_rows
-from trainer.data.frames import Frame, decode_frame
+from trainer.data.frames import Frame, decode_frame, instead_of
 from trainer.data.rows import Column, Rows
 from trainer.data.schema import Schema
 from trainer.data.settled import Roles, settle
 from trainer.data.wording import refusal
-from trainer.errors import InvalidSetting
+from trainer.errors import InvalidSetting, InvalidTable
 
 # What sentences call the rows, as scikit-learn does.
 X = Path("X")
@@ -45,6 +45,12 @@ def read_new(frame: Frame) -> Rows:
     # There is no column without a name: all of them are features.
     schema = settle(decoded, Schema(target="", columns={}), Roles(""), stated=False)
     return to_rows(decoded, columns_of(decoded, schema))
+
+
+def check_collected(rows: Any) -> None:
+    """:raises InvalidTable: rows are a frame that has none yet, of which scikit-learn says that it is a scalar."""
+    if type(rows).__name__ == "LazyFrame":
+        raise InvalidTable(f"X is a LazyFrame; {instead_of(rows)}")
 
 
 def check_frame(rows: Any) -> None:
