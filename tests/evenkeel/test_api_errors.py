@@ -117,8 +117,9 @@ def test_a_setting_that_there_is_not_is_refused(table: Path) -> None:
 def test_a_value_that_no_command_line_has_is_refused_with_what_to_write(
     table: Path, settings: dict[str, Any], sentence: str
 ) -> None:
+    given: dict[str, Any] = {"target": "y", **QUICK, **settings}
     with pytest.raises(evenkeel.EvenkeelError) as refused:
-        evenkeel.fit(table, **{"target": "y"} | QUICK | settings)
+        evenkeel.fit(table, **given)
 
     assert sentence in str(refused.value)
     assert refused.value.code == "invalid_setting"
