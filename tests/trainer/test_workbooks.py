@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.tables import fit
+from trainer.data import workbook as workbook_reader
 from trainer.data.schema import FileSchema
 from trainer.data.table import read_table
 from trainer.data.workbook import read_sheet
@@ -130,6 +131,15 @@ def test_a_cell_outside_that_takes_little_is_read() -> None:
 
     assert (sheet.names, sheet.line, len(sheet.rows)) == (("", "", "3"), 4, 897)
     assert (sheet.rows[0], sheet.rows[1], sheet.rows[-1]) == (("", "", "4"), ("", "", ""), ("", "", "900"))
+
+
+def test_more_rows_than_a_sheet_can_have_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before they are read one by one."""
+    pytest.importorskip("python_calamine")
+    monkeypatch.setattr(workbook_reader, "MOST_ROWS", 40)
+
+    with pytest.raises(InvalidTable, match="the sheet 'Data' takes more than"):
+        read_sheet(Path("a.xlsx"), placed(), None, keep_total=False)
 
 
 LONG_TEXT = f"<si><t>{'long ' * 6000}</t></si>"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from trainer.data.wording import note, refusal
 from trainer.errors import InvalidTable
 
 LARGEST_WORKBOOK = 256 << 20
+# No program that writes workbooks gives a sheet more.
+MOST_ROWS = 1 << 20
 # What a cell takes here beside its text, and the share of memory that the process that reads it has.
 BYTES_OF_TEXT, SHARE = 64, 2
 BEGIN = (
@@ -84,7 +87,7 @@ def _read(path: Path, data: bytes, sheet: str | None, memory: int) -> tuple[list
             if name not in sheets:
                 raise refusal("no_sheet", path=path, sheet=name, sheets=", ".join(sheets))
             start = _told(path, next(lines, None), process)
-            rows = _rows(lines, start["left"], memory) if start else None
+            rows = _rows(lines, start["left"], memory) if start and _fits(start, memory) else None
         finally:
             process.kill()
     if rows is None:
@@ -105,15 +108,21 @@ def _told(path: Path, line: dict[str, Any] | None, process: subprocess.Popen[byt
     return line or {}
 
 
+def _fits(sheet: dict[str, int], memory: int) -> bool:
+    """Whether the blank cells and the others of a sheet take no more than so many bytes, without their texts."""
+    return sheet["rows"] <= MOST_ROWS and sheet["rows"] * sheet["columns"] * BYTES_OF_TEXT <= memory
+
+
 def _rows(lines: Iterator[list[list[str]]], left: int, memory: int) -> list[tuple[str, ...]] | None:
-    """All rows, with the columns `left` of the first cell; None where they take more bytes, or do not end."""
+    """All rows, with the columns `left` of the first cell; None where their texts take more, or they do not end."""
     rows: list[tuple[str, ...]] = []
-    before = ("",) * left
+    before, taken = ("",) * left, 0
     for some in lines:
         if not some:
             return rows
         rows += [(*before, *row) for row in some]
-        if len(rows) * len(rows[0]) * BYTES_OF_TEXT > memory:
+        taken += sum(map(len, chain.from_iterable(some)))
+        if taken > memory:
             return None
     return None
 
