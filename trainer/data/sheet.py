@@ -21,8 +21,9 @@ BYTES_OF_CELL = 32
 def serve(memory: int, sheet: str | None) -> None:
     """Read the sheet, the first where none is named, in so many bytes of memory, and write it out.
 
-    First come the names of all sheets and that of this one; then how many columns are left of its first cell, and
-    how many rows and columns it has; then its rows, some a line, and none in the last. Where it cannot be read, a line says why, and is the last.
+    First come the names of all sheets and that of this one; then how many rows and columns it has, and how many columns
+    are left of its first cell; then its rows, some a line, and none in the last. Where it cannot be read, a line says
+    why, and is the last.
     """
     from python_calamine import CalamineError, CalamineWorkbook
 
@@ -41,8 +42,8 @@ def serve(memory: int, sheet: str | None) -> None:
         _write({"damaged": str(error).lower()})
         return
     # The rows begin with the first, the columns with the first that has a cell.
-    left = cells.start[1] if cells.start else 0
-    _write({"left": left, "rows": cells.total_height, "columns": left + cells.width})
+    (_, left), (row, column) = cells.start or (0, 0), cells.end or (0, 0)
+    _write({"rows": row + 1, "columns": column + 1, "left": left})
     rows = iter(cells.iter_rows())
     while some := [[_spelled(cell) for cell in row] for row in islice(rows, ROWS_AT_ONCE)]:
         _write(some)

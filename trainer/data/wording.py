@@ -23,7 +23,7 @@ REFUSALS = {
     "other_file": "{path} is {what}, no table; {way}",
     "workbook": "{path} is an Excel workbook; save it as CSV, or install the extra `excel` (docs/install.md)",
     "large_workbook": "{path} is a workbook of more than {most} MB, which is read whole; save it as CSV",
-    "large_sheet": "{path}: the sheet '{sheet}' takes more than {memory} of memory, and a workbook is read whole; "
+    "large_sheet": "{path}: the sheet '{sheet}' takes more than {most}, and a workbook is read whole; "
     "save it as CSV, or say --sheet with another",
     "far_cell": "{path}: the sheet '{sheet}' reaches to cell {cell}: {cells:.3g} cells, which take more than {memory} "
     "of memory; clear what stands far outside the table, or save the table alone as CSV",

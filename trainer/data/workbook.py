@@ -86,8 +86,10 @@ def _read(path: Path, data: bytes, sheet: str | None, memory: int) -> tuple[list
             sheets, name = book["sheets"], book["name"]
             if name not in sheets:
                 raise refusal("no_sheet", path=path, sheet=name, sheets=", ".join(sheets))
-            start = _told(path, next(lines, None), process)
-            rows = _rows(lines, start["left"], memory) if start and _fits(start, memory) else None
+            extent = _told(path, next(lines, None), process)
+            if extent and extent["rows"] > MOST_ROWS:
+                raise refusal("large_sheet", path=path, sheet=name, most=f"{MOST_ROWS} rows")
+            rows = _rows(lines, extent, memory) if extent else None
         finally:
             process.kill()
     if rows is None:
@@ -108,22 +110,15 @@ def _told(path: Path, line: dict[str, Any] | None, process: subprocess.Popen[byt
     return line or {}
 
 
-def _fits(sheet: dict[str, int], memory: int) -> bool:
-    """Whether the blank cells and the others of a sheet take no more than so many bytes, without their texts."""
-    return sheet["rows"] <= MOST_ROWS and sheet["rows"] * sheet["columns"] * BYTES_OF_TEXT <= memory
-
-
-def _rows(lines: Iterator[list[list[str]]], left: int, memory: int) -> list[tuple[str, ...]] | None:
-    """All rows, with the columns `left` of the first cell; None where their texts take more, or they do not end."""
+def _rows(lines: Iterator[list[list[str]]], extent: dict[str, int], memory: int) -> list[tuple[str, ...]] | None:
+    """All rows, from the first column on; None where they take more than so many bytes, or do not end."""
     rows: list[tuple[str, ...]] = []
-    before, taken = ("",) * left, 0
-    for some in lines:
+    before, taken = ("",) * extent["left"], extent["rows"] * extent["columns"] * BYTES_OF_TEXT
+    while taken <= memory and (some := next(lines, None)) is not None:
         if not some:
             return rows
         rows += [(*before, *row) for row in some]
         taken += sum(map(len, chain.from_iterable(some)))
-        if taken > memory:
-            return None
     return None
 
 
@@ -131,6 +126,6 @@ def _too_large(path: Path, data: bytes, sheet: str, memory: int) -> InvalidTable
     """The refusal of a sheet that does not fit in so many bytes of memory; a cell far outside is named."""
     extent = extent_of(data, sheet)
     if extent is None or extent.cells * BYTES_OF_CELL * SHARE <= memory:
-        return refusal("large_sheet", path=path, sheet=sheet, memory=spelled(memory))
+        return refusal("large_sheet", path=path, sheet=sheet, most=f"{spelled(memory)} of memory")
     cell = " and ".join(dict.fromkeys((extent.lowest, extent.rightmost)))
     return refusal("far_cell", path=path, sheet=sheet, cell=cell, cells=extent.cells, memory=spelled(memory))
