@@ -8,8 +8,10 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
+from models.absent import instead_of
 from models.output import Unwritten, guarded
 
 USAGE = 64
@@ -287,4 +289,6 @@ def sentence_of(error: BaseException, otherwise: str = "") -> str:
     sentence = otherwise or str(error)
     if isinstance(error, OSError) and error.strerror:
         sentence = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        if isinstance(error.filename, str) and ";" not in error.strerror:  # Else it says already what to type.
+            sentence = "; ".join(filter(None, [sentence, instead_of(Path(error.filename), error.errno)]))
     return "; ".join([printable(sentence, LONGEST_SENTENCE), *getattr(error, "__notes__", [])])
