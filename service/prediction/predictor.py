@@ -62,7 +62,7 @@ class Predictor:
         self.decide = decision(model.card)
         self.wording = Wording(model.card.classes, self.decide)
         self.rows = RowReader(model.card.features)
-        self.watch = Watch(model.card, model.version) if model.card.drift else None
+        self.watch = Watch(model.card, model.version, self.decide) if model.card.drift else None
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
         # Cells of a row, and of its answer.
         self.width = len(model.card.features) + len(model.card.classes)
