@@ -19,6 +19,7 @@ from service.routes import request_id, send
 from service.routes.compressed import compress, send_whole
 from service.routes.docs import docs
 from service.routes.drift import drift
+from service.routes.feedback import feedback
 from service.routes.models import models
 from service.routes.observation import observation
 from service.routes.open_inference import open_inference
@@ -91,7 +92,7 @@ def create_app(
         metrics.drift.follow()
     observer = Observer(metrics, access_log, trace, access.name if access is not None else None)
     shadowing = Shadowing(metrics.count_shadow)
-    predictions = Predictions(registry, observer, metrics.drift, shadowing, bounds, access)
+    predictions = Predictions(registry, observer, metrics.drift, shadowing, bounds, access, metrics.feedback)
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.url_map.converters["parameter"] = Parameter
@@ -100,6 +101,7 @@ def create_app(
         **open_inference(registry, metrics.drift),
         **observation(registry, metrics),
         **drift(registry, metrics),
+        **feedback(registry, metrics),
         **page(registry, access),
         **docs(registry, access),
     }

@@ -23,6 +23,7 @@ from service.prediction.shadowing import Shadowing
 from service.reply import Reply, compressed, failure, lines, refusal, success
 from service.rows.tensors import Probabilities, Tensors, release, row_count
 from service.telemetry.drift import MOST_ROWS, Drift
+from service.telemetry.feedback import Feedback
 from service.telemetry.observer import TRACE, Observer, trace_headers
 
 # At which of the moments of a prediction a stage begins; it ends at the next. Between them, the request waits: for its
@@ -91,8 +92,10 @@ class Predictions:
         shadowing: Shadowing,
         bounds: Bounds,
         access: Access | None,
+        feedback: Feedback | None = None,
     ) -> None:
         self.observer = observer
+        self._feedback = feedback if feedback is not None and feedback.on else None
         self._models = models
         self._drift = drift
         self._shadowing = shadowing
@@ -190,6 +193,7 @@ class Predictions:
         inferred = perf_counter()
         if not group[0].wire.explains:
             self._count(predictor, parts, tensors, probabilities)
+            self._remember(predictor, group, probabilities)
         moments = began, inferred, perf_counter()
         start = 0
         for one, part in zip(group, parts, strict=True):
@@ -217,6 +221,20 @@ class Predictions:
                 start = end
         except Exception as error:
             self._drift.fail(predictor.watch, error)
+
+    def _remember(self, predictor: Predictor, group: Sequence[Prediction], probabilities: Probabilities) -> None:
+        """Let labels find the answers later. What goes wrong with it costs no answer."""
+        feedback, watch = self._feedback, predictor.watch
+        if feedback is None or watch is None:
+            return
+        try:
+            start = 0
+            for one in group:
+                end = start + row_count(one.question.tensors)
+                feedback.remember(watch, one.request_id, probabilities[start:end], one.question.places)
+                start = end
+        except Exception as error:
+            self._drift.fail(watch, error)
 
     def _reply(self, one: Prediction, probabilities: Probabilities) -> None:
         predictor = one.predictor

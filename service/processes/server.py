@@ -44,7 +44,7 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     workers = settings.workers or found.workers
     with listening(settings.host, settings.port, workers) as sockets:
         # A slot for each, for one that takes another's place, and for the supervisor.
-        metrics = Metrics(Board.create(slots=workers + 2))
+        metrics = Metrics(Board.create(workers + 2, settings.feedback_rows))
         logs.configure(settings.log_level, logs.AtOnce(metrics.count_dropped_lines))
         for warning in warnings:
             log.warning(warning)

@@ -96,6 +96,7 @@ class Drift:
     ) -> None:
         self.on = window_seconds > 0
         self._windows = Windows(mine, everyone, window_seconds or WINDOW_SECONDS)
+        self.seconds = self._windows.seconds
         self._lock, self._folding = threading.Lock(), threading.Lock()
         self._noted: dict[Watch, list[Noted]] = {}
         self._rows = 0

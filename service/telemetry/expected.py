@@ -22,7 +22,5 @@ def expected_sums(probabilities: Probabilities, decided: Sequence[int]) -> Sums:
 def entropy(probabilities: Probabilities) -> npt.NDArray[np.float32]:
     """-Σ p log p of each row, in nats: the log-loss to expect of it."""
     # A sum over few columns takes NumPy twice the time.
-    total: npt.NDArray[np.float32] = np.einsum(
-        "rc,rc->r", probabilities, -np.log(np.maximum(probabilities, SMALLEST))
-    )
+    total: npt.NDArray[np.float32] = np.einsum("rc,rc->r", probabilities, -np.log(np.maximum(probabilities, SMALLEST)))
     return total
