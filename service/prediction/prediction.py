@@ -23,6 +23,7 @@ from service.prediction.shadowing import Shadowing
 from service.reply import Reply, compressed, failure, lines, refusal, success
 from service.rows.tensors import Probabilities, Tensors, release, row_count
 from service.telemetry.drift import MOST_ROWS, Drift
+from service.telemetry.journal import Journal
 from service.telemetry.observer import TRACE, Observer, trace_headers
 
 # At which of the moments of a prediction a stage begins; it ends at the next. Between them, the request waits: for its
@@ -88,6 +89,7 @@ class Predictions:
         models: Models,
         observer: Observer,
         drift: Drift,
+        journal: Journal,
         shadowing: Shadowing,
         bounds: Bounds,
         access: Access | None,
@@ -95,6 +97,7 @@ class Predictions:
         self.observer = observer
         self._models = models
         self._drift = drift
+        self._journal = journal
         self._shadowing = shadowing
         self._bounds = bounds
         self._access = access
@@ -190,6 +193,7 @@ class Predictions:
         inferred = perf_counter()
         if not group[0].wire.explains:
             self._count(predictor, parts, tensors, probabilities)
+            self._log(predictor, group, tensors, probabilities)
         moments = began, inferred, perf_counter()
         start = 0
         for one, part in zip(group, parts, strict=True):
@@ -217,6 +221,14 @@ class Predictions:
                 start = end
         except Exception as error:
             self._drift.fail(predictor.watch, error)
+
+    def _log(
+        self, predictor: Predictor, group: Sequence[Prediction], together: Tensors, probabilities: Probabilities
+    ) -> None:
+        """Hand rows to the prediction log, which has a line for each."""
+        if self._journal.on:
+            requests = [(one.request_id, row_count(one.question.tensors)) for one in group]
+            self._journal.predictions(predictor.origin, requests, together, probabilities)
 
     def _reply(self, one: Prediction, probabilities: Probabilities) -> None:
         predictor = one.predictor
