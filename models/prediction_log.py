@@ -111,7 +111,7 @@ def encoded(line: Mapping[str, Any]) -> bytes:
 
 
 def spelled(value: Any) -> str:
-    """A value as JSON: as people write it, unless a character of it cannot be printed, such as half a surrogate pair."""
+    """A value as JSON, as people write it; where a character cannot be printed, such as a lone surrogate, in ASCII."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text if text.isprintable() else json.dumps(value, allow_nan=False, separators=(",", ":"))
 
