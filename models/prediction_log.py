@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from struct import unpack
@@ -102,7 +103,8 @@ _LOGGED: TypeAdapter[Logged] = TypeAdapter(Annotated[Logged, Field(discriminator
 
 def timestamp(seconds: float) -> str:
     """A moment, in seconds since 1970, as a line has it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    whole = int(seconds)
+    return f"{_second(whole)}.{int(1e6 * (seconds - whole)):06}Z"
 
 
 def encoded(line: Mapping[str, Any]) -> bytes:
@@ -118,7 +120,7 @@ def spelled(value: Any) -> str:
 
 def sealed(body: bytes) -> bytes:
     """A line from its JSON object without the bracket at the end."""
-    return b'%b,"check":"%b"}\n' % (body, _check(body))
+    return b'%b,"check":"%b"}\n' % (body, sha256(body).hexdigest()[:CHECK_DIGITS].encode())
 
 
 def decoded(line: bytes) -> Logged | None:
@@ -168,5 +170,6 @@ def raw_lines(files: Iterable[Path]) -> Iterator[tuple[Place, bytes]]:
                 start += len(line)
 
 
-def _check(body: bytes) -> bytes:
-    return sha256(body).hexdigest()[:CHECK_DIGITS].encode()
+@lru_cache
+def _second(whole: int) -> str:
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +88,7 @@ class Lines:
         self._origin = origin
         spellings = {feature.name: _spelling(feature, privacy) for feature in origin.features}
         kept = [feature for feature in origin.features if not privacy.drops(feature.name)]
-        self._kept = [origin.columns[feature.name] for feature in kept]
+        self._pick = _picker([origin.columns[feature.name] for feature in kept])
         # Of the cells of a row, numbers first, those that are not spelled as they stand.
         self._spelled = [(origin.columns[name], spell) for name, spell in spellings.items() if spell is not None]
         row = ",".join(f"{_template(spelled(one.name))}:%s" for one in kept)
@@ -108,16 +109,21 @@ class Lines:
         """A line for each row: `names` are its time, its request and its place in that; `numbers` (n, p) are its
         numeric tensor, `texts` those of all rows, one after the other.
         """
-        origin, kept, spelled, line = self._origin, self._kept, self._spelled, self._line
-        digits, width = probabilities.astype(">f4").tobytes().hex(), 8 * origin.classes
+        origin, pick, spelled, line = self._origin, self._pick, self._spelled, self._line
+        digits, digits_each, texts_each = probabilities.astype(">f4").tobytes().hex(), 8 * origin.classes, origin.texts
         labels = [origin.labels[place] for place in origin.decide(probabilities)]
         cells = _spelled_numbers(numbers)
         for at, (name, label) in enumerate(zip(names, labels, strict=True)):
-            row = [*cells[at], *texts[at * origin.texts : (at + 1) * origin.texts]]
+            row = [*cells[at], *texts[at * texts_each : (at + 1) * texts_each]]
             for column, spell in spelled:
                 row[column] = spell(row[column])
-            bits = digits[at * width : (at + 1) * width]
-            yield sealed((line % (*name, label, bits, *[row[column] for column in kept])).encode())
+            bits = digits[at * digits_each : (at + 1) * digits_each]
+            yield sealed((line % (*name, label, bits, *pick(row))).encode())
+
+
+def _picker(places: Sequence[int]) -> Callable[[Sequence[str]], Sequence[str]]:
+    """What takes the cells at these places from a row."""
+    return itemgetter(*places) if len(places) > 1 else lambda row: [row[place] for place in places]
 
 
 def _spelled_numbers(numbers: npt.NDArray[np.float32]) -> list[list[str]]:
