@@ -7,9 +7,8 @@ is dropped and counted.
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from random import random
@@ -23,7 +22,7 @@ from service.telemetry.log_files import LogFiles
 
 # Of the memory that waiting rows take.
 MOST_BYTES = 32 << 20
-# What a text takes beside its characters, and a row or a label beside its cells.
+# What a text takes beside its characters, and a request beside its rows.
 OVERHEAD_BYTES = 64
 # The thread looks so often, and words so many rows before it lets the event loop have the interpreter.
 GATHER_SECONDS = 0.2
@@ -51,10 +50,16 @@ class LogRules:
     privacy: Privacy = EVERYTHING
 
 
-# Rows of one version that were answered together, and when: whose they are (each request with its number of rows), how
-# many; their numbers and probabilities as bytes, and their texts one after the other; and the memory that all this
-# takes. A tuple, which takes a fraction of the time of anything with names.
-_Answers = tuple[Origin, float, Sequence[tuple[str, int]], int, bytes, list[str], bytes, int]
+@dataclass(slots=True)
+class _Answers:
+    """What waits of one version: moments, each with the requests that were answered then; and of their rows, one after
+    the other, the numbers and the probabilities as bytes, and the texts.
+    """
+
+    requests: list[tuple[float, Sequence[tuple[str, int]]]] = field(default_factory=list)
+    numbers: list[bytes] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    probabilities: list[bytes] = field(default_factory=list)
 
 
 class Journal:
@@ -63,8 +68,8 @@ class Journal:
     def __init__(self, rules: LogRules | None = None, count: Count = lambda _: None) -> None:
         self.on = rules is not None
         self._count = count
-        # What was answered, and the lines of labels.
-        self._waiting: deque[_Answers | bytes] = deque()
+        self._answers: dict[Origin, _Answers] = {}
+        self._labels: list[bytes] = []
         self._bytes = 0
         self._lock = threading.Lock()
         self._end = threading.Event()
@@ -88,13 +93,23 @@ class Journal:
                 if not requests:
                     return
             numbers, texts = tensors.get("numeric"), tensors.get("categorical")
-            cells: list[str] = [] if texts is None else texts.ravel().tolist()
-            rows = len(probabilities)
-            size = OVERHEAD_BYTES * (rows + len(cells)) + sum(map(len, cells)) + probabilities.nbytes
-            data = b"" if numbers is None else numbers.tobytes()
-            size += len(data)
-            answers = origin, time.time(), requests, rows, data, cells, probabilities.tobytes(), size
-            self._put(answers, size, rows)
+            data, cells = b"" if numbers is None else numbers.tobytes(), () if texts is None else texts.ravel().tolist()
+            answers = probabilities.tobytes()
+            # A line takes much more, but only the thread makes lines, some at a time.
+            size = len(data) + len(answers) + OVERHEAD_BYTES * (len(requests) + len(cells)) + sum(map(len, cells))
+            with self._lock:
+                full = self._bytes + size > MOST_BYTES
+                if not full:
+                    self._bytes += size
+                    waiting = self._answers.get(origin)
+                    if waiting is None:
+                        waiting = self._answers[origin] = _Answers()
+                    waiting.requests.append((time.time(), requests))
+                    waiting.numbers.append(data)
+                    waiting.texts += cells
+                    waiting.probabilities.append(answers)
+            if full:
+                self._count({"queue": len(probabilities)})
         except Exception as error:
             self._fail(error, len(probabilities))
 
@@ -110,22 +125,19 @@ class Journal:
                 "label": label,
             }
         )
-        self._put(line, len(line), 1)
+        with self._lock:
+            full = self._bytes + len(line) > MOST_BYTES
+            if not full:
+                self._bytes += len(line)
+                self._labels.append(line)
+        if full:
+            self._count({"queue": 1})
 
     def finish(self, seconds: float) -> None:
         """Write what is left, within some seconds."""
         if self.on:
             self._end.set()
             self._thread.join(seconds)
-
-    def _put(self, one: _Answers | bytes, size: int, lines: int) -> None:
-        with self._lock:
-            full = self._bytes + size > MOST_BYTES
-            if not full:
-                self._bytes += size
-                self._waiting.append(one)
-        if full:
-            self._count({"queue": lines})
 
     def _work(self) -> None:
         more = True
@@ -140,42 +152,27 @@ class Journal:
     def _drain(self) -> None:
         """Write all that waits. Nothing of it is lost to what cannot be worded."""
         self._files.turn()
-        while some := self._some():
-            if labels := [one for one in some if isinstance(one, bytes)]:
-                self._write(labels)
-            answers = [one for one in some if not isinstance(one, bytes)]
-            for origin in {one[0] for one in answers}:
-                together = [one for one in answers if one[0] is origin]
-                try:
-                    self._word(origin, together)
-                except Exception as error:
-                    self._fail(error, sum(one[3] for one in together))
-
-    def _some(self) -> list[_Answers | bytes]:
-        """The next that wait, with `TOGETHER` rows or so."""
-        some: list[_Answers | bytes] = []
-        rows = size = 0
-        while self._waiting and rows < TOGETHER:
-            one = self._waiting.popleft()
-            some.append(one)
-            rows += 1 if isinstance(one, bytes) else one[3]
-            size += len(one) if isinstance(one, bytes) else one[7]
         with self._lock:
-            self._bytes -= size
-        return some
+            answers, self._answers = self._answers, {}
+            labels, self._labels = self._labels, []
+            self._bytes = 0
+        for start in range(0, len(labels), TOGETHER):
+            self._write(labels[start : start + TOGETHER])
+        for origin, waiting in answers.items():
+            try:
+                self._word(origin, waiting)
+            except Exception as error:
+                self._fail(error, sum(rows for _, requests in waiting.requests for _, rows in requests))
 
-    def _word(self, origin: Origin, answers: Sequence[_Answers]) -> None:
+    def _word(self, origin: Origin, answers: _Answers) -> None:
         """Write a line for each row, some at a time."""
         lines = self._lines.get(origin)
         if lines is None:
             lines = self._lines[origin] = Lines(origin, self._rules.privacy)
-        _, moments, requests, _, numeric, categorical, answered, _ = zip(*answers, strict=True)
-        names = chain.from_iterable(map(_names, moments, requests))
-        probabilities = np.frombuffer(b"".join(answered), np.float32).reshape(-1, origin.classes)
-        numbers = np.frombuffer(b"".join(numeric), np.float32).reshape(len(probabilities), origin.numbers)
-        texts = list(chain.from_iterable(categorical))
-        for one in categorical:
-            one.clear()
+        names = chain.from_iterable(map(_names, answers.requests))
+        probabilities = np.frombuffer(b"".join(answers.probabilities), np.float32).reshape(-1, origin.classes)
+        numbers = np.frombuffer(b"".join(answers.numbers), np.float32).reshape(len(probabilities), origin.numbers)
+        texts = answers.texts
         for start in range(0, len(probabilities), TOGETHER):
             here, cells = (slice(start * each, (start + TOGETHER) * each) for each in (1, origin.texts))
             some = texts[cells]
@@ -222,7 +219,10 @@ def _drawn(
     return requests, tensors, probabilities
 
 
-def _names(moment: float, requests: Sequence[tuple[str, int]]) -> Iterator[tuple[str, str, int]]:
+def _names(answered: tuple[float, Sequence[tuple[str, int]]]) -> Iterable[tuple[str, str, int]]:
     """Of each row when it was answered, its request, and its place in that."""
+    moment, requests = answered
     when = timestamp(moment)
+    if len(requests) == 1 and requests[0][1] == 1:
+        return ((when, requests[0][0], 0),)
     return ((when, request_id, index) for request_id, rows in requests for index in range(rows))

@@ -7,7 +7,6 @@ are spelled all at once, as short as a 32-bit float can be.
 import hmac
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 
@@ -27,7 +26,6 @@ from service.rows.tensors import Probabilities
 HASH_DIGITS = 32
 # In the place of a feature's name, all features.
 EVERY = "*"
-MOST_TEXTS_KEPT = 4096
 
 Spell = Callable[[str], str]
 
@@ -69,7 +67,7 @@ class Origin:
         self.features, self.classes = card.features, len(card.classes)
         self.numbers, self.texts = len(card.numeric), len(card.categorical)
         self.decide = decide
-        self.labels = [spelled(label) for label in card.classes]
+        self.labels = card.classes
         kinds: tuple[Sequence[Feature], ...] = (card.numeric, card.categorical)
         self.columns = {feature.name: at for at, feature in enumerate(chain(*kinds))}
         stated = card.files.get("model.onnx")
@@ -91,13 +89,11 @@ class Lines:
         self._pick = _picker([origin.columns[feature.name] for feature in kept])
         # Of the cells of a row, numbers first, those that are not spelled as they stand.
         self._spelled = [(origin.columns[name], spell) for name, spell in spellings.items() if spell is not None]
-        row = ",".join(f"{_template(spelled(one.name))}:%s" for one in kept)
-        facts = spelled(origin.facts)[1:-1]
+        self._row = ",".join(f"{spelled(one.name).replace('%', '%%')}:%s" for one in kept)
+        # What stands before the digits of the probabilities, by the label, and behind the row.
         model = f'"model":{spelled(origin.model)},"version":{origin.version}'
-        self._line = (
-            '{"kind":"prediction","time":"%s","request_id":"%s","index":%d,'
-            f'{model},"label":%s,"bits":"%s","row":{{{row}}},{_template(facts)}'
-        )
+        self._model = [f'{model},"label":{spelled(label)},"bits":"' for label in origin.labels]
+        self._facts = spelled(origin.facts)[1:-1]
 
     def of(
         self,
@@ -109,21 +105,25 @@ class Lines:
         """A line for each row: `names` are its time, its request and its place in that; `numbers` (n, p) are its
         numeric tensor, `texts` those of all rows, one after the other.
         """
-        origin, pick, spelled, line = self._origin, self._pick, self._spelled, self._line
+        origin, pick, spelled, row, facts = self._origin, self._pick, self._spelled, self._row, self._facts
         digits, digits_each, texts_each = probabilities.astype(">f4").tobytes().hex(), 8 * origin.classes, origin.texts
-        labels = [origin.labels[place] for place in origin.decide(probabilities)]
-        cells = _spelled_numbers(numbers)
-        for at, (name, label) in enumerate(zip(names, labels, strict=True)):
-            row = [*cells[at], *texts[at * texts_each : (at + 1) * texts_each]]
+        models = [self._model[place] for place in origin.decide(probabilities)]
+        numeric = _spelled_numbers(numbers)
+        for at, ((when, request_id, index), model) in enumerate(zip(names, models, strict=True)):
+            cells = [*numeric[at], *texts[at * texts_each : (at + 1) * texts_each]]
             for column, spell in spelled:
-                row[column] = spell(row[column])
-            bits = digits[at * digits_each : (at + 1) * digits_each]
-            yield sealed((line % (*name, label, bits, *pick(row))).encode())
+                cells[column] = spell(cells[column])
+            yield sealed(
+                f'{{"kind":"prediction","time":"{when}","request_id":"{request_id}","index":{index},{model}'
+                f'{digits[at * digits_each : (at + 1) * digits_each]}","row":{{{row % pick(cells)}}},{facts}'.encode()
+            )
 
 
-def _picker(places: Sequence[int]) -> Callable[[Sequence[str]], Sequence[str]]:
+def _picker(places: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]:
     """What takes the cells at these places from a row."""
-    return itemgetter(*places) if len(places) > 1 else lambda row: [row[place] for place in places]
+    if len(places) < 2:  # Of one place, `itemgetter` gives no tuple.
+        return lambda cells: tuple(cells[place] for place in places)
+    return itemgetter(*places)
 
 
 def _spelled_numbers(numbers: npt.NDArray[np.float32]) -> list[list[str]]:
@@ -136,16 +136,21 @@ def _spelled_numbers(numbers: npt.NDArray[np.float32]) -> list[list[str]]:
 
 def _spelling(feature: Feature, privacy: Privacy) -> Spell | None:
     """What makes JSON of a cell; None where it is JSON already, as numbers are."""
-    spell: Spell | None = {"numeric": None, "date": _date, "categorical": lru_cache(MOST_TEXTS_KEPT)(_text)}[
-        feature.kind
-    ]
+    spell: Spell | None = None
+    if feature.kind == "categorical":
+        spell = _Texts({"": "null"} | {text: spelled(text) for text in feature.categories}).__getitem__
+    elif feature.kind == "date":
+        spell = _date
     if not privacy.hashes(feature.name):
         return spell
     return lambda cell: privacy.hash(feature.name, spell(cell) if spell else cell)
 
 
-def _text(text: str) -> str:
-    return spelled(text) if text else "null"
+class _Texts(dict[str, str]):
+    """The known texts as JSON; others, which may be long, are not kept."""
+
+    def __missing__(self, text: str) -> str:
+        return spelled(text)
 
 
 def _date(days: str) -> str:
@@ -154,7 +159,3 @@ def _date(days: str) -> str:
         return days
     text = iso_date(float(days))
     return f'"{text}"' if np.float32(days_of(moment(text))) == np.float32(days) else days
-
-
-def _template(text: str) -> str:
-    return text.replace("%", "%%")

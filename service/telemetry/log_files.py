@@ -10,6 +10,8 @@ from models.prediction_log import SUFFIX
 
 # What is told of people is not for everybody.
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
+# So often, old files are looked for.
+LOOK_SECONDS = 3600.0
 
 
 class LogFiles:
@@ -20,15 +22,15 @@ class LogFiles:
         self._keep_seconds = keep_seconds
         self._file: int | None = None
         self._bytes = 0
-        self._begun = 0.0
+        self._begun = self._looked = 0.0
 
     def append(self, data: bytes) -> None:
         """Write whole lines at once, or nothing of them.
 
         :raises OSError: the disk refuses them.
         """
-        if self._file is not None and self._bytes and self._bytes + len(data) > self._most_bytes:
-            self.close()
+        if self._file is not None and (self._bytes + len(data) > self._most_bytes or not os.fstat(self._file).st_nlink):
+            self.close()  # It is full, or somebody has removed it.
         if self._file is None:
             self._begin()
         assert self._file is not None
@@ -48,6 +50,9 @@ class LogFiles:
         now = time.time()
         if self._file is not None and now - self._begun >= self._most_seconds:
             self.close()
+        if self._keep_seconds is not None and now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            self._remove_older(now - self._keep_seconds)
 
     def close(self) -> None:
         """End the file; the next line begins another."""
@@ -70,6 +75,14 @@ class LogFiles:
                 break
             number += 1
         self._bytes, self._begun = 0, begun
+
+    def _remove_older(self, before: float) -> None:
+        """Remove the files of all processes that nothing was written to since a moment."""
+        with suppress(OSError):
+            for entry in os.scandir(self._folder):
+                with suppress(OSError):
+                    if entry.name.endswith(SUFFIX) and entry.stat().st_mtime < before:
+                        Path(entry.path).unlink()
 
     def _take_back(self) -> None:
         assert self._file is not None
