@@ -22,6 +22,7 @@ from service.reply import success
 from service.routes.table import Match, prediction
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import ENOUGH_ROWS
+from service.telemetry.journal import Journal
 from service.telemetry.observer import Observer
 
 BOUNDS = Bounds()
@@ -35,7 +36,7 @@ def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
     access, metrics = Access(keys), Metrics(Board.create(slots=1))
     observer = Observer(metrics, access_log=False, trace=None)
     shadowing = Shadowing(metrics.count_shadow)
-    predictions = Predictions(registry, observer, metrics.drift, shadowing, BOUNDS, access)
+    predictions = Predictions(registry, observer, metrics.drift, Journal(), shadowing, BOUNDS, access)
     columns = {}
     for name in (name for name in asked if not name.startswith("peer")):
         body, environ = asked[name].body, _environ(asked[name])

@@ -27,6 +27,7 @@ from service.routes.page import page
 from service.routes.table import PARAMETER, ROUTES, metric_of, prediction, scope_of
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import WINDOW_SECONDS
+from service.telemetry.journal import Journal
 from service.telemetry.observer import Observer, Trace, trace_headers
 from service.wire.unspoken import instead
 
@@ -83,16 +84,18 @@ def create_app(
     trace: Trace | None = None,
     access: Access | None = None,
     drift_seconds: float = WINDOW_SECONDS,
+    journal: Journal | None = None,
 ) -> Flask:
     """Wire the routes to a registry. Without a `board` the metrics are this process's own; without `access`
-    nothing needs a key.
+    nothing needs a key; without a `journal` there is no prediction log.
     """
     metrics = Metrics(board or Board.create(slots=1), drift_seconds)
     if board is not None and metrics.drift.on:
         metrics.drift.follow()
     observer = Observer(metrics, access_log, trace, access.name if access is not None else None)
     shadowing = Shadowing(metrics.count_shadow)
-    predictions = Predictions(registry, observer, metrics.drift, shadowing, bounds, access, metrics.feedback)
+    journal = journal or Journal()
+    predictions = Predictions(registry, observer, metrics.drift, journal, shadowing, bounds, access, metrics.feedback)
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.url_map.converters["parameter"] = Parameter

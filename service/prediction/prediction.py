@@ -24,6 +24,7 @@ from service.reply import Reply, compressed, failure, lines, refusal, success
 from service.rows.tensors import Probabilities, Tensors, release, row_count
 from service.telemetry.drift import MOST_ROWS, Drift
 from service.telemetry.feedback import Feedback
+from service.telemetry.journal import Journal
 from service.telemetry.observer import TRACE, Observer, trace_headers
 
 # At which of the moments of a prediction a stage begins; it ends at the next. Between them, the request waits: for its
@@ -89,6 +90,7 @@ class Predictions:
         models: Models,
         observer: Observer,
         drift: Drift,
+        journal: Journal,
         shadowing: Shadowing,
         bounds: Bounds,
         access: Access | None,
@@ -98,6 +100,7 @@ class Predictions:
         self._feedback = feedback if feedback is not None and feedback.on else None
         self._models = models
         self._drift = drift
+        self._journal = journal
         self._shadowing = shadowing
         self._bounds = bounds
         self._access = access
@@ -194,6 +197,7 @@ class Predictions:
         if not group[0].wire.explains:
             self._count(predictor, parts, tensors, probabilities)
             self._remember(predictor, group, probabilities)
+            self._log(predictor, group, tensors, probabilities)
         moments = began, inferred, perf_counter()
         start = 0
         for one, part in zip(group, parts, strict=True):
@@ -235,6 +239,14 @@ class Predictions:
                 start = end
         except Exception as error:
             self._drift.fail(watch, error)
+
+    def _log(
+        self, predictor: Predictor, group: Sequence[Prediction], together: Tensors, probabilities: Probabilities
+    ) -> None:
+        """Hand rows to the prediction log, which has a line for each."""
+        if self._journal.on:
+            requests = [(one.request_id, row_count(one.question.tensors)) for one in group]
+            self._journal.predictions(predictor.origin, requests, together, probabilities)
 
     def _reply(self, one: Prediction, probabilities: Probabilities) -> None:
         predictor = one.predictor

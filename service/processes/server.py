@@ -31,6 +31,7 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     preload()
     # They load numpy, which has to be set up.
     from service.http.root import Root
+    from service.processes.prediction_log import check_log, log_rules
     from service.telemetry.board import Board, Metrics
 
     if settings.tracing and find_spec("opentelemetry") is None:
@@ -39,6 +40,8 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
         read_keys(settings.api_keys_file)
     if settings.root_path:
         Root(settings.root_path)
+    if rules := log_rules(settings):
+        check_log(rules)
     _allow_connections()
     found = capacity(settings.max_body_bytes)
     workers = settings.workers or found.workers

@@ -38,6 +38,8 @@ SHADOW_COUNTS = {
     "dropped": "Requests that a shadow was too slow for, or that were too long to keep.",
     "failed": "Requests that a shadow could not answer.",
 }
+# What becomes of the lines of the prediction log.
+LOG_COUNTS = ("written", "queue", "disk", "failed")
 # What there is at the moment, in all processes; all but the first two are of a worker.
 GAUGES = ("process", "workers", "workers_ready", "connections", "requests_waiting")
 
@@ -57,6 +59,7 @@ class _Layout:
         self.seconds = {route: self._take(len(BUCKETS) + 2) for route in ROUTES}
         self.lag = self._take(len(LAG_BUCKETS) + 2)
         self.shadow = {what: self._take() for what in SHADOW_COUNTS}
+        self.prediction_log = {what: self._take() for what in LOG_COUNTS}
         self.exits = {cause: self._take() for cause in CAUSES}
         self.lines_dropped = self._take()
         self.feedback = {result: self._take() for result in RESULTS}
@@ -166,6 +169,12 @@ class Metrics:
         with self._lock:
             for what, amount in amounts.items():
                 self._cells[LAYOUT.shadow[what]] += amount
+
+    def count_prediction_log(self, lines: Mapping[str, int]) -> None:
+        """Lines of the prediction log were written, or dropped."""
+        with self._lock:
+            for what, count in lines.items():
+                self._cells[LAYOUT.prediction_log[what]] += count
 
     def count_exit(self, cause: str) -> None:
         """A worker ended."""

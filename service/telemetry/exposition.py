@@ -68,6 +68,10 @@ def _processes(sums: Sequence[float], used: Usage) -> Iterator[str]:
     name = "evenkeel_log_lines_dropped_total"
     yield from _head(name, "counter", "Lines of the log that nobody has read in time from stderr.")
     yield f"{name} {sums[LAYOUT.lines_dropped]:.0f}"
+    name = "evenkeel_prediction_log_lines_total"
+    yield from _head(name, "counter", "Lines of the prediction log: written, or dropped, for what reason.")
+    for what, cell in LAYOUT.prediction_log.items():
+        yield f'{name}{{outcome="{what}"}} {sums[cell]:.0f}'
     for name, kind, sentence, amount in (
         ("cpu_seconds_total", "counter", "Processor time of all processes of the service.", used.cpu_seconds),
         ("resident_memory_bytes", "gauge", "Their memory; pages that they share count once.", used.memory_bytes),
