@@ -1,23 +1,25 @@
-"""What was right: labels of answers, told late; and how good that says a version is."""
+"""Labels of answers, told late."""
 
 from collections import Counter
 
 from flask import Response, request
 
 from service.document import JSON, PIECE, decode
-from service.errors import FeedbackNotFound, PerformanceNotFound
+from service.errors import FeedbackNotFound
 from service.prediction.body import read_body
 from service.prediction.prediction import UNBOUNDED
 from service.registry.registry import Registry
 from service.routes import Views, answer
 from service.telemetry.board import Metrics
+from service.telemetry.journal import Journal
 from service.wire import feedback as wire
-from service.wire.performance import document
 
+# What is written to the prediction log.
+NEWS = ("counted", "corrected")
 OFF = "EVENKEEL_FEEDBACK_ROWS is 0"
 
 
-def feedback(registry: Registry, metrics: Metrics) -> Views:
+def feedback(registry: Registry, metrics: Metrics, journal: Journal) -> Views:
     """Labels for answers of all workers."""
 
     def take() -> Response:
@@ -28,17 +30,13 @@ def feedback(registry: Registry, metrics: Metrics) -> Views:
         if model is not None:
             registry.predictor(model)
         watches = [one.watch for one in registry.predictors if one.watch is not None and model in (None, one.card.name)]
-        results = metrics.feedback.take(wire.keys_of(labelled), wire.Classes(labelled, watches).of)
+        classes = wire.Classes(labelled, watches)
+        results = metrics.feedback.take(wire.keys_of(labelled), classes.of)
         metrics.count_feedback(Counter(results))
+        if journal.on:
+            for one, result, model in zip(labelled, results, classes.models, strict=True):
+                if result in NEWS:
+                    journal.feedback(one.request_id, one.row, model, one.label)
         return answer(wire.document(labelled, results))
 
-    def show(model: str, version: str | None = None) -> Response:
-        predictor = registry.predictor(model, version)
-        if predictor.watch is None:
-            raise PerformanceNotFound(
-                f"version {predictor.version} of {model} was published without a drift baseline: train it again"
-            )
-        spread = metrics.drift.spreads([predictor.watch])[0] if metrics.drift.on else None
-        return answer(document(predictor.watch, spread, metrics.feedback.live(predictor.watch)))
-
-    return {"feedback": take, "performance": show, "performance_version": show}
+    return {"feedback": take}

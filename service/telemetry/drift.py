@@ -77,13 +77,18 @@ class Watch:
         self.card, self.decide = card, decide or (lambda probabilities: probabilities.argmax(axis=1).tolist())
         self.model, self.version, self.baseline = card.name, version, card.drift
         self.bins = RowBins(card, card.drift)
-        self.owner = int.from_bytes(hashlib.sha256(f"{version} {card.to_json()}".encode()).digest()[:8])
+        self.owner = owner_of(card, version)
 
     def window(self, hours: float, counted: Counted) -> Window:
         """What was counted over so many hours, and what it means. False alarms are shared out among the windows."""
         parts = [counted.counts[part].tolist() for part in self.bins.parts]
         verdict = judge(self.baseline, parts, FALSE_ALARMS / len(LENGTHS))
         return Window(hours, parts, counted.counts[self.bins.odd].tolist(), verdict, expect(verdict.rows, counted.sums))
+
+
+def owner_of(card: ModelCard, version: int) -> int:
+    """What the counts and answers of a version are found by, in all processes."""
+    return int.from_bytes(hashlib.sha256(f"{version} {card.to_json()}".encode()).digest()[:8])
 
 
 class Drift:

@@ -6,7 +6,7 @@ its label. The newest label of an answer is the one that counts.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -113,6 +113,13 @@ class Feedback:
                 with self._lock:
                     self._mine.labels.extend(np.array(list(taken), np.uint64), np.array(list(taken.values()), RECORD))
         return results
+
+    def refill(self, answers: Mapping[int, Records], labels: Mapping[int, Records]) -> None:
+        """Remember records of before, each by its key: answers, and those of them that have labels."""
+        with self._lock:
+            for ring, rows in zip(self._mine, (answers, labels), strict=True):
+                if rows:
+                    ring.extend(np.array(list(rows), np.uint64), np.concatenate(list(rows.values())))
 
     def live(self, watch: Watch) -> list[Live]:
         """What the labels of each window say of a version."""

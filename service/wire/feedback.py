@@ -48,6 +48,8 @@ class Classes:
 
     def __init__(self, labelled: Sequence[Labelled], watches: Sequence[Watch]) -> None:
         self._labelled = labelled
+        # The model of each label that was found.
+        self.models = [""] * len(labelled)
         self._known = {
             watch.owner: (watch.model, {label: place for place, label in enumerate(watch.card.classes)})
             for watch in watches
@@ -61,6 +63,7 @@ class Classes:
         if owner not in self._known:
             return None
         (model, classes), label = self._known[owner], self._labelled[at].label
+        self.models[at] = model
         if (place := classes.get(label)) is not None:
             return place
         named = ", ".join(map(echo, list(classes)[:MOST_NAMED])) + (", …" if len(classes) > MOST_NAMED else "")
