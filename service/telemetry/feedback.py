@@ -157,7 +157,15 @@ def _live(watch: Watch, hours: float, records: Records, known: Tested | None) ->
     classes = len(watch.card.classes)
     rows, level = len(records), FALSE_ALARMS / len(LENGTHS)
     if not rows:
-        return Live(hours, judge(0, 0, 0.0, known, level), None, None, None, [], Confused([], 0, []))
+        return Live(
+            hours,
+            judge(0, 0, known.accuracy if known else 0.5, known, level),
+            None,
+            None,
+            None,
+            [],
+            Confused([], 0, []),
+        )
     labels, kept = records["label"], min(classes, KEPT)
     probabilities = records["probabilities"][:, :kept]
     each = np.arange(rows)
