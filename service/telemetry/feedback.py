@@ -121,20 +121,21 @@ class Feedback:
                 if rows:
                     ring.extend(np.array(list(rows), np.uint64), np.concatenate(list(rows.values())))
 
-    def live(self, watch: Watch) -> list[Live]:
-        """What the labels of each window say of a version."""
+    def live(self, watches: Sequence[Watch]) -> list[list[Live]]:
+        """What the labels of each window say of each version."""
         parts = [one.labels.matching(lambda keys: keys != 0) for one in self._everyone] if self.on else []
         keys = np.concatenate([keys for keys, _ in parts]) if parts else np.zeros(0, np.uint64)
         records = np.concatenate([found for _, found in parts]) if parts else np.zeros(0, RECORD)
         # Of the labels of one answer the last; of several answers with one id too.
         order = np.lexsort((records["labelled"], records["answered"], keys))
         last = np.append(keys[order][1:] != keys[order][:-1], True)[: len(order)]
-        newest = records[order[last]]
-        newest = newest[newest["owner"] == watch.owner]
-        now, known = time.time(), tested(watch.card)
-        return [
-            _live(watch, seconds / 3600, newest[newest["labelled"] > now - seconds], known) for seconds in self._seconds
-        ]
+        newest, now = records[order[last]], time.time()
+        found = []
+        for watch in watches:
+            own, known = newest[newest["owner"] == watch.owner], tested(watch.card)
+            recent = [(seconds / 3600, own[own["labelled"] > now - seconds]) for seconds in self._seconds]
+            found.append([_live(watch, hours, rows, known) for hours, rows in recent])
+        return found
 
     def _found(self, keys: Sequence[int]) -> dict[int, Records]:
         """The newest answer with each key, and of its labels the newest."""
