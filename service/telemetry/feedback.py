@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evaluation import MOST_CONFUSED
-from models.performance import CONFIDENCE_BINS, Tested, Verdict, judge, tested
+from models.performance import CONFIDENCE_BINS, Measured, Verdict, judge, measured
 from models.shift import FALSE_ALARMS
 from service.rows.tensors import Probabilities
 from service.telemetry.answers import KEPT, RECORD, UNLABELLED, Newest, Records, key_of, looking_for, records_of
@@ -132,7 +132,7 @@ class Feedback:
         newest, now = records[order[last]], time.time()
         found = []
         for watch in watches:
-            own, known = newest[newest["owner"] == watch.owner], tested(watch.card)
+            own, known = newest[newest["owner"] == watch.owner], measured(watch.card)
             recent = [(seconds / 3600, own[own["labelled"] > now - seconds]) for seconds in self._seconds]
             found.append([_live(watch, hours, rows, known) for hours, rows in recent])
         return found
@@ -154,7 +154,7 @@ def _age(record: Records) -> tuple[float, float]:
     return float(record["answered"]), float(record["labelled"])
 
 
-def _live(watch: Watch, hours: float, records: Records, known: Tested | None) -> Live:
+def _live(watch: Watch, hours: float, records: Records, known: Measured | None) -> Live:
     classes = len(watch.card.classes)
     rows, level = len(records), FALSE_ALARMS / len(LENGTHS)
     if not rows:

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.card import ModelCard
 from models.evaluation import wilson
-from models.performance import Expected, Status, Tested, tested, worst_of
+from models.performance import Expected, Measured, Status, measured, worst_of
 from service.telemetry.drift import Spread, Watch
 from service.telemetry.feedback import Live
 from service.wire.drift import DIGITS, name_of
@@ -27,12 +27,12 @@ def document(watch: Watch, spread: Spread | None, live: Sequence[Live]) -> dict[
         "status": status,
         "summary": _summary(status, live, spread),
         "calibrated": card.calibration is not None,
-        "test": _tested(tested(card)),
+        "test": _tested(measured(card)),
         "windows": [_window(card, *one) for one in zip(expected, live, strict=True)],
     }
 
 
-def _tested(known: Tested | None) -> Figures:
+def _tested(known: Measured | None) -> Figures:
     if known is None:
         return _figures(0)
     error = {"calibration_error": _rounded(known.calibration_error)}
