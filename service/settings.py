@@ -87,7 +87,7 @@ class Settings(BaseModel):
         10_000,
         ge=0,
         le=1_000_000,
-        description="answers that each worker remembers for POST /v1/feedback, 250 bytes each; 0: no feedback",
+        description="answers that each worker remembers for POST /v1/feedback, 264 bytes each; 0: no feedback",
     )
     prediction_log: Path | None = Field(
         None, description="folder of the prediction log: each answer, and the labels sent later (default: no log)"
