@@ -156,19 +156,20 @@ class Journal:
             answers, self._answers = self._answers, {}
             labels, self._labels = self._labels, []
             self._bytes = 0
-        for start in range(0, len(labels), TOGETHER):
-            self._write(labels[start : start + TOGETHER])
         for origin, waiting in answers.items():
             try:
                 self._word(origin, waiting)
             except Exception as error:
                 self._fail(error, sum(rows for _, requests in waiting.requests for _, rows in requests))
+        for start in range(0, len(labels), TOGETHER):
+            self._write(labels[start : start + TOGETHER])
 
     def _word(self, origin: Origin, answers: _Answers) -> None:
         """Write a line for each row, some at a time."""
         lines = self._lines.get(origin)
         if lines is None:
             lines = self._lines[origin] = Lines(origin, self._rules.privacy)
+            self._warn(origin)
         names = chain.from_iterable(map(_names, answers.requests))
         probabilities = np.frombuffer(b"".join(answers.probabilities), np.float32).reshape(-1, origin.classes)
         numbers = np.frombuffer(b"".join(answers.numbers), np.float32).reshape(len(probabilities), origin.numbers)
@@ -181,6 +182,14 @@ class Journal:
             texts[cells] = [""] * len(some)
             if not self._end.is_set():
                 time.sleep(PAUSE_SECONDS)
+
+    def _warn(self, origin: Origin) -> None:
+        """Tell of a feature that was to be dropped or hashed, and is none: perhaps another one was meant."""
+        if unknown := self._rules.privacy.unknown(origin.features):
+            log.warning(
+                "EVENKEEL_PREDICTION_LOG_DROP or EVENKEEL_PREDICTION_LOG_HASH names what is no feature of the model",
+                extra={"model": origin.model, "version": origin.version, "names": unknown},
+            )
 
     def _write(self, lines: Sequence[bytes]) -> None:
         try:
