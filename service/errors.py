@@ -20,6 +20,8 @@ ServiceError
 ├── ModelNotFound           no such model, or no such version of it, is served
 ├── ReportNotFound          the version was published without a report, or its report cannot be read
 ├── DriftNotFound           the version was published without a drift baseline, or no rows are counted for drift
+├── PerformanceNotFound     the version was published without a drift baseline
+├── FeedbackNotFound        no answers are remembered, so that labels have none
 ├── NoDefaultModel          several models are served and none is the default
 ├── BodyTooLarge            the body is longer than the limit, or takes more memory than one request may
 ├── TooManyRows             the request has more rows, or the answer more bytes, than the limit
@@ -122,6 +124,14 @@ class DriftNotFound(ServiceError):
     """The version was published without a drift baseline, or no rows are counted for drift."""
 
 
+class PerformanceNotFound(ServiceError):
+    """The version was published without a drift baseline."""
+
+
+class FeedbackNotFound(ServiceError):
+    """No answers are remembered, so that labels have none."""
+
+
 class NoDefaultModel(ServiceError):
     """Several models are served and none is the default."""
 
@@ -187,6 +197,8 @@ REFUSALS: dict[type[ServiceError], Refusal] = {
     ModelNotFound: Refusal(404, "model_not_found"),
     ReportNotFound: Refusal(404, "report_not_found"),
     DriftNotFound: Refusal(404, "drift_not_found"),
+    PerformanceNotFound: Refusal(404, "performance_not_found"),
+    FeedbackNotFound: Refusal(404, "feedback_not_found"),
     NoDefaultModel: Refusal(404, "no_default_model"),
     BodyTooLarge: Refusal(413, "body_too_large"),
     TooManyRows: Refusal(413, "too_many_rows"),

@@ -83,6 +83,12 @@ class Settings(BaseModel):
     drift_hours: float = Field(
         1, ge=0, le=8784, description="short drift window, in hours; the long one is 24 times as long; 0: no drift"
     )
+    feedback_rows: int = Field(
+        10_000,
+        ge=0,
+        le=1_000_000,
+        description="answers that each worker remembers for POST /v1/feedback, 250 bytes each; 0: no feedback",
+    )
     prediction_log: Path | None = Field(
         None, description="folder of the prediction log: each answer, and the labels sent later (default: no log)"
     )

@@ -65,7 +65,7 @@ class Predictor:
         self.decide = decision(model.card)
         self.wording = Wording(model.card.classes, self.decide)
         self.rows = RowReader(model.card.features)
-        self.watch = Watch(model.card, model.version) if model.card.drift else None
+        self.watch = Watch(model.card, model.version, self.decide) if model.card.drift else None
         self.origin = Origin(model, self.decide, LIBRARIES)
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
         # Cells of a row, and of its answer.

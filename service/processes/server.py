@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 
+from models.repository import ModelRepository
 from service.access import read_keys
 from service.errors import InvalidSetting
 from service.processes.capacity import capacity, explain
@@ -32,6 +33,7 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     # They load numpy, which has to be set up.
     from service.http.root import Root
     from service.processes.prediction_log import check_log, log_rules
+    from service.processes.remembered import recall
     from service.telemetry.board import Board, Metrics
 
     if settings.tracing and find_spec("opentelemetry") is None:
@@ -47,7 +49,7 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     workers = settings.workers or found.workers
     with listening(settings.host, settings.port, workers) as sockets:
         # A slot for each, for one that takes another's place, and for the supervisor.
-        metrics = Metrics(Board.create(slots=workers + 2))
+        metrics = Metrics(Board.create(workers + 2, settings.feedback_rows))
         logs.configure(settings.log_level, logs.AtOnce(metrics.count_dropped_lines))
         for warning in warnings:
             log.warning(warning)
@@ -55,6 +57,7 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
         log.info("serving", extra={"address": address(settings.host, settings.port), "workers": workers})
         if not settings.api_keys_file and reaches_beyond(sockets[0]):
             log.warning("whoever reaches this address is answered: EVENKEEL_API_KEYS_FILE would ask for API keys")
+        recall(metrics.feedback, settings.prediction_log, ModelRepository(settings.repository))
         coordination, told = os.memfd_create("evenkeel-coordination"), os.memfd_create("evenkeel-told")
 
         def work(own: socket.socket, seat: int, beat: Callable[[], None], lifeline: int) -> None:
