@@ -28,8 +28,8 @@ class Traffic:
         if predictor.watch is not None and self._feedback.on:
             self._remember(predictor, requests, probabilities)
         if self._journal.on:
-            rows = [(request_id, row_count(question.tensors)) for request_id, question in requests]
-            self._journal.predictions(predictor.origin, rows, together, probabilities)
+            places = [(request_id, _places(question)) for request_id, question in requests]
+            self._journal.predictions(predictor.origin, places, together, probabilities)
 
     def _count(
         self, predictor: Predictor, requests: Sequence[Asked], together: Tensors, probabilities: Probabilities
@@ -59,3 +59,8 @@ class Traffic:
                 start = end
         except Exception as error:
             self._drift.fail(predictor.watch, error)
+
+
+def _places(question: Question) -> Sequence[int]:
+    """The places in their request of the rows that were answered."""
+    return range(row_count(question.tensors)) if question.places is None else question.places

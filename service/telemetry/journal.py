@@ -32,6 +32,8 @@ TELL_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
+# Requests by their ids, each with the places of its rows.
+Requests = Sequence[tuple[str, Sequence[int]]]
 # Called with how many lines were written, or were dropped, by the cause.
 Count = Callable[[Mapping[str, int]], None]
 
@@ -56,7 +58,7 @@ class _Answers:
     the other, the numbers and the probabilities as bytes, and the texts.
     """
 
-    requests: list[tuple[float, Sequence[tuple[str, int]]]] = field(default_factory=list)
+    requests: list[tuple[float, Requests]] = field(default_factory=list)
     numbers: list[bytes] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     probabilities: list[bytes] = field(default_factory=list)
@@ -81,11 +83,9 @@ class Journal:
             self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
             self._thread.start()
 
-    def predictions(
-        self, origin: Origin, requests: Sequence[tuple[str, int]], tensors: Tensors, probabilities: Probabilities
-    ) -> None:
-        """Rows were answered: `requests` are the requests that they belong to, in order, each by its id and its number
-        of rows. It never waits and never raises; what it is given is copied.
+    def predictions(self, origin: Origin, requests: Requests, tensors: Tensors, probabilities: Probabilities) -> None:
+        """Rows were answered: `requests` are those that they belong to, in order, each by its id, with the places (from
+        0 on) of its rows in it. It never waits and never raises; what it is given is copied.
         """
         try:
             if self._rules.share < 1:
@@ -160,7 +160,7 @@ class Journal:
             try:
                 self._word(origin, waiting)
             except Exception as error:
-                self._fail(error, sum(rows for _, requests in waiting.requests for _, rows in requests))
+                self._fail(error, sum(len(places) for _, requests in waiting.requests for _, places in requests))
         for start in range(0, len(labels), TOGETHER):
             self._write(labels[start : start + TOGETHER])
 
@@ -217,21 +217,19 @@ class Journal:
 
 
 def _drawn(
-    share: float, requests: Sequence[tuple[str, int]], tensors: Tensors, probabilities: Probabilities
-) -> tuple[Sequence[tuple[str, int]], Tensors, Probabilities]:
+    share: float, requests: Requests, tensors: Tensors, probabilities: Probabilities
+) -> tuple[Requests, Tensors, Probabilities]:
     """A share of some requests, with their rows."""
     drawn = [random() < share for _ in requests]  # noqa: S311
     if not all(drawn):
-        rows = np.repeat(drawn, [rows for _, rows in requests])
+        rows = np.repeat(drawn, [len(places) for _, places in requests])
         requests = [one for one, is_drawn in zip(requests, drawn, strict=True) if is_drawn]
         tensors, probabilities = {name: tensor[rows] for name, tensor in tensors.items()}, probabilities[rows]
     return requests, tensors, probabilities
 
 
-def _names(answered: tuple[float, Sequence[tuple[str, int]]]) -> Iterable[tuple[str, str, int]]:
+def _names(answered: tuple[float, Requests]) -> Iterable[tuple[str, str, int]]:
     """Of each row when it was answered, its request, and its place in that."""
     moment, requests = answered
     when = timestamp(moment)
-    if len(requests) == 1 and requests[0][1] == 1:
-        return ((when, requests[0][0], 0),)
-    return ((when, request_id, index) for request_id, rows in requests for index in range(rows))
+    return [(when, request_id, place) for request_id, places in requests for place in places]
