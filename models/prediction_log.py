@@ -85,7 +85,7 @@ class BrokenLine:
     torn: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Place:
     """Where a line stands: its file, its number in it from 1 on, and the byte that it begins at."""
 

@@ -42,6 +42,8 @@ COMMANDS = (
     "serve",
     "predict",
     "page",
+    "replay",
+    "forget",
     "models",
 )
 
