@@ -39,7 +39,7 @@ def add_table(command: argparse.ArgumentParser, *, or_log: bool = False) -> Flag
     """Add the table and its target, which with `or_log` may both be those of a log; the group that they stand in."""
     table = command.add_argument_group("table")
     what = "CSV file with a header line, Parquet file, Excel workbook, or a folder of them"
-    table.add_argument("table", help=what, **({"nargs": "?"} if or_log else {}))
+    table.add_argument("table", help=what, nargs="?" if or_log else None)
     table.add_argument("--target", required=not or_log, metavar="COLUMN", help="column of the class to predict")
     if or_log:
         table.add_argument(

@@ -1,6 +1,7 @@
 """The labelled rows of a prediction log as a table: what a service answered, with the labels that it was told later."""
 
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -140,9 +141,7 @@ def _card(repository: ModelRepository, newest: LoggedPrediction) -> ModelCard:
             return repository.card(name, newest.version)
         return repository.card(name, repository.serving_version(name))
     except ModelError as error:
-        raise InvalidTable(
-            f"the card of {name} says how the rows of a log are read, and is not there: {error}"
-        ) from None
+        raise InvalidTable(f"the card of {name}, which says how rows of the log are read, cannot be: {error}") from None
 
 
 def _whole(rows: Sequence[_Labelled], card: ModelCard, drop: Sequence[str], folder: Path) -> list[_Labelled]:
@@ -151,19 +150,14 @@ def _whole(rows: Sequence[_Labelled], card: ModelCard, drop: Sequence[str], fold
     for feature in needed:
         if not any(_is_kept(row, feature) for row in rows):
             raise InvalidTable(
-                f"no row of the log in {folder} has the feature '{feature}', which the service was told to drop or hash; "
-                "leave it out with --drop"
+                f"no row of the log in {folder} has the feature '{feature}', which the service dropped or hashed; "
+                f"leave it out with --drop {shlex.quote(feature)}"
             )
     whole = [row for row in rows if all(_is_kept(row, feature) for feature in needed)]
     if not whole:
         raise InvalidTable(f"no row of the log in {folder} has all features of {card.name}")
     if len(whole) < len(rows):
         tell("warning", f"{len(rows) - len(whole)} labelled rows of the log lack a feature and are left out")
-    known = set(card.classes)
-    if unknown := [row for row in whole if row.label not in known]:
-        tell(
-            "warning", f"'{unknown[0].label[:40]}' is no class of {card.name}, but {len(unknown)} rows have such labels"
-        )
     return whole
 
 
@@ -207,7 +201,7 @@ def _free(name: str, card: ModelCard) -> str:
 
 
 def _schema(card: ModelCard, time: str) -> Schema:
-    """How the rows are read: as the training table was, as far as the card tells, but for what a file says of itself."""
+    """How the rows are read: as the training table was, as far as the card tells; a log is no file of cells."""
     stated = card.provenance.table_schema
     given = Schema.model_validate(stated, strict=False) if stated else Schema(target=card.provenance.target, columns={})
     columns = {
