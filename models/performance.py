@@ -7,7 +7,7 @@ performance estimation, CBPE). It follows the rows where they move, and knows no
 With labels, the two are held against each other. Were the probabilities right, the number of right answers would be a
 sum of independent trials, each with a probability of its own; its lower tail is not above that of the binomial
 distribution with the same mean (Hoeffding 1956, On the distribution of the number of successes in independent trials,
-theorem 4). So the test is exact, and its rate of false alarms is at most what it says.
+theorem 4). So the test is exact, but for what is not known of the calibration, which was measured on test rows.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Expected(NamedTuple):
     log_loss: Estimate
 
 
-class Tested(NamedTuple):
+class Measured(NamedTuple):
     """What the card says of the test rows: the accuracy of the answers, by the threshold where there is one, with
     Wilson's 95 % interval; log-loss; and the expected calibration error, None where nothing was calibrated.
     """
@@ -95,7 +95,7 @@ def expect(rows: int, sums: Sums) -> Expected | None:
     return Expected(rows, accuracy._replace(high=min(accuracy.high, 1.0)), log_loss)
 
 
-def tested(card: ModelCard) -> Tested | None:
+def measured(card: ModelCard) -> Measured | None:
     """What the card says of the test rows; None where it has none."""
     metrics = card.metrics.get("test")
     if metrics is None:
@@ -110,17 +110,18 @@ def tested(card: ModelCard) -> Tested | None:
         accuracy = 1 - (at.predicted - found + looked_for - found) / rows
         interval = wilson(accuracy, metrics.rows)
     error = card.calibration.after.ece if card.calibration else None
-    return Tested(metrics.rows, accuracy, interval, metrics.log_loss, error)
+    return Measured(metrics.rows, accuracy, interval, metrics.log_loss, error)
 
 
 def judge(
-    labels: int, right: int, expected: float, known: Tested | None, false_alarms: float = FALSE_ALARMS
+    labels: int, right: int, expected: float, known: Measured | None, false_alarms: float = FALSE_ALARMS
 ) -> Verdict:
     """Hold the accuracy of so many labelled answers, of which so many were `right`, against what they promised.
 
     `expected` is the mean probability of these answers. By how much it was off on the test rows, their calibration
-    error, is let pass. Where nothing was calibrated, the lower end of the test accuracy is expected instead. With
-    `false_alarms` probability at most, chance alone makes the status worse.
+    error, is let pass; and since those were so many rows only, n labels count as 1 / (1 / n + 1 / rows). Where nothing
+    was calibrated, the lower end of the test accuracy is expected instead. With `false_alarms` probability at most,
+    chance alone makes the status worse.
     """
     least = expected if known is None else expected - (known.calibration_error or 0.0)
     if known is not None and known.calibration_error is None:
@@ -128,10 +129,13 @@ def judge(
     least = min(max(least, 0.0), 1.0)
     needed = labels_needed(least, false_alarms)
     status: Status = "too_few_labels" if labels < needed else "as_expected"
-    if labels and binomial_tail(right, labels, least) < false_alarms:
+    if not labels:
+        return Verdict(status, 0, needed, 0.0, expected, 0.0)
+    count = labels if known is None else max(round(labels * known.rows / (labels + known.rows)), 1)
+    if binomial_tail(ceil(right * count / labels), count, least) < false_alarms:
         status = "worse"
-    chance = _least(labels, least, false_alarms) / labels if labels else 0.0
-    return Verdict(status, labels, needed, right / labels if labels else 0.0, expected, chance)
+    chance = _least(count, least, false_alarms) / count
+    return Verdict(status, labels, needed, right / labels, expected, chance)
 
 
 def worst_of(statuses: Sequence[Status]) -> Status:
@@ -139,10 +143,15 @@ def worst_of(statuses: Sequence[Status]) -> Status:
     return max(statuses, key=STATUSES.index)
 
 
+@lru_cache(1024)
 def labels_needed(expected: float, false_alarms: float) -> int:
     """How many labels it takes to tell that accuracy is not by `LOSS` below what is expected."""
     deviations = NormalDist().inv_cdf(1 - false_alarms)
-    return max(ceil((deviations / LOSS) ** 2 * expected * (1 - expected)), FEWEST_LABELS)
+    needed = max(ceil((deviations / LOSS) ** 2 * expected * (1 - expected)), FEWEST_LABELS)
+    # The exact tail takes a few more.
+    while _least(needed, expected, false_alarms) < needed * (expected - LOSS):
+        needed += 1
+    return needed
 
 
 def binomial_tail(successes: int, trials: int, probability: float) -> float:

@@ -50,7 +50,8 @@ def recall(feedback: Feedback, folder: Path | None, repository: ModelRepository)
     answers = _answers([line for line in logged if isinstance(line, LoggedPrediction)], repository)
     labels = _labels([line for line in logged if isinstance(line, LoggedFeedback)], answers)
     feedback.refill({key_of(*row): record for row, (_, record) in answers.items()}, labels)
-    log.info("earlier answers remembered", extra={"answers": len(answers), "labels": len(labels)})
+    if answers:
+        log.info("earlier answers remembered", extra={"answers": len(answers), "labels": len(labels)})
 
 
 def _answers(lines: Sequence[LoggedPrediction], repository: ModelRepository) -> dict[_Row, tuple[_Version, Records]]:

@@ -26,10 +26,8 @@ def feedback(registry: Registry, metrics: Metrics, journal: Journal) -> Views:
         if not metrics.feedback.on:
             raise FeedbackNotFound(f"this service remembers no answers, and takes no labels: {OFF}")
         body = read_body(request.environ, PIECE, frozenset({JSON}), UNBOUNDED)
-        labelled, model = wire.read(decode(body))
-        if model is not None:
-            registry.predictor(model)
-        watches = [one.watch for one in registry.predictors if one.watch is not None and model in (None, one.card.name)]
+        labelled = wire.read(decode(body))
+        watches = [one.watch for one in registry.predictors if one.watch is not None]
         classes = wire.Classes(labelled, watches)
         results = metrics.feedback.take(wire.keys_of(labelled), classes.of)
         metrics.count_feedback(Counter(results))

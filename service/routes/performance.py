@@ -19,6 +19,7 @@ def performance(registry: Registry, metrics: Metrics) -> Views:
                 f"version {predictor.version} of {model} was published without a drift baseline: train it again"
             )
         spread = metrics.drift.spreads([predictor.watch])[0] if metrics.drift.on else None
-        return answer(document(predictor.watch, spread, metrics.feedback.live(predictor.watch)))
+        (live,) = metrics.feedback.live([predictor.watch])
+        return answer(document(predictor.watch, spread, live))
 
     return {"performance": show, "performance_version": show}

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evaluation import MOST_CONFUSED
-from models.performance import CONFIDENCE_BINS, Tested, Verdict, judge, tested
+from models.performance import CONFIDENCE_BINS, Measured, Verdict, judge, measured
 from models.shift import FALSE_ALARMS
 from service.rows.tensors import Probabilities
 from service.telemetry.answers import KEPT, RECORD, UNLABELLED, Newest, Records, key_of, looking_for, records_of
@@ -121,20 +121,21 @@ class Feedback:
                 if rows:
                     ring.extend(np.array(list(rows), np.uint64), np.concatenate(list(rows.values())))
 
-    def live(self, watch: Watch) -> list[Live]:
-        """What the labels of each window say of a version."""
+    def live(self, watches: Sequence[Watch]) -> list[list[Live]]:
+        """What the labels of each window say of each version."""
         parts = [one.labels.matching(lambda keys: keys != 0) for one in self._everyone] if self.on else []
         keys = np.concatenate([keys for keys, _ in parts]) if parts else np.zeros(0, np.uint64)
         records = np.concatenate([found for _, found in parts]) if parts else np.zeros(0, RECORD)
         # Of the labels of one answer the last; of several answers with one id too.
         order = np.lexsort((records["labelled"], records["answered"], keys))
         last = np.append(keys[order][1:] != keys[order][:-1], True)[: len(order)]
-        newest = records[order[last]]
-        newest = newest[newest["owner"] == watch.owner]
-        now, known = time.time(), tested(watch.card)
-        return [
-            _live(watch, seconds / 3600, newest[newest["labelled"] > now - seconds], known) for seconds in self._seconds
-        ]
+        newest, now = records[order[last]], time.time()
+        found = []
+        for watch in watches:
+            own, known = newest[newest["owner"] == watch.owner], measured(watch.card)
+            recent = [(seconds / 3600, own[own["labelled"] > now - seconds]) for seconds in self._seconds]
+            found.append([_live(watch, hours, rows, known) for hours, rows in recent])
+        return found
 
     def _found(self, keys: Sequence[int]) -> dict[int, Records]:
         """The newest answer with each key, and of its labels the newest."""
@@ -153,11 +154,19 @@ def _age(record: Records) -> tuple[float, float]:
     return float(record["answered"]), float(record["labelled"])
 
 
-def _live(watch: Watch, hours: float, records: Records, known: Tested | None) -> Live:
+def _live(watch: Watch, hours: float, records: Records, known: Measured | None) -> Live:
     classes = len(watch.card.classes)
     rows, level = len(records), FALSE_ALARMS / len(LENGTHS)
     if not rows:
-        return Live(hours, judge(0, 0, 0.0, known, level), None, None, None, [], Confused([], 0, []))
+        return Live(
+            hours,
+            judge(0, 0, known.accuracy if known else 0.5, known, level),
+            None,
+            None,
+            None,
+            [],
+            Confused([], 0, []),
+        )
     labels, kept = records["label"], min(classes, KEPT)
     probabilities = records["probabilities"][:, :kept]
     each = np.arange(rows)

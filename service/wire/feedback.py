@@ -11,36 +11,39 @@ from service.telemetry.drift import Watch
 from service.telemetry.feedback import RESULTS, Result
 from service.wire.refusals import shapeless
 
-ONE = '{"id": request id, "label": class}, with "index" where the request had several rows'
-SHAPE = f'must be {ONE}; or {{"feedback": [such, …]}}; and "model" beside it names the only model that is meant'
+ONE = (
+    '{"id": X-Request-Id of the answer, "label": name of a class}, with "index", from 0, where the request had several '
+    'rows, and "model" where only an answer of that model is meant'
+)
+SHAPE = f'must be {ONE}; or {{"feedback": [such, …]}}'
 # So many classes are named, and so many ids that nobody knows.
 MOST_NAMED = 20
 
 
 class Labelled(NamedTuple):
-    """The true class of one row, as a client names it: the one at place `row` of the request with this id."""
+    """The true class of one row, as a client names it: the one at place `row` of the request with this id. Where it
+    names a model, no other's answer is meant.
+    """
 
     request_id: str
     row: int
     label: str
+    model: str | None
 
 
-def read(document: Any) -> tuple[list[Labelled], str | None]:
-    """The labels of a request, at least one, and the model that they are for where it names one.
+def read(document: Any) -> list[Labelled]:
+    """The labels of a request, at least one.
 
     :raises InvalidRecord: it has another shape; the sentence says what it must have.
     """
     if not isinstance(document, dict):
         raise shapeless(f"the request {SHAPE}")
-    rest = dict(document)
-    model, several = rest.pop("model", None), rest.pop("feedback", None)
-    if not isinstance(model, str | None) or (several is not None and rest):
-        raise shapeless(f"the request {SHAPE}")
-    if several is None:
-        return [_labelled(rest, "the request")], model
+    if document.keys() != {"feedback"}:
+        return [_labelled(document, f"the request {SHAPE}")]
+    several = document["feedback"]
     if not isinstance(several, list) or not several:
         raise shapeless(f"the request {SHAPE}")
-    return [_labelled(one, f"feedback {at}") for at, one in enumerate(several)], model
+    return [_labelled(one, f"feedback {at} must be {ONE}") for at, one in enumerate(several)]
 
 
 class Classes:
@@ -63,6 +66,8 @@ class Classes:
         if owner not in self._known:
             return None
         (model, classes), label = self._known[owner], self._labelled[at].label
+        if self._labelled[at].model not in (None, model):
+            return None
         self.models[at] = model
         if (place := classes.get(label)) is not None:
             return place
@@ -86,15 +91,15 @@ def keys_of(labelled: Sequence[Labelled]) -> list[int]:
     return [key_of(one.request_id, one.row) for one in labelled]
 
 
-def _labelled(one: Any, place: str) -> Labelled:
-    if not isinstance(one, dict) or not {"id", "label"} <= one.keys() <= {"id", "index", "label"}:
-        raise shapeless(f"{place} {SHAPE}" if place == "the request" else f"{place} must be {ONE}")
-    request_id, index, label = one["id"], one.get("index", 0), one["label"]
-    if not isinstance(request_id, str) or isinstance(index, bool) or not isinstance(index, int) or index < 0:
-        raise shapeless(f'{place}: "id" must be a text, the X-Request-Id of the answer, and "index" a row, from 0')
+def _labelled(one: Any, shape: str) -> Labelled:
+    """`shape` says what it must have."""
+    if not isinstance(one, dict) or not {"id", "label"} <= one.keys() <= {"id", "index", "label", "model"}:
+        raise shapeless(shape)
+    request_id, row, label, model = one["id"], one.get("index", 0), one["label"], one.get("model")
     # A class that looks like a number is still a text in the card.
     if isinstance(label, int) and not isinstance(label, bool):
         label = str(label)
-    if not isinstance(label, str):
-        raise shapeless(f'{place}: "label" must be the name of a class, as predictions have it')
-    return Labelled(request_id, index, label)
+    texts = isinstance(request_id, str) and isinstance(label, str) and isinstance(model, str | None)
+    if not texts or isinstance(row, bool) or not isinstance(row, int) or row < 0:
+        raise shapeless(shape)
+    return Labelled(request_id, row, label, model)

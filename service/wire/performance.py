@@ -6,81 +6,86 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.card import ModelCard
-from models.performance import Estimate, Expected, Status, tested, worst_of
+from models.evaluation import wilson
+from models.performance import Expected, Measured, Status, measured, worst_of
 from service.telemetry.drift import Spread, Watch
 from service.telemetry.feedback import Live
 from service.wire.drift import DIGITS, name_of
+
+# Rows, accuracy with its interval, and log-loss; all but the number of rows may be None.
+Figures = dict[str, Any]
 
 RULE = "the rule has changed: train again on labelled rows"
 
 
 def document(watch: Watch, spread: Spread | None, live: Sequence[Live]) -> dict[str, Any]:
     """The document of a version; without a `spread` no rows are counted, and nothing is expected."""
-    status = worst_of([one.verdict.status for one in live])
+    card, status = watch.card, worst_of([one.verdict.status for one in live])
     expected = [None] * len(live) if spread is None else [window.expected for window in spread.windows]
     return {
         "model": {"name": watch.model, "version": watch.version},
         "status": status,
         "summary": _summary(status, live, spread),
-        "calibrated": watch.card.calibration is not None,
-        "test": _tested(watch.card),
-        "windows": [_window(watch.card, *one) for one in zip(expected, live, strict=True)],
+        "calibrated": card.calibration is not None,
+        "test": _tested(measured(card)),
+        "windows": [_window(card, *one) for one in zip(expected, live, strict=True)],
     }
 
 
-def _tested(card: ModelCard) -> dict[str, Any] | None:
-    known = tested(card)
-    return known and {
-        "rows": known.rows,
-        "accuracy": round(known.accuracy, DIGITS),
-        "accuracy_interval": list(known.interval),
-        "log_loss": round(known.log_loss, DIGITS),
-        "calibration_error": _rounded(known.calibration_error),
-    }
+def _tested(known: Measured | None) -> Figures:
+    if known is None:
+        return _figures(0)
+    error = {"calibration_error": _rounded(known.calibration_error)}
+    return _figures(known.rows, known.accuracy, known.interval, known.log_loss) | error
 
 
 def _window(card: ModelCard, expected: Expected | None, live: Live) -> dict[str, Any]:
-    verdict, some = live.verdict, live.verdict.labels > 0
-    labelled: dict[str, Any] = {
+    """`expected` is of all rows of late, `live` and `promised` are of those that have labels."""
+    verdict, rows = live.verdict, live.verdict.labels
+    measured = promised = _figures(rows)
+    if rows:
+        measured = _figures(rows, verdict.accuracy, wilson(verdict.accuracy, rows), live.log_loss)
+        promised = _figures(rows, verdict.expected, None, live.expected_log_loss)
+    return {
+        "name": name_of(live.hours),
+        "hours": live.hours,
+        "expected": _expected(expected),
         "status": verdict.status,
-        "labels": verdict.labels,
+        "live": measured | {"calibration_error": _rounded(live.calibration_error)},
+        "promised": promised,
         "labels_needed": verdict.labels_needed,
-        "accuracy": _rounded(verdict.accuracy if some else None),
-        "expected_accuracy": _rounded(verdict.expected if some else None),
-        "chance_accuracy": _rounded(verdict.chance if some else None),
-        "log_loss": _rounded(live.log_loss),
-        "expected_log_loss": _rounded(live.expected_log_loss),
-        "calibration_error": _rounded(live.calibration_error),
+        "chance_accuracy": _rounded(verdict.chance if rows else None),
         "calibration": [
-            {"confidence": round(one.confidence, DIGITS), "accuracy": round(one.accuracy, DIGITS), "labels": one.rows}
+            {"confidence": round(one.confidence, DIGITS), "accuracy": round(one.accuracy, DIGITS), "rows": one.rows}
             for one in live.bins
         ],
         "confusion": {
-            "classes": [card.classes[place] for place in live.confused.classes],
+            "labels": [card.classes[place] for place in live.confused.classes],
             "others": live.confused.others,
             "counts": live.confused.counts,
         },
     }
+
+
+def _expected(expected: Expected | None) -> Figures:
+    if expected is None:
+        return _figures(0) | {"log_loss_interval": None}
+    accuracy, log_loss = expected.accuracy, expected.log_loss
+    found = _figures(expected.rows, accuracy.value, (accuracy.low, accuracy.high), log_loss.value)
+    return found | {"log_loss_interval": [round(log_loss.low, DIGITS), round(log_loss.high, DIGITS)]}
+
+
+def _figures(
+    rows: int,
+    accuracy: float | None = None,
+    interval: tuple[float, float] | None = None,
+    log_loss: float | None = None,
+) -> Figures:
     return {
-        "name": name_of(live.hours),
-        "hours": live.hours,
-        "expected": expected and _expected(expected),
-        "labelled": labelled,
-    }
-
-
-def _expected(expected: Expected) -> dict[str, Any]:
-    return {
-        "rows": expected.rows,
-        **_estimate("accuracy", expected.accuracy),
-        **_estimate("log_loss", expected.log_loss),
-    }
-
-
-def _estimate(name: str, estimate: Estimate) -> dict[str, Any]:
-    return {
-        name: round(estimate.value, DIGITS),
-        f"{name}_interval": [round(estimate.low, DIGITS), round(estimate.high, DIGITS)],
+        "rows": rows,
+        "accuracy": _rounded(accuracy),
+        "accuracy_interval": interval and [round(end, DIGITS) for end in interval],
+        "log_loss": _rounded(log_loss),
     }
 
 

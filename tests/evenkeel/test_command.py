@@ -39,6 +39,7 @@ COMMANDS = (
     "explain",
     "compare",
     "drift",
+    "performance",
     "serve",
     "predict",
     "page",
