@@ -5,6 +5,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -72,7 +73,7 @@ def read_logged(folder: Path, repository: ModelRepository, name: str, drop: Sequ
     time = _free(ANSWERED, card)
     columns = {feature.name: _cells(feature, rows) for feature in card.features}
     columns[card.provenance.target] = _texts([row.label for row in rows])
-    columns[time] = _days([row.answer.time.timestamp() / 86_400 for row in rows])
+    columns[time] = _days(_in_turn([row.answer.time for row in rows]))
     digest = hashlib.sha256()
     for row in rows:
         digest.update(repr((row.answer.model_dump(mode="json"), row.label)).encode())
@@ -184,6 +185,15 @@ def _days(values: Sequence[Any]) -> NumberCells:
     days = np.array([np.nan if value is None else value for value in values], np.float64)
     nothing = np.isnan(days)
     return NumberCells.of(np.rint(np.where(nothing, 0, days) * DAY).astype(np.int64), nothing, dates=True)
+
+
+def _in_turn(times: Sequence[datetime]) -> list[float]:
+    """The days of moments, the earliest first; of those that are one, as in a request, a microsecond after another."""
+    moments: list[int] = []
+    for time in times:
+        now = round(1e6 * time.timestamp())
+        moments.append(max(now, moments[-1] + 1) if moments else now)
+    return [days_of(one) for one in moments]
 
 
 def _texts(values: Sequence[Any]) -> TextCells:
