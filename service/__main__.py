@@ -113,7 +113,7 @@ def _add_replay(commands: "argparse._SubParsersAction[Any]") -> None:
         "replay",
         _replay,
         COMMANDS["replay"],
-        examples=("/var/lib/log", "/var/lib/log --repository models/store --json"),
+        examples=("/var/lib/predictions", "/var/lib/predictions --repository models/store --json"),
         epilog="On one class of processors, and with one onnxruntime, every bit must be the same; elsewhere a "
         "probability may differ by 4 units in the last place. Exit codes: 0 every answer was repeated, 64 usage, 65 an "
         "answer differs or a line was altered, 66 no log, 74 cannot read, 80 some answers cannot be repeated.",
@@ -134,7 +134,7 @@ def _add_forget(commands: "argparse._SubParsersAction[Any]") -> None:
         "forget",
         _forget,
         COMMANDS["forget"],
-        examples=("/var/lib/log 94d9dcc1be4ddda7bbfe000000000000", "/var/lib/log order-1 order-2"),
+        examples=("/var/lib/predictions 94d9dcc1be4ddda7bbfe000000000000", "/var/lib/predictions order-1 order-2"),
         epilog="Lines are written over with blanks where they stand; a service may go on writing. Exit codes: 0 done, "
         "64 usage, 65 no line of a request, 66 no log, 74 cannot write.",
     )

@@ -84,7 +84,7 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
         examples=(
             "examples/penguins.csv --target species --name penguins",
             "mine.csv --target y --name mine --drop id --time day --promote if-better",
-            "--from-log /var/lib/log --name mine --promote if-better",
+            "--from-log /var/lib/predictions --name mine --promote if-better",
         ),
         epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, "
         "70 defect of the trainer or a process lost, 74 cannot write, 75 the table was changing, 79 no better than a "
