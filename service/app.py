@@ -94,6 +94,8 @@ def create_app(
     metrics = Metrics(board or Board.create(slots=1), drift_seconds)
     if board is not None and metrics.drift.on:
         metrics.drift.follow()
+    if board is not None and metrics.feedback.on:
+        metrics.feedback.follow()
     observer = Observer(metrics, access_log, trace, access.name if access is not None else None)
     shadowing = Shadowing(metrics.count_shadow)
     journal = journal or Journal()

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Question
 from service.rows.tensors import Probabilities, Tensors, row_count
-from service.telemetry.drift import MOST_ROWS, Drift
+from service.telemetry.drift import MOST_ROWS, Drift, Watch
 from service.telemetry.feedback import Feedback
 from service.telemetry.journal import Journal
 
 # A request: its id, and what it asks.
 Asked = tuple[str, Question]
+# The places of most requests.
+ALONE = range(1)
 
 
 class Traffic:
@@ -23,44 +25,46 @@ class Traffic:
         self, predictor: Predictor, requests: Sequence[Asked], together: Tensors, probabilities: Probabilities
     ) -> None:
         """Requests that arrived together were answered by one run, whose tensors were `together`."""
-        if predictor.watch is not None and self._drift.on:
-            self._count(predictor, requests, together, probabilities)
-        if predictor.watch is not None and self._feedback.on:
-            self._remember(predictor, requests, probabilities)
+        watch = predictor.watch
+        if watch is not None:
+            try:
+                if self._drift.on:
+                    if len(requests) == 1 or len(probabilities) <= MOST_ROWS:
+                        self._drift.count(watch, together, probabilities)
+                    else:
+                        self._count_each(watch, requests, probabilities)
+                if self._feedback.on:
+                    self._remember(watch, requests, probabilities)
+            except Exception as error:
+                self._drift.fail(watch, error)
         if self._journal.on:
             places = [(request_id, _places(question)) for request_id, question in requests]
             self._journal.predictions(predictor.origin, places, together, probabilities)
 
-    def _count(
-        self, predictor: Predictor, requests: Sequence[Asked], together: Tensors, probabilities: Probabilities
-    ) -> None:
-        """Count rows for drift, the same whatever they came with."""
-        assert predictor.watch is not None
-        parts = [together]
-        if len(probabilities) > MOST_ROWS:
-            parts = [question.tensors for _, question in requests]
-        try:
-            start = 0
-            for part in parts:
-                end = start + row_count(part)
-                self._drift.count(predictor.watch, part, probabilities[start:end], runs=int(start == 0))
-                start = end
-        except Exception as error:
-            self._drift.fail(predictor.watch, error)
+    def _count_each(self, watch: Watch, requests: Sequence[Asked], probabilities: Probabilities) -> None:
+        """Count rows for drift, the same whatever they came with: of each request by itself."""
+        start = 0
+        for _, question in requests:
+            end = start + row_count(question.tensors)
+            self._drift.count(watch, question.tensors, probabilities[start:end], runs=int(start == 0))
+            start = end
 
-    def _remember(self, predictor: Predictor, requests: Sequence[Asked], probabilities: Probabilities) -> None:
+    def _remember(self, watch: Watch, requests: Sequence[Asked], probabilities: Probabilities) -> None:
         """Let labels find the answers later."""
-        assert predictor.watch is not None
-        try:
-            start = 0
-            for request_id, question in requests:
-                end = start + row_count(question.tensors)
-                self._feedback.remember(predictor.watch, request_id, probabilities[start:end], question.places)
-                start = end
-        except Exception as error:
-            self._drift.fail(predictor.watch, error)
+        if len(requests) == 1:
+            request_id, question = requests[0]
+            self._feedback.remember(watch, request_id, probabilities, question.places)
+            return
+        start = 0
+        for request_id, question in requests:
+            end = start + row_count(question.tensors)
+            self._feedback.remember(watch, request_id, probabilities[start:end], question.places)
+            start = end
 
 
 def _places(question: Question) -> Sequence[int]:
     """The places in their request of the rows that were answered."""
-    return range(row_count(question.tensors)) if question.places is None else question.places
+    if question.places is not None:
+        return question.places
+    rows = row_count(question.tensors)
+    return ALONE if rows == 1 else range(rows)

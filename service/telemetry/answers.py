@@ -4,7 +4,6 @@ Each process writes rows into rings of its own, and whoever is asked looks throu
 a hash of its request's id and of its place in the request; ids themselves are not kept, nor is anything of the rows.
 """
 
-import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -28,9 +27,9 @@ RECORD = np.dtype(
         ("classes", np.uint16, KEPT),
     ]
 )
-_START = struct.Struct("=Qddi")
-_START_BYTES, _RECORD_BYTES = _START.size, RECORD.itemsize
-_HEAD_BYTES, _KEY_BYTES = 8, 8
+_HEAD_BYTES, _KEY_BYTES, _COMMON_BYTES = 8, 8, 24
+# The places of `counts`.
+ASKED, HEARD = 0, 1
 # Odd, and of random bits: no two rows of a request have the same key (Steele et al. 2014, Fast splittable generators).
 _STEP = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
@@ -47,13 +46,22 @@ def key_of(request_id: str, place: int = 0) -> int:
     return (hash(request_id) + place * _STEP) & _MASK or 1
 
 
+def keys_of(request_id: str, places: Sequence[int]) -> Keys:
+    """The same of several rows."""
+    if len(places) == 1:
+        return np.array([key_of(request_id, places[0])], np.uint64)
+    keys: Keys = np.array(places, np.uint64) * np.uint64(_STEP) + np.uint64(hash(request_id) & _MASK)
+    keys[keys == 0] = 1
+    return keys
+
+
 def ring_bytes(rows: int) -> int:
     """The memory of a ring."""
     return _HEAD_BYTES + rows * (_KEY_BYTES + RECORD.itemsize)
 
 
-def records_of(owner: int, answered: float, probabilities: Probabilities) -> Records:
-    """Records of rows with these probabilities (n, classes), without labels."""
+def records_of(owner: int, answered: float | Sequence[float], probabilities: Probabilities) -> Records:
+    """Records of rows with these probabilities (n, classes), without labels, answered at once or each at its time."""
     rows, classes = probabilities.shape
     records = np.zeros(rows, RECORD)
     records["owner"], records["answered"], records["label"] = owner, answered, UNLABELLED
@@ -70,29 +78,16 @@ class Ring:
 
     def __init__(self, memory: memoryview, rows: int) -> None:
         keys = memory[_HEAD_BYTES : _HEAD_BYTES + rows * _KEY_BYTES]
-        self._rows, self._head, self._key_cells = rows, memory[:_HEAD_BYTES].cast("Q"), keys.cast("Q")
-        self._bytes = memory[_HEAD_BYTES + rows * _KEY_BYTES :]
+        self._rows, self._head = rows, memory[:_HEAD_BYTES].cast("Q")
         self.keys = np.frombuffer(keys, np.uint64)
-        self.records = np.frombuffer(self._bytes, RECORD)
-
-    def put(self, key: int, owner: int, answered: float, probabilities: bytes) -> None:
-        """Write one row of no more than KEPT classes; in bytes this takes a fraction of the time of `extend`."""
-        head = self._head[0]
-        at = head % self._rows
-        start = at * _RECORD_BYTES
-        # In this order: nobody may find a row half written.
-        self._key_cells[at] = 0
-        _START.pack_into(self._bytes, start, owner, answered, 0.0, UNLABELLED)
-        start += _START_BYTES
-        self._bytes[start : start + len(probabilities)] = probabilities
-        self._key_cells[at] = key
-        self._head[0] = head + 1
+        self.records = np.frombuffer(memory[_HEAD_BYTES + rows * _KEY_BYTES :], RECORD)
 
     def extend(self, keys: Keys, records: Records) -> None:
         """Write rows; of more than there is room for, the last."""
         keys, records = keys[-self._rows :], records[-self._rows :]
         head = self._head[0]
         at = (head + np.arange(len(keys))) % self._rows
+        # In this order: nobody may find a row half written.
         self.keys[at] = 0
         self.records[at] = records
         self.keys[at] = keys
@@ -113,21 +108,31 @@ class Ring:
 
 
 class Newest(NamedTuple):
-    """Rings of one process: of its answers, and of those answers that it was told the labels of."""
+    """What one process has: a ring of its answers, one of those answers that it was told the labels of; how often it
+    has asked all others to write down what they know, what it has heard of such questions of all, and when it has last
+    listened, in seconds since 1970.
+    """
 
     answers: Ring
     labels: Ring
+    counts: memoryview
+    listened: "memoryview[float]"
 
     @classmethod
     def within(cls, memory: memoryview, rows: int) -> "Newest":
         """The rings in the memory of one process."""
-        middle = ring_bytes(rows)
-        return cls(Ring(memory[:middle], rows), Ring(memory[middle : 2 * middle], rows))
+        middle, end = _COMMON_BYTES + ring_bytes(rows), _COMMON_BYTES + 2 * ring_bytes(rows)
+        return cls(
+            Ring(memory[_COMMON_BYTES:middle], rows),
+            Ring(memory[middle:end], rows),
+            memory[:16].cast("Q"),
+            memory[16:24].cast("d"),
+        )
 
 
 def memory_bytes(rows: int) -> int:
     """What one process takes, in whole words."""
-    return -(-2 * ring_bytes(rows) // 8) * 8
+    return -(-(_COMMON_BYTES + 2 * ring_bytes(rows)) // 8) * 8
 
 
 def looking_for(keys: Sequence[int]) -> Callable[[Keys], npt.NDArray[np.bool_]]:

@@ -145,7 +145,7 @@ class Metrics:
         mine, *everyone = (each[LAYOUT.cells :].cast("B") for each in (board.slot, *board.slots))
         self.drift = drift.Drift(mine, everyone, drift_seconds)
         newest = [board.newest(slot) for slot in range(board.count)]
-        self.feedback = Feedback(newest[board.mine], newest, board.rows, self.drift.seconds)
+        self.feedback = Feedback(newest, board.mine, board.rows, self.drift.seconds)
         # Requests are counted by the event loop and by threads.
         self._lock = threading.Lock()
 

@@ -7,7 +7,8 @@ from models import __version__
 from models.shift import STATUSES
 from service.telemetry import drift
 from service.telemetry.board import BUCKETS, LAG_BUCKETS, LAYOUT, Metrics
-from service.telemetry.feedback import Live, Result
+from service.telemetry.feedback import Result
+from service.telemetry.live import Live
 from service.telemetry.usage import Usage, usage
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

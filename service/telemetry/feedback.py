@@ -1,25 +1,48 @@
 """Feedback: labels that answers have got since, over all workers, and what they say of a version.
 
-An answer is remembered when it is given, in a fraction of a microsecond, and found again by whichever worker is told
-its label. The newest label of an answer is the one that counts.
+An answer is only noted when it is given, and written down with others, for whichever worker is told its label. The
+newest label of an answer is the one that counts.
 """
 
+import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from contextlib import suppress
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from models.evaluation import MOST_CONFUSED
-from models.performance import CONFIDENCE_BINS, Measured, Verdict, judge, measured
-from models.shift import FALSE_ALARMS
+from models.performance import measured
 from service.rows.tensors import Probabilities
-from service.telemetry.answers import KEPT, RECORD, UNLABELLED, Newest, Records, key_of, looking_for, records_of
+from service.telemetry.answers import (
+    ASKED,
+    HEARD,
+    RECORD,
+    UNLABELLED,
+    Keys,
+    Newest,
+    Records,
+    keys_of,
+    looking_for,
+    records_of,
+)
 from service.telemetry.drift import Watch
-from service.telemetry.expected import SMALLEST
-from service.telemetry.windows import LENGTHS
+from service.telemetry.live import Live, live_of
+
+# So many are written down together.
+ENOUGH = 256
+FOLD_SECONDS = 1.0
+# How often a process listens whether another one looks for an answer, as its event loop ticks; how long it may have
+# been silent, and how long it is waited for.
+LISTEN_SECONDS, ALIVE_SECONDS, PATIENCE_SECONDS = 0.05, 1.0, 0.25
+
+log = logging.getLogger(__name__)
+
+# Of an answered request: its version, its id, the places of its rows where it has others, its answer as bytes, and the
+# time.
+Noted = tuple[Watch, str, Sequence[int] | None, bytes, float]
 
 Result = Literal["counted", "corrected", "repeated", "unknown"]
 RESULTS: tuple[Result, ...] = ("counted", "corrected", "repeated", "unknown")
@@ -29,68 +52,65 @@ RESULTS: tuple[Result, ...] = ("counted", "corrected", "repeated", "unknown")
 ClassOf = Callable[[int, int], int | None]
 
 
-class Confidence(NamedTuple):
-    """Labelled rows whose highest probability lies in one bin: its mean, the share that is right, and how many."""
-
-    confidence: float
-    accuracy: float
-    rows: int
-
-
-class Confused(NamedTuple):
-    """How often rows of one class (a list each) were answered with another (a place in the list). `classes` are places
-    in the card, of many those that are mistaken most; the `others`, so many, share the last row and the last column.
-    """
-
-    classes: list[int]
-    others: int
-    counts: list[list[int]]
-
-
-class Live(NamedTuple):
-    """What the labels of one window say. The means are None without labels; log-loss is in nats."""
-
-    hours: float
-    verdict: Verdict
-    log_loss: float | None
-    expected_log_loss: float | None
-    calibration_error: float | None
-    bins: list[Confidence]
-    confused: Confused
-
-
 class Feedback:
     """What this process has answered and was told, in rings of its own, and those of all processes. Without `rows` it
     remembers nothing.
     """
 
-    def __init__(self, mine: memoryview, everyone: Sequence[memoryview], rows: int, seconds: Sequence[float]) -> None:
+    def __init__(self, everyone: Sequence[memoryview], mine: int, rows: int, seconds: Sequence[float]) -> None:
         self.on = rows > 0
         self._seconds = seconds
         if self.on:
-            self._mine = Newest.within(mine, rows)
             self._everyone = [Newest.within(one, rows) for one in everyone]
-        self._lock, self._taking = threading.Lock(), threading.Lock()
+            self._mine = self._everyone[mine]
+        # In the order of the answers: many threads append, one at a time takes them away.
+        self._noted: deque[Noted] = deque()
+        self._folding, self._taking = threading.Lock(), threading.Lock()
 
     def remember(
         self, watch: Watch, request_id: str, probabilities: Probabilities, places: Sequence[int] | None = None
     ) -> None:
         """The rows of a request were answered; `places` are theirs in the request where it has others."""
-        now, owner = time.time(), watch.owner
-        if len(probabilities) == 1 and places is None and probabilities.shape[1] <= KEPT:
-            key, answer = key_of(request_id), probabilities.tobytes()
-            with self._lock:
-                self._mine.answers.put(key, owner, now, answer)
-            return
-        keys = [key_of(request_id, place) for place in (places or range(len(probabilities)))]
-        records = records_of(owner, now, probabilities)
-        with self._lock:
-            self._mine.answers.extend(np.array(keys, np.uint64), records)
+        noted = self._noted
+        noted.append((watch, request_id, places, probabilities.tobytes(), time.time()))
+        if len(noted) >= ENOUGH or len(probabilities) > ENOUGH:
+            self.fold()
+
+    def fold(self) -> None:
+        """Write down what was noted."""
+        with self._folding:
+            found: dict[Watch, list[Noted]] = {}
+            with suppress(IndexError):
+                while True:
+                    noted = self._noted.popleft()
+                    found.setdefault(noted[0], []).append(noted)
+            for watch, answers in found.items():
+                self._mine.answers.extend(*_written(watch, answers))
+
+    def follow(self) -> None:
+        """Fold from a thread of its own: when another process looks for an answer, and else once a second."""
+
+        def listen() -> None:
+            pause, folded = threading.Event(), 0.0
+            while not pause.wait(LISTEN_SECONDS):
+                try:
+                    now, asked = time.time(), self._asked()
+                    self._mine.listened[0] = now
+                    if asked != self._mine.counts[HEARD] or now - folded > FOLD_SECONDS:
+                        self.fold()
+                        self._mine.counts[HEARD], folded = asked, now
+                except Exception:  # The thread must not end: nobody would notice.
+                    log.exception("answers not remembered")
+
+        threading.Thread(target=listen, name="feedback", daemon=True).start()
 
     def take(self, keys: Sequence[int], class_of: ClassOf) -> list[Result]:
         """Labels of the answers with these keys have come. Where `class_of` raises, none of them is taken."""
         with self._taking:
+            self.fold()
             found = self._found(keys)
+            if len(found) < len(set(keys)) and self._ask_others():
+                found = self._found(keys)
             known = [(key, found.get(key)) for key in keys]
             classes = [
                 None if record is None else class_of(at, int(record["owner"])) for at, (_, record) in enumerate(known)
@@ -110,14 +130,13 @@ class Feedback:
                 record["label"], record["labelled"] = label, time.time()
                 taken[key] = record
             if taken:
-                with self._lock:
-                    self._mine.labels.extend(np.array(list(taken), np.uint64), np.array(list(taken.values()), RECORD))
+                self._mine.labels.extend(np.array(list(taken), np.uint64), np.array(list(taken.values()), RECORD))
         return results
 
     def refill(self, answers: Mapping[int, Records], labels: Mapping[int, Records]) -> None:
         """Remember records of before, each by its key: answers, and those of them that have labels."""
-        with self._lock:
-            for ring, rows in zip(self._mine, (answers, labels), strict=True):
+        with self._taking, self._folding:
+            for ring, rows in ((self._mine.answers, answers), (self._mine.labels, labels)):
                 if rows:
                     ring.extend(np.array(list(rows), np.uint64), np.concatenate(list(rows.values())))
 
@@ -134,15 +153,31 @@ class Feedback:
         for watch in watches:
             own, known = newest[newest["owner"] == watch.owner], measured(watch.card)
             recent = [(seconds / 3600, own[own["labelled"] > now - seconds]) for seconds in self._seconds]
-            found.append([_live(watch, hours, rows, known) for hours, rows in recent])
+            found.append([live_of(watch, hours, rows, known) for hours, rows in recent])
         return found
+
+    def _asked(self) -> int:
+        """How often somebody has asked all others for what they know."""
+        return sum(one.counts[ASKED] for one in self._everyone)
+
+    def _ask_others(self) -> bool:
+        """Let the other processes that listen write down what they have noted; whether there are any."""
+        now, mine = time.time(), self._mine
+        others = [one for one in self._everyone if one is not mine and one.listened[0] > now - ALIVE_SECONDS]
+        if not others:
+            return False
+        mine.counts[ASKED] += 1
+        asked = self._asked()
+        while any(one.counts[HEARD] < asked for one in others) and time.time() < now + PATIENCE_SECONDS:
+            time.sleep(LISTEN_SECONDS / 10)
+        return True
 
     def _found(self, keys: Sequence[int]) -> dict[int, Records]:
         """The newest answer with each key, and of its labels the newest."""
         wanted, choose = set(keys), looking_for(keys)
         found: dict[int, Records] = {}
         for one in self._everyone:
-            for ring in one:
+            for ring in (one.answers, one.labels):
                 keys_there, records = ring.matching(choose)
                 for key, record in zip(keys_there.tolist(), records, strict=True):
                     if key in wanted and (key not in found or _age(found[key]) < _age(record)):
@@ -150,76 +185,16 @@ class Feedback:
         return found
 
 
+def _written(watch: Watch, answers: Sequence[Noted]) -> tuple[Keys, Records]:
+    """The keys and records of what was noted of one version."""
+    size = 4 * watch.bins.classes
+    keys = [
+        keys_of(one, range(len(answer) // size) if places is None else places) for _, one, places, answer, _ in answers
+    ]
+    moments = [moment for *_, answer, moment in answers for _ in range(len(answer) // size)]
+    probabilities = np.frombuffer(b"".join([answer for *_, answer, _ in answers]), np.float32)
+    return np.concatenate(keys), records_of(watch.owner, moments, probabilities.reshape(-1, watch.bins.classes))
+
+
 def _age(record: Records) -> tuple[float, float]:
     return float(record["answered"]), float(record["labelled"])
-
-
-def _live(watch: Watch, hours: float, records: Records, known: Measured | None) -> Live:
-    classes = len(watch.card.classes)
-    rows, level = len(records), FALSE_ALARMS / len(LENGTHS)
-    if not rows:
-        return Live(
-            hours,
-            judge(0, 0, known.accuracy if known else 0.5, known, level),
-            None,
-            None,
-            None,
-            [],
-            Confused([], 0, []),
-        )
-    labels, kept = records["label"], min(classes, KEPT)
-    probabilities = records["probabilities"][:, :kept]
-    each = np.arange(rows)
-    likeliest = probabilities.argmax(axis=1)
-    confidence = probabilities[each, likeliest]
-    decided = np.array(watch.decide(probabilities), np.intp)
-    promised = probabilities[each, decided]
-    # What those that were not kept have each.
-    rest = np.maximum(1 - probabilities.sum(axis=1), 0) / max(classes - kept, 1)
-    entropies = -(probabilities * np.log(np.maximum(probabilities, SMALLEST))).sum(axis=1)
-    if classes > kept:
-        names = records["classes"]
-        likeliest, decided = names[each, likeliest], names[each, decided]
-        here = names == labels[:, None]
-        true = np.where(here.any(axis=1), (probabilities * here).sum(axis=1), rest)
-        entropies -= (classes - kept) * rest * np.log(np.maximum(rest, SMALLEST))
-    else:
-        true = probabilities[each, labels]
-    losses = -np.log(np.maximum(true, SMALLEST), dtype=np.float64)
-    right = decided == labels
-    verdict = judge(rows, int(right.sum()), float(promised.mean(dtype=np.float64)), known, level)
-    bins = _bins(confidence, likeliest == labels)
-    error = sum(one.rows * abs(one.confidence - one.accuracy) for one in bins) / rows
-    return Live(
-        hours,
-        verdict,
-        float(losses.mean()),
-        float(entropies.mean(dtype=np.float64)),
-        error,
-        bins,
-        _confused(labels, decided, classes),
-    )
-
-
-def _bins(confidence: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> list[Confidence]:
-    """Bins of equal width that have rows, as those of the card's calibration error."""
-    places = np.minimum((confidence * CONFIDENCE_BINS).astype(np.intp), CONFIDENCE_BINS - 1)
-    found = []
-    for place in np.unique(places):
-        here = places == place
-        mean = float(confidence[here].mean(dtype=np.float64))
-        found.append(Confidence(mean, float(right[here].mean()), int(here.sum())))
-    return found
-
-
-def _confused(labels: npt.NDArray[np.int32], decided: npt.NDArray[np.intp], classes: int) -> Confused:
-    wrong = labels != decided
-    mistaken = sum(np.bincount(which[wrong], minlength=classes) for which in (labels, decided))
-    rows = np.bincount(labels, minlength=classes)
-    kept = np.sort(np.lexsort((-rows, -np.asarray(mistaken)))[:MOST_CONFUSED])
-    place = np.full(classes, len(kept))
-    place[kept] = np.arange(len(kept))
-    others = classes - len(kept)
-    size = len(kept) + bool(others)
-    counts = np.bincount(place[labels] * size + place[decided], minlength=size * size).reshape(size, size)
-    return Confused(kept.tolist(), others, counts.tolist())

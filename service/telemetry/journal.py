@@ -55,13 +55,14 @@ class LogRules:
 @dataclass(slots=True)
 class _Answers:
     """What waits of one version: moments, each with the requests that were answered then; and of their rows, one after
-    the other, the numbers and the probabilities as bytes, and the texts.
+    the other, the numbers, the texts and the probabilities. Of a request as little is kept as can be: what is new
+    memory with each is in no cache.
     """
 
     requests: list[tuple[float, Requests]] = field(default_factory=list)
-    numbers: list[bytes] = field(default_factory=list)
+    numbers: bytearray = field(default_factory=bytearray)
     texts: list[str] = field(default_factory=list)
-    probabilities: list[bytes] = field(default_factory=list)
+    probabilities: bytearray = field(default_factory=bytearray)
 
 
 class Journal:
@@ -90,25 +91,7 @@ class Journal:
         try:
             if self._rules.share < 1:
                 requests, tensors, probabilities = _drawn(self._rules.share, requests, tensors, probabilities)
-                if not requests:
-                    return
-            numbers, texts = tensors.get("numeric"), tensors.get("categorical")
-            data, cells = b"" if numbers is None else numbers.tobytes(), () if texts is None else texts.ravel().tolist()
-            answers = probabilities.tobytes()
-            # A line takes much more, but only the thread makes lines, some at a time.
-            size = len(data) + len(answers) + OVERHEAD_BYTES * (len(requests) + len(cells)) + sum(map(len, cells))
-            with self._lock:
-                full = self._bytes + size > MOST_BYTES
-                if not full:
-                    self._bytes += size
-                    waiting = self._answers.get(origin)
-                    if waiting is None:
-                        waiting = self._answers[origin] = _Answers()
-                    waiting.requests.append((time.time(), requests))
-                    waiting.numbers.append(data)
-                    waiting.texts += cells
-                    waiting.probabilities.append(answers)
-            if full:
+            if requests and not self._put(origin, requests, tensors, probabilities):
                 self._count({"queue": len(probabilities)})
         except Exception as error:
             self._fail(error, len(probabilities))
@@ -138,6 +121,28 @@ class Journal:
         if self.on:
             self._end.set()
             self._thread.join(seconds)
+
+    def _put(self, origin: Origin, requests: Requests, tensors: Tensors, probabilities: Probabilities) -> bool:
+        """Let rows wait for the thread; whether there is room for them."""
+        numbers, texts = tensors.get("numeric"), tensors.get("categorical")
+        cells = () if texts is None else texts.ravel().tolist()
+        # A line takes much more, but only the thread makes lines, some at a time.
+        size = probabilities.nbytes + OVERHEAD_BYTES * (len(requests) + len(cells)) + sum(map(len, cells))
+        if numbers is not None:
+            size += numbers.nbytes
+        with self._lock:
+            if self._bytes + size > MOST_BYTES:
+                return False
+            self._bytes += size
+            waiting = self._answers.get(origin)
+            if waiting is None:
+                waiting = self._answers[origin] = _Answers()
+            waiting.requests.append((time.time(), requests))
+            waiting.texts += cells
+            if numbers is not None:
+                waiting.numbers += numbers.tobytes()
+            waiting.probabilities += probabilities.tobytes()
+        return True
 
     def _work(self) -> None:
         more = True
@@ -171,8 +176,8 @@ class Journal:
             lines = self._lines[origin] = Lines(origin, self._rules.privacy)
             self._warn(origin)
         names = chain.from_iterable(map(_names, answers.requests))
-        probabilities = np.frombuffer(b"".join(answers.probabilities), np.float32).reshape(-1, origin.classes)
-        numbers = np.frombuffer(b"".join(answers.numbers), np.float32).reshape(len(probabilities), origin.numbers)
+        probabilities = np.frombuffer(answers.probabilities, np.float32).reshape(-1, origin.classes)
+        numbers = np.frombuffer(answers.numbers, np.float32).reshape(len(probabilities), origin.numbers)
         texts = answers.texts
         for start in range(0, len(probabilities), TOGETHER):
             here, cells = (slice(start * each, (start + TOGETHER) * each) for each in (1, origin.texts))

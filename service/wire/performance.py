@@ -9,7 +9,7 @@ from models.card import ModelCard
 from models.evaluation import wilson
 from models.performance import Expected, Measured, Status, measured, worst_of
 from service.telemetry.drift import Spread, Watch
-from service.telemetry.feedback import Live
+from service.telemetry.live import Live
 from service.wire.drift import DIGITS, name_of
 
 # Rows, accuracy with its interval, and log-loss; all but the number of rows may be None.

@@ -18,7 +18,7 @@ from service.registry.registry import Registry
 from service.telemetry.answers import KEPT, key_of
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import Watch
-from service.telemetry.feedback import Live
+from service.telemetry.live import Live
 from tests.service.test_drift import card, rows
 from tests.service.test_metrics import in_a_fork, samples, value
 
@@ -244,8 +244,14 @@ def test_any_worker_is_told_what_any_has_answered() -> None:
     board, watch = Board.create(slots=3), Watch(card(), 1)
     mine = Metrics(board.seat(0)).feedback
     probabilities = rows(50)[1]
-    in_a_fork(lambda: Metrics(board.seat(1)).feedback.remember(watch, "theirs", probabilities))
-    in_a_fork(lambda: Metrics(board.seat(1)).feedback.remember(watch, "alone", probabilities[:1]))
+
+    def answer(request_id: str, count: int) -> None:
+        feedback = Metrics(board.seat(1)).feedback
+        feedback.remember(watch, request_id, probabilities[:count])
+        feedback.fold()
+
+    in_a_fork(partial(answer, "theirs", 50))
+    in_a_fork(partial(answer, "alone", 1))
     keys = [key_of("theirs", place) for place in range(50)]
 
     assert mine.take([*keys, key_of("alone")], lambda *_: 0) == ["counted"] * 51
