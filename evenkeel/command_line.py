@@ -32,6 +32,8 @@ ANSWERING = {
 }
 # Those that ask a service, and no repository.
 REMOTE = frozenset({"drift", "performance"})
+# Of the service's commands, those that read its prediction log.
+AUDITING = ("replay", "forget")
 MODELS = {"models": "list, show, promote, rollback, canary, export, import, copy, …"}
 SIDES = ("trainer", "service")
 
@@ -70,10 +72,14 @@ def _groups() -> dict[str, dict[str, str]]:
     """The commands that are here, in the order in which somebody needs them, under headings."""
     sides = _sides()
     whole = len(sides) == len(SIDES)
+    serving = sides.get("service", {})
+    auditing = {name: serving[name] for name in AUDITING if name in serving}
+    serving = {name: summary for name, summary in serving.items() if name not in auditing}
     return {
         "train": sides.get("trainer", {}),
         "evaluate": OWN if whole else {},
-        "predict": (ANSWERING if whole else {}) | sides.get("service", {}),
+        "predict": (ANSWERING if whole else {}) | serving,
+        "audit": auditing,
         "deploy": MODELS,
     }
 

@@ -31,11 +31,14 @@ ServiceError
 ├── RunTimeout              the model took longer than a run may
 └── InvalidAnswer           the model answered with something that is no probability
 RefusedModel                a version that this service will not load (never over HTTP)
+Unrepeated                  an answer of a prediction log comes out differently, or a line was altered (as all below)
+Unproven                    some answers of a prediction log cannot be repeated
+NotLogged                   a prediction log has no line of a request
 """
 
 from dataclasses import dataclass
 
-from models.errors import ModelError
+from models.errors import EvenkeelError, ModelError
 
 Detail = dict[str, str | int]
 
@@ -166,6 +169,18 @@ class InvalidAnswer(ServiceError):
 
 class RefusedModel(ModelError):
     """A version that this service will not load."""
+
+
+class Unrepeated(EvenkeelError):
+    """An answer of a prediction log comes out differently, or a line of it was altered."""
+
+
+class Unproven(EvenkeelError):
+    """Some answers of a prediction log cannot be repeated; all others come out as they should."""
+
+
+class NotLogged(EvenkeelError):
+    """A prediction log has no line of a request."""
 
 
 @dataclass(frozen=True)

@@ -189,8 +189,7 @@ class Predictions:
             return
         inferred = perf_counter()
         if not group[0].wire.explains:
-            asked = [(one.request_id, one.question) for one in group]
-            self._traffic.answered(predictor, asked, tensors, probabilities)
+            self._traffic.answered(predictor, group, tensors, probabilities)
         moments = began, inferred, perf_counter()
         start = 0
         for one, part in zip(group, parts, strict=True):

@@ -48,8 +48,6 @@ def key_of(request_id: str, place: int = 0) -> int:
 
 def keys_of(request_id: str, places: Sequence[int]) -> Keys:
     """The same of several rows."""
-    if len(places) == 1:
-        return np.array([key_of(request_id, places[0])], np.uint64)
     keys: Keys = np.array(places, np.uint64) * np.uint64(_STEP) + np.uint64(hash(request_id) & _MASK)
     keys[keys == 0] = 1
     return keys

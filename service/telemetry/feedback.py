@@ -24,6 +24,7 @@ from service.telemetry.answers import (
     Keys,
     Newest,
     Records,
+    key_of,
     keys_of,
     looking_for,
     records_of,
@@ -187,13 +188,19 @@ class Feedback:
 
 def _written(watch: Watch, answers: Sequence[Noted]) -> tuple[Keys, Records]:
     """The keys and records of what was noted of one version."""
+    keys: list[int] = []
+    moments: list[float] = []
     size = 4 * watch.bins.classes
-    keys = [
-        keys_of(one, range(len(answer) // size) if places is None else places) for _, one, places, answer, _ in answers
-    ]
-    moments = [moment for *_, answer, moment in answers for _ in range(len(answer) // size)]
+    for _, request_id, places, answer, moment in answers:
+        rows = len(answer) // size
+        if rows == 1 and places is None:
+            keys.append(key_of(request_id))
+        else:
+            keys += keys_of(request_id, range(rows) if places is None else places).tolist()
+        moments += [moment] * rows
     probabilities = np.frombuffer(b"".join([answer for *_, answer, _ in answers]), np.float32)
-    return np.concatenate(keys), records_of(watch.owner, moments, probabilities.reshape(-1, watch.bins.classes))
+    records = records_of(watch.owner, moments, probabilities.reshape(-1, watch.bins.classes))
+    return np.array(keys, np.uint64), records
 
 
 def _age(record: Records) -> tuple[float, float]:

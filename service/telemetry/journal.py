@@ -32,6 +32,8 @@ TELL_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
+# Requests by their ids, each with the places of its rows.
+Requests = Sequence[tuple[str, Sequence[int]]]
 # Called with how many lines were written, or were dropped, by the cause.
 Count = Callable[[Mapping[str, int]], None]
 
@@ -53,13 +55,14 @@ class LogRules:
 @dataclass(slots=True)
 class _Answers:
     """What waits of one version: moments, each with the requests that were answered then; and of their rows, one after
-    the other, the numbers and the probabilities as bytes, and the texts.
+    the other, the numbers, the texts and the probabilities. Of a request as little is kept as can be: what is new
+    memory with each is in no cache.
     """
 
-    requests: list[tuple[float, Sequence[tuple[str, int]]]] = field(default_factory=list)
-    numbers: list[bytes] = field(default_factory=list)
+    requests: list[tuple[float, Requests]] = field(default_factory=list)
+    numbers: bytearray = field(default_factory=bytearray)
     texts: list[str] = field(default_factory=list)
-    probabilities: list[bytes] = field(default_factory=list)
+    probabilities: bytearray = field(default_factory=bytearray)
 
 
 class Journal:
@@ -81,34 +84,14 @@ class Journal:
             self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
             self._thread.start()
 
-    def predictions(
-        self, origin: Origin, requests: Sequence[tuple[str, int]], tensors: Tensors, probabilities: Probabilities
-    ) -> None:
-        """Rows were answered: `requests` are the requests that they belong to, in order, each by its id and its number
-        of rows. It never waits and never raises; what it is given is copied.
+    def predictions(self, origin: Origin, requests: Requests, tensors: Tensors, probabilities: Probabilities) -> None:
+        """Rows were answered: `requests` are those that they belong to, in order, each by its id, with the places (from
+        0 on) of its rows in it. It never waits and never raises; what it is given is copied.
         """
         try:
             if self._rules.share < 1:
                 requests, tensors, probabilities = _drawn(self._rules.share, requests, tensors, probabilities)
-                if not requests:
-                    return
-            numbers, texts = tensors.get("numeric"), tensors.get("categorical")
-            data, cells = b"" if numbers is None else numbers.tobytes(), () if texts is None else texts.ravel().tolist()
-            answers = probabilities.tobytes()
-            # A line takes much more, but only the thread makes lines, some at a time.
-            size = len(data) + len(answers) + OVERHEAD_BYTES * (len(requests) + len(cells)) + sum(map(len, cells))
-            with self._lock:
-                full = self._bytes + size > MOST_BYTES
-                if not full:
-                    self._bytes += size
-                    waiting = self._answers.get(origin)
-                    if waiting is None:
-                        waiting = self._answers[origin] = _Answers()
-                    waiting.requests.append((time.time(), requests))
-                    waiting.numbers.append(data)
-                    waiting.texts += cells
-                    waiting.probabilities.append(answers)
-            if full:
+            if requests and not self._put(origin, requests, tensors, probabilities):
                 self._count({"queue": len(probabilities)})
         except Exception as error:
             self._fail(error, len(probabilities))
@@ -139,6 +122,28 @@ class Journal:
             self._end.set()
             self._thread.join(seconds)
 
+    def _put(self, origin: Origin, requests: Requests, tensors: Tensors, probabilities: Probabilities) -> bool:
+        """Let rows wait for the thread; whether there is room for them."""
+        numbers, texts = tensors.get("numeric"), tensors.get("categorical")
+        cells = () if texts is None else texts.ravel().tolist()
+        # A line takes much more, but only the thread makes lines, some at a time.
+        size = probabilities.nbytes + OVERHEAD_BYTES * (len(requests) + len(cells)) + sum(map(len, cells))
+        if numbers is not None:
+            size += numbers.nbytes
+        with self._lock:
+            if self._bytes + size > MOST_BYTES:
+                return False
+            self._bytes += size
+            waiting = self._answers.get(origin)
+            if waiting is None:
+                waiting = self._answers[origin] = _Answers()
+            waiting.requests.append((time.time(), requests))
+            waiting.texts += cells
+            if numbers is not None:
+                waiting.numbers += numbers.tobytes()
+            waiting.probabilities += probabilities.tobytes()
+        return True
+
     def _work(self) -> None:
         more = True
         while more:
@@ -156,22 +161,23 @@ class Journal:
             answers, self._answers = self._answers, {}
             labels, self._labels = self._labels, []
             self._bytes = 0
-        for start in range(0, len(labels), TOGETHER):
-            self._write(labels[start : start + TOGETHER])
         for origin, waiting in answers.items():
             try:
                 self._word(origin, waiting)
             except Exception as error:
-                self._fail(error, sum(rows for _, requests in waiting.requests for _, rows in requests))
+                self._fail(error, sum(len(places) for _, requests in waiting.requests for _, places in requests))
+        for start in range(0, len(labels), TOGETHER):
+            self._write(labels[start : start + TOGETHER])
 
     def _word(self, origin: Origin, answers: _Answers) -> None:
         """Write a line for each row, some at a time."""
         lines = self._lines.get(origin)
         if lines is None:
             lines = self._lines[origin] = Lines(origin, self._rules.privacy)
+            self._warn(origin)
         names = chain.from_iterable(map(_names, answers.requests))
-        probabilities = np.frombuffer(b"".join(answers.probabilities), np.float32).reshape(-1, origin.classes)
-        numbers = np.frombuffer(b"".join(answers.numbers), np.float32).reshape(len(probabilities), origin.numbers)
+        probabilities = np.frombuffer(answers.probabilities, np.float32).reshape(-1, origin.classes)
+        numbers = np.frombuffer(answers.numbers, np.float32).reshape(len(probabilities), origin.numbers)
         texts = answers.texts
         for start in range(0, len(probabilities), TOGETHER):
             here, cells = (slice(start * each, (start + TOGETHER) * each) for each in (1, origin.texts))
@@ -181,6 +187,14 @@ class Journal:
             texts[cells] = [""] * len(some)
             if not self._end.is_set():
                 time.sleep(PAUSE_SECONDS)
+
+    def _warn(self, origin: Origin) -> None:
+        """Tell of a feature that was to be dropped or hashed, and is none: perhaps another one was meant."""
+        if unknown := self._rules.privacy.unknown(origin.features):
+            log.warning(
+                "EVENKEEL_PREDICTION_LOG_DROP or EVENKEEL_PREDICTION_LOG_HASH names what is no feature of the model",
+                extra={"model": origin.model, "version": origin.version, "names": unknown},
+            )
 
     def _write(self, lines: Sequence[bytes]) -> None:
         try:
@@ -208,21 +222,19 @@ class Journal:
 
 
 def _drawn(
-    share: float, requests: Sequence[tuple[str, int]], tensors: Tensors, probabilities: Probabilities
-) -> tuple[Sequence[tuple[str, int]], Tensors, Probabilities]:
+    share: float, requests: Requests, tensors: Tensors, probabilities: Probabilities
+) -> tuple[Requests, Tensors, Probabilities]:
     """A share of some requests, with their rows."""
     drawn = [random() < share for _ in requests]  # noqa: S311
     if not all(drawn):
-        rows = np.repeat(drawn, [rows for _, rows in requests])
+        rows = np.repeat(drawn, [len(places) for _, places in requests])
         requests = [one for one, is_drawn in zip(requests, drawn, strict=True) if is_drawn]
         tensors, probabilities = {name: tensor[rows] for name, tensor in tensors.items()}, probabilities[rows]
     return requests, tensors, probabilities
 
 
-def _names(answered: tuple[float, Sequence[tuple[str, int]]]) -> Iterable[tuple[str, str, int]]:
+def _names(answered: tuple[float, Requests]) -> Iterable[tuple[str, str, int]]:
     """Of each row when it was answered, its request, and its place in that."""
     moment, requests = answered
     when = timestamp(moment)
-    if len(requests) == 1 and requests[0][1] == 1:
-        return ((when, requests[0][0], 0),)
-    return ((when, request_id, index) for request_id, rows in requests for index in range(rows))
+    return [(when, request_id, place) for request_id, places in requests for place in places]

@@ -44,6 +44,10 @@ class Privacy:
     def hashes(self, name: str) -> bool:
         return name in self.hashed or EVERY in self.hashed
 
+    def unknown(self, features: Sequence[Feature]) -> list[str]:
+        """The names that are none of these features."""
+        return sorted({*self.dropped, *self.hashed} - {feature.name for feature in features} - {EVERY})
+
     def hash(self, name: str, value: str) -> str:
         """What stands for a value, which is given as JSON."""
         digest = hmac.digest(self.key, f"{spelled(name)}:{value}".encode(), "sha256").hex()[:HASH_DIGITS]

@@ -43,6 +43,8 @@ COMMANDS = (
     "serve",
     "predict",
     "page",
+    "replay",
+    "forget",
     "models",
 )
 
