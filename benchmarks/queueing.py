@@ -16,7 +16,9 @@ from typing import Any, Literal
 import simpy
 
 Process = Generator[simpy.Event, Any, None]
-Policy = Literal["random", "turns", "least", "two"]
+Policy = Literal["random", "turns", "least", "two", "kept"]
+# Of policy "kept": how many connections a worker has on average. Each stays where it was first sent.
+CONNECTIONS = 10
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,12 @@ def open_loop(cost: Cost, workers: int, rate: float, requests: int, policy: Poli
     env, chance = simpy.Environment(), random.Random(seed)
     crew = [Worker(env, cost, chance) for _ in range(workers)]
     latencies: list[float] = []
+    kept = chance.choices(crew, k=CONNECTIONS * workers)
 
     def arrive() -> Process:
         for number in range(requests):
             yield env.timeout(chance.expovariate(rate))
-            _choose(crew, policy, number, chance).ask(latencies.append)
+            _choose(kept if policy == "kept" else crew, policy, number, chance).ask(latencies.append)
 
     env.process(arrive())
     env.run()
@@ -117,7 +120,7 @@ def open_loop(cost: Cost, workers: int, rate: float, requests: int, policy: Poli
 
 def _choose(crew: Sequence[Worker], policy: Policy, number: int, chance: random.Random) -> Worker:
     """The worker of the next request: any, each in turn, that with the least to do, or the better of two."""
-    if policy == "random":
+    if policy in ("random", "kept"):
         return chance.choice(crew)
     if policy == "turns":
         return crew[number % len(crew)]
@@ -162,7 +165,7 @@ def _seen(crew: Sequence[Worker], latencies: Sequence[float], seconds: float, sk
 class Fleet:
     """Replicas that fail, are found out, start again, and are replaced by a rolling update.
 
-    Requests are a flow of `load`, in replicas that it would keep busy: 600 is 60 % of a thousand.
+    Requests are a flow of `load`, in replicas that would have as much to do as they can: 600 is 60 % of a thousand.
     """
 
     replicas: int
@@ -193,6 +196,10 @@ class Fleet:
         """Replace every replica, `surge` at a time: new ones start, then old ones are told to stop and drain."""
         self._env.process(self._update(surge, drain, at))
 
+    def fail(self, count: int, at: float = 0.0) -> None:
+        """Let so many replicas fail at once, as a zone does."""
+        self._env.process(self._fall(count, at))
+
     def _change(self, ready: int, believed: int) -> None:
         """Count what has happened since the last event, then so many replicas more or less."""
         seconds, self._since = self._env.now - self._since, self._env.now
@@ -207,14 +214,15 @@ class Fleet:
     def _fail(self) -> Process:
         while True:
             yield self._env.timeout(self._chance.expovariate(max(self._ready, 1) / self.between_failures))
-            self._env.process(self._fall())
+            self._env.process(self._fall(1, 0.0))
 
-    def _fall(self) -> Process:
-        self._change(-1, 0)
+    def _fall(self, count: int, at: float) -> Process:
+        yield self._env.timeout(at)
+        self._change(-count, 0)
         yield self._env.timeout(self.unnoticed)
-        self._change(0, -1)
+        self._change(0, -count)
         yield self._env.timeout(self.starting)
-        self._change(1, 1)
+        self._change(count, count)
 
     def _update(self, surge: int, drain: float, at: float) -> Process:
         yield self._env.timeout(at)
