@@ -1,17 +1,21 @@
 """Objects in object storage: S3 and what speaks like it, Google Cloud Storage, Azure.
 
 The only module that knows obstore. Where the storage is and what opens it stands in the environment, in the names that
-its own tools have: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ALLOW_HTTP and so on.
+its own tools have: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ALLOW_HTTP and so on;
+credentials may be kept in the file that AWS_SHARED_CREDENTIALS_FILE names.
 """
 
 import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -31,6 +35,11 @@ REASONS = (
         "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     ),
     (
+        r"no whole profile",
+        errno.EACCES,
+        "AWS_SHARED_CREDENTIALS_FILE names no file with aws_access_key_id and aws_secret_access_key",
+    ),
+    (
         r"status code: 40[13]|PermissionDenied|Unauthenticated|redential",
         errno.EACCES,
         "these credentials may not do that; look at AWS_ACCESS_KEY_ID",
@@ -42,7 +51,8 @@ REASONS = (
         "this endpoint has no TLS; AWS_ALLOW_HTTP=true permits that",
     ),
     (r"HTTP error|timed out|Timeout", errno.EIO, "the storage does not answer; look at AWS_ENDPOINT_URL"),
-)
+)  # After so long credentials that are kept in a file are read again.
+RENEWED = timedelta(minutes=5)
 # Where a wrong one would end the library, not the request.
 ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3")
 
@@ -163,12 +173,43 @@ def _opened(url: str) -> tuple[Any, Any]:
     retries = {"max_retries": RETRIES, "retry_timeout": RETRY_TIME}
     # The options of the client, given here, are no longer read from the environment.
     client = {**TIMEOUTS, "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")}
+    others = {"credential_provider": _from_file} if url.startswith("s3://") and _kept_in_file() else {}
     try:
-        return store.from_url(url, client_options=client, retry_config=retries), obstore
+        return store.from_url(url, client_options=client, retry_config=retries, **others), obstore
     except (obstore.exceptions.BaseError, ValueError) as error:
         raise InvalidName(
             f"'{url[:200]}' cannot be used as object storage: {str(error).splitlines()[0][:200]}"
         ) from None
+
+
+def _file() -> Path:
+    """Where Amazon's own tools keep credentials."""
+    return Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or os.path.expanduser("~/.aws/credentials"))  # noqa: PTH111
+
+
+def _kept_in_file() -> bool:
+    """Whether credentials are in a file. Those tools look at variables first, and at a token of the cloud's."""
+    others = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    named = bool(os.environ.get("AWS_SHARED_CREDENTIALS_FILE"))
+    return not os.environ.get(others[0]) and (named or (_file().is_file() and not any(map(os.environ.get, others))))
+
+
+def _from_file() -> dict[str, object]:
+    """The credentials in the file, which is read again now and then: somebody may renew them."""
+    path, profile = _file(), os.environ.get("AWS_PROFILE") or "default"
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text())
+        found = parser[profile]
+        return {
+            "access_key_id": found["aws_access_key_id"],
+            "secret_access_key": found["aws_secret_access_key"],
+            "token": found.get("aws_session_token"),
+            "expires_at": datetime.now(UTC) + RENEWED,
+        }
+    except (OSError, ValueError, KeyError, ConfigParserError):
+        # Without what was read, of which a line may be a secret.
+        raise PermissionError(f"credentials: {path} has no whole profile '{profile}'") from None
 
 
 def _is_endpoint(text: str) -> bool:

@@ -30,11 +30,6 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 SERVING = "serving.json"
 NOTHING, UNCHANGED = "nothing was published", "nothing was changed"
-# As a path spells them.
-STORAGE = ("s3:/", "gs:/", "az:/")
-NO_FOLDER = (
-    "no folder; `evenkeel models copy --all --from URL --to FOLDER --every 10` keeps a folder up to date with it"
-)
 DEFAULT_ROOT = Path("models/store")
 
 
@@ -52,21 +47,11 @@ class ModelRepository(Store):
     """Reads and publishes models under one root folder."""
 
     def __init__(self, root: Path) -> None:
-        """A folder, which need not be there yet.
-
-        :raises InvalidName: it is the URL of object storage, which would become a folder of this name.
-        """
-        if str(root).startswith(STORAGE):
-            raise InvalidName(f"{root} is {NO_FOLDER}")
+        """A folder, which need not be there yet."""
         self.root = root
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "ModelRepository":
-        """The repository that EVENKEEL_REPOSITORY names, `models/store` under the working directory without it."""
-        return cls(Path(environment.get("EVENKEEL_REPOSITORY") or DEFAULT_ROOT))
-
     @property
-    def place(self) -> Path:
+    def place(self) -> Path | str:
         return self.root
 
     def exists(self) -> bool:
