@@ -64,13 +64,14 @@ def make_own(folder: Path, root: Path) -> None:
 
     :raises OSError: somebody else has, or they cannot be made.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    root.mkdir(mode=0o700, exist_ok=True)
-    for one, owners in ((folder, (0, os.geteuid())), (root, (os.geteuid(),))):
-        if one.stat().st_uid not in owners:
-            raise PermissionError(
-                EACCES, "belongs to another user; set EVENKEEL_CACHE to a folder of your own", str(one)
-            )
+    owners = {folder: (0, os.geteuid()), root: (os.geteuid(),)}
+    for one, its in owners.items():
+        try:
+            one.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if one.stat().st_uid not in its:
+                raise PermissionError(EACCES, "it belongs to another user")
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror}; set EVENKEEL_CACHE to a folder of your own", one) from None
 
 
 def _record(root: Path) -> Path:

@@ -44,7 +44,7 @@ REASONS = (
         errno.EACCES,
         "these credentials may not do that; look at AWS_ACCESS_KEY_ID",
     ),
-    (r"status code: 404", errno.ENOENT, "there is no such bucket"),
+    (r"status code: 404", errno.ENOENT, "there is no such bucket; make it, or correct the name"),
     (
         r"scheme is not allowed|BadScheme",
         errno.EACCES,

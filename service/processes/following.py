@@ -96,8 +96,9 @@ class Process:
 
     def _start(self) -> None:
         self._started = monotonic()
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(  # noqa: S603 (this interpreter, and what the settings say)
-            self._command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)}
+            self._command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path}
         )
 
     def _close(self) -> None:

@@ -156,7 +156,7 @@ def test_a_storage_that_is_overloaded_is_said_to_be(three: Path, url: str, betwe
 def test_a_bucket_that_is_not_there(tmp_path: Path) -> None:
     said = models("copy", "--all", "--from", "s3://nowhere/models", "--to", tmp_path, code=74)
 
-    assert said == "models: s3://nowhere/models: there is no such bucket\n"
+    assert said == "models: s3://nowhere/models: there is no such bucket; make it, or correct the name\n"
 
 
 def test_of_publishers_at_once_each_gets_a_number_of_its_own(url: str) -> None:

@@ -222,7 +222,7 @@ def test_a_cache_of_somebody_else_is_not_used(url: str, tmp_path: Path) -> None:
     if os.getuid():
         pytest.skip("needs the right to give a folder away")
     os.chown(tmp_path, 12345, 12345)
-    with pytest.raises(OSError, match="belongs to another user; set EVENKEEL_CACHE"):
+    with pytest.raises(OSError, match="it belongs to another user; set EVENKEEL_CACHE to a folder of your own"):
         Follower(url, tmp_path)
 
 
