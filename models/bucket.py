@@ -17,8 +17,8 @@ from models import files as disk
 from models.bundle import Bundle, check_file, first_fault, listed, read_card
 from models.card import FileDigest, ModelCard
 from models.errors import CorruptModel
+from models.naming import NAME, SERVING, VERSION, check_name, taken
 from models.objects import Entry, Object, Objects
-from models.repository import NAME, SERVING, VERSION, check_name, taken
 from models.seal import CARD
 from models.serving import Serving
 from models.store import Store

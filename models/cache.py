@@ -14,14 +14,17 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models import files as disk
+from models import staging
+from models.naming import SERVING
 from models.replacing import replacing
-from models.repository import SERVING, ModelRepository
+from models.repository import ModelRepository
 from models.serving import Serving
 
 
 class Look(BaseModel):
-    """What a look at the bucket has found. `listed` is when it was last listed, in Unix time; `trouble`, why it, or by
-    name one of its models, cannot be followed now; `refused`, the versions that are not as they were published.
+    """What a look at the bucket has found. `listed` is when it was last listed, in Unix time, 0 until all of it was copied
+    once; `trouble`, why it, or by name one of its models, cannot be followed now; `refused`, the versions that are not
+    as they were published.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -83,12 +86,13 @@ class CachedModels(ModelRepository):
 
     def choose(self, name: str, chosen: Serving) -> None:
         """What was chosen there, whatever is here."""
-        with self._turn(name) as folder:
+        folder = self._folder(name)
+        with staging.publishing(folder):
             disk.replace(folder / SERVING, chosen.to_json().encode())
 
     def remove(self, name: str, versions: list[int]) -> None:
         """What is no longer there, whatever serves here."""
         with self._changing(name) as folder:
-            self._remove(folder, versions)
+            staging.remove(folder, versions)
             if not self.versions(name):
                 (folder / SERVING).unlink(missing_ok=True)

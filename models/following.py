@@ -51,10 +51,11 @@ class Follower:
         with disk.exclusive(self.models.root, "nothing was copied"):
             look = last_look(self.models.root)
             try:
-                listing = self._bucket.listing(name)
-                look = look.model_copy(update={"listed": time()})
+                listing, listed = self._bucket.listing(name), time()
+                if look.listed:
+                    look = look.model_copy(update={"listed": listed})
                 self._follow(listing, name)
-                look = Look(listed=look.listed, troubles=self._troubles, refused=self._reasons())
+                look = Look(listed=listed, troubles=self._troubles, refused=self._reasons())
             except OSError as error:
                 sentence = f"{error.filename}: {error.strerror}" if error.filename else str(error)
                 look = look.model_copy(update={"trouble": sentence})

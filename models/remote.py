@@ -71,7 +71,7 @@ class RemoteModels(ModelRepository):
         try:
             return self._bucket.names()
         except OSError as error:
-            return self._instead(error, super().names())
+            return self._instead(error, self._follower.models.names())
 
     def publish(self, card: ModelCard, files: Mapping[str, bytes], *, hold: bool = False) -> int:
         """Publish the next version of `card.name` in the bucket; what is said of a folder holds."""

@@ -10,8 +10,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from models.cache import default_folder, root_of
+from models.naming import NAME
 from models.objects import is_url
-from models.repository import DEFAULT_ROOT, NAME
+from models.repository import DEFAULT_ROOT
 from service.errors import InvalidSetting
 
 PREFIX = "EVENKEEL_"

@@ -31,6 +31,8 @@ from service.settings import Settings, variable
 # How long the first look is waited for. Then the workers serve what was copied before, or wait for the first model.
 FIRST_LOOK_SECONDS = 10.0
 PARENT_LOOK_SECONDS = 0.5
+# While looks fail, so many more times the time between two passes until the next, one more each time.
+MOST_PAUSES = 5
 ROOT = Path(__file__).parents[2]
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ def following(settings: Settings) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     process = Process(settings.url, settings.caches, settings.cache_megabytes, settings.follow_seconds)
+    log.info("following object storage", extra={"repository": settings.url, "cache": str(settings.root)})
     try:
         process.begin(settings.root)
         yield process.tend
@@ -129,10 +132,13 @@ def main(url: str, folder: str, megabytes: str, seconds: str) -> None:
     except OSError as error:
         _say(refused=f"{variable('cache')}: {sentence_of(error)}")
         return
-    _say(**_look(follower))
+    found = _look(follower)
+    _say(**found)
+    failed = 0
     while True:
-        sleep(float(seconds))
-        _look(follower)
+        failed = min(failed + 1, MOST_PAUSES) if found else 0
+        sleep(float(seconds) * (1 + failed))
+        found = _look(follower)
 
 
 def _look(follower: Follower) -> dict[str, str]:

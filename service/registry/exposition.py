@@ -22,7 +22,8 @@ def _registry(registry: Registry) -> Iterator[str]:
     yield f"evenkeel_repository_last_look_seconds {registry.looked_at:.3f}"
     if registry.listed_at is not None:
         yield from _head("repository_listing_age_seconds", "gauge", "Seconds since object storage was last listed.")
-        yield f"evenkeel_repository_listing_age_seconds {time() - registry.listed_at:.3f}"
+        age = f"{time() - registry.listed_at:.3f}" if registry.listed_at else "+Inf"
+        yield f"evenkeel_repository_listing_age_seconds {age}"
     yield from _head(
         "trials_total", "counter", "Trials of versions in all workers, by how they ended; failed ones are retried."
     )

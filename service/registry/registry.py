@@ -77,7 +77,7 @@ class Registry:
 
     @property
     def listed_at(self) -> float | None:
-        """When object storage was last listed, in seconds of Unix time; 0 before the first time; None of a folder."""
+        """When object storage was last listed, in seconds of Unix time; 0 until all was copied once; None of a folder."""
         return self._look.listed if self._look else None
 
     @property
@@ -228,7 +228,7 @@ class Registry:
             self._choose(name)
         with self._loader.session():
             settled = [self._guarded(self._settle, name) for name in names]
-            if self._models and all(settled):
+            if self._models and all(settled) and self.listed_at != 0:
                 self.coordination.serve()
             for name in names:
                 self._guarded(partial(self._follow, only_known=hurried), name)

@@ -256,10 +256,11 @@ def test_what_was_altered_in_a_bucket_is_refused(three: Path, url: str) -> None:
     assert bucket.bundle("plain", 3) == ModelRepository(three).bundle("plain", 3)
 
 
-def test_a_service_follows_a_bucket_through_a_cache(
+@pytest.mark.thorough
+def test_a_service_follows_a_bucket_through_a_folder(
     url: str, between: Between, tmp_path: Path, serve: Callable[..., Service]
 ) -> None:
-    """New versions arrive; an outage is said once, and serves on; afterwards it follows again, at a bounded cost."""
+    """By `copy --all --every`. An outage is said once, and serves on; afterwards it follows again, at a bounded cost."""
     bundle, bucket, cache = ModelRepository(PUBLISHED).bundle("penguins", 1), BucketRepository(url), tmp_path / "cache"
     bucket.add(bundle)
     follower = start("copy", "--all", "--from", url, "--to", cache, "--every", "0.2")

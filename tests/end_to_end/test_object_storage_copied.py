@@ -56,6 +56,7 @@ def test_a_copy_follows_at_a_bounded_cost(follower: Follower, bucket: BucketRepo
 
     files = len(MODELS.bundle("penguins", 1).files)
     assert cost() == 2 + 3 * (1 + files)
+    Objects(bucket.place).put("penguins/9/model.onnx.1234", b"of a publisher that was killed")
     assert cost() == 1
     bucket.change_serving("penguins", lambda _: Serving(version=2))
     assert cost() == 2

@@ -16,6 +16,7 @@ import pytest
 
 from models.bucket import BucketRepository
 from models.objects import Objects
+from models.remote import RemoteModels
 from models.repository import ModelRepository
 from models.serving import Serving
 from tests.conftest import ROOT
@@ -154,6 +155,29 @@ def test_a_start_in_an_outage_with_nothing_copied(served: Served, between: Betwe
     service.wait()
     (line,) = served.said("repository not followed")
     assert line["reason"].endswith("the storage is overloaded or out of order; it is tried again")
+
+
+@pytest.mark.thorough
+def test_a_slow_storage_delays_no_start_for_long(served: Served, bucket: BucketRepository, between: Between) -> None:
+    """What was copied serves after ten seconds; without it the service is ready when all is copied."""
+    bundle = ModelRepository(PUBLISHED).bundle("penguins", 1)
+    mine = bundle.card.model_copy(update={"name": "mine"})
+    files = {file: data for file, data in bundle.files.items() if file != "card.json"}
+    RemoteModels(bucket.place, served.cache, 1 << 30).publish(mine, files)
+    between.before = lambda _: time.sleep(3)
+    began = time.monotonic()
+    service = served.start(EVENKEEL_DEFAULT_MODEL="mine")
+    service.wait("/v2/health/live")
+    assert service.ask("/v2/health/ready")[0] == 503
+    await_(lambda: service.ask("/v2/health/ready")[0] == 200)
+    assert {one["name"] for one in service.ask("/v1/models")[1]["models"]} == {"mine", "penguins"}
+    assert time.monotonic() - began > 5 * 3
+
+    service.process.terminate()
+    service.process.wait()
+    between.before = lambda _: time.sleep(30)
+    service = served.start()
+    service.wait()
 
 
 @pytest.mark.thorough
