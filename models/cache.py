@@ -22,9 +22,9 @@ from models.serving import Serving
 
 
 class Look(BaseModel):
-    """What a look at the bucket has found. `listed` is when it was last listed, in Unix time, 0 until all of it was copied
-    once; `trouble`, why it, or by name one of its models, cannot be followed now; `refused`, the versions that are not
-    as they were published.
+    """What a look at the bucket has found. `listed` is when it was last listed, in Unix time, and 0 until all of it was
+    copied once; `trouble`, why it, or by name one of its models, cannot be followed now; `refused`, the versions that
+    are not as they were published.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -77,7 +77,7 @@ class Registry:
 
     @property
     def listed_at(self) -> float | None:
-        """When object storage was last listed, in seconds of Unix time; 0 until all was copied once; None of a folder."""
+        """When object storage was last listed, in Unix time; 0 until all was copied once; None of a folder."""
         return self._look.listed if self._look else None
 
     @property

@@ -260,7 +260,7 @@ def test_what_was_altered_in_a_bucket_is_refused(three: Path, url: str) -> None:
 def test_a_service_follows_a_bucket_through_a_folder(
     url: str, between: Between, tmp_path: Path, serve: Callable[..., Service]
 ) -> None:
-    """By `copy --all --every`. An outage is said once, and serves on; afterwards it follows again, at a bounded cost."""
+    """By `copy --all --every`, at a bounded cost. An outage is said once, and serves on; then it follows again."""
     bundle, bucket, cache = ModelRepository(PUBLISHED).bundle("penguins", 1), BucketRepository(url), tmp_path / "cache"
     bucket.add(bundle)
     follower = start("copy", "--all", "--from", url, "--to", cache, "--every", "0.2")
