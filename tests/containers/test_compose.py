@@ -126,10 +126,14 @@ def test_the_trainer_has_no_network(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("service", "present", "absent"),
     [
-        ("trainer", ["trainer", "models", "onnx", "pyarrow"], ["service", "flask", "onnxruntime", "pip"]),
+        (
+            "trainer",
+            ["trainer", "models", "onnx", "pyarrow", "obstore", "backports.zstd"],
+            ["service", "flask", "onnxruntime", "pip"],
+        ),
         (
             "service",
-            ["service", "models", "onnxruntime", "flask"],
+            ["service", "models", "onnxruntime", "flask", "obstore"],
             ["trainer", "onnx", "pyarrow", "rich", "pip", "pytest"],
         ),
     ],
