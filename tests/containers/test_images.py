@@ -1,6 +1,7 @@
 """What the images hold, and what a change of code costs."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -87,6 +88,20 @@ def pinned(lock: str) -> set[str]:
     return {
         f"pkg:pypi/{name}@{version}" for name, version, marker in lines if not marker or Marker(marker).evaluate(here)
     }
+
+
+def test_each_image_is_baked_for_both_platforms() -> None:
+    """By the file for releases: as buildx reads it, each image for amd64 and arm64, with its version."""
+    command = ["docker", "buildx", "bake", "--file", "deploy/bake.hcl", "--print"]
+    environment = os.environ | {"REGISTRY": "registry.example.com/", "VERSION": "1.2.3"}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    targets = json.loads(run.stdout)["target"]
+
+    assert targets.keys() == {"service", "trainer", "searcher"}
+    for name, target in targets.items():
+        assert target["platforms"] == ["linux/amd64", "linux/arm64"]
+        assert target["tags"] == [f"registry.example.com/evenkeel-{name}:1.2.3"]
+        assert (target["target"], target["args"]["VERSION"]) == (name, "1.2.3")
 
 
 def test_a_change_of_code_keeps_the_libraries(tmp_path: Path) -> None:
