@@ -12,7 +12,11 @@ pytestmark = needs_engine
 
 # Two searches of the same study: each searcher has the same words.
 SEARCH = "examples/penguins.csv --target species --name searched --trials 12 --epochs 4 --seeds 1"
-READ = "import os; print(oct(os.stat('/var/lib/study/password').st_mode & 0o777), open('/var/lib/study/password').read(), end='')"
+READ = """
+import os
+os.chdir("/var/lib/study")
+print(oct(os.stat("password").st_mode & 0o777), open("password").read(), end="")
+"""
 IMAGE = "evenkeel-test-postgresql"
 
 
@@ -61,7 +65,7 @@ def test_nobody_knows_the_password_beforehand(stack: Stack) -> None:
 def test_another_password_is_taken_by_what_is_documented(stack: Stack) -> None:
     """The one of an older release, or one that has leaked: the command of docs/search.md."""
     (command,) = re.findall(
-        r"^```sh\n(docker compose exec .*?)^```$", (ROOT / "docs/search.md").read_text(), re.M | re.S
+        r"^```sh\n(docker compose exec .*?)^```$", (ROOT / "docs/search.md").read_text(), re.MULTILINE | re.DOTALL
     )
     connect = "import psycopg; print(psycopg.connect('postgresql://evenkeel@postgresql/evenkeel').info.user)"
     sql = "echo \"ALTER USER evenkeel PASSWORD 'evenkeel'\" | psql -U evenkeel"
