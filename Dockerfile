@@ -11,12 +11,22 @@ COPY deploy/slim deploy/install ./
 RUN python -m venv --without-pip /opt/venv && echo /app > /opt/venv/lib/python3.13/site-packages/evenkeel.pth
 COPY scripts/launcher /opt/venv/bin/evenkeel
 
-FROM build AS code
+# Each package is compiled by itself, so that a change of one compiles that one.
+FROM build AS models
 COPY models models
-COPY trainer trainer
-COPY service service
+RUN python -m compileall -q models
+
+FROM build AS evenkeel
 COPY evenkeel evenkeel
-RUN python -m compileall -q models trainer service evenkeel
+RUN python -m compileall -q evenkeel
+
+FROM build AS trainer-code
+COPY trainer trainer
+RUN python -m compileall -q trainer
+
+FROM build AS service-code
+COPY service service
+RUN python -m compileall -q service
 
 FROM build AS build-trainer
 COPY requirements/trainer.txt requirements/storage.txt requirements/archive.txt ./
@@ -75,9 +85,9 @@ FROM base AS trainer
 COPY --from=build-trainer /opt/venv /opt/venv
 COPY --from=sbom-trainer /sbom.cdx.json /usr/share/
 COPY examples/penguins.csv examples/
-COPY --from=code /build/models models
-COPY --from=code /build/evenkeel evenkeel
-COPY --from=code /build/trainer trainer
+COPY --from=models /build/models models
+COPY --from=evenkeel /build/evenkeel evenkeel
+COPY --from=trainer-code /build/trainer trainer
 ENTRYPOINT ["evenkeel"]
 CMD ["fit", "examples/penguins.csv", "--target", "species", "--name", "penguins", "--once"]
 ARG VERSION=unreleased REVISION=unknown
@@ -91,9 +101,9 @@ ENV NUMBA_CACHE_DIR=/tmp/numba
 COPY --from=build-searcher /opt/venv /opt/venv
 COPY --from=sbom-searcher /sbom.cdx.json /usr/share/
 COPY examples/penguins.csv examples/
-COPY --from=code /build/models models
-COPY --from=code /build/evenkeel evenkeel
-COPY --from=code /build/trainer trainer
+COPY --from=models /build/models models
+COPY --from=evenkeel /build/evenkeel evenkeel
+COPY --from=trainer-code /build/trainer trainer
 ENTRYPOINT ["evenkeel"]
 CMD ["search", "--help"]
 ARG VERSION=unreleased REVISION=unknown
@@ -105,9 +115,9 @@ FROM base AS service
 ENV EVENKEEL_HOST=0.0.0.0 ORT_DISABLE_TELEMETRY=1
 COPY --from=build-service /opt/venv /opt/venv
 COPY --from=sbom-service /sbom.cdx.json /usr/share/
-COPY --from=code /build/models models
-COPY --from=code /build/evenkeel evenkeel
-COPY --from=code /build/service service
+COPY --from=models /build/models models
+COPY --from=evenkeel /build/evenkeel evenkeel
+COPY --from=service-code /build/service service
 EXPOSE 8080
 ENTRYPOINT ["evenkeel"]
 CMD ["serve"]
