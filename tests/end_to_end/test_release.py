@@ -28,7 +28,7 @@ class Clone:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        subprocess.run(["git", "clone", "--quiet", ROOT, path], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--no-tags", ROOT, path], check=True)
         # The file that stands here is the one that is tested, committed or not.
         shutil.copytree(ROOT / "scripts", path / "scripts", dirs_exist_ok=True)
         shutil.copy(ROOT / "deploy/bake.hcl", path / "deploy")
