@@ -109,7 +109,7 @@ def _write(graph: Graph, estimator: Any, inputs: str) -> tuple[str, str]:
     attribute, convert = names.get(_label_type(classes), ("values_strings", str))
     values: dict[str, Any] = {attribute: [convert(one) for one in classes]}
     keys = list(range(len(classes)))
-    return graph.node("LabelEncoder", [index], "label", "ai.onnx.ml", keys_int64s=keys, **values), probabilities
+    return graph.node("LabelEncoder", [index], "label", domain="ai.onnx.ml", keys_int64s=keys, **values), probabilities
 
 
 def _classifier(estimator: Any, encoder: Any) -> Classifier:
