@@ -66,8 +66,8 @@ def sets_line(sets: PredictionSets) -> str:
     """What the prediction sets promise, and what they are on the test rows."""
     low, high = sets.interval
     line = (
-        f"{sets.level:.4g} are to hold the true class; by the {sets.rows} rows for them {sets.coverage:.4g} do, interval "
-        f"{low:.3f} to {high:.3f}"
+        f"{sets.level:.4g} are to hold the true class; by the {sets.rows} rows for them {sets.coverage:.4g} do, "
+        f"interval {low:.3f} to {high:.3f}"
     )
     if (test := sets.test) is None:
         return line

@@ -5,7 +5,7 @@ from typing import Any
 from models.card import ModelCard
 from models.shift import STATUSES
 from service.openapi.schemas import FLOAT32, PROBABILITY, Schema, closed, mapping, reference, rows
-from service.wire.open_inference.outputs import OUTPUTS
+from service.wire.open_inference.outputs import OUTPUTS, SET
 from service.wire.reasons import BACKGROUND, GIVEN, TYPICAL
 
 TEXT: Schema = {"type": "string"}
@@ -128,7 +128,8 @@ def _drifting() -> dict[str, Schema]:
         "DriftWindow": _open(window | {"drifted": listed(TEXT)}),
         "DriftMeasure": _open(measure, {"unseen": PROBABILITY, "far_outside": PROBABILITY}),
         "DriftFeature": _open(feature),
-        "Drift": _open(drift),
+        "DriftSets": _open({"level": PROBABILITY, "promised": FLAG, "summary": TEXT}),
+        "Drift": _open(drift, {"sets": reference("DriftSets")}),
     }
 
 
@@ -138,11 +139,15 @@ def _inferring() -> dict[str, Schema]:
     columns = {"type": "object", "properties": {"columns": listed(TEXT)}}
     tensor = _open({"name": TEXT, "datatype": TEXT, "shape": shape}, {"parameters": columns})
     sized = {"type": "object", "properties": {"binary_data_size": {"type": "integer"}}}
-    data = {"type": "array", "items": {"anyOf": [NUMBER, TEXT]}, "description": "texts of labels, or probabilities"}
+    data = {
+        "type": "array",
+        "items": {"anyOf": [NUMBER, TEXT, FLAG]},
+        "description": "labels, probabilities, or what is in a set",
+    }
     output = _open({"name": TEXT, "datatype": TEXT, "shape": shape}, {"data": data, "parameters": sized})
     tensors = listed(reference("TensorMetadata"))
     wish = {"type": ["object", "null"], "properties": {"binary_data": FLAG}}
-    outputs = {"type": "string", "enum": list(OUTPUTS)}
+    outputs = {"type": "string", "enum": [*OUTPUTS, SET]}
     count = {"type": "integer", "minimum": 0}
     counts = _open({"name": TEXT, "version": TEXT, "inference_count": count, "execution_count": count})
     return {

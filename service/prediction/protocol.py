@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from service.document import JSON
 from service.prediction.explain import MOST_WORK
 from service.prediction.predictor import RUN_SECONDS, Predictor
+from service.prediction.sets import Members
 from service.rows.tensors import Probabilities, Tensors
 
 
@@ -28,8 +29,10 @@ class Question(Protocol):
     def work(self) -> float:
         """What its explanations may take, as `Explainer` reckons it; 0 where it asks for none."""
 
-    def answer(self, probabilities: Probabilities) -> Answer:
-        """The answer, `probabilities` being (n, classes) for the n rows of `tensors`."""
+    def answer(self, probabilities: Probabilities, members: Members | None = None) -> Answer:
+        """The answer, `probabilities` being (n, classes) for the n rows of `tensors`; where the model has sets,
+        `members` (n, classes) says which classes are in each.
+        """
 
 
 class Memory(Protocol):
