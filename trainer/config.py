@@ -136,7 +136,7 @@ class TrainingConfig(Hyperparameters):
                 raise ValueError(
                     f"--{share.replace('_', '-')} is a share, and --split-by names the rows themselves; choose one"
                 )
-        if self.coverage is None and "coverage_rows" in self.model_fields_set:
+        if self.coverage is None and self.coverage_rows != TrainingConfig.model_fields["coverage_rows"].default:
             raise ValueError("--coverage-rows is the share of the rows for the sets that --coverage asks for; say both")
         if self.test_table is not None and "test" in self.model_fields_set:
             raise ValueError("--test is a share of the table, and --test-table has rows of its own; choose one")

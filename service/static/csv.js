@@ -152,8 +152,9 @@ function recordOfRow(cells, columns, readers) {
 }
 
 // The names of the answer's columns; where one is called as one of the table's, all of them get a prefix.
-export function answerColumns(columns, classes) {
-  let names = ["label", "probability", ...classes.map((label) => `probability_${label}`), "warnings"];
+export function answerColumns(columns, { classes, sets }) {
+  const shares = classes.map((label) => `probability_${label}`);
+  let names = ["label", "probability", ...shares, ...(sets ? ["set"] : []), "warnings"];
   while (names.some((name) => columns.includes(name))) names = names.map((name) => `predicted_${name}`);
   return names;
 }

@@ -1,0 +1,24 @@
+// Prediction sets: what a page says of the one that an answer has.
+
+import { el, named } from "./dom.js";
+
+// A list in JSON, as `evenkeel predict` writes it.
+export function setCell(set) {
+  return `[${set.map((label) => JSON.stringify(label)).join(", ")}]`;
+}
+
+// A line under the answer: { element, show(answer) }; null for a card without sets.
+export function setLine(card) {
+  if (!card.sets) return null;
+  const level = `${Number((100 * card.sets.level).toFixed(2))} %`;
+  const classes = el("span", { class: "classes" });
+  const remark = el("span", { class: "remark" });
+  const about = `${level} of such sets hold the true class, as long as the rows follow the training distribution`;
+  const element = el("p", { class: "set", title: about }, el("b", {}, `${level} set`), " ", classes, " ", remark);
+  const show = ({ set, certain }) => {
+    classes.replaceChildren(...set.flatMap((label, at) => [at ? ", " : "", named(label)]));
+    remark.textContent = certain ? "" : `not certain: ${set.length} of ${card.classes.length} classes`;
+    element.dataset.certain = String(certain);
+  };
+  return { element, show };
+}
