@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from trainer.arrays import Labels
 from trainer.data.division import PARTS, Division
 from trainer.data.hashing import mixed
 from trainer.data.rows import Examples
@@ -79,17 +80,17 @@ def split(
     return _as_named(division, test, sets, members)
 
 
-def _for_sets(examples: Examples, share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def for_sets(labels: Labels, share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Which rows (n,) the sets are chosen on: drawn whatever their class, for that is how rows will be asked about.
 
     Only of a class that no row would be left of, one is given back.
     """
-    chosen = np.zeros(len(examples), np.bool_)
+    chosen = np.zeros(len(labels), np.bool_)
     if share:
-        order = rng.permutation(len(examples))
-        chosen[order[: round(share * len(examples))]] = True
-        classes, first = np.unique(examples.labels[order], return_index=True)
-        chosen[order[first[~np.isin(classes, examples.labels[~chosen])]]] = False
+        order = rng.permutation(len(labels))
+        chosen[order[: round(share * len(labels))]] = True
+        classes, first = np.unique(labels[order], return_index=True)
+        chosen[order[first[~np.isin(classes, labels[~chosen])]]] = False
     return chosen
 
 
@@ -105,9 +106,9 @@ def _at_random(
     for_test: list[Indices] = []
     for_train: list[list[Indices]] = [[] for _ in range(members)]
     for_validation: list[list[Indices]] = [[] for _ in range(members)]
-    for_sets, rest = _for_sets(examples, sets, rng), 1 - sets
+    kept, rest = for_sets(examples.labels, sets, rng), 1 - sets
     for label in range(len(examples.classes)):
-        shuffled = rng.permutation(np.flatnonzero((examples.labels == label) & ~for_sets))
+        shuffled = rng.permutation(np.flatnonzero((examples.labels == label) & ~kept))
         spare = len(shuffled) - 1
         tested = min(round(test / rest * len(shuffled)), spare)
         validated = min(round(validation / rest * len(shuffled)), spare - tested)
@@ -117,7 +118,7 @@ def _at_random(
             for_validation[member].append(turned[:validated])
             for_train[member].append(turned[validated:])
     folds = tuple(map(Fold, map(_sorted, for_train), map(_sorted, for_validation)))
-    chosen = Split(folds, _sorted(for_test), np.flatnonzero(for_sets))
+    chosen = Split(folds, _sorted(for_test), np.flatnonzero(kept))
     if (validation and not len(folds[0].validation)) or (test and not len(chosen.test)):
         raise refusal("few_of_class")
     return chosen
@@ -140,7 +141,7 @@ def _by_hash(
     salt, rows = np.uint64(rng.integers(1 << 62)), len(examples)
     most = min(MOST_HELD, MOST_HELD_CELLS // max(len(examples.rows.columns), len(examples.classes))) / rows
     test, validation, sets = min(test, most), min(validation, most), min(sets, most)
-    for_test, for_sets, held = Places(), Places(), test + sets
+    for_test, kept, held = Places(), Places(), test + sets
     for_train, for_validation = ([Places() for _ in range(members)] for _ in range(2))
     unseen = np.full(len(examples.classes), division is None)
     for start in range(0, rows, ROWS_AT_ONCE):
@@ -151,14 +152,14 @@ def _by_hash(
         share[first[unseen[classes]]] = np.nan  # Neither below nor above anything.
         unseen[classes] = False
         for_test.append(places[share < test])
-        for_sets.append(places[(share >= test) & (share < held)])
+        kept.append(places[(share >= test) & (share < held)])
         rest = ~(share < held)
         for member in range(members):
             validated = (share - held - member * validation) % (1 - held) < validation
             for_validation[member].append(places[rest & validated])
             for_train[member].append(places[rest & ~validated])
     folds = (Fold(one.done(), other.done()) for one, other in zip(for_train, for_validation, strict=True))
-    chosen = Split(tuple(folds), for_test.done(), for_sets.done())
+    chosen = Split(tuple(folds), for_test.done(), kept.done())
     held_by = [(fold.validation, validation) for fold in chosen.folds]
     for part, wanted in ((chosen.test, test), (chosen.sets, sets), *held_by):
         if wanted and not len(part):
@@ -195,14 +196,14 @@ def _by_group(
     everything = np.arange(len(sizes))
     tested = _fill(rng.permutation(everything), sizes, test * len(groups), spare=parts - 1)
     rest = np.setdiff1d(everything, tested)
-    for_sets = _fill(rng.permutation(rest), sizes, sets * len(groups), spare=2) if sets else rest[:0]
-    rest = np.setdiff1d(rest, for_sets)
+    kept = _fill(rng.permutation(rest), sizes, sets * len(groups), spare=2) if sets else rest[:0]
+    rest = np.setdiff1d(rest, kept)
     folds = []
     for _ in range(members):
         validated = _fill(rng.permutation(rest), sizes, validation * len(groups), spare=1)
         is_train, is_validation = (np.isin(groups, part) for part in (np.setdiff1d(rest, validated), validated))
         folds.append(Fold(np.flatnonzero(is_train), np.flatnonzero(is_validation)))
-    return Split(tuple(folds), *(np.flatnonzero(np.isin(groups, part)) for part in (tested, for_sets)))
+    return Split(tuple(folds), *(np.flatnonzero(np.isin(groups, part)) for part in (tested, kept)))
 
 
 def _fill(order: Indices, sizes: Indices, wanted: float, spare: int) -> Indices:
@@ -231,8 +232,8 @@ def _by_time(division: Division, validation: float, test: float, sets: float, me
     newest = _nearest(cuts[parts - 2 :], rows * (1 - test)) if test else rows
     newer = _nearest(cuts[cuts < newest][1:], rows * (1 - test - sets)) if sets else newest
     middle = _nearest(cuts[cuts < newer], rows * (1 - test - sets - validation))
-    train, validated, for_sets, tested = (np.sort(part) for part in np.split(order, [middle, newer, newest]))
-    return Split((Fold(train, validated),) * members, tested, for_sets)
+    train, validated, kept, tested = (np.sort(part) for part in np.split(order, [middle, newer, newest]))
+    return Split((Fold(train, validated),) * members, tested, kept)
 
 
 def _nearest(cuts: Indices, wanted: float) -> int:
@@ -241,13 +242,13 @@ def _nearest(cuts: Indices, wanted: float) -> int:
 
 def _as_named(division: Division, test: float, sets: float, members: int) -> Split:
     """As the column says, whatever the shares."""
-    train, validation, tested, for_sets = (np.flatnonzero(division.values == part) for part in range(len(PARTS)))
+    train, validation, tested, kept = (np.flatnonzero(division.values == part) for part in range(len(PARTS)))
     needed = {"test": test, "coverage": sets}
-    for name, part in zip(PARTS, (train, validation, tested, for_sets), strict=True):
+    for name, part in zip(PARTS, (train, validation, tested, kept), strict=True):
         if not len(part) and needed.get(name, True):
             raise refusal("empty_part", name=division.column, part=name)
     if len(tested) and not test:
         raise refusal("test_twice", name=division.column)
-    if len(for_sets) and not sets:
+    if len(kept) and not sets:
         raise refusal("no_coverage", name=division.column)
-    return Split((Fold(train, validation),) * members, tested, for_sets)
+    return Split((Fold(train, validation),) * members, tested, kept)

@@ -53,8 +53,8 @@ def check_enough(level: float, weights: Array | None, rows: int, *, a_share: boo
     )
 
 
-def choose(level: float, kept: Answers, test: Answers) -> PredictionSets:
-    """Choose the threshold on rows `kept` for that; of the `test` rows it is only measured what comes of it.
+def choose(level: float, kept: Answers, test: Answers | None = None) -> PredictionSets:
+    """Choose the threshold on rows `kept` for that; of `test` rows it is only measured what comes of it.
 
     Weighted rows are held to be as many as would tell as much without weights (Kish 1965).
     """
@@ -76,7 +76,7 @@ def choose(level: float, kept: Answers, test: Answers) -> PredictionSets:
         coverage=round(inside / (whole + 1), DIGITS),
         interval=coverage_interval(inside, whole, repeated=repeated),
     )
-    return sets.model_copy(update={"test": tested(sets, test)})
+    return sets if test is None else sets.model_copy(update={"test": tested(sets, test)})
 
 
 def tested(sets: PredictionSets, test: Answers) -> TestedSets:
