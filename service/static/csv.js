@@ -159,6 +159,11 @@ export function answerColumns(columns, { classes, sets }) {
   return names;
 }
 
+// The cell of a set: a list in JSON, as `evenkeel predict` writes it.
+export function setCell(set) {
+  return `[${set.map((label) => JSON.stringify(label)).join(", ")}]`;
+}
+
 // One line of CSV.
 export function csvLine(cells, delimiter) {
   const special = new RegExp(`["\\r\\n${delimiter === "|" ? "\\|" : delimiter}]`);

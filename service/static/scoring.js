@@ -1,8 +1,7 @@
 // Many rows: read, asked in batches, and kept with their answers in this page's memory, nowhere else.
 
 import { concernsOf } from "./concerns.js";
-import { answerColumns, csvLine, readTable } from "./csv.js";
-import { setCell } from "./sets.js";
+import { answerColumns, csvLine, readTable, setCell } from "./csv.js";
 
 // Of a batch: rows, and what they come to in cells and probabilities.
 const MOST_ROWS = 1000;

@@ -2,11 +2,6 @@
 
 import { el, named } from "./dom.js";
 
-// A list in JSON, as `evenkeel predict` writes it.
-export function setCell(set) {
-  return `[${set.map((label) => JSON.stringify(label)).join(", ")}]`;
-}
-
 // A line under the answer: { element, show(answer) }; null for a card without sets.
 export function setLine(card) {
   if (!card.sets) return null;

@@ -57,8 +57,8 @@ class BatchNormMLPClassifier(ClassifierMixin, Sets):
     Fitted, it has `classes_`, `n_features_in_`, `feature_names_in_` (of a frame), `networks_` (several where
     `distil=False` publishes the bag), `encoder_` (None where nothing is encoded), `calibrator_` and `sets_` (what the
     prediction sets promise, None without a `coverage`); and of the network that answers, or of the first of them,
-    `network_`, `n_iter_` (epochs), `loss_curve_` (the mean loss of each), `history_` (every epoch, and the best one) and
-    `frozen_` (running and population statistics, and which of them are used; after `fit` only).
+    `network_`, `n_iter_` (epochs), `loss_curve_` (the mean loss of each), `history_` (every epoch, and the best one)
+    and `frozen_` (running and population statistics, and which of them are used; after `fit` only).
     """
 
     def fit(
@@ -172,7 +172,7 @@ class BatchNormMLPClassifier(ClassifierMixin, Sets):
     def predict_set(self, X: npt.ArrayLike) -> npt.NDArray[np.bool_]:  # noqa: N803
         """Which classes belong to the prediction set of each row, (n, classes), in the order of `classes_`.
 
-        The share `coverage` of the sets hold the true class, as long as rows come from where those of the fit came from.
+        The share `coverage` of the sets hold the true class, as long as rows come from where those of the fit came.
 
         :raises ValueError: it was fitted without a `coverage`.
         """
