@@ -8,7 +8,8 @@ others it is counted how often the true class is in the set. A division holds wh
 95 % that the card's interval leaves to so many rows (beta-binomial); 95 % of the divisions should.
 
 `--mapie` names a Python with benchmarks/peers/requirements/mapie.txt, which makes sets of the same probabilities by the
-same divisions: APS, with the last class at random, its default, and always with it.
+same divisions: APS, with the last class at random, its default, and always with it; of two classes LAC, for which alone
+it takes them.
 """
 
 import argparse
@@ -95,8 +96,11 @@ def by_mapie(python: str, answers: Answers, level: float, rows: int, splits: int
     if done.returncode:
         sys.exit(done.stderr)
     found: dict[str, Any] = json.loads(done.stdout)
-    (coverage, size, empty), (whole, larger, _) = found["randomized"], found["True"]
-    return f"{coverage:.3f}, {size:.2f} ({empty:.1%} empty)", f"{whole:.3f}, {larger:.2f}"
+    cells = {
+        way: f"{coverage:.3f}, {size:.2f}" + (f" ({empty:.1%} empty)" if empty else "")
+        for way, (coverage, size, empty) in found.items()
+    }
+    return ("LAC " + cells["lac"], "–") if "lac" in cells else (cells["random"], cells["whole"])
 
 
 def main() -> None:

@@ -11,6 +11,8 @@ import numpy as np
 from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+APS = {"random": {"include_last_label": "randomized"}, "whole": {"include_last_label": True}}
+
 
 class Known(ClassifierMixin, BaseEstimator):
     """A classifier whose rows are their own probabilities."""
@@ -35,18 +37,20 @@ def main() -> None:
     probabilities = held["probabilities"].astype(np.float64)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     known = Known().fit(probabilities, labels)
-    found: dict[str, list[tuple[float, float, float]]] = {"randomized": [], "True": []}
+    # Of two classes MAPIE knows no other score than LAC, which has no last class.
+    score, ways = ("lac", {"lac": {}}) if probabilities.shape[1] == 2 else ("aps", APS)
+    found: dict[str, list[tuple[float, float, float]]] = {way: [] for way in ways}
     for seed in range(splits):
         kept, others = np.split(np.random.default_rng(seed).permutation(len(labels)), [rows])
-        mapie = SplitConformalClassifier(known, level, "aps", prefit=True, random_state=seed)
+        mapie = SplitConformalClassifier(known, level, score, prefit=True, random_state=seed)
         mapie.conformalize(probabilities[kept], labels[kept])
-        for last, params in (("randomized", "randomized"), ("True", True)):
-            _, sets = mapie.predict_set(probabilities[others], conformity_score_params={"include_last_label": params})
+        for way, params in ways.items():
+            _, sets = mapie.predict_set(probabilities[others], conformity_score_params=params)
             sets = sets[:, :, 0]
             sizes = sets.sum(axis=1)
             hit = sets[np.arange(len(others)), labels[others]]
-            found[last].append((float(hit.mean()), float(sizes.mean()), float((sizes == 0).mean())))
-    print(json.dumps({last: np.mean(each, axis=0).tolist() for last, each in found.items()}))
+            found[way].append((float(hit.mean()), float(sizes.mean()), float((sizes == 0).mean())))
+    print(json.dumps({way: np.mean(each, axis=0).tolist() for way, each in found.items()}))
 
 
 if __name__ == "__main__":
