@@ -113,7 +113,7 @@ export function makeAnswer(card, titles = [""]) {
     notes.replaceChildren();
     speaker.say(text);
   };
-  return { element, strip, show, refuse };
+  return { element, strip, show, refuse, doubt: () => set?.doubt() };
 }
 
 function barOf(card, label, several) {
