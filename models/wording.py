@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
+from models.card import Distillation
 from models.evaluation import Baseline, ClassScore, Confusion, Evaluation
 from models.repository import DEFAULT_ROOT, ModelRepository
 from models.sets import PredictionSets
@@ -74,6 +75,12 @@ def sets_line(sets: PredictionSets) -> str:
     return f"{line}; of the test rows' {test.coverage:.4g}, with {test.mean_size:.2f} classes on average"
 
 
+def taught_by(made: Distillation) -> str:
+    """What a distilled network learned from."""
+    trees = f" and gradient-boosted trees (share {made.trees:.2f})" if made.trees else ""
+    return f"a bag of {made.members}{trees}"
+
+
 def called(baseline: Baseline) -> str:
     """A baseline's name."""
     return baseline.kind if baseline.answer is None else f"always {_label(baseline.answer)}"
@@ -131,5 +138,5 @@ def _label(text: str) -> str:
 
 def command_on(repository: ModelRepository, name: str) -> str:
     """How a person starts a command of `evenkeel` on this repository."""
-    where = "" if repository.root == DEFAULT_ROOT else f" --repository {shlex.quote(str(repository.root))}"
+    where = "" if repository.place == DEFAULT_ROOT else f" --repository {shlex.quote(str(repository.place))}"
     return f"evenkeel {name}{where}"

@@ -63,6 +63,7 @@ class Parameters(BaseEstimator):
         student: Sequence[int] | None = OF["student"],
         coverage: float | None = OF["coverage"],
         coverage_rows: float = OF["coverage_rows"],
+        teacher: str = OF["teacher"],
         validation_fraction: float = OF["validation"],
         callbacks: Sequence[Callable[[Epoch], None]] = (),
         random_state: int | np.random.RandomState | None = None,
@@ -102,6 +103,7 @@ class Parameters(BaseEstimator):
         self.student = student
         self.coverage = coverage
         self.coverage_rows = coverage_rows
+        self.teacher = teacher
         self.validation_fraction = validation_fraction
         self.callbacks = callbacks
         self.random_state = random_state
