@@ -18,10 +18,6 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class Metrics(_Part):
     """How well the model did on one part of the table. `log_loss` is the mean of -log p(true class), in nats."""
 
@@ -179,7 +175,7 @@ class ModelCard(_Part):
     warnings: tuple[str, ...] = ()
     positive: str | None = None
     threshold: float | None = Field(None, ge=0, le=1)
-    sets: PredictionSets | None = Field(None, exclude_if=_is_none)
+    sets: PredictionSets | None = Field(None, exclude_if=lambda value: value is None)
     typical: Record | None = None
     background: tuple[Record, ...] = ()
     golden: tuple[GoldenRow, ...]

@@ -17,12 +17,10 @@ from models.repository import ModelRepository
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import Service, running
 from tests.evenkeel.conftest import OURS, rows_of
-from tests.evenkeel.page.conftest import Javascript
 from tests.service.conftest import PUBLISHED, SETS
 from trainer.data.table import read_table
 from trainer.errors import InvalidSetting
 
-pytest_plugins = ["tests.evenkeel.page.conftest"]
 CLASSES = ("Adelie", "Chinstrap", "Gentoo")
 
 
@@ -106,6 +104,21 @@ def test_fit_has_them_at_once(penguins: Path) -> None:
     assert np.mean([species in one for species, one in zip(pd.read_csv(penguins)["species"], sets, strict=True)]) > 0.8
 
 
+def test_later_rows_tell_whether_the_sets_hold(
+    members: Any, penguins: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`evaluate` counts them, in a sentence and in JSON."""
+    assert console(["evaluate", "--repository", str(SETS), "penguins", str(penguins)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert console(["evaluate", "--repository", str(SETS), "penguins", str(penguins), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["sets"]
+    hits = [species in one for species, one in zip(pd.read_csv(penguins)["species"], named(members), strict=True)]
+
+    assert found["rows"] == 344
+    assert found["coverage"] == pytest.approx(np.mean(hits), abs=1e-6)
+    assert f"0.95 are to hold the true class; of these rows' {np.mean(hits):.4f} do" in said
+
+
 def test_the_card_and_the_drift_are_told(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     """By `models show` and by `drift`, in a line each."""
     assert console(["models", "--repository", str(SETS), "show", "penguins"]) == 0
@@ -114,31 +127,3 @@ def test_the_card_and_the_drift_are_told(service: Service, capsys: pytest.Captur
 
     assert "0.95 are to hold the true class; by the 34 rows for them" in shown
     assert "sets: promised: 0.95 of the sets hold the true class" in capsys.readouterr().out
-
-
-def test_the_page_has_the_same_sets_by_itself(
-    javascript: Javascript, members: Any, penguins: Path, tmp_path: Path
-) -> None:
-    """In one file, without a service: of each row the classes, and whether they are one; and in what it writes."""
-    model = ModelRepository(SETS).read("penguins", 1)
-    records = read_table(penguins, "species").examples.rows.records()
-    (tmp_path / "model").write_bytes(model.onnx)
-    (tmp_path / "card").write_text(model.card.to_json())
-    (tmp_path / "records").write_text(json.dumps(records))
-    code = """
-    import { offlineSource } from "./offline.js";
-    import { written } from "./scoring.js";
-    const card = JSON.parse(readFileSync(given.card, "utf8"));
-    const source = offlineSource(card, 1, new Uint8Array(readFileSync(given.model)));
-    const answers = await source.predict(JSON.parse(readFileSync(given.records, "utf8")));
-    const rows = [{ ...answers[0], cells: ["1"] }, { label: null, cells: ["x"], fault: "no", warnings: [] }];
-    const answer = { answers, lines: written({ columns: ["a"], delimiter: ",", rows }, card) };
-    """
-    found = javascript(code, **{name: str(tmp_path / name) for name in ("model", "card", "records")})
-
-    assert [tuple(one["set"]) for one in found["answers"]] == named(members)
-    assert [one["certain"] for one in found["answers"]] == (members.sum(axis=1) == 1).tolist()
-    header, first, second = found["lines"]
-    assert header.endswith("probability_Gentoo,set,warnings\n")
-    assert '"[""Adelie' in first
-    assert second == "x,,,,,,,no\n"
