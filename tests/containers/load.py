@@ -3,17 +3,24 @@
 import http.client
 import json
 import threading
+import time
 from typing import Any, Self
 
 
 class Load:
-    """Asks a model over half as many kept connections as there are clients; the others open one for each request."""
+    """Asks a model over half as many kept connections as there are clients; the others open one for each request.
 
-    def __init__(self, port: int, path: str, record: dict[str, Any], label: str, clients: int = 8) -> None:
+    Nobody asks again: a request that did not get the right answer at once is lost.
+    """
+
+    def __init__(
+        self, port: int, path: str, record: dict[str, Any], label: str, clients: int = 8, key: str | None = None
+    ) -> None:
         self.asked = 0
         self.lost: list[str] = []
         self._port, self._path, self._label = port, path, label
         self._body = json.dumps({"instance": record})
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._ask, args=(number % 2 == 0,)) for number in range(clients)]
@@ -28,12 +35,17 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    def reach(self, asked: int) -> None:
+        """Wait until so many requests were made."""
+        while self.asked < asked:
+            time.sleep(0.1)
+
     def _ask(self, keep: bool) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         while not self._ended.wait(0.005):
             lost = None
             try:
-                connection.request("POST", self._path, self._body, {"Content-Type": "application/json"})
+                connection.request("POST", self._path, self._body, self._headers)
                 response = connection.getresponse()
                 answer = json.loads(response.read())
                 if response.status != 200 or answer["prediction"]["label"] != self._label:
