@@ -14,11 +14,19 @@ class Load:
     """
 
     def __init__(
-        self, port: int, path: str, record: dict[str, Any], label: str, clients: int = 8, key: str | None = None
+        self,
+        port: int,
+        path: str,
+        record: dict[str, Any],
+        label: str,
+        clients: int = 8,
+        key: str | None = None,
+        least: int = 0,
     ) -> None:
+        """It does not end before `least` requests were made."""
         self.asked = 0
         self.lost: list[str] = []
-        self._port, self._path, self._label = port, path, label
+        self._port, self._path, self._label, self._least = port, path, label, least
         self._body = json.dumps({"instance": record})
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._ended = threading.Event()
@@ -30,10 +38,13 @@ class Load:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.reach(self._least)
         self._ended.set()
         for thread in self._threads:
             thread.join()
+        print(f"{len(self.lost)} of {self.asked} requests lost")
 
     def reach(self, asked: int) -> None:
         """Wait until so many requests were made."""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import find_free_port
-from tests.containers.conftest import PATIENCE_S, ROOT, build, inspect, needs_engine
+from tests.containers.conftest import ROOT, build, inspect, needs_engine
 from tests.containers.load import Load
 from tests.containers.test_compose import GENTOO
 from tests.containers.test_edge import children
@@ -24,6 +24,9 @@ from tests.containers.test_edge import children
 DOCUMENT = (ROOT / "docs/swarm.md").read_text()
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
 QUICK = " --members 1 --epochs 20"
+# Swarm watches each change for a while, and a busy machine takes long to start a replica.
+PATIENCE_S = 300.0
+PREDICT = "/v1/models/penguins:predict"
 KEY, NEW_KEY = "k" * 43, "n" * 43
 
 pytestmark = needs_engine
@@ -42,7 +45,6 @@ class Swarm:
         self.settings = {
             "EVENKEEL_PORT": str(self.port),
             "EVENKEEL_EDGE_IMAGE": build(Path(__file__).parent / "haproxy", "evenkeel-test-haproxy"),
-            "EVENKEEL_UPGRADE_SECONDS": "10",
         }
 
     def secret(self, number: int, *keys: str) -> None:
@@ -63,9 +65,11 @@ class Swarm:
         assert run.returncode == 0 or not check, f"{command}\n{run.stderr}"
         return run
 
-    def deploy(self) -> str:
-        """Update by the documented commands; how it ended."""
+    def deploy(self, **settings: str) -> str:
+        """Update by the documented commands, with settings for this once; how it ended."""
+        kept, self.settings = self.settings, self.settings | settings
         self.run("set -a")
+        self.settings = kept
         self.wait(lambda: "completed" in self.state())
         return self.state()
 
@@ -74,10 +78,10 @@ class Swarm:
         status = json.loads(self.run("docker service inspect").stdout)
         return str(status["State"] if status else None)
 
-    def release(self, tag: str, lines: str) -> None:
-        """An image of another release: the first one with more lines in its Dockerfile."""
+    def release(self, lines: str) -> str:
+        """An image of another release, with a tag of its own: the first one with more lines in its Dockerfile."""
         (self.folder / "Dockerfile").write_text(f"FROM {self.name}-service:1\n{lines}\n")
-        self.settings["EVENKEEL_SERVICE_IMAGE"] = build(self.folder, f"{self.name}-service:{tag}")
+        return build(self.folder, f"{self.name}-service:{sha256(lines.encode()).hexdigest()[:8]}")
 
     def replicas(self) -> dict[str, dict[str, Any]]:
         """The running containers of the service: what the engine tells of each."""
@@ -93,7 +97,7 @@ class Swarm:
     def ask(self, key: str | None = KEY) -> tuple[int, Any]:
         """Ask for a penguin; the status and the answer."""
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        url = f"http://127.0.0.1:{self.port}/v1/models/penguins:predict"
+        url = f"http://127.0.0.1:{self.port}{PREDICT}"
         request = urllib.request.Request(url, json.dumps({"instance": GENTOO}).encode(), headers)
         try:
             with urllib.request.urlopen(request, timeout=5) as response:
@@ -125,22 +129,21 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
         # The networks of a swarm that is left at once would stay.
         subprocess.run(["docker", "stack", "rm", swarm.name], capture_output=True, check=False)
         deadline = time.monotonic() + PATIENCE_S
-        while docker("ps", "--quiet", "--filter", f"name={swarm.name}_") and time.monotonic() < deadline:
+        while docker("ps", "--all", "--quiet", "--filter", f"name={swarm.name}_") and time.monotonic() < deadline:
             time.sleep(0.5)
         subprocess.run(["docker", "swarm", "leave", "--force"], capture_output=True, check=False)
+        subprocess.run(["docker", "network", "rm", "docker_gwbridge"], capture_output=True, check=False)
         subprocess.run(["docker", "volume", "rm", f"{swarm.name}_models"], capture_output=True, check=False)
         tags = docker("images", "--quiet", "--filter", f"reference={swarm.name}-service").split()
         subprocess.run(["docker", "rmi", "--force", *tags], capture_output=True, check=False)
 
 
 @pytest.fixture(name="load")
-def _load(swarm: Swarm, pytestconfig: pytest.Config) -> Iterator[Load]:
+def _load(swarm: Swarm, least: int) -> Iterator[None]:
     """Clients without a pause, half of them with new connections, none of which asks again. Nothing is lost."""
-    with Load(swarm.port, "/v1/models/penguins:predict", GENTOO, "Gentoo", key=KEY) as clients:
+    with Load(swarm.port, PREDICT, GENTOO, "Gentoo", key=KEY, least=least) as clients:
         clients.reach(100)
-        yield clients
-        clients.reach(10_000 if pytestconfig.getoption("--long") else 500)
-    print(f"{len(clients.lost)} of {clients.asked} requests lost")
+        yield
     assert clients.lost == []
 
 
@@ -154,16 +157,13 @@ def test_nothing_is_published_without_keys(swarm: Swarm) -> None:
 
 
 def test_a_service_without_a_model_is_alive_and_gets_no_request(swarm: Swarm) -> None:
-    """For longer than a replica may take to start; once there is a model, the same replicas answer."""
+    """Once there is a model, the same replicas answer."""
     swarm.secret(1, KEY)
     swarm.settings["EVENKEEL_SERVICE_IMAGE"] = f"{swarm.name}-service:1"
     swarm.run("set -a")
     swarm.wait(lambda: swarm.healthy() == 2 and swarm.ask()[0] == 503)
     replicas = swarm.replicas()
-    # As long as it takes until a check that fails has ended one.
-    time.sleep(10 + 5 * 2 + 5)
 
-    assert swarm.replicas().keys() == replicas.keys()
     assert swarm.ask() == (503, {"error": "no replica is ready", "code": "not_ready", "details": []})
     swarm.run("docker run --rm --network none --volume evenkeel_models:/var/lib/models evenkeel-trainer \\", QUICK)
     swarm.wait(lambda: swarm.ask()[0] == 200)
@@ -207,11 +207,10 @@ def test_scaling_loses_no_request(swarm: Swarm) -> None:
 @pytest.mark.usefixtures("load")
 def test_an_update_loses_no_request(swarm: Swarm) -> None:
     """Each replica is new afterwards."""
-    before = swarm.replicas()
-    swarm.release("2", "LABEL release=2")
+    before, image = swarm.replicas(), swarm.release("LABEL release=2")
 
-    assert swarm.deploy() == "completed"
-    assert swarm.images() == {f"{swarm.name}-service:2"}
+    assert swarm.deploy(EVENKEEL_SERVICE_IMAGE=image) == "completed"
+    assert swarm.images() == {image}
     assert not swarm.replicas().keys() & before.keys()
 
 
@@ -236,26 +235,22 @@ def test_a_release_is_taken_back_by_hand(swarm: Swarm) -> None:
 )
 def test_a_bad_image_is_taken_back(swarm: Swarm, fault: str) -> None:
     """By Swarm itself; the old replicas have gone on, and no request met a new one."""
-    before = swarm.replicas()
-    if fault:
-        swarm.release(f"bad-{sha256(fault.encode()).hexdigest()[:8]}", fault)
-    else:
-        swarm.settings["EVENKEEL_SERVICE_IMAGE"] = f"{swarm.name}-service:none"
+    before, image = swarm.replicas(), swarm.release(fault) if fault else f"{swarm.name}-service:none"
 
-    assert swarm.deploy() == "rollback_completed"
+    assert swarm.deploy(EVENKEEL_SERVICE_IMAGE=image, EVENKEEL_UPGRADE_SECONDS="5") == "rollback_completed"
     assert swarm.replicas().keys() == before.keys()
-    assert f"{swarm.name}-service:" in swarm.run("docker service ps").stdout
+    assert image in swarm.run("docker service ps").stdout
 
 
 @pytest.mark.usefixtures("load")
 def test_a_bad_setting_is_taken_back(swarm: Swarm) -> None:
     """With the image that runs; the log names the variable."""
     before = swarm.replicas()
-    swarm.settings |= {"EVENKEEL_SERVICE_IMAGE": f"{swarm.name}-service:1", "EVENKEEL_DEADLINE_SECONDS": "-1"}
 
-    assert swarm.deploy() == "rollback_completed"
-    del swarm.settings["EVENKEEL_DEADLINE_SECONDS"]
+    assert swarm.deploy(EVENKEEL_DEADLINE_SECONDS="-1") == "rollback_completed"
     assert swarm.replicas().keys() == before.keys()
+    told = swarm.run("docker service ps")
+    assert "EVENKEEL_DEADLINE_SECONDS" in told.stdout + told.stderr
 
 
 @pytest.mark.usefixtures("load")
@@ -271,13 +266,13 @@ def test_a_killed_replica_is_replaced(swarm: Swarm) -> None:
     """kill -9 of its main process: whoever waits for it loses at most what it had in hand."""
     container, replica = next(iter(swarm.replicas().items()))
     (main,) = children(replica["State"]["Pid"])
-    with Load(swarm.port, "/v1/models/penguins:predict", GENTOO, "Gentoo", key=KEY) as clients:
+    with Load(swarm.port, PREDICT, GENTOO, "Gentoo", key=KEY) as clients:
         clients.reach(100)
         os.kill(main, signal.SIGKILL)
         started = time.monotonic()
         swarm.wait(lambda: swarm.healthy() == 2 and container not in swarm.replicas())
         took = time.monotonic() - started
-    print(f"back after {took:.1f} s; {len(clients.lost)} of {clients.asked} requests lost")
+    print(f"back after {took:.1f} s")
 
     assert took < 20
     assert len(clients.lost) <= 8
