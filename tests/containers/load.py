@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
 
@@ -22,8 +23,9 @@ class Load:
         clients: int = 8,
         key: str | None = None,
         least: int = 0,
+        hosts: Sequence[str] = ("127.0.0.1",),
     ) -> None:
-        """It does not end before `least` requests were made."""
+        """It does not end before `least` requests were made. Of `hosts`, each has its share of the clients."""
         self.asked = 0
         self.lost: list[str] = []
         self._port, self._path, self._label, self._least = port, path, label, least
@@ -31,7 +33,10 @@ class Load:
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._ended = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._ask, args=(number % 2 == 0,)) for number in range(clients)]
+        self._threads = [
+            threading.Thread(target=self._ask, args=(hosts[number // 2 % len(hosts)], number % 2 == 0))
+            for number in range(clients)
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -51,8 +56,8 @@ class Load:
         while self.asked < asked:
             time.sleep(0.1)
 
-    def _ask(self, keep: bool) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+    def _ask(self, host: str, keep: bool) -> None:
+        connection = http.client.HTTPConnection(host, self._port, timeout=20)
         while not self._ended.wait(0.005):
             lost = None
             try:

@@ -156,7 +156,7 @@ def test_a_killed_worker_loses_what_it_had_in_hand(stack: Stack, load: Load) -> 
 def test_going_back_loses_no_request(stack: Stack, load: Load, tmp_path: Path) -> None:
     """To the release before, by the command of the docs."""
     before = images(stack)
-    assert stack.run("scripts/upgrade", release(tmp_path, "LABEL release=after next")).returncode == 0
+    assert stack.run("scripts/upgrade", release(tmp_path, "LABEL release=after")).returncode == 0
     command = "scripts/upgrade evenkeel-service:previous"
     assert command in OPERATIONS
     with load as clients:
