@@ -40,7 +40,7 @@ RUN rm -rf /usr/bin/pip* /usr/local/bin/pip* /usr/share/python-wheels /var/lib/a
     done && \
     find / -xdev -type f -perm /6000 -exec chmod a-s {} + && \
     # A fresh named volume takes over the owner of the folder that it is mounted on.
-    install -d -o 10001 -g 10001 /var/lib/models
+    install -d -o 10001 -g 10001 /var/lib/models /var/cache/evenkeel
 
 # One layer, in which what was removed takes no space.
 FROM scratch AS base

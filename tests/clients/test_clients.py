@@ -6,7 +6,14 @@ import pytest
 
 pytestmark = [pytest.mark.clients, pytest.mark.thorough]
 
-SCRIPTS = ("with_tritonclient.py", "with_tritonclient_aio.py", "with_kserve.py", "with_mlflow.py", "with_pandas.py")
+SCRIPTS = (
+    "with_tritonclient.py",
+    "with_tritonclient_aio.py",
+    "with_kserve.py",
+    "with_kserve_resources.py",
+    "with_mlflow.py",
+    "with_pandas.py",
+)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
