@@ -35,7 +35,7 @@ from tests.service.conftest import PUBLISHED
 
 # The oldest that the page names, and the newest that has been published.
 VERSIONS = ("1.28", "1.37")
-OVERLAYS = ("volume",)
+OVERLAYS = ("volume", "bucket")
 PAGE = (ROOT / "docs/kubernetes.md").read_text()
 
 
@@ -190,20 +190,30 @@ def test_the_pages_commands_name_what_is_built(tmp_path: Path) -> None:
     """
     blocks = re.findall(r"^```(sh|yaml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     commands = [line.split() for language, text in blocks if language == "sh" for line in text.splitlines()]
-    (secret,) = (each for each in commands if each[1:3] == ["create", "secret"])
-    (tmp_path / "keys").write_text(f"predict {FIRST}\n")
-    dry = [part.replace("deploy/keys/keys", str(tmp_path / "keys")) for part in secret[1:]]
-    made = kubectl(*dry, "--dry-run=client", "--output=yaml")
-    kubernetes_validate.validate(made[0], VERSIONS[0], strict=True)
-    assert list(made[0]["data"]) == ["keys"]
+    secrets = [each for each in commands if each[1:3] == ["create", "secret"]]
+    for file in ("keys", "storage"):
+        (tmp_path / file).write_text("a line\n")
+    given = environment(next(pod_templates(build(FOLDER / "bucket"))), build(FOLDER / "bucket"))
+    for command in secrets:
+        dry = [part.replace("deploy/keys", str(tmp_path)) for part in command[1:]]
+        (made,) = kubectl(*dry, "--dry-run=client", "--output=yaml")
+        kubernetes_validate.validate(made, VERSIONS[0], strict=True)
+        mount = {"evenkeel-keys": "/run/keys/", "evenkeel-bucket": "/run/bucket/"}[made["metadata"]["name"]]
+        assert {mount + file for file in made["data"]} <= set(given.values())
 
-    overlay, settings = (text for language, text in blocks if language == "yaml" and "rules:" not in text)
-    base = os.path.relpath(FOLDER / "volume", tmp_path)
-    (tmp_path / "kustomization.yaml").write_text(overlay.replace("../volume", base) + settings)
-    built = build(tmp_path)
-    assert one(built, "ConfigMap")["data"]["EVENKEEL_DEFAULT_MODEL"] == "mine"
-    assert {each.split("/")[0] for each in below(built, "image")} == {"images.example.com"}
-    names = {(each["kind"].lower(), each["metadata"]["name"]) for each in built}
+    names = set()
+    start, bucket, own = (text for language, text in blocks if language == "yaml" and "rules:" not in text)
+    for base, settings in (("volume", own), ("bucket", own.partition("\n")[2] + bucket.partition("\n")[2])):
+        folder = tmp_path / base
+        folder.mkdir()
+        relative = os.path.relpath(FOLDER / base, folder)
+        generator = "" if settings.startswith("configMapGenerator") else "configMapGenerator:\n"
+        (folder / "kustomization.yaml").write_text(start.replace("../volume", relative) + generator + settings)
+        built = build(folder)
+        assert one(built, "ConfigMap", "evenkeel-settings")["data"]["EVENKEEL_DEFAULT_MODEL"] == "mine"
+        assert {each.split("/")[0] for each in below(built, "image")} == {"images.example.com"}
+        names |= {(each["kind"].lower(), each["metadata"]["name"]) for each in built}
+    assert one(built, "ConfigMap", "evenkeel-bucket")["data"]["EVENKEEL_REPOSITORY"] == "s3://mine/models"
     for command in commands:
         for kind, name in re.findall(r"(deployment|service|cronjob)/(\S+)", " ".join(command)):
             assert (kind, name) in names
