@@ -4,6 +4,8 @@ import http.client
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +13,14 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 
+from models.repository import ModelRepository
 from service.http.budget import BUDGET, RESERVE
 from service.processes.capacity import SHARED_BYTES, WORKER_BYTES
 from service.processes.server import PATIENCE_SECONDS
 from service.routes.table import HEALTH, READINESS, scope_of
 from service.settings import Settings, unknown_variables
 from service.telemetry.exposition import GAUGES
-from tests.end_to_end.conftest import PATIENCE_S, Service
+from tests.end_to_end.conftest import PATIENCE_S, QUICK, Service
 from tests.end_to_end.kubernetes import (
     FOLDER,
     ROOT,
@@ -217,6 +220,17 @@ def test_the_pages_commands_name_what_is_built(tmp_path: Path) -> None:
     for command in commands:
         for kind, name in re.findall(r"(deployment|service|cronjob)/(\S+)", " ".join(command)):
             assert (kind, name) in names
+
+
+def test_the_nightly_training_publishes_what_serves(tmp_path: Path) -> None:
+    """Its command, with a smaller network, by the variables that an image has."""
+    _, training = pod_templates(build(FOLDER / "volume"))
+    (container,) = training["spec"]["containers"]
+    command = [sys.executable, "-m", "evenkeel", *container["args"], *QUICK]
+    variables = os.environ | {"EVENKEEL_REPOSITORY": str(tmp_path)}
+    subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, check=True)
+
+    assert ModelRepository(tmp_path).serving_version("penguins") == 1
 
 
 def mounted(folder: Path, version: str, keys: str) -> None:
