@@ -118,5 +118,5 @@ def _label(text: str) -> str:
 
 def command_on(repository: ModelRepository, name: str) -> str:
     """How a person starts a command of `evenkeel` on this repository."""
-    where = "" if repository.root == DEFAULT_ROOT else f" --repository {shlex.quote(str(repository.root))}"
+    where = "" if repository.place == DEFAULT_ROOT else f" --repository {shlex.quote(str(repository.place))}"
     return f"evenkeel {name}{where}"

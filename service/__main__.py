@@ -18,7 +18,17 @@ from service.settings import Settings, flag, unknown_variables, variable
 
 # What somebody who starts it by hand thinks of first.
 WHAT = (
-    *("repository", "default_model", "host", "port", "root_path", "api_keys_file", "allow_origins", "allow_hosts"),
+    *(
+        "repository",
+        "cache",
+        "default_model",
+        "host",
+        "port",
+        "root_path",
+        "api_keys_file",
+        "allow_origins",
+        "allow_hosts",
+    ),
     *("workers", "extra_features"),
 )
 

@@ -2,10 +2,12 @@
 
 import argparse
 import os
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
+from models.remote import opened
 from models.repository import ModelRepository
+from models.terminal import tell
 from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting
 
@@ -96,9 +98,8 @@ def add_publishing(command: argparse.ArgumentParser) -> Flags:
     publishing.add_argument("--name", required=True, help="name of the model")
     publishing.add_argument(
         "--repository",
-        type=Path,
-        metavar="FOLDER",
-        help="model repository (default: EVENKEEL_REPOSITORY or models/store)",
+        metavar="STORE",
+        help="model repository, a folder or s3:// URL (default: EVENKEEL_REPOSITORY or models/store)",
     )
     publishing.add_argument("--no-report", action="store_true", help="publish without report.html and figures.json")
     return publishing
@@ -113,7 +114,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
 
 def repository_of(options: argparse.Namespace) -> ModelRepository:
     """The repository that a flag or the environment names."""
-    return ModelRepository(options.repository) if options.repository else ModelRepository.from_environment(os.environ)
+    return opened(options.repository, os.environ, partial(tell, "evenkeel"))
 
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:

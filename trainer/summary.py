@@ -41,7 +41,7 @@ def findings(draft: Draft, width: int) -> str:
 
 def published(outcome: Outcome, repository: ModelRepository) -> str:
     """Where the new version lies."""
-    return f"Published in {repository.root / outcome.card.name / str(outcome.version)}"
+    return f"Published in {repository.place}/{outcome.card.name}/{outcome.version}"
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:

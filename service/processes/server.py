@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from service.access import read_keys
 from service.errors import InvalidSetting
 from service.processes.capacity import capacity, explain
+from service.processes.following import following
 from service.processes.listening import address, listening, reaches_beyond
 from service.processes.preload import preload
 from service.processes.supervisor import Supervisor
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     """Listen until SIGTERM or SIGINT; a worker that dies or hangs is replaced. `warnings` are logged at the start.
 
-    :raises InvalidSetting: a setting needs what is not there.
+    :raises InvalidSetting: a setting needs what is not there, or object storage is not to be read.
     :raises OSError: the address cannot be listened on, or no worker can be started.
     """
     preload()
@@ -60,7 +61,8 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
 
             work(settings, own, metrics.board.seat(seat), coordination, told, beat, lifeline)
 
-        Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics).run()
+        with following(settings) as tend:
+            Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics, tend).run()
 
 
 def _allow_connections() -> None:
