@@ -72,6 +72,21 @@ def test_kserves_pod_fits_the_published_schema() -> None:
         kubernetes_validate.validate(whole, version, strict=True)
 
 
+def test_kserve_serves_the_claim_that_training_fills() -> None:
+    """By the runtime that is built beside it, and under the name of the model that is trained."""
+    resources, volume = build(FOLDER / "kserve"), build(FOLDER / "volume")
+    asked, runtime = one(resources, "InferenceService"), one(resources, "ServingRuntime")
+    model = asked["spec"]["predictor"]["model"]
+
+    assert model["runtime"] == runtime["metadata"]["name"]
+    assert model["modelFormat"] in [
+        {key: each[key] for key in ("name", "version")} for each in runtime["spec"]["supportedModelFormats"]
+    ]
+    assert model["storageUri"] == f"pvc://{one(volume, 'PersistentVolumeClaim')['metadata']['name']}/"
+    arguments = one(volume, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert asked["metadata"]["name"] == arguments[arguments.index("--name") + 1]
+
+
 def test_what_a_pod_names_exists(resources: list[Resource]) -> None:
     """ConfigMaps and volumes are built too, Secrets are made by a command of the page; each volume is mounted."""
     built = {(each["kind"], each["metadata"]["name"]) for each in resources}
