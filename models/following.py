@@ -33,9 +33,8 @@ class Follower:
         """
         self._bucket = BucketRepository(url)
         self._most = most_bytes
-        root = root_of(folder, url)
-        make_own(folder, root)
-        self.models = CachedModels(root)
+        self.models = CachedModels(root_of(folder, url))
+        make_own(folder, self.models.root)
         # By mark: what was found to be here, and what was refused.
         self._here: dict[tuple[str, int], str] = {}
         self._refused: dict[tuple[str, int], tuple[str, str]] = {}
@@ -47,6 +46,8 @@ class Follower:
 
         :raises OSError: the bucket cannot be read, or the folder cannot be written; what was copied by then is whole.
         """
+        # It may be a temporary folder, which somebody cleans.
+        make_own(self.models.root.parent, self.models.root)
         # Whoever keeps the same cache waits: a listing from before would take away what is new.
         with disk.exclusive(self.models.root, "nothing was copied"):
             look = last_look(self.models.root)

@@ -1,6 +1,7 @@
 """What is read from object storage goes through a copy, which is the bucket's: no more, no less, and never a part."""
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -65,7 +66,7 @@ def test_a_copy_follows_at_a_bounded_cost(follower: Follower, bucket: BucketRepo
     assert cost() == 2 + files
     bucket.prune("penguins", 1)
     assert cost() == 1
-    assert versions(follower) == [2, 4] == bucket.versions("penguins")
+    assert versions(follower) == [2, 10] == bucket.versions("penguins")
     Objects(bucket.place).remove(Objects(bucket.place).list())
     assert cost() == 1
     assert follower.models.names() == []
@@ -204,6 +205,16 @@ def test_an_outage_takes_nothing_away(follower: Follower, between: Between) -> N
     assert versions(follower) == [1, 2, 3]
     between.before = lambda _: None
     assert follower.refresh().trouble == ""
+
+
+def test_a_cache_that_was_cleaned_is_filled_again(follower: Follower) -> None:
+    """As happens to what lies among temporary files."""
+    follower.refresh()
+    shutil.rmtree(follower.models.root.parent)
+    follower.refresh()
+
+    assert versions(follower) == [1, 2, 3]
+    assert follower.models.serving_version("penguins") == 1
 
 
 def test_publishers_at_once_and_two_followers_of_one_cache(follower: Follower, bucket: BucketRepository) -> None:
