@@ -86,12 +86,14 @@ class Follower:
         for name, version in (one for turn in zip_longest(*others) for one in turn if one and one not in room.taken):
             with _put_off(failures):
                 self._bring(name, version, listing[name], room)
-        if failures:
-            raise failures[0]
+        # What is no longer there goes in any case: the disk may be full. What else has no room goes for what is there.
+        kept = room.taken | there if failures else room.taken
         for name in asked & {*self.models.names()}:
-            gone = [version for version in self.models.versions(name) if (name, version) not in room.taken]
+            gone = [version for version in self.models.versions(name) if (name, version) not in kept]
             if gone:
                 self.models.remove(name, gone)
+        if failures:
+            raise failures[0]
 
     def _bring_serving(self, name: str, held: Listing, room: "Room") -> None:
         """What was chosen, then the choice, then what is newest: so nothing else serves meanwhile."""
