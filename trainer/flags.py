@@ -32,6 +32,7 @@ NETWORK = (
     "members",
     "distil",
     "student",
+    "teacher",
 )
 # What stands for the value of a setting that is a text, or several numbers.
 METAVARS = {"hidden": "N,N,…", "student": "N,N,…", "positive": "CLASS", "threshold": "RULE"}
