@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 
 from models import __version__
-from models.repository import ModelRepository
-from models.terminal import USAGE, CommandLine, needing, refuse, run
+from models.remote import opened
+from models.terminal import USAGE, CommandLine, needing, refuse, run, tell
 
 # The commands of this package, each in a module of its name.
 OWN = {
@@ -24,13 +24,16 @@ OWN = {
     "compare": "compare two versions of a model",
     "report": "write the training report of a version: one HTML file",
     "drift": "show whether live rows still follow the training distribution",
+    "performance": "show accuracy as tested, as expected of live rows, and by labels",
 }
 ANSWERING = {
     "predict": "score a file of rows, with or without a service",
     "page": "write a model as one HTML file that predicts offline",
 }
 # Those that ask a service, and no repository.
-REMOTE = frozenset({"drift"})
+REMOTE = frozenset({"drift", "performance"})
+# Of the service's commands, those that read its prediction log.
+AUDITING = ("replay", "forget")
 MODELS = {"models": "list, show, promote, rollback, canary, export, import, copy, …"}
 SIDES = ("trainer", "service")
 
@@ -69,10 +72,14 @@ def _groups() -> dict[str, dict[str, str]]:
     """The commands that are here, in the order in which somebody needs them, under headings."""
     sides = _sides()
     whole = len(sides) == len(SIDES)
+    serving = sides.get("service", {})
+    auditing = {name: serving[name] for name in AUDITING if name in serving}
+    serving = {name: summary for name, summary in serving.items() if name not in auditing}
     return {
         "train": sides.get("trainer", {}),
         "evaluate": OWN if whole else {},
-        "predict": (ANSWERING if whole else {}) | sides.get("service", {}),
+        "predict": (ANSWERING if whole else {}) | serving,
+        "audit": auditing,
         "deploy": MODELS,
     }
 
@@ -83,7 +90,7 @@ def overview() -> str:
     groups = _groups()
     for heading, commands in groups.items():
         if commands:
-            lines += ["", f"{heading}:", *(f"  {name:<9} {summary}" for name, summary in commands.items())]
+            lines += ["", f"{heading}:", *(f"  {name:<11} {summary}" for name, summary in commands.items())]
     examples = (
         ("fit", "examples/penguins.csv --target species --name penguins"),
         ("serve", "--port 9000"),
@@ -103,14 +110,13 @@ def _own(name: str, arguments: Sequence[str]) -> int:
     if name not in REMOTE:
         commands.choices[name].add_argument(
             "--repository",
-            type=Path,
-            metavar="FOLDER",
-            help="model repository (default: EVENKEEL_REPOSITORY or models/store)",
+            metavar="STORE",
+            help="model repository, a folder or s3:// URL (default: EVENKEEL_REPOSITORY or models/store)",
         )
 
     def execute() -> None:
         options: argparse.Namespace = parser.parse_args([name, *arguments])
-        where: Path | None = getattr(options, "repository", None)
-        options.command(ModelRepository(where) if where else ModelRepository.from_environment(os.environ), options)
+        where: str | None = getattr(options, "repository", None)
+        options.command(opened(where, os.environ, partial(tell, "evenkeel")), options)
 
     return run("evenkeel", execute, EXIT_CODES)

@@ -42,6 +42,7 @@ class Settings(TypedDict, total=False):
     test_table: Table
     validation: float
     test: float
+    coverage_rows: float
     seed: int
     # The network.
     hidden: Sequence[int]
@@ -59,6 +60,7 @@ class Settings(TypedDict, total=False):
     members: int
     distil: bool
     student: Sequence[int]
+    teacher: Literal["bag", "trees", "auto"]
     # Training.
     optimizer: Optimizer
     learning_rate: float
@@ -78,6 +80,7 @@ class Settings(TypedDict, total=False):
     time_limit: float | str
     memory: int | str
     # What is published.
+    coverage: float
     positive: str
     threshold: str
     background: int

@@ -16,6 +16,7 @@ from models.output import Unwritten, guarded
 
 USAGE = 64
 DATA = 65
+NO_INPUT = 66
 MEMORY = 71
 IO = 74
 # What a shell says of a program that SIGPIPE ended.

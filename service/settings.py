@@ -9,14 +9,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from models.repository import DEFAULT_ROOT, NAME, NO_FOLDER, STORAGE
+from models.cache import default_folder, root_of
+from models.naming import NAME
+from models.objects import is_url
+from models.repository import DEFAULT_ROOT
 from service.errors import InvalidSetting
 
 PREFIX = "EVENKEEL_"
 # What others read: the trainer, the client of the service, the compose files and their scripts, the tests.
 _OTHERS = """
-    API_KEY CERTIFICATES DATA DISK_IMAGE EDGE_IMAGE GRAFANA_IMAGE GRAFANA_PORT HTTPS_PORT HTTP_PORT KEYS MEMORY
-    POSTGRESQL_IMAGE PROMETHEUS_IMAGE PROMETHEUS_PORT REPLICAS SEARCH SERVICE_IMAGE SITE STORAGE STUDY_PASSWORD TABLES
+    API_KEY CERTIFICATES DATA DISK_IMAGE EDGE_IMAGE GRAFANA_IMAGE GRAFANA_PORT HTTPS_PORT HTTP_PORT KEYS KEYS_SECRET
+    MEMORY POSTGRESQL_IMAGE PROMETHEUS_IMAGE PROMETHEUS_PORT REPLICAS SEARCH SERVICE_IMAGE SITE STORAGE TABLES
     TLS TLS_IMAGE UPGRADE_SECONDS
 """
 ELSEWHERE = frozenset(_OTHERS.split())
@@ -38,7 +41,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    repository: Path = Field(DEFAULT_ROOT, description="root folder of the model repository")
+    repository: Path | str = Field(DEFAULT_ROOT, description="model repository: a folder, or an s3:// URL")
+    cache: Path | None = Field(
+        None, description="folder that holds a copy of object storage (default: in the temporary folder)"
+    )
+    cache_megabytes: int = Field(
+        1024, ge=1, le=1 << 24, description="limit of that copy, in megabytes; what serves comes first, then the newest"
+    )
+    follow_seconds: float = Field(
+        10.0, gt=0, le=3600, description="seconds between two listings of object storage, a request each"
+    )
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on, or unix:/PATH of a Unix socket")
     port: int = Field(8080, ge=1, le=65535, description="port to listen on")
     api_keys_file: Path | None = Field(None, description="file of API keys (default: no authentication)")
@@ -83,6 +95,32 @@ class Settings(BaseModel):
     drift_hours: float = Field(
         1, ge=0, le=8784, description="short drift window, in hours; the long one is 24 times as long; 0: no drift"
     )
+    feedback_rows: int = Field(
+        10_000,
+        ge=0,
+        le=1_000_000,
+        description="answers that each worker remembers for POST /v1/feedback, 264 bytes each; 0: no feedback",
+    )
+    prediction_log: Path | None = Field(
+        None, description="folder of the prediction log: each answer, and the labels sent later (default: no log)"
+    )
+    prediction_log_megabytes: int = Field(
+        64, ge=1, le=1 << 16, description="size of a file of the prediction log, in megabytes; then another begins"
+    )
+    prediction_log_hours: float = Field(
+        24.0, gt=0, le=8784, description="age of a file of the prediction log, in hours; then another begins"
+    )
+    prediction_log_days: float | None = Field(
+        None, gt=0, le=36_600, description="days to keep files of the prediction log (default: for ever)"
+    )
+    prediction_log_share: float = Field(1.0, gt=0, le=1, description="share of the requests to log, drawn at random")
+    prediction_log_drop: str = Field(
+        "", description="comma-separated features whose values are not logged; * drops all"
+    )
+    prediction_log_hash: str = Field(
+        "", description="comma-separated features of whose values a keyed hash is logged; * hashes all"
+    )
+    prediction_log_key_file: Path | None = Field(None, description="file with the key of these hashes")
     access_log: bool = Field(False, description="log each request")
     tracing: bool = Field(False, description="trace each request with OpenTelemetry (extra `tracing`)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
@@ -102,8 +140,6 @@ class Settings(BaseModel):
                     f"{names[setting]} is {value[:LONGEST]!r}, as Kubernetes sets it in every pod beside a service "
                     f"that is called like it: set {variable(setting)} in the pod, or enableServiceLinks: false"
                 )
-        if given.get("repository", "").startswith(STORAGE):
-            raise InvalidSetting(f"{names['repository']} is {given['repository'][:LONGEST]!r}, which is {NO_FOLDER}")
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -112,6 +148,11 @@ class Settings(BaseModel):
             raise InvalidSetting(
                 f"{names[str(first['loc'][0])]} {rule}, not {str(first['input'])[:LONGEST]!r}"
             ) from None
+
+    @field_validator("repository")
+    @classmethod
+    def _is_folder_or_url(cls, value: Path | str) -> Path | str:
+        return value if is_url(str(value)) else Path(value)
 
     @field_validator("host")
     @classmethod
@@ -135,9 +176,34 @@ class Settings(BaseModel):
         return value
 
     @property
+    def url(self) -> str | None:
+        """The URL of a repository in object storage."""
+        return self.repository if isinstance(self.repository, str) else None
+
+    @property
+    def caches(self) -> Path:
+        """The folder of copies of object storage."""
+        return self.cache or default_folder()
+
+    @property
+    def root(self) -> Path:
+        """The folder of models that is served: the repository, or the copy of it."""
+        return root_of(self.caches, self.repository) if isinstance(self.repository, str) else self.repository
+
+    @property
     def allowed_origins(self) -> frozenset[str]:
         """The origins whose pages may ask: none, each by its name, or *, which is any."""
         return _named(self.allow_origins)
+
+    @property
+    def dropped_features(self) -> frozenset[str]:
+        """The features whose values the prediction log does not have."""
+        return _named(self.prediction_log_drop)
+
+    @property
+    def hashed_features(self) -> frozenset[str]:
+        """The features of whose values the prediction log has a keyed hash."""
+        return _named(self.prediction_log_hash)
 
     @property
     def allowed_hosts(self) -> frozenset[str] | None:

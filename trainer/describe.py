@@ -76,6 +76,7 @@ def describe(
         warnings=(*(one.kept(config) for one in verdict.warnings), *doubts(config, fitted)),
         positive=config.positive,
         threshold=verdict.threshold,
+        sets=verdict.sets,
         typical=typical_row(start.examples, start.told(start.split.train)),
         background=background_rows(
             start.examples, start.told(start.split.train), config.background, generator(config.seed, BACKGROUND)
@@ -100,6 +101,7 @@ def _distillation(fitted: Fitted, answers: Answers | None) -> Distillation | Non
         return None
     return Distillation(
         members=len(fitted.bag.members),
+        trees=fitted.student.trees or None,
         temperature=fitted.bag.classifier.calibrator.temperature,
         epochs=len(fitted.student.trained.history.epochs),
         divergence=fitted.student.divergence,

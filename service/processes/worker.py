@@ -12,6 +12,7 @@ from typing import cast
 
 import uvloop
 
+from models.cache import last_look
 from models.repository import ModelRepository
 from service.access import Access
 from service.app import Front, create_app
@@ -23,6 +24,7 @@ from service.http.root import Root
 from service.prediction.prediction import Bounds
 from service.processes.listening import BACKLOG
 from service.processes.memory import return_large_blocks
+from service.processes.prediction_log import log_rules
 from service.processes.supervisor import RETIRE
 from service.registry.coordination import Coordination
 from service.registry.following import follow
@@ -31,6 +33,7 @@ from service.registry.trial import Trial
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.board import Board, Metrics
+from service.telemetry.journal import Journal
 from service.telemetry.observer import Trace
 from service.telemetry.once import Once
 
@@ -59,10 +62,11 @@ def work(
     lines = logs.FromThread(Metrics(board).count_dropped_lines)
     lines.addFilter(Once(told))
     logs.configure(settings.log_level, lines)
+    journal = Journal(log_rules(settings), Metrics(board).count_prediction_log)
     try:
         registry = load(settings, Coordination(coordination))
         registry.join()
-        dispatcher = build(settings, board, registry)
+        dispatcher = build(settings, board, registry, journal)
 
         def tick() -> None:
             beat()
@@ -76,20 +80,22 @@ def work(
             )
     finally:
         board.note({"workers_ready": 0})
+        journal.finish(LAST_LINES_SECONDS)
         lines.finish(LAST_LINES_SECONDS)
 
 
 def load(settings: Settings, coordination: Coordination) -> Registry:
     """The models of a process, its own: sessions do not survive a fork. What serves is there, the rest follows."""
-    repository = ModelRepository(settings.repository)
+    repository = ModelRepository(settings.root)
     trial = Trial(repository.root, settings.trial_megabytes, coordination)
-    registry = Registry(repository, settings.default_model, settings.versions, trial)
+    look = partial(last_look, repository.root) if settings.url else None
+    registry = Registry(repository, settings.default_model, settings.versions, trial, look)
     registry.refresh(hurried=True)
     follow(registry, repository, settings.poll_seconds)
     return registry
 
 
-def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
+def build(settings: Settings, board: Board, registry: Registry, journal: Journal) -> Dispatcher:
     """The application of a process."""
     trace = _spans() if settings.tracing else None
     access = Access(settings.api_keys_file) if settings.api_keys_file else None
@@ -101,7 +107,7 @@ def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
         settings.run_seconds,
         settings.extra_features == "ignore",
     )
-    app = create_app(registry, bounds, board, settings.access_log, trace, access, drift_seconds)
+    app = create_app(registry, bounds, board, settings.access_log, trace, access, drift_seconds, journal)
     limits = Limits(
         settings.max_body_bytes,
         settings.body_seconds,

@@ -11,6 +11,8 @@ from service.routes import Views, answer, request_id, send
 from service.telemetry.board import Metrics
 from service.telemetry.exposition import CONTENT_TYPE, metrics_text
 
+NOT_READY = "not every model that was published is loaded yet, or none is published"
+UNREADABLE = "not every model is loaded yet, and the repository cannot be read; the log says why"
 PLAIN = "text/plain; charset=utf-8"
 
 
@@ -22,12 +24,12 @@ def observation(registry: Registry, metrics: Metrics) -> Views:
 
     def ready() -> Response:
         if not registry.ready:
-            raise NotReady("not every model that was published is loaded yet, or none is published")
+            raise NotReady(NOT_READY if registry.readable else UNREADABLE)
         return answer({"live": True, "ready": True})
 
     def show_metrics() -> Response:
         loaded = [(predictor.card.name, predictor.version) for predictor in registry.predictors]
-        watches = [predictor.watch for predictor in registry.predictors if predictor.watch and metrics.drift.on]
+        watches = [predictor.watch for predictor in registry.predictors if predictor.watch]
         text = metrics_text(metrics, loaded, watches) + exposition(registry, metrics.shadowed())
         return send(success(text.encode(), request_id(), CONTENT_TYPE))
 

@@ -240,7 +240,7 @@ def test_a_corrupt_version_stops_no_backup(root: Path, tmp_path: Path, said: Sai
 
 
 def test_object_storage_is_no_folder() -> None:
-    """For the trainer, which would make a folder that is called `s3:`; the sentence says how a folder follows it."""
+    """For whoever wants one: it would be called `s3:`. The sentence says what reads it."""
     for place in ("s3://bucket/models", "gs://bucket/models"):
-        with pytest.raises(InvalidName, match=r"is no folder; .* --from URL --to FOLDER --every 10"):
+        with pytest.raises(InvalidName, match=r"which is no folder; models\.remote\.opened reads it"):
             ModelRepository.from_environment({"EVENKEEL_REPOSITORY": place})

@@ -10,7 +10,7 @@ from trainer.data.columns import Cells, NumberCells, OtherCells, TextCells, text
 from trainer.data.contents import Contents, read_contents, too_long
 from trainer.data.layout import line_of, ragged_row, read_layout
 from trainer.data.parsing import Unparsed, parquet_names, parse_csv, parse_parquet, release
-from trainer.data.schema import FileSchema
+from trainer.data.schema import FileSchema, Schema
 from trainer.data.size import BYTES_OF_CELL, memory_for_tables
 from trainer.data.wording import OTHERWISE, note, refusal
 from trainer.data.workbook import read_sheet
@@ -26,7 +26,8 @@ class Decoded:
     """A table of `rows` rows, as it stands in its file, whose digest is `sha256`.
 
     `file` says how the bytes were read, `index` names columns that number the rows, `empty` counts the columns without
-    a name and a value, which are left out; `line` tells where a row of data stands.
+    a name and a value, which are left out; `line` tells where a row of data stands. A table that is in no file may come
+    with the `schema` that it is read by.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Decoded:
     index: tuple[str, ...] = ()
     empty: int = 0
     notes: tuple[str, ...] = field(default=())
+    schema: Schema | None = None
 
     def cells(self, name: str) -> TextCells | NumberCells:
         """The cells of a column.
