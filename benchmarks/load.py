@@ -84,12 +84,12 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    command: str, folder: Path, environment: Mapping[str, str], port: int, request: Request
+    command: str, folder: Path, environment: Mapping[str, str], port: int, request: Request, cores: str = SERVER_CORE
 ) -> Iterator[Server]:
-    """A server pinned to its core, from its first right answer on; asleep until it is measured."""
+    """A server pinned to its core, or cores, from its first right answer on; asleep until it is measured."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        ["taskset", "-c", SERVER_CORE, *shlex.split(command)],
+        ["taskset", "-c", cores, *shlex.split(command)],
         cwd=folder,
         env=os.environ | environment,
         stdout=subprocess.DEVNULL,

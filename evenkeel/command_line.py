@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 
 from models import __version__
-from models.repository import ModelRepository
-from models.terminal import USAGE, CommandLine, needing, refuse, run
+from models.remote import opened
+from models.terminal import USAGE, CommandLine, needing, refuse, run, tell
 
 # The commands of this package, each in a module of its name.
 OWN = {
@@ -110,14 +110,13 @@ def _own(name: str, arguments: Sequence[str]) -> int:
     if name not in REMOTE:
         commands.choices[name].add_argument(
             "--repository",
-            type=Path,
-            metavar="FOLDER",
-            help="model repository (default: EVENKEEL_REPOSITORY or models/store)",
+            metavar="STORE",
+            help="model repository, a folder or s3:// URL (default: EVENKEEL_REPOSITORY or models/store)",
         )
 
     def execute() -> None:
         options: argparse.Namespace = parser.parse_args([name, *arguments])
-        where: Path | None = getattr(options, "repository", None)
-        options.command(ModelRepository(where) if where else ModelRepository.from_environment(os.environ), options)
+        where: str | None = getattr(options, "repository", None)
+        options.command(opened(where, os.environ, partial(tell, "evenkeel")), options)
 
     return run("evenkeel", execute, EXIT_CODES)

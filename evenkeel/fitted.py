@@ -90,7 +90,7 @@ class FittedModel(Model):
     ) -> Published:
         """Publish the model as the next version of `name`, whole or not at all.
 
-        :param repository: its root folder; EVENKEEL_REPOSITORY or models/store, where none is given.
+        :param repository: its root folder or s3:// URL; EVENKEEL_REPOSITORY or models/store, where none is given.
         :param promote: whether the version is to serve: "always", "if-better" or "never".
         :param fail_below_baseline: publish nothing if the model is no better than a baseline.
         :param report: publish figures.json and report.html beside the model.

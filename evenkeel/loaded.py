@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from html import escape
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -19,6 +18,7 @@ from evenkeel.tables import Asked, one_tree, opened
 from evenkeel.written import Answers
 from models.card import Metrics, ModelCard
 from models.errors import EvenkeelWarning
+from models.remote import opened as opened_repository
 from models.repository import ModelRepository
 from models.wording import evaluation_lines
 from trainer.arrays import Array
@@ -138,13 +138,14 @@ def load(
 
     :param name: needed only where the repository has several.
     :param version: the one that serves, where none is given.
-    :param repository: its root folder; EVENKEEL_REPOSITORY or models/store, where none is given.
+    :param repository: its root folder or s3:// URL; EVENKEEL_REPOSITORY or models/store, where none is given.
     :raises EvenkeelError: there is no such model, it is not intact, or the extra `service` is not installed.
+    :raises OSError: object storage refuses or does not answer, and no copy of the model is there from before.
     """
     with one_tree():
         return Model(local_model(repository_at(repository), name, version))
 
 
 def repository_at(root: str | os.PathLike[str] | None) -> ModelRepository:
-    """The repository with this root, or the one that the environment names."""
-    return ModelRepository.from_environment(os.environ) if root is None else ModelRepository(Path(root))
+    """The repository with this root or at this URL, or the one that the environment names."""
+    return opened_repository(root, os.environ)

@@ -128,10 +128,11 @@ def local_model(repository: ModelRepository, name: str | None, version: int | No
         try:
             names = repository.names()
         except OSError as error:
-            raise ModelError(f"there is no repository {repository.root} ({error.strerror}); say --repository") from None
+            where = f"{repository.place} ({error.strerror})"
+            raise ModelError(f"there is no repository {where}; say --repository") from None
         if len(names) != 1:
             held = f"holds {', '.join(names)[:400]}" if names else "holds no model"
-            raise InvalidSetting(f"say --model and a name: the repository {repository.root} {held}")
+            raise InvalidSetting(f"say --model and a name: the repository {repository.place} {held}")
         (name,) = names
     return LocalModel(repository.read(name, version or repository.serving_version(name)))
 

@@ -59,6 +59,7 @@ class Settings(TypedDict, total=False):
     members: int
     distil: bool
     student: Sequence[int]
+    teacher: Literal["bag", "trees", "auto"]
     # Training.
     optimizer: Optimizer
     learning_rate: float

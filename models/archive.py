@@ -12,7 +12,7 @@ from models import files as disk
 from models.bundle import Bundle, check_file, listed, read_card
 from models.compression import Reader, compressed, unfolding
 from models.errors import CorruptModel
-from models.repository import NAME, VERSION
+from models.naming import NAME, VERSION
 from models.seal import CARD
 
 # Of all files of a version together.

@@ -7,7 +7,9 @@
 A publisher that is killed leaves files without a card, which nobody looks at, and which the same version uses again.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -15,13 +17,27 @@ from models import files as disk
 from models.bundle import Bundle, check_file, first_fault, listed, read_card
 from models.card import FileDigest, ModelCard
 from models.errors import CorruptModel
-from models.objects import Object, Objects
-from models.repository import NAME, SERVING, VERSION, check_name, taken
+from models.naming import NAME, SERVING, VERSION, check_name, taken
+from models.objects import Entry, Object, Objects
 from models.seal import CARD
 from models.serving import Serving
 from models.store import Store
 
 ATTEMPTS = 20
+
+
+class Held(NamedTuple):
+    """A version in a listing: a mark, which is another one once any object of it is, and its bytes."""
+
+    mark: str
+    size: int
+
+
+class Listing(NamedTuple):
+    """What there is of a model: its versions, the newest first, and the tag of serving.json, empty without one."""
+
+    versions: dict[int, Held]
+    serving: str
 
 
 class BucketRepository(Store):
@@ -46,6 +62,26 @@ class BucketRepository(Store):
         """The published versions of one model, ascending; empty when there is no such model."""
         check_name(name)
         return sorted(int(parts[1]) for parts in map(_parts, self._objects.list(name)) if _is_card(*parts))
+
+    def listing(self, name: str = "") -> dict[str, Listing]:
+        """All models with at least one version, or one of them; a request for each thousand objects."""
+        found: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+        chosen: dict[str, str] = {}
+        for entry in self._objects.look(name):
+            model, *rest = _parts(entry.name)
+            if rest == [SERVING]:
+                chosen[model] = entry.tag
+            elif NAME.fullmatch(model) and len(rest) == 2 and VERSION.fullmatch(rest[0]):
+                found[model][int(rest[0])].append(entry)
+        whole = {
+            model: {
+                version: Held(disk.sha256(repr(entries).encode()), sum(entry.size for entry in entries))
+                for version, entries in sorted(versions.items(), reverse=True)
+                if any(_is_card(*_parts(entry.name)) for entry in entries)
+            }
+            for model, versions in sorted(found.items())
+        }
+        return {model: Listing(versions, chosen.get(model, "")) for model, versions in whole.items() if versions}
 
     def serving(self, name: str) -> Serving:
         """What somebody chose to serve; nothing in particular where there is no serving.json.

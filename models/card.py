@@ -104,10 +104,12 @@ class Distillation(_Part):
 
     `members` is how many there were, `temperature` what their logits were divided by, and `test` what they reach on the
     test rows together. The published network was trained for `epochs`, and is `divergence` nats from them: the mean of
-    Σ p log(p / q) on rows mixed of two training rows, p their probabilities and q its own.
+    Σ p log(p / q) on rows mixed of two training rows, p their probabilities and q its own. `trees` is the share that
+    gradient-boosted trees had in what it learned from, None where there were none.
     """
 
     members: int
+    trees: float | None = None
     temperature: float
     epochs: int
     divergence: float

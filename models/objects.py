@@ -1,35 +1,60 @@
 """Objects in object storage: S3 and what speaks like it, Google Cloud Storage, Azure.
 
 The only module that knows obstore. Where the storage is and what opens it stands in the environment, in the names that
-its own tools have: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ALLOW_HTTP and so on.
+its own tools have: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ALLOW_HTTP and so on;
+credentials may be kept in the file that AWS_SHARED_CREDENTIALS_FILE names.
 """
 
 import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from models.errors import InvalidName
 
 SCHEMES = ("s3://", "gs://", "az://")
-# What passes within seconds is tried again; an outage is told.
-RETRIES, RETRY_TIME, TIMEOUT = 4, timedelta(seconds=20), "20s"
-# What a storage answers, in words that say what to do.
+# What passes within seconds is tried again; an outage is told. A large file may take its time, if it comes at all.
+RETRIES, RETRY_TIME = 4, timedelta(seconds=20)
+TIMEOUTS = {"connect_timeout": "5s", "read_timeout": "20s", "timeout": "1h"}
+# What a storage answers, in words that say what to do; and what kind of a system's error it is, of which those in
+# models.files.LASTING last until somebody changes something.
 REASONS = (
-    (r"status code: 5|SlowDown", "the storage is overloaded or out of order"),
+    (r"status code: 5|SlowDown", errno.EIO, "the storage is overloaded or out of order"),
+    (
+        r"169\.254\.|metadata\.google",
+        errno.EACCES,
+        "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    (
+        r"no whole profile",
+        errno.EACCES,
+        "AWS_SHARED_CREDENTIALS_FILE names no file with aws_access_key_id and aws_secret_access_key",
+    ),
     (
         r"status code: 40[13]|PermissionDenied|Unauthenticated|redential",
+        errno.EACCES,
         "these credentials may not do that; look at AWS_ACCESS_KEY_ID",
     ),
-    (r"status code: 404", "there is no such bucket"),
-    (r"scheme is not allowed|BadScheme", "this endpoint has no TLS; AWS_ALLOW_HTTP=true permits that"),
-    (r"HTTP error|timed out|Timeout", "the storage does not answer; look at AWS_ENDPOINT_URL"),
-)
+    (r"status code: 404", errno.ENOENT, "there is no such bucket; make it, or correct the name"),
+    (
+        r"scheme is not allowed|BadScheme",
+        errno.EACCES,
+        "this endpoint has no TLS; AWS_ALLOW_HTTP=true permits that",
+    ),
+    (r"HTTP error|timed out|Timeout", errno.EIO, "the storage does not answer; look at AWS_ENDPOINT_URL"),
+)  # After so long credentials that are kept in a file are read again.
+RENEWED = timedelta(minutes=5)
+# Where a wrong one would end the library, not the request.
+ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3")
 
 
 def is_url(text: str) -> bool:
@@ -43,6 +68,14 @@ class Object:
 
     data: bytes
     tag: str | None
+
+
+class Entry(NamedTuple):
+    """An object in a listing: its name, its tag, and how many bytes it has."""
+
+    name: str
+    tag: str
+    size: int
 
 
 class Objects:
@@ -101,14 +134,18 @@ class Objects:
             for name in names:
                 self._obstore.delete(self._store, name)
 
-    def list(self, folder: str = "") -> list[str]:
-        """The names of all objects, or of those below a folder; a request for each thousand of them.
+    def look(self, folder: str = "") -> list[Entry]:
+        """All objects, or those below a folder; a request for each thousand of them.
 
         :raises OSError: the storage refuses.
         """
         with self._told():
             pages = self._obstore.list(self._store, prefix=folder or None, chunk_size=1000)
-            return sorted(one["path"] for page in pages for one in page)
+            return sorted(Entry(one["path"], one["e_tag"] or "", one["size"]) for page in pages for one in page)
+
+    def list(self, folder: str = "") -> list[str]:
+        """The names of what `look` finds."""
+        return [entry.name for entry in self.look(folder)]
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -117,8 +154,10 @@ class Objects:
             yield
         except (self._obstore.exceptions.BaseError, FileNotFoundError, TimeoutError, PermissionError) as error:
             text = f"{type(error).__name__} {error}"
-            reason = next((said for pattern, said in REASONS if re.search(pattern, text)), text[:200])
-            raise OSError(errno.EIO, reason, self.url) from None
+            known = ((code, said) for pattern, code, said in REASONS if re.search(pattern, text))
+            # A query may hold what opens the storage.
+            code, reason = next(known, (errno.EIO, re.sub(r"\?\S*", "", text.partition("\n")[0])[:200]))
+            raise OSError(code, reason, self.url) from None
 
 
 def _opened(url: str) -> tuple[Any, Any]:
@@ -126,12 +165,56 @@ def _opened(url: str) -> tuple[Any, Any]:
         obstore, store = import_module("obstore"), import_module("obstore.store")
     except ModuleNotFoundError:
         raise InvalidName("object storage needs the extra `storage`, as docs/install.md says") from None
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise InvalidName("the URL of object storage holds no credentials; set AWS_ACCESS_KEY_ID and its kind")
+    for name in ENDPOINTS:
+        if (given := os.environ.get(name)) and not _is_endpoint(given):
+            raise InvalidName(f"{name} should be an address such as https://s3.example.com, not {given[:64]!r}")
     retries = {"max_retries": RETRIES, "retry_timeout": RETRY_TIME}
     # The options of the client, given here, are no longer read from the environment.
-    client = {"timeout": TIMEOUT, "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")}
+    client = {**TIMEOUTS, "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")}
+    others = {"credential_provider": _from_file} if url.startswith("s3://") and _kept_in_file() else {}
     try:
-        return store.from_url(url, client_options=client, retry_config=retries), obstore
+        return store.from_url(url, client_options=client, retry_config=retries, **others), obstore
     except (obstore.exceptions.BaseError, ValueError) as error:
         raise InvalidName(
             f"'{url[:200]}' cannot be used as object storage: {str(error).splitlines()[0][:200]}"
         ) from None
+
+
+def _file() -> Path:
+    """Where Amazon's own tools keep credentials."""
+    return Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or os.path.expanduser("~/.aws/credentials"))  # noqa: PTH111
+
+
+def _kept_in_file() -> bool:
+    """Whether credentials are in a file. Those tools look at variables first, and at a token of the cloud's."""
+    others = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    named = bool(os.environ.get("AWS_SHARED_CREDENTIALS_FILE"))
+    return not os.environ.get(others[0]) and (named or (_file().is_file() and not any(map(os.environ.get, others))))
+
+
+def _from_file() -> dict[str, object]:
+    """The credentials in the file, which is read again now and then: somebody may renew them."""
+    path, profile = _file(), os.environ.get("AWS_PROFILE") or "default"
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text())
+        found = parser[profile]
+        return {
+            "access_key_id": found["aws_access_key_id"],
+            "secret_access_key": found["aws_secret_access_key"],
+            "token": found.get("aws_session_token"),
+            "expires_at": datetime.now(UTC) + RENEWED,
+        }
+    except (OSError, ValueError, KeyError, ConfigParserError):
+        # Without what was read, of which a line may be a secret.
+        raise PermissionError(f"credentials: {path} has no whole profile '{profile}'") from None
+
+
+def _is_endpoint(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.username
+    except ValueError:
+        return False

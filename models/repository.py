@@ -9,8 +9,6 @@ readers see the old state or the new. Published versions never change. Readers t
 """
 
 import os
-import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -19,22 +17,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models import files as disk
+from models import staging
 from models.bundle import MODEL, Bundle, check_file, first_fault, listed, read_card
 from models.card import FileDigest, ModelCard
-from models.errors import CorruptModel, InvalidName, TakenVersion, UnreadableModel
+from models.errors import CorruptModel, UnreadableModel
+from models.naming import NAME, SERVING, VERSION, check_name, taken
 from models.seal import CARD, sealed
 from models.serving import Serving
 from models.store import Store
 
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
-VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
-SERVING = "serving.json"
-NOTHING, UNCHANGED = "nothing was published", "nothing was changed"
-# As a path spells them.
-STORAGE = ("s3:/", "gs:/", "az:/")
-NO_FOLDER = (
-    "no folder; `evenkeel models copy --all --from URL --to FOLDER --every 10` keeps a folder up to date with it"
-)
 DEFAULT_ROOT = Path("models/store")
 
 
@@ -52,21 +43,11 @@ class ModelRepository(Store):
     """Reads and publishes models under one root folder."""
 
     def __init__(self, root: Path) -> None:
-        """A folder, which need not be there yet.
-
-        :raises InvalidName: it is the URL of object storage, which would become a folder of this name.
-        """
-        if str(root).startswith(STORAGE):
-            raise InvalidName(f"{root} is {NO_FOLDER}")
+        """A folder, which need not be there yet."""
         self.root = root
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "ModelRepository":
-        """The repository that EVENKEEL_REPOSITORY names, `models/store` under the working directory without it."""
-        return cls(Path(environment.get("EVENKEEL_REPOSITORY") or DEFAULT_ROOT))
-
     @property
-    def place(self) -> Path:
+    def place(self) -> Path | str:
         return self.root
 
     def exists(self) -> bool:
@@ -160,7 +141,8 @@ class ModelRepository(Store):
         :raises OSError: the disk refused; the sentence says whether nothing is visible, or a version that the disk did
             not confirm.
         """
-        with self._turn(card.name) as folder:
+        folder = self._folder(card.name)
+        with staging.publishing(folder):
             return self._publish(folder, {**files, CARD: sealed(card, files)}, hold)
 
     def add(self, bundle: Bundle, *, renumber: bool = False, hold: bool = False) -> tuple[int, bool]:
@@ -173,7 +155,8 @@ class ModelRepository(Store):
         :raises ModelError: with `hold`, there is nothing that serves.
         :raises OSError: as for `publish`.
         """
-        with self._turn(bundle.card.name) as folder:
+        folder = self._folder(bundle.card.name)
+        with staging.publishing(folder):
             if not renumber and self.holds(folder.name, bundle.version, bundle.digest):
                 with disk.saying(f"version {bundle.version} may be lost in a power failure", folder):
                     disk.sync_folder(folder)
@@ -205,20 +188,12 @@ class ModelRepository(Store):
             return False
         return True
 
-    @contextmanager
-    def _turn(self, name: str) -> Iterator[Path]:
-        """The folder of a model, which may be new, without any other writer in it."""
-        folder = self._folder(name)
-        with disk.saying(NOTHING, folder):
-            disk.make_folder(folder)
-        with disk.exclusive(folder, NOTHING):
-            with disk.saying(NOTHING, folder):
-                disk.remove_abandoned(folder)
-            yield folder
-
     def _publish(self, folder: Path, contents: Mapping[str, bytes], hold: bool, version: int | None = None) -> int:
-        with disk.saying(NOTHING, folder), self._held(folder) if hold else nullcontext():
-            version = self._put(folder, contents, version)
+        """Publish under a number, in the place of what is corrupt there; without a number, under the next one."""
+        with disk.saying(staging.NOTHING, folder), self._held(folder) if hold else nullcontext():
+            replacing = version is not None
+            version = version or max(self.versions(folder.name), default=0) + 1
+            staging.put(folder, version, contents, replacing)
         with disk.saying(f"version {version} is published, but may be lost in a power failure", folder):
             disk.sync_folder(folder)
         return version
@@ -241,27 +216,6 @@ class ModelRepository(Store):
                 path.unlink() if not was_there else disk.replace(path, before.to_json().encode())
             raise
 
-    def _put(self, folder: Path, contents: Mapping[str, bytes], version: int | None) -> int:
-        """Publish under a number, in the place of what is corrupt there; without a number, under the next one."""
-        staging = disk.staging_name(folder)
-        try:
-            staging.mkdir()
-            for file, data in contents.items():
-                disk.write(staging / file, data)
-            disk.sync_folder(staging)
-            if version is None:
-                version = max(self.versions(folder.name), default=0) + 1
-            elif os.path.lexists(folder / str(version)):
-                disk.abandon(folder / str(version))
-            # A rename onto an existing version fails (it is not empty), so nothing published is ever replaced.
-            staging.rename(folder / str(version))
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            with suppress(OSError):
-                folder.rmdir()  # Only a model that never had a version leaves its folder empty.
-            raise
-        return version
-
     def change_serving(self, name: str, change: Callable[[Serving], Serving], asked_for: int | None = None) -> Serving:
         """Replace serving.json by what `change` makes of it; publishers and other changes wait.
 
@@ -275,7 +229,7 @@ class ModelRepository(Store):
             after = change(before)
             for version in {*after.named} - ({*before.named} - {asked_for}):
                 self.read(name, version)
-            with disk.saying(UNCHANGED, folder):
+            with disk.saying(staging.UNCHANGED, folder):
                 disk.replace(folder / SERVING, after.to_json().encode())
             with disk.saying(f"{SERVING} is changed, but the change may be lost in a power failure", folder):
                 disk.sync_folder(folder)
@@ -290,12 +244,7 @@ class ModelRepository(Store):
         """
         with self._changing(name) as folder:
             removed, stay = self.kept(name, keep)
-            for version in removed:
-                with disk.saying(f"version {version} was not removed", folder):
-                    disk.abandon(folder / str(version))
-            with disk.saying(f"{len(removed)} versions are removed, but the disk did not confirm it", folder):
-                disk.sync_folder(folder)
-                disk.remove_abandoned(folder)
+            staging.remove(folder, removed)
         return removed, stay
 
     @contextmanager
@@ -303,9 +252,7 @@ class ModelRepository(Store):
         if not self.versions(name):
             raise self.unknown(name)
         folder = self._folder(name)
-        with disk.exclusive(folder, UNCHANGED):
-            with disk.saying(UNCHANGED, folder):
-                disk.remove_abandoned(folder)
+        with staging.changing(folder):
             yield folder
 
     def _is(self, name: str) -> bool:
@@ -332,20 +279,3 @@ class ModelRepository(Store):
         data = disk.read(folder / file, where, exact=digest.bytes)
         check_file(data, digest, where)
         return data
-
-
-def check_name(name: str) -> None:
-    """Refuse what is no name of a model.
-
-    :raises InvalidName: it breaks the grammar.
-    """
-    if not NAME.fullmatch(name):
-        raise InvalidName(f"'{name[:64]}' is no model name: at most 64 of a-z, 0-9, '-' and '_', the first a letter")
-
-
-def taken(root: Path | str, name: str, version: int) -> TakenVersion:
-    """The refusal of a version whose number another one has."""
-    return TakenVersion(
-        f"the repository {root} holds another version {version} of '{name}', and published versions never change; "
-        "--next publishes this one under the next free number"
-    )

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
+from models.card import Distillation
 from models.evaluation import Baseline, ClassScore, Confusion, Evaluation
 from models.repository import DEFAULT_ROOT, ModelRepository
 from models.terminal import label, wrapped
@@ -59,6 +60,12 @@ def _scores(evaluation: Evaluation, what: str) -> Iterator[tuple[str, ...]]:
     yield "this model", f"{evaluation.log_loss:.4f}", f"{evaluation.accuracy:.4f}", f"{low:.3f} to {high:.3f}"
     for baseline in sorted(evaluation.baselines, key=lambda one: one.log_loss):
         yield called(baseline), f"{baseline.log_loss:.4f}", f"{baseline.accuracy:.4f}", ""
+
+
+def taught_by(made: Distillation) -> str:
+    """What a distilled network learned from."""
+    trees = f" and gradient-boosted trees (share {made.trees:.2f})" if made.trees else ""
+    return f"a bag of {made.members}{trees}"
 
 
 def called(baseline: Baseline) -> str:
@@ -118,5 +125,5 @@ def _label(text: str) -> str:
 
 def command_on(repository: ModelRepository, name: str) -> str:
     """How a person starts a command of `evenkeel` on this repository."""
-    where = "" if repository.root == DEFAULT_ROOT else f" --repository {shlex.quote(str(repository.root))}"
+    where = "" if repository.place == DEFAULT_ROOT else f" --repository {shlex.quote(str(repository.place))}"
     return f"evenkeel {name}{where}"

@@ -21,7 +21,17 @@ from service.settings import Settings, flag, unknown_variables, variable
 
 # What somebody who starts it by hand thinks of first.
 WHAT = (
-    *("repository", "default_model", "host", "port", "root_path", "api_keys_file", "allow_origins", "allow_hosts"),
+    *(
+        "repository",
+        "cache",
+        "default_model",
+        "host",
+        "port",
+        "root_path",
+        "api_keys_file",
+        "allow_origins",
+        "allow_hosts",
+    ),
     *("workers", "extra_features"),
 )
 
@@ -121,9 +131,8 @@ def _add_replay(commands: "argparse._SubParsersAction[Any]") -> None:
     _add_log(command)
     command.add_argument(
         "--repository",
-        type=Path,
-        metavar="FOLDER",
-        help="model repository (default: EVENKEEL_REPOSITORY or models/store)",
+        metavar="STORE",
+        help="model repository, a folder or s3:// URL (default: EVENKEEL_REPOSITORY or models/store)",
     )
     command.add_argument("--json", action="store_true", help="print JSON")
 

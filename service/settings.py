@@ -9,15 +9,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from models.repository import DEFAULT_ROOT, NAME, NO_FOLDER, STORAGE
+from models.cache import default_folder, root_of
+from models.naming import NAME
+from models.objects import is_url
+from models.repository import DEFAULT_ROOT
 from service.errors import InvalidSetting
 
 PREFIX = "EVENKEEL_"
 # What others read: the trainer, the client of the service, the compose files and their scripts, the tests.
 _OTHERS = """
     API_KEY CERTIFICATES DATA DISK_IMAGE EDGE_IMAGE GRAFANA_IMAGE GRAFANA_PORT HTTPS_PORT HTTP_PORT KEYS MEMORY
-    POSTGRESQL_IMAGE PROMETHEUS_IMAGE PROMETHEUS_PORT REPLICAS SEARCH SERVICE_IMAGE SITE STORAGE STUDY_PASSWORD TABLES
-    TLS TLS_IMAGE UPGRADE_SECONDS
+    POSTGRESQL_IMAGE PROMETHEUS_IMAGE PROMETHEUS_PORT REPLICAS SEARCH SERVICE_IMAGE SITE STORAGE TABLES TLS
+    TLS_IMAGE UPGRADE_SECONDS
 """
 ELSEWHERE = frozenset(_OTHERS.split())
 # What Kubernetes sets in a pod beside a service that is called evenkeel, or whose name begins with it.
@@ -38,7 +41,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    repository: Path = Field(DEFAULT_ROOT, description="root folder of the model repository")
+    repository: Path | str = Field(DEFAULT_ROOT, description="model repository: a folder, or an s3:// URL")
+    cache: Path | None = Field(
+        None, description="folder that holds a copy of object storage (default: in the temporary folder)"
+    )
+    cache_megabytes: int = Field(
+        1024, ge=1, le=1 << 24, description="limit of that copy, in megabytes; what serves comes first, then the newest"
+    )
+    follow_seconds: float = Field(
+        10.0, gt=0, le=3600, description="seconds between two listings of object storage, a request each"
+    )
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on, or unix:/PATH of a Unix socket")
     port: int = Field(8080, ge=1, le=65535, description="port to listen on")
     api_keys_file: Path | None = Field(None, description="file of API keys (default: no authentication)")
@@ -87,7 +99,7 @@ class Settings(BaseModel):
         10_000,
         ge=0,
         le=1_000_000,
-        description="answers that each worker remembers for POST /v1/feedback, 250 bytes each; 0: no feedback",
+        description="answers that each worker remembers for POST /v1/feedback, 264 bytes each; 0: no feedback",
     )
     prediction_log: Path | None = Field(
         None, description="folder of the prediction log: each answer, and the labels sent later (default: no log)"
@@ -128,8 +140,6 @@ class Settings(BaseModel):
                     f"{names[setting]} is {value[:LONGEST]!r}, as Kubernetes sets it in every pod beside a service "
                     f"that is called like it: set {variable(setting)} in the pod, or enableServiceLinks: false"
                 )
-        if given.get("repository", "").startswith(STORAGE):
-            raise InvalidSetting(f"{names['repository']} is {given['repository'][:LONGEST]!r}, which is {NO_FOLDER}")
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -138,6 +148,11 @@ class Settings(BaseModel):
             raise InvalidSetting(
                 f"{names[str(first['loc'][0])]} {rule}, not {str(first['input'])[:LONGEST]!r}"
             ) from None
+
+    @field_validator("repository")
+    @classmethod
+    def _is_folder_or_url(cls, value: Path | str) -> Path | str:
+        return value if is_url(str(value)) else Path(value)
 
     @field_validator("host")
     @classmethod
@@ -159,6 +174,21 @@ class Settings(BaseModel):
             if not ORIGIN.fullmatch(name) or DEFAULT_PORT.fullmatch(name):
                 raise ValueError("should have origins as browsers write them, such as https://shop.example (no path)")
         return value
+
+    @property
+    def url(self) -> str | None:
+        """The URL of a repository in object storage."""
+        return self.repository if isinstance(self.repository, str) else None
+
+    @property
+    def caches(self) -> Path:
+        """The folder of copies of object storage."""
+        return self.cache or default_folder()
+
+    @property
+    def root(self) -> Path:
+        """The folder of models that is served: the repository, or the copy of it."""
+        return root_of(self.caches, self.repository) if isinstance(self.repository, str) else self.repository
 
     @property
     def allowed_origins(self) -> frozenset[str]:

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Container
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -77,6 +77,11 @@ class TrainingConfig(Hyperparameters):
         max_length=32,
         description="units of each hidden layer of the distilled network; by default twice those of --hidden, three "
         "times in the first layer above 20 classes",
+    )
+    teacher: Literal["bag", "trees", "auto"] = Field(
+        "bag",
+        description="what the distilled network learns from: the bag, the bag and gradient-boosted trees in equal "
+        "shares, or with the share of the trees that validation rows choose (needs evenkeel[sklearn])",
     )
     restart: int = Field(
         0, ge=0, le=10_000, description="number of a further run on the same split with other initial weights"

@@ -98,6 +98,7 @@ def _distillation(fitted: Fitted, answers: Answers | None) -> Distillation | Non
         return None
     return Distillation(
         members=len(fitted.bag.members),
+        trees=fitted.student.trees or None,
         temperature=fitted.bag.classifier.calibrator.temperature,
         epochs=len(fitted.student.trained.history.epochs),
         divergence=fitted.student.divergence,

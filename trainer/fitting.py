@@ -10,8 +10,10 @@ from trainer.config import TrainingConfig
 from trainer.parallel import side_by_side
 from trainer.start import Start
 from trainer.student import Student, learn_from
+from trainer.teacher import Teacher
 from trainer.training.deadline import TimeLimit
 from trainer.training.records import OutOfTime
+from trainer.trees import check_trees
 
 # How much of the time limit the members may take where a student is to learn from them.
 SHARE_OF_MEMBERS = 0.5
@@ -74,9 +76,13 @@ def train_all(
     :raises Diverged: a loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
     :raises WorkerLost: a process that trained a member was killed.
+    :raises MissingExtra: trees are to teach, and scikit-learn is not installed.
+    :raises InvalidSetting: trees are to teach, and the table is larger than memory.
     """
     wanted = len(start.split.folds)
     learning = config.distil and wanted > 1
+    if learning and config.teacher != "bag":
+        check_trees(config, start)
     if limit:
         run = replace(run, deadline=limit.after(SHARE_OF_MEMBERS if learning else 1.0))
     bag = train_bag(config, start, run, partial(side_by_side, jobs=jobs) if min(jobs, wanted) > 1 else in_turn)
@@ -86,8 +92,11 @@ def train_all(
     number = bag.wanted
     watch, deadline = partial(run.watch, number, number), limit.after(1.0) if limit else None
     try:
-        student = learn_from(bag, config, start, watch, run.checkpoint_of(number), deadline, ahead=jobs > 1)
+        teacher = Teacher.of(bag, config, start)
+        student = learn_from(teacher, config, start, watch, run.checkpoint_of(number), deadline, ahead=jobs > 1)
     except OutOfTime:
         return Fitted(bag, out_of_time=True)
+    except KeyboardInterrupt:
+        return Fitted(replace(bag, interrupted=True))
     run.ended(number, number)
     return Fitted(bag, student)

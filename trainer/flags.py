@@ -2,10 +2,12 @@
 
 import argparse
 import os
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
+from models.remote import opened
 from models.repository import ModelRepository
+from models.terminal import tell
 from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting
 
@@ -30,6 +32,7 @@ NETWORK = (
     "members",
     "distil",
     "student",
+    "teacher",
 )
 # What stands for the value of a setting that is a text, or several numbers.
 METAVARS = {"hidden": "N,N,…", "student": "N,N,…", "positive": "CLASS", "threshold": "RULE"}
@@ -106,9 +109,8 @@ def add_publishing(command: argparse.ArgumentParser, *, checked: bool = False) -
     publishing.add_argument("--name", required=not checked, help="name of the model")
     publishing.add_argument(
         "--repository",
-        type=Path,
-        metavar="FOLDER",
-        help="model repository (default: EVENKEEL_REPOSITORY or models/store)",
+        metavar="STORE",
+        help="model repository, a folder or s3:// URL (default: EVENKEEL_REPOSITORY or models/store)",
     )
     publishing.add_argument("--no-report", action="store_true", help="publish without report.html and figures.json")
     return publishing
@@ -123,7 +125,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
 
 def repository_of(options: argparse.Namespace) -> ModelRepository:
     """The repository that a flag or the environment names."""
-    return ModelRepository(options.repository) if options.repository else ModelRepository.from_environment(os.environ)
+    return opened(options.repository, os.environ, partial(tell, "evenkeel"))
 
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from functools import partial
 from models import __version__
 from models.card import ModelCard
 from models.machine import available_memory
-from models.repository import NOTHING, ModelRepository
+from models.repository import ModelRepository
+from models.staging import NOTHING
 from models.terminal import noting
 from trainer.bag import PLAIN, Ended, Fit, Run, Watch, build_member, members_for, untold, unwatched
 from trainer.classifier import Classifier

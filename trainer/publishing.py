@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.card import ModelCard
-from models.repository import NOTHING, ModelRepository
+from models.repository import ModelRepository
+from models.staging import NOTHING
 from models.terminal import noting
 from trainer import promotion
 from trainer.bag import Bag

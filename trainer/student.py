@@ -13,13 +13,14 @@ from functools import partial
 import numpy as np
 
 from trainer.arrays import Array
-from trainer.bag import Bag, Trained, member_on
+from trainer.bag import Trained, member_on
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.split import Indices
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import targets_of
 from trainer.start import Start
+from trainer.teacher import Teacher
 from trainer.training.deadline import Deadline
 from trainer.training.fit import fit
 from trainer.training.freezing import freeze
@@ -33,6 +34,8 @@ FEWEST_EPOCHS, MOST_EPOCHS, FEWEST_STEPS = 25, 50, 10_000
 MANY_CLASSES = 20
 # Mixed rows for each row of a table in which even the most epochs have too few steps.
 TIMES_OF_SMALL = 3
+# Sets of mixed rows that trees answer, once.
+SETS = 8
 # So many mixed rows tell how far the student is from its bag.
 MEASURED = 16_384
 # A student whose time is over sooner is not worth its bag.
@@ -42,16 +45,19 @@ FAR = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Student:
-    """The student after its training. Without a deadline it has had all the `planned` epochs."""
+    """The student after its training. Without a deadline it has had all the `planned` epochs. `trees` is their share in
+    what it has learned from.
+    """
 
     trained: Trained
     classifier: Classifier
     planned: int
+    trees: float = 0.0
 
     @property
     def divergence(self) -> float:
-        """Its mean distance from the bag on fresh mixed rows, in nats: Σ p log(p / q), p the bag's probabilities and q
-        its own.
+        """Its mean distance from its teacher on fresh mixed rows, in nats: Σ p log(p / q), p the probabilities of the
+        teacher and q its own.
         """
         return self.trained.frozen.loss
 
@@ -83,7 +89,7 @@ def epochs_for(members: float, steps: int, most: int) -> int:
 
 
 def learn_from(
-    bag: Bag,
+    teacher: Teacher,
     config: TrainingConfig,
     start: Start,
     watch: Callable[[Epoch], None] = lambda _: None,
@@ -92,9 +98,9 @@ def learn_from(
     *,
     ahead: bool = False,
 ) -> Student | None:
-    """Train a student of the bag; None where Ctrl-C came before its end.
+    """Train a student of the teacher; None where Ctrl-C came before its end.
 
-    With `ahead` another core has the answers of the bag ready, which changes nothing else.
+    With `ahead` another core has the answers of the teacher ready, which changes nothing else.
 
     :raises Diverged: a loss stopped being finite.
     :raises OutOfTime: there was no time for a student.
@@ -104,16 +110,18 @@ def learn_from(
     # Its targets are smooth: whatever keeps a network from learning them by heart only keeps it from learning them.
     settings = config.model_copy(update={"hidden": units_for(config, classes), "dropout": 0.0, "input_dropout": 0.0})
     member = member_on(settings, start.encoder, part, part, classes, number)
-    teach = bag.classifier.predict_encoded
+    teach = teacher.predict_encoded
     truth = targets_of(classes, config.label_smoothing)[part.labels]
     targets = np.float32(1 - TRUTH) * teach(part.inputs) + np.float32(TRUTH) * truth
     mixer = Mixer(len(start.encoder.median), start.encoder.owners)
     size = settings.batch_of(len(part))
-    batches = MixedBatches(member.train, targets, teach, mixer, size)
+    # Trees take long to answer.
+    seeds = member.rng.integers(2**63, size=SETS).tolist() if teacher.trees else ()
+    batches = MixedBatches(member.train, targets, teach, mixer, size, seeds=seeds)
     if len(batches) * MOST_EPOCHS < FEWEST_STEPS:
-        # What a small table lacks in rows, the bag can tell of others.
-        batches = MixedBatches(member.train, targets, teach, mixer, size, times=TIMES_OF_SMALL)
-    epochs = epochs_for(bag.mean_epochs, len(batches), config.epochs)
+        # What a small table lacks in rows, the teacher can tell of others.
+        batches = MixedBatches(member.train, targets, teach, mixer, size, times=TIMES_OF_SMALL, seeds=seeds)
+    epochs = epochs_for(teacher.bag.mean_epochs, len(batches), config.epochs)
     settings = settings.model_copy(update={"epochs": epochs})
     train = partial(fit_in_time, deadline=deadline, least=FEWEST_IN_TIME) if deadline else fit
     parts = (member.network, member.train, None, settings, member.rng)
@@ -135,15 +143,15 @@ def learn_from(
     frozen = freeze(member.network, member.train, divergence, statistics=config.statistics, batch_size=size)
     trained = Trained(number, member.network, history, frozen)
     classifier = Classifier(start.encoder, (member.network,), start.examples.classes, Calibrator.idle(classes))
-    return Student(trained, classifier, epochs)
+    return Student(trained, classifier, epochs, teacher.share)
 
 
 def _fresh(batches: MixedBatches, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Mixed rows that nobody has learned from, and what the bag answers to them."""
+    """Mixed rows that nobody has learned from, and what the teacher answers to them."""
     rows = len(batches.part)
     chosen = rng.permutation(rows)[:MEASURED]
-    inputs, answers, _ = batches.mixed(chosen, rng.permutation(rows)[: len(chosen)], rng)
-    return inputs, answers
+    inputs, _ = batches.mix(chosen, rng.permutation(rows)[: len(chosen)], rng)
+    return inputs, batches.teach(inputs)
 
 
 def distance(divergence: float) -> str | None:

@@ -6,7 +6,7 @@ from models.card import Calibration, Distillation, ModelCard
 from models.figures import REPORT
 from models.repository import ModelRepository
 from models.terminal import label, printable
-from models.wording import aligned, called, command_on, evaluation_lines
+from models.wording import aligned, called, command_on, evaluation_lines, taught_by
 from trainer.publishing import Outcome
 from trainer.trained import Draft
 from trainer.training.records import History
@@ -41,7 +41,7 @@ def findings(draft: Draft, width: int) -> str:
 
 def published(outcome: Outcome, repository: ModelRepository) -> str:
     """Where the new version lies."""
-    return f"Published in {repository.root / outcome.card.name / str(outcome.version)}"
+    return f"Published in {repository.place}/{outcome.card.name}/{outcome.version}"
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _details(draft: Draft, width: int) -> Iterator[str]:
 def _networks(card: ModelCard, members: int) -> str:
     if (made := card.distillation) is None:
         return f"bag of {members}; the answer is the mean of theirs"
-    return f"one, distilled from a bag of {members} in {made.epochs} epochs; divergence {made.divergence:.3f} nats"
+    return f"one, distilled from {taught_by(made)} in {made.epochs} epochs; divergence {made.divergence:.3f} nats"
 
 
 def _calibrated(calibration: Calibration, made: Distillation | None) -> str:

@@ -4,12 +4,11 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import get_args
 
 from models import terminal
 from models.prediction_log import log_files
-from models.repository import ModelRepository
+from models.remote import opened
 from models.wording import aligned
 from service.audit.repetition import NEAR_ULPS, Outcome, Report, repeat
 from service.errors import Unproven, Unrepeated
@@ -39,9 +38,7 @@ def replay(options: argparse.Namespace) -> None:
     :raises Unrepeated: an answer came out differently, or a line was altered.
     :raises Unproven: some answers could not be repeated.
     """
-    where: Path | None = options.repository
-    repository = ModelRepository(where) if where else ModelRepository.from_environment(os.environ)
-    report = repeat(repository, log_files(options.log))
+    report = repeat(opened(options.repository, os.environ), log_files(options.log))
     if options.json:
         print(json.dumps(_document(report)))
     else:

@@ -22,7 +22,7 @@ from service.prediction.cost import Cost
 from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.prediction.protocol import Allowance, Memory, Question, WireFormat
 from service.prediction.shadowing import Shadowing
-from service.prediction.traffic import Asked, Traffic
+from service.prediction.traffic import Traffic
 from service.reply import Reply, compressed, failure, lines, refusal, success
 from service.rows.tensors import Probabilities, Tensors, is_long, release, row_count
 from service.telemetry.observer import TRACE, Observer, trace_headers
@@ -97,7 +97,7 @@ class Predictions:
         self.observer = observer
         self._models = models
         self._traffic = traffic
-        self._untold: deque[tuple[Predictor, list[Asked], Tensors, Probabilities]] = deque()
+        self._untold: deque[tuple[Predictor, Sequence[Prediction], Tensors, Probabilities]] = deque()
         self._shadowing = shadowing
         self._bounds = bounds
         self._access = access
@@ -216,8 +216,7 @@ class Predictions:
         self, predictor: Predictor, group: Sequence[Prediction], together: Tensors, probabilities: Probabilities
     ) -> None:
         """Rows were answered together, which is to be told."""
-        asked = [(one.request_id, one.question) for one in group]
-        self._untold.append((predictor, asked, together, probabilities))
+        self._untold.append((predictor, group, together, probabilities))
         # Many texts are let go of before their answer is sent.
         if is_long(together):
             self.tell()

@@ -1,6 +1,7 @@
 """What is told of rows that were answered: to drift, to feedback, which waits for labels, and to the prediction log."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Question
@@ -9,10 +10,18 @@ from service.telemetry.drift import MOST_ROWS, Drift, Watch
 from service.telemetry.feedback import Feedback
 from service.telemetry.journal import Journal
 
-# A request: its id, and what it asks.
-Asked = tuple[str, Question]
 # The places of most requests.
 ALONE = range(1)
+
+
+class Asked(Protocol):
+    """A request: its id, and what it asks."""
+
+    @property
+    def request_id(self) -> str: ...
+
+    @property
+    def question(self) -> Question: ...
 
 
 class Traffic:
@@ -34,31 +43,31 @@ class Traffic:
                     else:
                         self._count_each(watch, requests, probabilities)
                 if self._feedback.on:
-                    self._remember(watch, requests, probabilities)
+                    if len(requests) == 1:
+                        (one,) = requests
+                        self._feedback.remember(watch, one.request_id, probabilities, one.question.places)
+                    else:
+                        self._remember_each(watch, requests, probabilities)
             except Exception as error:
                 self._drift.fail(watch, error)
         if self._journal.on:
-            places = [(request_id, _places(question)) for request_id, question in requests]
+            places = [(one.request_id, _places(one.question)) for one in requests]
             self._journal.predictions(predictor.origin, places, together, probabilities)
 
     def _count_each(self, watch: Watch, requests: Sequence[Asked], probabilities: Probabilities) -> None:
         """Count rows for drift, the same whatever they came with: of each request by itself."""
         start = 0
-        for _, question in requests:
-            end = start + row_count(question.tensors)
-            self._drift.count(watch, question.tensors, probabilities[start:end], runs=int(start == 0))
+        for one in requests:
+            end = start + row_count(one.question.tensors)
+            self._drift.count(watch, one.question.tensors, probabilities[start:end], runs=int(start == 0))
             start = end
 
-    def _remember(self, watch: Watch, requests: Sequence[Asked], probabilities: Probabilities) -> None:
+    def _remember_each(self, watch: Watch, requests: Sequence[Asked], probabilities: Probabilities) -> None:
         """Let labels find the answers later."""
-        if len(requests) == 1:
-            request_id, question = requests[0]
-            self._feedback.remember(watch, request_id, probabilities, question.places)
-            return
         start = 0
-        for request_id, question in requests:
-            end = start + row_count(question.tensors)
-            self._feedback.remember(watch, request_id, probabilities[start:end], question.places)
+        for one in requests:
+            end = start + row_count(one.question.tensors)
+            self._feedback.remember(watch, one.request_id, probabilities[start:end], one.question.places)
             start = end
 
 

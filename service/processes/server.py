@@ -11,6 +11,7 @@ from models.repository import ModelRepository
 from service.access import read_keys
 from service.errors import InvalidSetting
 from service.processes.capacity import capacity, explain
+from service.processes.following import following
 from service.processes.listening import address, listening, reaches_beyond
 from service.processes.preload import preload
 from service.processes.supervisor import Supervisor
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     """Listen until SIGTERM or SIGINT; a worker that dies or hangs is replaced. `warnings` are logged at the start.
 
-    :raises InvalidSetting: a setting needs what is not there.
+    :raises InvalidSetting: a setting needs what is not there, or object storage is not to be read.
     :raises OSError: the address cannot be listened on, or no worker can be started.
     """
     preload()
@@ -57,7 +58,6 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
         log.info("serving", extra={"address": address(settings.host, settings.port), "workers": workers})
         if not settings.api_keys_file and reaches_beyond(sockets[0]):
             log.warning("whoever reaches this address is answered: EVENKEEL_API_KEYS_FILE would ask for API keys")
-        recall(metrics.feedback, settings.prediction_log, ModelRepository(settings.repository))
         coordination, told = os.memfd_create("evenkeel-coordination"), os.memfd_create("evenkeel-told")
 
         def work(own: socket.socket, seat: int, beat: Callable[[], None], lifeline: int) -> None:
@@ -66,7 +66,9 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
 
             work(settings, own, metrics.board.seat(seat), coordination, told, beat, lifeline)
 
-        Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics).run()
+        with following(settings) as tend:
+            recall(metrics.feedback, settings.prediction_log, ModelRepository(settings.root))
+            Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics, tend).run()
 
 
 def _allow_connections() -> None:

@@ -84,8 +84,16 @@ class Supervisor:
     from the kernel says that the terminal was closed: it stops the workers like SIGTERM, except under nohup.
     """
 
-    def __init__(self, work: Work, sockets: Sequence[socket.socket], patience: float, record: Record) -> None:
-        """There is a worker for each socket. Told to stop, it has `patience` seconds."""
+    def __init__(
+        self,
+        work: Work,
+        sockets: Sequence[socket.socket],
+        patience: float,
+        record: Record,
+        tend: Callable[[], None] = lambda: None,
+    ) -> None:
+        """There is a worker for each socket. Told to stop, it has `patience` seconds. `tend` is called at each look."""
+        self._tend = tend
         self._work = work
         self._sockets = sockets
         self._patience = patience
@@ -113,6 +121,7 @@ class Supervisor:
         while self._stop_until is None or self._workers:
             if self._stop_until is None:
                 self._fill()
+                self._tend()
             self._record.note({"workers": len(self._workers)})
             told = signal.sigtimedwait(SIGNALS, LOOK_SECONDS)
             if told is not None:

@@ -12,6 +12,7 @@ from typing import cast
 
 import uvloop
 
+from models.cache import last_look
 from models.repository import ModelRepository
 from service.access import Access
 from service.app import Front, create_app
@@ -85,9 +86,10 @@ def work(
 
 def load(settings: Settings, coordination: Coordination) -> Registry:
     """The models of a process, its own: sessions do not survive a fork. What serves is there, the rest follows."""
-    repository = ModelRepository(settings.repository)
+    repository = ModelRepository(settings.root)
     trial = Trial(repository.root, settings.trial_megabytes, coordination)
-    registry = Registry(repository, settings.default_model, settings.versions, trial)
+    look = partial(last_look, repository.root) if settings.url else None
+    registry = Registry(repository, settings.default_model, settings.versions, trial, look)
     registry.refresh(hurried=True)
     follow(registry, repository, settings.poll_seconds)
     return registry

@@ -1,6 +1,7 @@
 """What the life of versions looks like in the metrics: who serves, what was refused, what shadows have shown."""
 
 from collections.abc import Iterator, Mapping
+from time import time
 
 from service.registry.registry import Registry
 from service.telemetry.board import SHADOW_COUNTS
@@ -19,6 +20,10 @@ def _registry(registry: Registry) -> Iterator[str]:
         "repository_last_look_seconds", "gauge", "When the last look at the repository has ended, Unix time."
     )
     yield f"evenkeel_repository_last_look_seconds {registry.looked_at:.3f}"
+    if registry.listed_at is not None:
+        yield from _head("repository_listing_age_seconds", "gauge", "Seconds since object storage was last listed.")
+        age = f"{time() - registry.listed_at:.3f}" if registry.listed_at else "+Inf"
+        yield f"evenkeel_repository_listing_age_seconds {age}"
     yield from _head(
         "trials_total", "counter", "Trials of versions in all workers, by how they ended; failed ones are retried."
     )

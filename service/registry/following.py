@@ -14,7 +14,8 @@ from time import monotonic, sleep
 
 from inotify_simple import INotify, flags
 
-from models.repository import NAME, ModelRepository
+from models.naming import NAME
+from models.repository import ModelRepository
 from service.registry.registry import Registry
 
 log = logging.getLogger(__name__)

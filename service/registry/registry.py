@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from time import monotonic, sleep, time
 
+from models.cache import Look
 from models.errors import ModelError
 from models.repository import ModelRepository
 from models.serving import Serving
@@ -40,8 +41,11 @@ class Registry:
         default_model: str | None = None,
         most_versions: int = VERSIONS,
         trial: Trial | None = None,
+        last_look: Callable[[], Look] | None = None,
     ) -> None:
-        """A `trial` is shared with the other workers of the service; without one this process is alone."""
+        """A `trial` is shared with the other workers of the service; without one this process is alone. Of a copy of
+        object storage, `last_look` tells what was found there last.
+        """
         self._repository = repository
         self._default = default_model
         self._most_versions = most_versions
@@ -52,6 +56,8 @@ class Registry:
         # Why a model cannot be followed, or under None the repository as a whole, each logged once; and at this look.
         self._lost: dict[str | None, str] = {}
         self._lost_now: dict[str | None, str] = {}
+        self._last_look = last_look
+        self._look: Look | None = None
         self._unlike: set[tuple[str, int, int]] = set()
         self._retired: deque[tuple[float, Predictor]] = deque()
         self._looked_at = 0.0
@@ -68,6 +74,11 @@ class Registry:
     def looked_at(self) -> float:
         """When the last look at the repository has ended, in seconds of Unix time; 0 before the first."""
         return self._looked_at
+
+    @property
+    def listed_at(self) -> float | None:
+        """When object storage was last listed, in Unix time; 0 until all was copied once; None of a folder."""
+        return self._look.listed if self._look else None
 
     @property
     def due(self) -> float:
@@ -105,7 +116,7 @@ class Registry:
     @property
     def names(self) -> Sequence[str]:
         """The models of which a version is loaded, refused or tried again."""
-        return sorted({*self._models, *self._loader.names})
+        return sorted({*self._models, *self._loader.names, *(self._look.refused if self._look else ())})
 
     @property
     def default_name(self) -> str | None:
@@ -118,7 +129,8 @@ class Registry:
 
     def refused(self, name: str) -> Mapping[int, str]:
         """The versions of a model that were refused as they are now, with the reasons, the highest first."""
-        return self._loader.refused(name)
+        before = self._look.refused.get(name, {}) if self._look else {}
+        return dict(sorted({**before, **self._loader.refused(name)}.items(), reverse=True))
 
     def failed(self, name: str) -> Mapping[int, str]:
         """The versions of a model that will be tried again, with what was in their way, the highest first."""
@@ -166,7 +178,9 @@ class Registry:
             self._retired.popleft()
         self._lost_now = {}
         try:
-            self._follow_all(self._repository.names(), hurried)
+            names = self._repository.names()
+            self._hear(names)
+            self._follow_all(names, hurried)
         except OSError as error:
             self._cannot_follow(None, f"{self._repository.root}: {error.strerror or error}")
         else:
@@ -190,8 +204,22 @@ class Registry:
                 return
             sleep(JOIN_LOOK_SECONDS)
 
+    def _hear(self, names: list[str]) -> None:
+        """Take what was found in object storage, and say what was not said."""
+        before = self._look.refused if self._look else {}
+        self._look = self._last_look() if self._last_look else None
+        if self._look and self._look.trouble:
+            meanwhile = "what was copied serves on" if names else "it is tried again"
+            self._cannot_follow(None, f"{self._look.trouble}; {meanwhile}")
+        elif self._lost.pop(None, None):
+            log.info("repository followed again")
+        for name, reason in self._look.troubles.items() if self._look else ():
+            self._cannot_follow(name, reason)
+        for name, versions in self._look.refused.items() if self._look else ():
+            for version in versions.keys() - before.get(name, {}).keys():
+                log.error("model refused", extra={"model": name, "version": version, "reason": versions[version]})
+
     def _follow_all(self, names: list[str], hurried: bool) -> None:
-        self._lost.pop(None, None)
         for gone in self._models.keys() - set(names):
             self._cannot_follow(gone, "the repository holds no version of it any more")
         self._look_for_default(names)
@@ -200,7 +228,7 @@ class Registry:
             self._choose(name)
         with self._loader.session():
             settled = [self._guarded(self._settle, name) for name in names]
-            if self._models and all(settled):
+            if self._models and all(settled) and self.listed_at != 0:
                 self.coordination.serve()
             for name in names:
                 self._guarded(partial(self._follow, only_known=hurried), name)

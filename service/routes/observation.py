@@ -11,6 +11,8 @@ from service.routes import Views, answer, request_id, send
 from service.telemetry.board import Metrics
 from service.telemetry.exposition import CONTENT_TYPE, metrics_text
 
+NOT_READY = "not every model that was published is loaded yet, or none is published"
+UNREADABLE = "not every model is loaded yet, and the repository cannot be read; the log says why"
 PLAIN = "text/plain; charset=utf-8"
 
 
@@ -22,7 +24,7 @@ def observation(registry: Registry, metrics: Metrics) -> Views:
 
     def ready() -> Response:
         if not registry.ready:
-            raise NotReady("not every model that was published is loaded yet, or none is published")
+            raise NotReady(NOT_READY if registry.readable else UNREADABLE)
         return answer({"live": True, "ready": True})
 
     def show_metrics() -> Response:

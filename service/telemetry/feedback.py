@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -80,10 +80,8 @@ class Feedback:
         """Write down what was noted."""
         with self._folding:
             found: dict[Watch, list[Noted]] = {}
-            with suppress(IndexError):
-                while True:
-                    noted = self._noted.popleft()
-                    found.setdefault(noted[0], []).append(noted)
+            for one in [self._noted.popleft() for _ in range(len(self._noted))]:
+                found.setdefault(one[0], []).append(one)
             for watch, answers in found.items():
                 self._mine.answers.extend(*_written(watch, answers))
 
@@ -187,13 +185,14 @@ class Feedback:
 
 def _written(watch: Watch, answers: Sequence[Noted]) -> tuple[Keys, Records]:
     """The keys and records of what was noted of one version."""
-    size = 4 * watch.bins.classes
-    keys = [
-        keys_of(one, range(len(answer) // size) if places is None else places) for _, one, places, answer, _ in answers
-    ]
-    moments = [moment for *_, answer, moment in answers for _ in range(len(answer) // size)]
-    probabilities = np.frombuffer(b"".join([answer for *_, answer, _ in answers]), np.float32)
-    return np.concatenate(keys), records_of(watch.owner, moments, probabilities.reshape(-1, watch.bins.classes))
+    _, ids, places, parts, moments = zip(*answers, strict=True)
+    probabilities = np.frombuffer(b"".join(parts), np.float32).reshape(-1, watch.bins.classes)
+    keys, times = keys_of(ids), np.array(moments)
+    if len(probabilities) > len(parts) or any(one is not None for one in places):
+        counts = [len(part) // (4 * watch.bins.classes) for part in parts]
+        rows = [range(count) if one is None else one for one, count in zip(places, counts, strict=True)]
+        keys, times = keys_of(ids, counts, list(chain.from_iterable(rows))), np.repeat(times, counts)
+    return keys, records_of(watch.owner, times, probabilities)
 
 
 def _age(record: Records) -> tuple[float, float]:

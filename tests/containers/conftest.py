@@ -96,10 +96,11 @@ class Stack:
             document: dict[str, Any] = json.loads(response.read())
             return document
 
-    def wait(self, condition: Callable[[], bool]) -> None:
+    def wait(self, condition: Callable[[], bool], missing: Callable[[], str] | None = None) -> None:
+        """Wait until something holds; `missing` says what does not, where the logs do not."""
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < deadline, self.compose("logs").stdout[-4000:]
+            assert time.monotonic() < deadline, missing() if missing else self.compose("logs").stdout[-4000:]
             time.sleep(0.2)
 
 

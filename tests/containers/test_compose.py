@@ -12,6 +12,7 @@ import pytest
 from tests.containers.conftest import ROOT, Stack, needs_engine
 
 README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 GENTOO = {
     "island": "Biscoe",
     "bill_length_mm": 45.1,
@@ -65,6 +66,32 @@ def test_a_users_own_table_is_trained_and_served(stack: Stack) -> None:
     # A worker after the other takes it up, and each connection may meet another one.
     stack.wait(lambda: all("mine" in names_served(stack) for _ in range(20)))
     assert stack.predict("mine", {"n": 3, "parity": "odd"})["prediction"]["label"] == "1"
+
+
+def test_each_night_the_same_model_is_trained_again(stack: Stack) -> None:
+    """By the lines of the docs for cron, which has no terminal: a version more, and never two at once."""
+    ((words, line),) = re.findall(
+        r"^    FIT=(.*)\n    15 3 \* \* \*  cd /srv/evenkeel && (.*)$", OPERATIONS, re.MULTILINE
+    )
+    command = f"FIT='{words}'; {line}".replace("nightly", f"nightly-{stack.project}")
+    blocker = ["docker", "create", "--name", f"nightly-{stack.project}", "evenkeel-trainer"]
+    subprocess.run(blocker, check=True, capture_output=True)
+    twice = stack.run("sh", "-c", command)
+    subprocess.run(["docker", "rm", f"nightly-{stack.project}"], check=True, capture_output=True)
+    night = stack.run("sh", "-c", command)
+
+    assert twice.returncode != 0
+    assert "is already in use" in twice.stderr
+    assert night.returncode == 0, night.stderr
+    assert "Published in /var/lib/models/mine/2" in night.stdout
+
+
+def test_an_image_tells_what_it_holds(stack: Stack) -> None:
+    """By the command of the docs."""
+    (command,) = re.findall(r"^(docker compose run .*sbom.cdx.json) > sbom.json$", OPERATIONS, re.MULTILINE)
+    listed = json.loads(stack.compose(*shlex.split(command)[2:]).stdout)
+
+    assert "onnxruntime" in {component["name"] for component in listed["components"]}
 
 
 def names_served(stack: Stack) -> list[str]:
@@ -126,10 +153,14 @@ def test_the_trainer_has_no_network(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("service", "present", "absent"),
     [
-        ("trainer", ["trainer", "models", "onnx", "pyarrow"], ["service", "flask", "onnxruntime", "pip"]),
+        (
+            "trainer",
+            ["trainer", "models", "onnx", "pyarrow", "obstore", "backports.zstd"],
+            ["service", "flask", "onnxruntime", "pip"],
+        ),
         (
             "service",
-            ["service", "models", "onnxruntime", "flask"],
+            ["service", "models", "onnxruntime", "flask", "obstore"],
             ["trainer", "onnx", "pyarrow", "rich", "pip", "pytest"],
         ),
     ],

@@ -8,15 +8,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
+from models.objects import Objects
 from tests.conftest import find_free_port
 from tests.end_to_end.browser import Tab, browsing
+from tests.end_to_end.storage import Between, environment, seaweed
 from tests.service.conftest import PUBLISHED
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +59,7 @@ class Service:
 
 
 @contextmanager
-def running(repository: Path, port: int, stderr: IO[bytes] | None = None, **settings: str) -> Iterator[Service]:
+def running(repository: Path | str, port: int, stderr: IO[bytes] | None = None, **settings: str) -> Iterator[Service]:
     variables = {"EVENKEEL_REPOSITORY": str(repository), "EVENKEEL_PORT": str(port), "EVENKEEL_WORKERS": "1"}
     variables |= {"EVENKEEL_DRAIN_SECONDS": "0"} | settings
     command = [sys.executable, "-m", "service"]
@@ -109,3 +111,26 @@ def tab(browser: Tab) -> Iterator[Tab]:
     browser.start_again()
     yield browser
     assert browser.errors == []
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with seaweed(tmp_path_factory.mktemp("weed") / "s3") as port:
+        yield port
+
+
+@pytest.fixture
+def between(storage: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
+    """What the client is told is the server."""
+    with closing(Between(storage)) as one:
+        for name, value in environment(one.port).items():
+            monkeypatch.setenv(name, value)
+        Objects("s3://models").put("made", b"")
+        yield one
+
+
+@pytest.fixture
+def url(between: Between, tmp_path: Path) -> str:
+    """A place of a test's own, at the server behind `between`."""
+    assert between.requests
+    return f"s3://models/{tmp_path.name}"

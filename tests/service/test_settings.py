@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
@@ -124,7 +125,12 @@ def test_every_refusal_has_a_status() -> None:
     assert set(ServiceError.__subclasses__()) - set(REFUSALS) == {InvalidSetting}
 
 
-def test_object_storage_is_no_folder() -> None:
-    """The sentence says how a folder follows it."""
-    with pytest.raises(InvalidSetting, match=r"^EVENKEEL_REPOSITORY is 's3://b/m', which is no folder; .* --every 10"):
-        Settings.from_environment({"EVENKEEL_REPOSITORY": "s3://b/m"})
+def test_object_storage_is_served_from_a_copy(tmp_path: Path) -> None:
+    """Each URL has a folder of its own, in the one that is named or in the temporary one."""
+    named = Settings.from_environment({"EVENKEEL_REPOSITORY": "s3://b/m", "EVENKEEL_CACHE": str(tmp_path)})
+    other = Settings.from_environment({"EVENKEEL_REPOSITORY": "s3://b/n", "EVENKEEL_CACHE": str(tmp_path)})
+
+    assert (named.url, named.root.parent, other.root.parent) == ("s3://b/m", tmp_path, tmp_path)
+    assert named.root != other.root
+    assert Settings.from_environment({"EVENKEEL_REPOSITORY": "gs://b/m"}).root.parent.parent == Path(gettempdir())
+    assert Settings().url is None

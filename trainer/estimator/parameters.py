@@ -61,6 +61,7 @@ class Parameters(BaseEstimator):
         members: int | None = OF["members"],
         distil: bool = OF["distil"],
         student: Sequence[int] | None = OF["student"],
+        teacher: str = OF["teacher"],
         validation_fraction: float = OF["validation"],
         callbacks: Sequence[Callable[[Epoch], None]] = (),
         random_state: int | np.random.RandomState | None = None,
@@ -98,6 +99,7 @@ class Parameters(BaseEstimator):
         self.members = members
         self.distil = distil
         self.student = student
+        self.teacher = teacher
         self.validation_fraction = validation_fraction
         self.callbacks = callbacks
         self.random_state = random_state

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from models.card import Distillation, ModelCard
 from models.figures import Course, Figures
+from models.wording import taught_by
 from trainer.report.axes import Axis
 from trainer.report.page import figure, grid, section
 from trainer.report.plot import Plot
@@ -41,8 +42,8 @@ def learning(card: ModelCard, figures: Figures) -> str:
 def _distilled(card: ModelCard, made: Distillation) -> str:
     own, bag = card.metrics["test"], made.test
     return (
-        f"The published network was distilled from the bag of {made.members}: {made.epochs} epochs over "
-        f"{card.metrics['train'].rows:,} training rows and mixed ones, with the bag's probabilities as targets. On the "
+        f"The published network was distilled from {taught_by(made)}: {made.epochs} epochs over "
+        f"{card.metrics['train'].rows:,} training rows and mixed ones, with their probabilities as targets. On the "
         f"test rows its log-loss is {own.log_loss:.4f} and its accuracy {own.accuracy:.4f}; the bag has "
         f"{bag.log_loss:.4f} and {bag.accuracy:.4f}. On mixed rows it diverges by {made.divergence:.3f} nats."
     )
@@ -54,7 +55,7 @@ def student_loss(course: Course) -> str:
     plot = Plot(
         _epochs([course]),
         Axis("log", max(low, LEAST) / 1.08, max(high, low * 1.5, LEAST) * 1.08),
-        f"Cross-entropy of the published network with the bag over {course.of} epochs, in nats",
+        f"Cross-entropy of the published network with its targets over {course.of} epochs, in nats",
         right=64.0,
         x_title="epoch",
         y_title="nats",

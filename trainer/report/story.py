@@ -6,7 +6,7 @@ from html import escape
 from models.card import ModelCard
 from models.evaluation import Baseline, Evaluation
 from models.figures import Figures
-from models.wording import called
+from models.wording import called, taught_by
 from trainer.report.axes import Axis, even
 from trainer.report.bars import Marks, marks
 from trainer.report.page import brief, facts, figure, grid, section
@@ -30,7 +30,7 @@ def _learned(card: ModelCard) -> str:
     networks = len(card.frozen_statistics)
     who = f"It is a bag of {networks} networks. It was" if networks > 1 else "It was"
     if made := card.distillation:
-        who = f"It is one network, distilled from a bag of {made.members}. It was"
+        who = f"It is one network, distilled from {taught_by(made)}. It was"
     named = card.classes if len(card.classes) <= MOST_CLASSES else card.classes[:3]
     classes = [f"“{brief(label)}”" for label in named]
     more = [f"{len(card.classes) - len(named)} more"] if len(card.classes) > len(named) else []

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.machine import available_cores
-from models.repository import NOTHING, ModelRepository
+from models.repository import ModelRepository
+from models.staging import NOTHING
 from models.terminal import add_command, noting
 from models.wording import command_on
 from trainer import COMMANDS

@@ -4,7 +4,7 @@ A network that learns from another one's answers (Hinton et al. 2015) may be ask
 Those here are drawn as by Zhang et al. (2018), but that a text stays a text.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from copy import deepcopy
 from dataclasses import dataclass
@@ -62,6 +62,9 @@ class MixedBatches:
 
     Other rows are mixed in each epoch, some thousands at a time: the epoch goes through the part block by block. A row
     weighs as much as those that it is mixed of.
+
+    A teacher that takes long to answer is asked once: with `seeds`, each draws mixed rows that are always the same, and
+    an epoch takes those of one of them.
     """
 
     def __init__(
@@ -72,9 +75,12 @@ class MixedBatches:
         mixer: Mixer,
         size: int,
         times: int = 1,
+        seeds: Sequence[int] = (),
     ) -> None:
         self.part, self.targets, self.teach, self.mixer, self.size = part, targets, teach, mixer, size
-        self.times = times
+        self.times, self.seeds = times, seeds
+        # What the teacher has answered, by seed and block.
+        self._answers: dict[tuple[int, int], Array] = {}
         most = min(MOST_ROWS, max(MOST_VALUES // part.inputs.shape[1], size))
         self.blocks_an_epoch = -(-len(part) // most)
 
@@ -90,11 +96,14 @@ class MixedBatches:
 
     def blocks(self, rng: np.random.Generator) -> Iterator[Iterator[Batch]]:
         """The same block by block; whatever a block needs of `rng` is drawn when it is given out."""
-        order = rng.permutation(len(self.part))
-        partners = [rng.permutation(len(self.part)) for _ in range(self.times)]
-        for block in np.array_split(order, self.blocks_an_epoch):
+        seed = int(rng.choice(self.seeds)) if self.seeds else None
+        draw = rng if seed is None else np.random.default_rng(seed)
+        order = draw.permutation(len(self.part))
+        partners = [draw.permutation(len(self.part)) for _ in range(self.times)]
+        for number, block in enumerate(np.array_split(order, self.blocks_an_epoch)):
             others = np.concatenate([each[block] for each in partners])
-            mixed, answers, weights = self.mixed(np.tile(block, self.times), others, rng)
+            mixed, weights = self.mix(np.tile(block, self.times), others, draw)
+            answers = self.teach(mixed) if seed is None else self._answered(mixed, seed, number)
             inputs = np.concatenate([self.part.inputs[block], mixed])
             targets = np.concatenate([self.targets[block], answers])
             if weights is not None:
@@ -103,16 +112,21 @@ class MixedBatches:
             places = np.arange(len(inputs))
             yield MiniBatches(inputs, places, weights, self.size, targets).in_order(rng.permutation(len(inputs)))
 
-    def mixed(
+    def mix(
         self, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64], rng: np.random.Generator
-    ) -> tuple[Array, Array, Array | None]:
-        """Rows of the part mixed with others of it: inputs, the teacher's answers to them, and weights."""
+    ) -> tuple[Array, Array | None]:
+        """Rows of the part mixed with others of it: inputs and weights."""
         shares = draw_shares(len(rows), rng)
         inputs = self.mixer.mix(self.part.inputs[rows], self.part.inputs[others], shares, rng)
         weights = self.part.weights
         if weights is not None:
             weights = shares * weights[rows] + (1 - shares) * weights[others]
-        return inputs, self.teach(inputs), weights
+        return inputs, weights
+
+    def _answered(self, mixed: Array, seed: int, block: int) -> Array:
+        if (seed, block) not in self._answers:
+            self._answers[seed, block] = self.teach(mixed)
+        return self._answers[seed, block]
 
 
 class Ahead:

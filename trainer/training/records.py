@@ -22,6 +22,11 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def counts(self) -> npt.NDArray[np.float64]:
+        """How much each row counts, shape (n,)."""
+        return np.ones(len(self)) if self.weights is None else self.weights.astype(np.float64)
+
     def take(self, indices: npt.NDArray[np.int64]) -> "Encoded":
         weights = None if self.weights is None else self.weights[indices]
         return Encoded(self.inputs[indices], self.labels[indices], weights)

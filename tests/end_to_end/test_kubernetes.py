@@ -1,0 +1,255 @@
+"""`deploy/kubernetes` against Kubernetes' published schemas, and what no schema can say against the code."""
+
+import http.client
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+
+from service.http.budget import BUDGET, RESERVE
+from service.processes.capacity import SHARED_BYTES, WORKER_BYTES
+from service.processes.server import PATIENCE_SECONDS
+from service.routes.table import HEALTH, READINESS, scope_of
+from service.settings import Settings, unknown_variables
+from service.telemetry.exposition import GAUGES
+from tests.end_to_end.conftest import PATIENCE_S, Service
+from tests.end_to_end.kubernetes import (
+    FOLDER,
+    ROOT,
+    Resource,
+    below,
+    build,
+    environment,
+    kubectl,
+    megabytes,
+    one,
+    pod_templates,
+)
+from tests.end_to_end.test_keys import FIRST, SECOND, predict
+from tests.service.conftest import PUBLISHED
+
+# The oldest that the page names, and the newest that has been published.
+VERSIONS = ("1.28", "1.37")
+OVERLAYS = ("volume",)
+PAGE = (ROOT / "docs/kubernetes.md").read_text()
+
+
+@pytest.fixture(params=OVERLAYS)
+def resources(request: pytest.FixtureRequest) -> list[Resource]:
+    return build(FOLDER / request.param)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_resource_fits_the_published_schema(resources: list[Resource], version: str) -> None:
+    """No field that Kubernetes does not know, none of the wrong type, none missing."""
+    for resource in resources:
+        kubernetes_validate.validate(resource, version, strict=True)
+
+
+@pytest.mark.parametrize("field", ["readynessProbe", "replicas"])
+def test_the_schema_finds_a_mistake(field: str) -> None:
+    """A misspelled field, and a number that is a text."""
+    deployment = one(build(FOLDER / "volume"), "Deployment")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment | {"spec": deployment["spec"] | {field: "2"}}, "1.37", strict=True)
+
+
+def test_kserves_pod_fits_the_published_schema() -> None:
+    """Its own fields are held against its SDK in tests/clients."""
+    runtime = one(build(FOLDER / "kserve"), "ServingRuntime")
+    pod = {key: runtime["spec"][key] for key in ("containers", "volumes")}
+    for version in VERSIONS:
+        whole = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": pod}
+        kubernetes_validate.validate(whole, version, strict=True)
+
+
+def test_what_a_pod_names_exists(resources: list[Resource]) -> None:
+    """ConfigMaps and volumes are built too, Secrets are made by a command of the page; each volume is mounted."""
+    built = {(each["kind"], each["metadata"]["name"]) for each in resources}
+    for pod in pod_templates(resources):
+        names = [("ConfigMap", each["name"]) for each in below(pod, "configMapRef")]
+        names += [("PersistentVolumeClaim", each["claimName"]) for each in below(pod, "persistentVolumeClaim")]
+        assert set(names) <= built
+        secrets = [each["secretName"] for each in below(pod, "secret")]
+        secrets += [each["name"] for key in ("secretRef", "secretKeyRef") for each in below(pod, key)]
+        for secret in secrets:
+            assert f"create secret generic {secret} " in PAGE
+        (container,) = pod["spec"]["containers"]
+        assert sorted(each["name"] for each in pod["spec"]["volumes"]) == sorted(
+            each["name"] for each in container["volumeMounts"]
+        )
+
+
+def test_selectors_match(resources: list[Resource]) -> None:
+    """Service, disruption budget, policies and spread select the service's pods and no other; ports and targets fit."""
+    pods = list(pod_templates(resources))
+    deployment = one(resources, "Deployment")
+    serving = deployment["spec"]["template"]
+    asked, closed = (one(resources, "NetworkPolicy", f"evenkeel-{name}")["spec"] for name in ("asked", "closed"))
+    selectors = [
+        one(resources, "Service")["spec"]["selector"],
+        one(resources, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        deployment["spec"]["selector"]["matchLabels"],
+        asked["podSelector"]["matchLabels"],
+        *(each["matchLabels"] for each in below(serving, "labelSelector")),
+    ]
+    for selector in selectors:
+        assert [pod for pod in pods if selector.items() <= pod["metadata"]["labels"].items()] == [serving]
+    assert one(resources, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    # Nobody has a network who is not given one.
+    assert closed == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+    (container,) = serving["spec"]["containers"]
+    (port,) = container["ports"]
+    assert port["containerPort"] == Settings().port
+    named = [*below(asked, "port"), *below(one(resources, "Service"), "targetPort"), *below(container, "httpGet")]
+    assert {each["port"] if isinstance(each, dict) else each for each in named} == {port["name"]}
+
+
+@pytest.mark.parametrize("folder", [*OVERLAYS, "kserve"])
+def test_variables_are_settings(folder: str) -> None:
+    """Each is one that the service reads, with a value that it takes."""
+    resources = build(FOLDER / folder)
+    for pod in pod_templates(resources):
+        given = environment(pod, resources)
+        assert unknown_variables(given) == []
+        Settings.from_environment(given)
+
+
+@pytest.mark.parametrize("folder", [*OVERLAYS, "kserve"])
+def test_pods_are_closed(folder: str) -> None:
+    """As the strictest of the Pod Security Standards wants it, and with a read-only root besides."""
+    for pod in pod_templates(build(FOLDER / folder)):
+        (container,) = pod["spec"]["containers"]
+        context = pod["spec"].get("securityContext", {}) | container["securityContext"]
+        assert context["runAsNonRoot"]
+        assert context["runAsUser"] == 10001
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["readOnlyRootFilesystem"]
+        assert not context["allowPrivilegeEscalation"]
+        kinds = {kind for volume in pod["spec"]["volumes"] for kind in volume.keys() - {"name"}}
+        assert kinds <= {"emptyDir", "secret", "persistentVolumeClaim", "configMap"}
+        assert container["resources"].keys() == {"requests", "limits"}
+    for pod in below(build(FOLDER / folder), "enableServiceLinks"):
+        assert pod is False
+
+
+@pytest.mark.parametrize("folder", [*OVERLAYS, "kserve"])
+def test_numbers_fit_together(folder: str) -> None:
+    """A pod has time to drain, memory for its workers and its files in memory, and a processor for each worker."""
+    resources = build(FOLDER / folder)
+    pod = next(pod_templates(resources))
+    (container,) = pod["spec"]["containers"]
+    settings = Settings.from_environment(environment(pod, resources))
+    (grace,) = {*below(resources, "terminationGracePeriodSeconds")}
+    in_memory = sum(megabytes(each["sizeLimit"]) for each in below(pod, "emptyDir") if each.get("medium") == "Memory")
+    worker = WORKER_BYTES + (BUDGET + RESERVE) * settings.max_body_bytes
+
+    assert settings.drain_seconds + PATIENCE_SECONDS < grace
+    assert settings.workers == int(container["resources"]["requests"]["cpu"])
+    needed = (SHARED_BYTES + settings.workers * worker >> 20) + in_memory
+    assert needed <= megabytes(container["resources"]["limits"]["memory"])
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        path = container[probe]["httpGet"]["path"]
+        assert path in (READINESS if probe == "readinessProbe" else HEALTH - READINESS)
+        assert scope_of(path) is None
+
+
+def test_the_autoscaler_asks_for_what_is_measured(tmp_path: Path) -> None:
+    """The component adds a metric that the service exposes, to the one of the processor."""
+    base, component = (os.path.relpath(FOLDER / name, tmp_path) for name in ("volume", "in-flight"))
+    (tmp_path / "kustomization.yaml").write_text(f"resources: [{base}]\ncomponents: [{component}]\n")
+    scaler = one(build(tmp_path), "HorizontalPodAutoscaler")
+
+    kubernetes_validate.validate(scaler, VERSIONS[0], strict=True)
+    processor, waiting = scaler["spec"]["metrics"]
+    assert processor["resource"]["name"] == "cpu"
+    name = waiting["pods"]["metric"]["name"]
+    assert name.removeprefix("evenkeel_") in GAUGES
+    assert name in PAGE
+
+
+def test_the_images_are_those_that_are_built() -> None:
+    targets = re.findall(r"^FROM \S+ AS (trainer|service)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    images = {
+        each.partition(":")[0] for folder in (*OVERLAYS, "kserve") for each in below(build(FOLDER / folder), "image")
+    }
+
+    assert images == {f"evenkeel-{target}" for target in targets}
+
+
+def test_the_pages_commands_name_what_is_built(tmp_path: Path) -> None:
+    """Without a cluster: the Secret has the file that the service reads, the overlay of the reader's own is built, and
+    each name is that of a resource.
+    """
+    blocks = re.findall(r"^```(sh|yaml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    commands = [line.split() for language, text in blocks if language == "sh" for line in text.splitlines()]
+    (secret,) = (each for each in commands if each[1:3] == ["create", "secret"])
+    (tmp_path / "keys").write_text(f"predict {FIRST}\n")
+    dry = [part.replace("deploy/keys/keys", str(tmp_path / "keys")) for part in secret[1:]]
+    made = kubectl(*dry, "--dry-run=client", "--output=yaml")
+    kubernetes_validate.validate(made[0], VERSIONS[0], strict=True)
+    assert list(made[0]["data"]) == ["keys"]
+
+    overlay, settings = (text for language, text in blocks if language == "yaml" and "rules:" not in text)
+    base = os.path.relpath(FOLDER / "volume", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(overlay.replace("../volume", base) + settings)
+    built = build(tmp_path)
+    assert one(built, "ConfigMap")["data"]["EVENKEEL_DEFAULT_MODEL"] == "mine"
+    assert {each.split("/")[0] for each in below(built, "image")} == {"images.example.com"}
+    names = {(each["kind"].lower(), each["metadata"]["name"]) for each in built}
+    for command in commands:
+        for kind, name in re.findall(r"(deployment|service|cronjob)/(\S+)", " ".join(command)):
+            assert (kind, name) in names
+
+
+def mounted(folder: Path, version: str, keys: str) -> None:
+    """Write a Secret as kubelet does: a folder beside, and a symbolic link that is replaced at once."""
+    (folder / version).mkdir(parents=True)
+    (folder / version / "keys").write_text(keys)
+    (folder / "next").symlink_to(version)
+    (folder / "next").rename(folder / "..data")
+    if not (folder / "keys").is_symlink():
+        (folder / "keys").symlink_to("..data/keys")
+
+
+def test_probes_say_what_kubelet_needs(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """A pod without a model is alive and gets no requests, with one it does, until it is told to stop; without a key.
+    Keys are a Secret that changes.
+    """
+    resources = build(FOLDER / "volume")
+    pod = next(pod_templates(resources))
+    store, secret = tmp_path / "store", tmp_path / "secret"
+    store.mkdir()
+    mounted(secret, "..1", f"predict {FIRST}\n")
+    given = environment(pod, resources) | {"EVENKEEL_API_KEYS_FILE": str(secret / "keys"), "EVENKEEL_WORKERS": "1"}
+    service = serve(store, **given)
+    port = int(service.url.rpartition(":")[2])
+    alive, ready = (
+        pod["spec"]["containers"][0][f"{name}Probe"]["httpGet"]["path"] for name in ("liveness", "readiness")
+    )
+
+    service.wait(alive)
+    assert service.ask(ready)[0] == 503
+    shutil.copytree(PUBLISHED / "penguins", store / "penguins")
+    service.wait(ready)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    assert [predict(connection, key) for key in (FIRST, SECOND)] == [200, 401]
+    mounted(secret, "..2", f"predict {SECOND}\n")
+    deadline = time.monotonic() + PATIENCE_S
+    while [predict(connection, key) for key in (FIRST, SECOND)] != [401, 200]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    service.process.terminate()
+    service.wait(ready, status=503)
+    assert (service.ask(alive)[0], predict(connection, SECOND)) == (200, 200)
+    connection.close()
+    # Told twice, it waits for no more.
+    service.process.terminate()
