@@ -225,7 +225,8 @@ class Predictions:
         predictor = one.predictor
         began = perf_counter()
         try:
-            answer = one.question.answer(probabilities)
+            members = None if predictor.sets is None else predictor.sets(probabilities)
+            answer = one.question.answer(probabilities, members)
         except Exception as error:
             one.reply = _broken(error, one.request_id)
             return
@@ -236,6 +237,8 @@ class Predictions:
         if answer.headers:
             reply.head += lines(answer.headers)
         reply.rows, reply.model = len(probabilities), (predictor.card.name, predictor.version)
+        if members is not None and not one.wire.explains:
+            self.observer.count_sets(members)
         if one.choice.shadow is not None and not one.wire.explains:
             self._shadowing.ask(one.choice.shadow, one.question.tensors, probabilities)
         if TIMING in one.environ:
