@@ -16,7 +16,7 @@ import numpy as np
 from evenkeel.connection import Connection
 from evenkeel.errors import BadInput, ClientError, RowsRefused
 from evenkeel.labels import MOST_LABELS, ids_of, send_labels
-from evenkeel.loaded import OnError, answers_of
+from evenkeel.loaded import OnError, answers_of, check_sets, sets_in
 from evenkeel.remote import RemoteModel
 from evenkeel.run import Reasons
 from evenkeel.scoring import address_from_settings, api_key
@@ -126,6 +126,22 @@ class Client:
 
         return DataFrame(probabilities, index, list(card.classes))
 
+    def predict_set(self, table: Asked, *, on_error: OnError = "stop") -> Any:
+        """The classes, a tuple, of the prediction set of each row, of a model that was trained with a coverage.
+
+        :param on_error: as for `predict_proba`, None in place of NaN.
+        :return: of a pandas frame a Series with the frame's index; of all else a numpy array of tuples (n,).
+        :raises BadInput: as `predict_proba`, or the model has no sets.
+        :raises ClientError: as `predict_proba`.
+        """
+        answers, card = self._answers(table, on_error, with_sets=True)
+        sets = sets_in(answers, card.classes)
+        if (index := _index_of(table)) is None:
+            return sets
+        from pandas import Series
+
+        return Series(sets, index, name="set")
+
     @property
     def ids(self) -> list[str | None]:
         """Of each row of the last call, what `feedback` knows it by; None of one that was not answered."""
@@ -214,9 +230,11 @@ class Client:
             self._asked = now
         return self._model
 
-    def _answers(self, table: Asked, on_error: OnError) -> tuple[Answers, ModelCard]:
+    def _answers(self, table: Asked, on_error: OnError, *, with_sets: bool = False) -> tuple[Answers, ModelCard]:
         with self._turn, self._call():
             model = self._answering()
+            if with_sets:
+                check_sets(model.card)
             model.sent.clear()
             answers = answers_of(model, table, on_error, _Refusal(model))
             self._ids = ids_of(model.sent, answers.answered.tolist())

@@ -76,6 +76,8 @@ def _lines(told: Any) -> Iterator[str]:
     model = told["model"]
     yield f"{printable(model['name'], 64)} version {model['version']}, {told['training_rows']} training rows"
     yield printable(told["summary"], LONGEST_SUMMARY)
+    if sets := told.get("sets"):
+        yield f"sets: {printable(sets['summary'], LONGEST_SUMMARY)}"
     features = [dict(told["predictions"], feature="predicted classes"), *told["features"]]
     for at, window in enumerate(told["windows"]):
         yield ""

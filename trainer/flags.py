@@ -15,7 +15,7 @@ Flags = argparse._ArgumentGroup  # noqa: SLF001
 
 MOST_COUNTED = 1_000_000
 # The settings that are shown under other headings than "training".
-SPLIT = ("validation", "test", "seed")
+SPLIT = ("validation", "test", "coverage_rows", "seed")
 NETWORK = (
     "hidden",
     "activation",

@@ -119,7 +119,7 @@ def _answers(model: PublishedModel, test: Examples) -> Array:
     if unknown := [label for label in test.classes if label not in card.classes]:
         raise Incomparable(f"version {model.version} does not know the class '{unknown[0][:40]}'")
     rows = _as_features(card, test.rows)
-    _, probabilities = reference_predict(model.onnx, rows)
+    probabilities = reference_predict(model.onnx, rows).probabilities
     return np.asarray(probabilities[:, [card.classes.index(label) for label in test.classes]])
 
 

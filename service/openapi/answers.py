@@ -17,7 +17,7 @@ from service.openapi.schemas import (
     reference,
     rows,
 )
-from service.wire.open_inference.outputs import OUTPUTS
+from service.wire.open_inference.outputs import OUTPUTS, SET
 from service.wire.reasons import BACKGROUND, GIVEN, TYPICAL
 
 FLAG: Schema = {"type": "boolean"}
@@ -113,11 +113,15 @@ def _inferring() -> dict[str, Schema]:
     columns = {"type": "object", "properties": {"columns": listed(TEXT)}}
     tensor = opened({"name": TEXT, "datatype": TEXT, "shape": shape}, {"parameters": columns})
     sized = {"type": "object", "properties": {"binary_data_size": {"type": "integer"}}}
-    data = {"type": "array", "items": {"anyOf": [NUMBER, TEXT]}, "description": "texts of labels, or probabilities"}
+    data = {
+        "type": "array",
+        "items": {"anyOf": [NUMBER, TEXT, FLAG]},
+        "description": "labels, probabilities, or what is in a set",
+    }
     output = opened({"name": TEXT, "datatype": TEXT, "shape": shape}, {"data": data, "parameters": sized})
     tensors = listed(reference("TensorMetadata"))
     wish = {"type": ["object", "null"], "properties": {"binary_data": FLAG}}
-    outputs = {"type": "string", "enum": list(OUTPUTS)}
+    outputs = {"type": "string", "enum": [*OUTPUTS, SET]}
     count = {"type": "integer", "minimum": 0}
     counts = opened({"name": TEXT, "version": TEXT, "inference_count": count, "execution_count": count})
     return {

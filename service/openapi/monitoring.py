@@ -40,7 +40,8 @@ def _drifting() -> dict[str, Schema]:
         "DriftWindow": opened(window | {"drifted": listed(TEXT)}),
         "DriftMeasure": opened(measure, {"unseen": PROBABILITY, "far_outside": PROBABILITY}),
         "DriftFeature": opened(feature),
-        "Drift": opened(drift),
+        "DriftSets": opened({"level": PROBABILITY, "promised": {"type": "boolean"}, "summary": TEXT}),
+        "Drift": opened(drift, {"sets": reference("DriftSets")}),
     }
 
 

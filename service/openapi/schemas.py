@@ -39,7 +39,8 @@ def value(feature: Feature) -> Schema:
 
 def shape(card: ModelCard) -> object:
     """What versions have in common whose schemas are the same, but for what they tell of training."""
-    return [(feature.name, _plain(feature)) for feature in card.features], card.classes
+    level = card.sets and card.sets.level
+    return [(feature.name, _plain(feature)) for feature in card.features], card.classes, level
 
 
 def record(card: ModelCard) -> Schema:
@@ -69,6 +70,10 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
         "probability": PROBABILITY,
         "probabilities": reference("Probabilities"),
     }
+    if card.sets is not None:
+        held = f"classes of which the true one is in this list in {card.sets.level:g} of all answers"
+        said["set"] = rows(reference(f"{base}Label")) | {"description": held}
+        said["certain"] = {"type": "boolean", "description": "whether that is one class"}
     maybe = {"warnings": reference("FeatureWarnings"), "explanation": reference("Explanation")}
     model = {"model": reference("ModelVersion")}
     return {

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from service.document import JSON
 from service.prediction.explain import MOST_WORK
 from service.prediction.predictor import RUN_SECONDS, Predictor
+from service.prediction.sets import Members
 from service.rows.tensors import Probabilities, Tensors
 
 
@@ -32,8 +33,10 @@ class Question(Protocol):
     def places(self) -> Sequence[int] | None:
         """Which row of the request each row of `tensors` is; None where all of them are there."""
 
-    def answer(self, probabilities: Probabilities) -> Answer:
-        """The answer, `probabilities` being (n, classes) for the n rows of `tensors`."""
+    def answer(self, probabilities: Probabilities, members: Members | None = None) -> Answer:
+        """The answer, `probabilities` being (n, classes) for the n rows of `tensors`; where the model has sets,
+        `members` (n, classes) says which classes are in each.
+        """
 
 
 class Memory(Protocol):

@@ -11,7 +11,7 @@ import mmap
 import os
 import threading
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -25,6 +25,8 @@ ROUTES = ("predict", "explain", "invocations", "infer", "feedback", "metadata", 
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 # Seconds. How late an event loop is tells of single requests that hold it; a timer alone is late by a millisecond.
 LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+# Classes in a prediction set.
+SET_BUCKETS = (1, 2, 3, 5, 10, 20, 50, 100, 1000)
 # Why a worker ended: somebody else's signal, an exit code of its own, the supervisor that saw it hang, and SIGHUP, by
 # which it was replaced or, the last one, should have replaced another.
 CAUSES = ("signal", "code", "hang", "renewal", "failed_renewal")
@@ -63,6 +65,7 @@ class _Layout:
         self.exits = {cause: self._take() for cause in CAUSES}
         self.lines_dropped = self._take()
         self.feedback = {result: self._take() for result in RESULTS}
+        self.sets = self._take(len(SET_BUCKETS) + 2)
         self.gauges = {what: self._take() for what in GAUGES}
 
     def _take(self, cells: int = 1) -> int:
@@ -163,6 +166,14 @@ class Metrics:
         with self._lock:
             self._cells[LAYOUT.lag + bisect_left(LAG_BUCKETS, seconds)] += 1
             self._cells[LAYOUT.lag + len(LAG_BUCKETS) + 1] += max(seconds, 0.0)
+
+    def count_sets(self, sizes: Sequence[int]) -> None:
+        """Rows were answered with sets: so many of each size, from 0."""
+        with self._lock:
+            for size, rows in enumerate(sizes):
+                if rows:
+                    self._cells[LAYOUT.sets + bisect_left(SET_BUCKETS, size)] += rows
+                    self._cells[LAYOUT.sets + len(SET_BUCKETS) + 1] += size * rows
 
     def count_shadow(self, amounts: Mapping[str, float]) -> None:
         """A shadow was asked, or was not."""

@@ -6,7 +6,7 @@ from itertools import chain
 from models import __version__
 from models.shift import STATUSES
 from service.telemetry import drift
-from service.telemetry.board import BUCKETS, LAG_BUCKETS, LAYOUT, Metrics
+from service.telemetry.board import BUCKETS, LAG_BUCKETS, LAYOUT, SET_BUCKETS, Metrics
 from service.telemetry.feedback import Result
 from service.telemetry.live import Live
 from service.telemetry.usage import Usage, usage
@@ -64,6 +64,9 @@ def _requests(sums: Sequence[float]) -> Iterator[str]:
     yield from _head("evenkeel_rows_total", "counter", "Rows predicted or explained.")
     for route in ("predict", "explain", "invocations", "infer"):
         yield f'evenkeel_rows_total{{route="{route}"}} {sums[LAYOUT.rows[route]]:.0f}'
+    name = "evenkeel_set_size"
+    yield from _head(name, "histogram", "Classes in the prediction sets of rows, of models that were given a coverage.")
+    yield from _histogram(name, "", SET_BUCKETS, sums[LAYOUT.sets :])
     name = "evenkeel_request_seconds"
     yield from _head(name, "histogram", "Time from the first look at a request to its answer.")
     for route, start in LAYOUT.seconds.items():

@@ -9,6 +9,7 @@ import numpy as np
 from models.card import ModelCard
 from models.cells import iso_date
 from models.drift import Bins
+from models.sets import PredictionSets
 from models.shift import STATUSES, Status
 from service.telemetry.drift import Spread, Window
 
@@ -35,7 +36,15 @@ def document(card: ModelCard, spread: Spread) -> dict[str, Any]:
         "windows": [_window(spread, one) for one in spread.windows],
         "features": features,
         "predictions": predictions,
-    }
+    } | ({} if card.sets is None else {"sets": _sets(card.sets, spread.status)})
+
+
+def _sets(sets: PredictionSets, status: Status) -> dict[str, Any]:
+    """Whether the coverage of the sets is still promised: as long as rows come from where training's came from."""
+    promised = status != "shifted"
+    share = f"{sets.level:g} of the sets hold the true class"
+    summary = f"promised: {share}" if promised else f"no longer promised, as the rows have shifted: that {share}"
+    return {"level": sets.level, "promised": promised, "summary": summary}
 
 
 def _window(spread: Spread, window: Window) -> dict[str, Any]:

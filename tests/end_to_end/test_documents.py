@@ -22,7 +22,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Run elsewhere: the demo below, the tests by whoever runs this, containers by tests/containers, pip and uv by
 # test_packaging, audit and platforms by test_supply; what kubectl can do without a cluster, by test_kubernetes.
 SCRIPTS = ("scripts/demo", "scripts/test", "scripts/check", "scripts/upgrade", "scripts/audit", "scripts/platforms")
-ELSEWHERE = (*SCRIPTS, "docker compose", "kubectl ", "pip ", "pipx ", "uv ")
+ELSEWHERE = (*SCRIPTS, "docker ", "set -a; . ./.env", "kubectl ", "pip ", "pipx ", "uv ")
 # By the language of a block: the program that runs it, and the file that it is then in. A block whose program is not
 # installed is passed over, with what it prints: Debian's Go and JDK are large.
 PROGRAMS = {

@@ -36,15 +36,17 @@ class Table:
     learning: int
     test_sha256: str | None = None
 
-    def split(self, validation: float, test: float, rng: np.random.Generator, members: int = 1) -> Split:
+    def split(
+        self, validation: float, test: float, rng: np.random.Generator, members: int = 1, sets: float = 0.0
+    ) -> Split:
         """Split the table; a test table is the test part.
 
         :raises InvalidTable: there are too few rows for the parts.
         """
         own = self.examples.first(self.learning)
         if self.test_sha256 is None:
-            return split(own, validation, test, rng, members, self.division)
-        chosen = split(own, validation, 0.0, rng, members, self.division)
+            return split(own, validation, test, rng, members, self.division, sets)
+        chosen = split(own, validation, 0.0, rng, members, self.division, sets)
         return replace(chosen, test=np.arange(self.learning, len(self.examples)))
 
 
