@@ -128,8 +128,7 @@ def _drifting() -> dict[str, Schema]:
         "DriftWindow": _open(window | {"drifted": listed(TEXT)}),
         "DriftMeasure": _open(measure, {"unseen": PROBABILITY, "far_outside": PROBABILITY}),
         "DriftFeature": _open(feature),
-        "DriftSets": _open({"level": PROBABILITY, "promised": FLAG, "summary": TEXT}),
-        "Drift": _open(drift, {"sets": reference("DriftSets")}),
+        "Drift": _open(drift, {"sets": _open({"promised": FLAG})}),
     }
 
 

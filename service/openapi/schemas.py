@@ -69,9 +69,8 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
         "probabilities": mapping(PROBABILITY),
     }
     if card.sets is not None:
-        held = f"classes of which the true one is in this list in {card.sets.level:g} of all answers"
-        said["set"] = rows(reference(f"{base}Label")) | {"description": held}
-        said["certain"] = {"type": "boolean", "description": "whether that is one class"}
+        told = {"description": f"holds the true class in {card.sets.level:g} of all answers"}
+        said |= {"set": rows(said["label"]) | told, "certain": {"type": "boolean"}}
     maybe = {"warnings": rows(reference("FeatureWarning")), "explanation": reference("Explanation")}
     model = {"model": reference("ModelVersion")}
     return {
