@@ -30,9 +30,9 @@ class TestedSets(BaseModel):
 class PredictionSets(BaseModel):
     """The level asked for, the rows that chose the threshold, and the coverage that follows: mean, 95 % interval."""
 
-    # The threshold is a probability, a whole number of 2⁻²⁴. The mean coverage is that over all choices of such rows, and
-    # 95 % of them have theirs in the interval, as long as rows that are asked come from where those came from. Where
-    # they have weights, the interval is that of as many rows as would tell as much without.
+    # The threshold is a probability, a whole number of 2⁻²⁴. The mean coverage is that over all choices of such rows,
+    # and 95 % of them have theirs in the interval, as long as rows that are asked come from where those came from.
+    # Where they have weights, the interval is that of as many rows as would tell as much without.
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     level: float = Field(gt=0, lt=1)
