@@ -32,6 +32,7 @@ PROGRAMS = {
     "go": ("go run", "block.go"),
 }
 ADDRESS = "http://127.0.0.1:8080"
+LOG = "/var/lib/predictions"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -42,7 +43,8 @@ def blocks(document: Path) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service for every `curl`, on a repository that the documented commands fill."""
-    with running(tmp_path_factory.mktemp("store"), find_free_port()) as service:
+    log = str(tmp_path_factory.mktemp("log"))
+    with running(tmp_path_factory.mktemp("store"), find_free_port(), EVENKEEL_PREDICTION_LOG=log) as service:
         yield service
 
 
@@ -53,6 +55,7 @@ def execute(command: str, service: Service, repository: Path) -> str:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     command = command.replace(ADDRESS, service.url).replace("/backup/", f"{repository}-backup/")
+    command = command.replace(LOG, environment_of(service)["EVENKEEL_PREDICTION_LOG"])
     process = subprocess.run(
         ["bash", "-ec", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
