@@ -14,11 +14,14 @@ from models import terminal
 from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.repository import ModelRepository, PublishedModel
+from models.sets import PredictionSets, TestedSets
 from models.terminal import add_command, add_model, printable, room
 from models.wording import command_on, evaluation_lines
+from trainer.answers import Answers
 from trainer.arrays import Array
 from trainer.evaluation.baselines import commonest_class
 from trainer.evaluation.measures import measure
+from trainer.evaluation.sets import tested
 from trainer.evaluation.threshold import at_threshold
 
 
@@ -66,6 +69,8 @@ def evaluation_of(card: ModelCard, probabilities: Array, labelled: Labelled) -> 
     if card.positive is not None and card.threshold is not None:
         label = card.classes.index(card.positive)
         found["at_threshold"] = at_threshold(card.threshold, probabilities[:, label], labelled.labels == label, counts)
+    if card.sets is not None:
+        found["sets"] = tested(card.sets, Answers(probabilities, probabilities, labelled.labels, weights))
     return evaluation.model_copy(update=found)
 
 
@@ -80,8 +85,19 @@ def _report(
     yield ""
     for line in evaluation_lines(evaluation, what="rows", width=room() - 2):
         yield f"  {line}".rstrip()
+    if card.sets and evaluation.sets:
+        yield ""
+        yield _covered(card.sets, evaluation.sets)
     yield ""
     yield _compared(repository, card, table, evaluation)
+
+
+def _covered(promised: PredictionSets, found: TestedSets) -> str:
+    """What has become of the promise of the sets."""
+    return (
+        f"Of its prediction sets {promised.level:g} are to hold the true class; of these rows' {found.coverage:.4f} "
+        f"do, with {found.mean_size:.2f} classes on average."
+    )
 
 
 def _compared(repository: ModelRepository, card: ModelCard, table: Path, evaluation: Evaluation) -> str:

@@ -144,6 +144,13 @@ def decision_of(card: ModelCard) -> Callable[[Any], list[int]]:
     return decision(card)
 
 
+def sets_of(card: ModelCard) -> Callable[[Any], Any] | None:
+    """Which classes (n, classes) are in the sets of rows by their probabilities; None of a model without sets."""
+    from service.prediction import sets
+
+    return sets.sets_of(card)
+
+
 def address_from_settings() -> str:
     """Where a service with these settings, EVENKEEL_HOST and EVENKEEL_PORT, is reached from this machine.
 

@@ -42,6 +42,7 @@ class Settings(TypedDict, total=False):
     test_table: Table
     validation: float
     test: float
+    coverage_rows: float
     seed: int
     # The network.
     hidden: Sequence[int]
@@ -79,6 +80,7 @@ class Settings(TypedDict, total=False):
     time_limit: float | str
     memory: int | str
     # What is published.
+    coverage: float
     positive: str
     threshold: str
     background: int

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from models.drift import DriftBaseline
 from models.evaluation import Evaluation
 from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, Record
+from models.sets import PredictionSets
 
 
 class _Part(BaseModel):
@@ -155,7 +156,8 @@ class ModelCard(_Part):
     published in its place, `distillation` tells of the bag, and the validation metrics are those of its members.
     `evaluation` is what the test rows say, `warnings` are what whoever uses the model should know, a sentence each. Of
     two classes `positive` is the one that is looked for, and `threshold` the probability from which on a row is taken
-    for it. Cards from before there was one have no `drift` and no `evaluation`.
+    for it. Cards from before there was one have no `drift` and no `evaluation`. `sets` says which classes belong to an
+    answer; a model that was trained without --coverage has none, and its card does not name them.
     """
 
     format: Literal[1] = 1
@@ -173,6 +175,7 @@ class ModelCard(_Part):
     warnings: tuple[str, ...] = ()
     positive: str | None = None
     threshold: float | None = Field(None, ge=0, le=1)
+    sets: PredictionSets | None = Field(None, exclude_if=lambda value: value is None)
     typical: Record | None = None
     background: tuple[Record, ...] = ()
     golden: tuple[GoldenRow, ...]

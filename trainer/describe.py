@@ -75,6 +75,7 @@ def describe(
         warnings=(*(one.kept(config) for one in verdict.warnings), *doubts(config, fitted)),
         positive=config.positive,
         threshold=verdict.threshold,
+        sets=verdict.sets,
         typical=typical_row(start.examples, start.told(start.split.train)),
         background=background_rows(
             start.examples, start.told(start.split.train), config.background, generator(config.seed, BACKGROUND)

@@ -20,6 +20,7 @@ from trainer.data.split import split
 from trainer.data.table import Table, read_table
 from trainer.describe import libraries
 from trainer.errors import DamagedCheckpoint, TableChanged, TrainerError, Unreadable, WorkerLost
+from trainer.evaluation.sets import check_enough
 from trainer.evaluation.verdict import check_positive
 from trainer.fitting import train_all
 from trainer.parallel import jobs_for
@@ -42,7 +43,11 @@ def prepare(config: TrainingConfig, frames: Frames = NO_FRAMES) -> tuple[Table, 
     table = _read(config, frames, {})
     check_positive(config, table.examples.classes)
     members = config.members or members_for(table.learning)
-    chosen = table.split(config.validation, config.test, generator(config.seed, 0), members)
+    chosen = table.split(config.validation, config.test, generator(config.seed, 0), members, config.share_for_sets)
+    if config.coverage is not None:
+        weights, a_share = table.examples.weights, config.split_by is None
+        weights = None if weights is None else weights[chosen.sets]
+        check_enough(config.coverage, weights, len(chosen.sets), a_share=a_share, of=table.learning)
     return table, Start.on(config, table.examples, chosen)
 
 
@@ -134,8 +139,9 @@ def run(
     promote: Promote = "always",
     fail_below_baseline: bool = False,
     with_report: bool = True,
+    frames: Frames = NO_FRAMES,
 ) -> Outcome:
-    """Train as `config` says and publish into `repository`.
+    """Train as `config` says and publish into `repository`; `frames` are the tables that are in memory.
 
     `watch` is called after every epoch, and `ended` when a network is trained. Up to `jobs` members of a bag are
     trained at a time, None for as many as there are cores if that is worth it; their number changes nothing else.
@@ -161,7 +167,7 @@ def run(
 
     try:
         with noting(NOTHING, KeyboardInterrupt):
-            trained = _train(config, NO_FRAMES, saved, jobs)
+            trained = _train(config, frames, saved, jobs)
         return publish(
             trained,
             repository,

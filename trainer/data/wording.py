@@ -66,6 +66,9 @@ REFUSALS = {
     "few_groups": "column '{name}' has {groups} groups; {parts} parts need at least {parts}: leave --group out",
     "few_times": "column '{name}' has {times} different times, too few to split by; leave --time out",
     "empty_part": "column '{name}' names no row '{part}'; --split-by needs each part",
+    "no_coverage": "column '{name}' names rows 'coverage', which prediction sets are chosen on; say --coverage 0.9, or "
+    "name them train",
+    "few_for_sets": "--coverage {level:g} takes {fewest} rows for the sets alone, and {rows} {counted}; {way}",
     "test_twice": "column '{name}' names rows 'test', and --test-table has others; leave one out",
 }
 

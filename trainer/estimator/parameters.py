@@ -61,6 +61,8 @@ class Parameters(BaseEstimator):
         members: int | None = OF["members"],
         distil: bool = OF["distil"],
         student: Sequence[int] | None = OF["student"],
+        coverage: float | None = OF["coverage"],
+        coverage_rows: float = OF["coverage_rows"],
         teacher: str = OF["teacher"],
         validation_fraction: float = OF["validation"],
         callbacks: Sequence[Callable[[Epoch], None]] = (),
@@ -99,6 +101,8 @@ class Parameters(BaseEstimator):
         self.members = members
         self.distil = distil
         self.student = student
+        self.coverage = coverage
+        self.coverage_rows = coverage_rows
         self.teacher = teacher
         self.validation_fraction = validation_fraction
         self.callbacks = callbacks
