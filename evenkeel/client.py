@@ -5,7 +5,7 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,7 @@ import numpy as np
 
 from evenkeel.connection import Connection
 from evenkeel.errors import BadInput, ClientError, RowsRefused
+from evenkeel.labels import MOST_LABELS, ids_of, send_labels
 from evenkeel.loaded import OnError, answers_of, check_sets, sets_in
 from evenkeel.remote import RemoteModel
 from evenkeel.run import Reasons
@@ -84,6 +85,7 @@ class Client:
         self._model: RemoteModel | None = None
         self._asked = -math.inf
         self._turn = threading.Lock()
+        self._ids: list[str | None] = []
         # Of a client that is used once, in one line.
         weakref.finalize(self, self._service.close)
 
@@ -139,6 +141,36 @@ class Client:
         from pandas import Series
 
         return Series(sets, index, name="set")
+
+    @property
+    def ids(self) -> list[str | None]:
+        """Of each row of the last call, what `feedback` knows it by; None of one that was not answered."""
+        return list(self._ids)
+
+    def feedback(self, ids: Iterable[str | None], labels: Iterable[Any]) -> dict[str, int]:
+        """Tell what was right, whenever that is known: the service then knows how good its answers are.
+
+            client.predict(frame)
+            client.feedback(client.ids, frame["species"])
+
+        :param ids: of answered rows, each as `ids` has it, or the X-Request-Id of an answer to one row.
+        :param labels: the true class of each. Pairs without an id or without a label (None, NaN) are passed over.
+        :return: how many were `counted`, `corrected` (another label came before), `repeated` and `unknown`.
+        :raises BadInput: there are not as many labels as ids.
+        :raises ClientError: a label is no class, and none of its batch is taken; the service remembers no answers,
+            refuses, or does not answer.
+        """
+        try:
+            pairs = [(one, label) for one, label in zip(ids, labels, strict=True) if one is not None and _known(label)]
+        except ValueError:
+            raise BadInput("there should be a label for each id, None where there is none", "invalid_setting") from None
+        totals = dict.fromkeys(("counted", "corrected", "repeated", "unknown"), 0)
+        with self._turn, self._call():
+            for start in range(0, len(pairs), MOST_LABELS):
+                told = send_labels(self._service, pairs[start : start + MOST_LABELS])
+                for result in totals:
+                    totals[result] += told[result]
+        return totals
 
     def card(self) -> ModelCard:
         """The card of the version that answers: features, classes, metrics.
@@ -203,7 +235,10 @@ class Client:
             model = self._answering()
             if with_sets:
                 check_sets(model.card)
-            return answers_of(model, table, on_error, _Refusal(model)), model.card
+            model.sent.clear()
+            answers = answers_of(model, table, on_error, _Refusal(model))
+            self._ids = ids_of(model.sent, answers.answered.tolist())
+            return answers, model.card
 
 
 class _Refusal:
@@ -223,6 +258,11 @@ class _Refusal:
             details[0]["rule"] = error.code
             return RowsRefused(sentence, error.code, error.status, details, error.request_id)
         return RowsRefused(sentence, "invalid_record", details=details)
+
+
+def _known(label: Any) -> bool:
+    """Whether there is a label: NaN is none, and is not even itself."""
+    return label is not None and bool(label == label)
 
 
 def _index_of(table: Any) -> Any:

@@ -1,5 +1,6 @@
 """How good a model is: what was measured on rows that it has not learned from, beside answers that need no network."""
 
+from math import sqrt
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,6 +9,9 @@ from models.sets import TestedSets
 
 # What an evaluation holds at most, however many classes there are.
 MOST_CLASSES, MOST_CONFUSED = 100, 20
+# The standard normal distribution has 95 % within so many deviations.
+Z95 = 1.959964
+DIGITS = 6
 
 Count = int | float
 
@@ -90,3 +94,11 @@ class Evaluation(_Part):
     class_shares: tuple[float, ...] = ()
     at_threshold: AtThreshold | None = None
     sets: TestedSets | None = Field(None, exclude_if=lambda value: value is None)
+
+
+def wilson(share: float, rows: float) -> tuple[float, float]:
+    """The 95 % score interval of a share that was found among so many rows (Wilson 1927)."""
+    spread = Z95**2 / rows
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z95 / (1 + spread) * sqrt(share * (1 - share) / rows + spread / (4 * rows))
+    return round(max(centre - half, 0.0), DIGITS), round(min(centre + half, 1.0), DIGITS)

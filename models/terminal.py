@@ -14,6 +14,7 @@ from models.output import Unwritten, guarded
 
 USAGE = 64
 DATA = 65
+NO_INPUT = 66
 IO = 74
 # What a shell says of a program that SIGPIPE ended.
 UNREAD = 141

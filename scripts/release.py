@@ -7,6 +7,7 @@ succeeded, and not at all with --dry-run.
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,11 +117,13 @@ def refuse(version: str, left_out: set[str]) -> None:
     if (ROOT / "dist" / version).exists():
         raise Refused(f"dist/{version} exists; move it away")
     cut((ROOT / CHANGELOG).read_text(), version, "")
-    engine = ["docker", "buildx", "ls"]
-    if "images" not in left_out and subprocess.run(engine, capture_output=True, check=False).returncode:
-        raise Refused(
-            "no Docker engine with buildx answers, which the images need; a try without them: --without images"
-        )
+    if "images" not in left_out and not engine_answers():
+        raise Refused("no Docker engine with buildx answers, which the images need; for a try: --without images")
+
+
+def engine_answers() -> bool:
+    both = "docker version && docker buildx version"
+    return subprocess.run(["sh", "-c", both], capture_output=True, check=False).returncode == 0
 
 
 @contextmanager
@@ -180,19 +183,20 @@ def make(version: str, left_out: set[str], *, dry_run: bool) -> None:
                     step(release)
             write_digests(release.out)
             print((release.out / "SHA256SUMS").read_text(), end="")
-            if dry_run:
-                remove_images(release)
-            else:
+            if not dry_run:
                 publish(release, commit, left_out)
         except BaseException:
             remove_images(release)
             raise
+        if dry_run:
+            remove_images(release)
 
 
 def remove_images(release: Release) -> None:
-    names = [release.image(name) for name in IMAGES]
-    with_engine = ["docker", "image", "rm", *names]
-    subprocess.run(with_engine, capture_output=True, check=False)
+    """Where there are any."""
+    if shutil.which("docker"):
+        names = [release.image(name) for name in IMAGES]
+        subprocess.run(["docker", "image", "rm", *names], capture_output=True, check=False)
 
 
 def main(arguments: list[str] | None = None) -> int:

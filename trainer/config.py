@@ -34,7 +34,7 @@ SEARCHED = (
 
 
 class TrainingConfig(Hyperparameters):
-    """What to train on, how, and under which name to publish."""
+    """What to train on, how, and under which name to publish. A table `from_log` is the folder of a prediction log."""
 
     table: Path
     target: str
@@ -43,6 +43,7 @@ class TrainingConfig(Hyperparameters):
     weight: str | None = None
     table_schema: Path | None = None
     test_table: Path | None = None
+    from_log: bool = False
     split_by: str | None = None
     group: str | None = None
     time: str | None = None
@@ -195,7 +196,7 @@ class TrainingConfig(Hyperparameters):
 
     def settings(self) -> dict[str, object]:
         """What decides the outcome besides the table, its target and how it was read."""
-        other = {"table", "name", "target", "table_schema", "test_table", *READING, *MACHINE}
+        other = {"table", "name", "target", "table_schema", "test_table", "from_log", *READING, *MACHINE}
         # Without sets, a run is what it was before there were any.
         other |= {"coverage", "coverage_rows"} if self.coverage is None else set()
         return self.model_dump(mode="json", exclude=other)
@@ -210,10 +211,12 @@ class TrainingConfig(Hyperparameters):
 
         Of another command, `settings` names those that it takes.
         """
-        words = [shlex.quote(str(self.table))]
+        words = [f"--from-log {shlex.quote(str(self.table))}" if self.from_log else shlex.quote(str(self.table))]
+        said = ("from_log", "target", "time") if self.from_log else ()
         for setting in ("target", "name", *(one for one in TrainingConfig.model_fields if one not in NAMED)):
             value = getattr(self, setting)
-            if value == TrainingConfig.model_fields[setting].default or (settings and setting not in settings):
+            is_default = value == TrainingConfig.model_fields[setting].default
+            if is_default or setting in said or (settings and setting not in settings):
                 continue
             flag = "--schema" if setting == "table_schema" else f"--{setting.replace('_', '-')}"
             words += [flag if setting in ALONE else f"{flag} {shlex.quote(one)}" for one in _spelled(setting, value)]

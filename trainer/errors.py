@@ -23,7 +23,7 @@ TrainerError
 """
 
 from models.errors import EvenkeelError, InvalidName
-from models.terminal import DATA, IO, USAGE
+from models.terminal import DATA, IO, NO_INPUT, USAGE
 
 
 class TrainerError(EvenkeelError):
@@ -106,7 +106,6 @@ class ExportMismatch(TrainerError):
     """The exported graph and the network disagree by more than the tolerance."""
 
 
-NO_INPUT = 66
 SOFTWARE = 70
 TRY_AGAIN = 75
 # Of our own: sysexits.h ends with 78.

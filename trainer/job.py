@@ -139,8 +139,9 @@ def run(
     promote: Promote = "always",
     fail_below_baseline: bool = False,
     with_report: bool = True,
+    frames: Frames = NO_FRAMES,
 ) -> Outcome:
-    """Train as `config` says and publish into `repository`.
+    """Train as `config` says and publish into `repository`; `frames` are the tables that are in memory.
 
     `watch` is called after every epoch, and `ended` when a network is trained. Up to `jobs` members of a bag are
     trained at a time, None for as many as there are cores if that is worth it; their number changes nothing else.
@@ -166,7 +167,7 @@ def run(
 
     try:
         with noting(NOTHING, KeyboardInterrupt):
-            trained = _train(config, NO_FRAMES, saved, jobs)
+            trained = _train(config, frames, saved, jobs)
         return publish(
             trained,
             repository,

@@ -28,7 +28,7 @@ from service.http.origins import Origins
 from service.prediction.body import BODY
 from service.prediction.prediction import Prediction
 from service.reply import Header, Reply, failure, lines
-from service.routes.table import HEALTH
+from service.routes.table import HEALTH, LONG
 
 # Threads for what takes longer. More would only wait for each other, and let the loop wait.
 THREADS = 2
@@ -93,7 +93,9 @@ class Dispatcher:
             health = environ["PATH_INFO"] in HEALTH
             # What is not asked with POST is a page, a card or the metrics.
             short = (
-                health or request.refusal is not None or (short and environ["REQUEST_METHOD"] in ("POST", "OPTIONS"))
+                health
+                or request.refusal is not None
+                or (short and environ["REQUEST_METHOD"] in ("POST", "OPTIONS") and environ["PATH_INFO"] not in LONG)
             )
         else:
             route, model, version = match

@@ -17,6 +17,8 @@ Schema = dict[str, Any]
 # As many as a page can show; a column of ten thousand categories needs no schema of ten thousand lines.
 MOST_CATEGORIES = 100
 FLOAT32: Schema = {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
 PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 
 
@@ -66,12 +68,12 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
     said: dict[str, Schema] = {
         "label": reference(f"{base}Label"),
         "probability": PROBABILITY,
-        "probabilities": mapping(PROBABILITY),
+        "probabilities": reference("Probabilities"),
     }
     if card.sets is not None:
-        told = {"description": f"holds the true class in {card.sets.level:g} of all answers"}
-        said |= {"set": rows(said["label"]) | told, "certain": {"type": "boolean"}}
-    maybe = {"warnings": rows(reference("FeatureWarning")), "explanation": reference("Explanation")}
+        # What they promise stands in the card.
+        said |= {"set": rows(said["label"]), "certain": {"type": "boolean"}}
+    maybe = {"warnings": reference("FeatureWarnings"), "explanation": reference("Explanation")}
     model = {"model": reference("ModelVersion")}
     return {
         base: record(card),
@@ -82,6 +84,7 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
         f"{base}Answer": closed(model | {"prediction": reference(f"{base}Prediction")}),
         f"{base}Answers": closed(model | {"predictions": rows(reference(f"{base}Prediction"))}),
         **tensors,
+        **{_shape_name(one): _shape(1, len(one)) for one in (card.numeric, card.categorical) if one},
         f"{base}InferRequest": _infer_request([reference(name) for name in tensors]),
     }
 
@@ -91,8 +94,7 @@ def request_schemas(name: str, base: str, cards: Sequence[ModelCard]) -> dict[st
     names begin with `name`, those of the records that it is asked about with `base`.
     """
     row = reference(f"{base}Row")
-    told = {"type": "boolean", "description": f"with an explanation of each, as :explain gives it; {MOST_ROWS} at most"}
-    explain = {"explain": told} if all(card.typical is not None for card in cards) else {}
+    explain = {"explain": reference("ExplainWish")} if all(card.typical is not None for card in cards) else {}
     held = [TYPICAL] * bool(explain) + [BACKGROUND] * all(card.background for card in cards)
     against: Schema = {"anyOf": [{"type": "string", "enum": held}, row]} if held else row
     # Without a typical row something has to be said.
@@ -173,6 +175,17 @@ def closed(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
+def opened(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    """An object of these members; a later release may have more."""
+    schema: Schema = {"type": "object", "properties": {**required, **(optional or {})}}
+    return schema | ({"required": list(required)} if required else {})
+
+
+def listed(schema: Schema) -> Schema:
+    """A list that may be empty."""
+    return {"type": "array", "items": schema}
+
+
 def mapping(schema: Schema) -> Schema:
     """An object whose members have names that only the model knows."""
     return {"type": "object", "additionalProperties": schema}
@@ -187,11 +200,19 @@ def in_order(places: list[Schema]) -> Schema:
     """A list with one value for each place."""
     kinds = [place for at, place in enumerate(places) if place not in places[:at]]
     alike = len(kinds) == 1
-    items = kinds[0] if alike else {"anyOf": kinds}
+    kinds = [kind for kind in kinds if alike or _or_null(kind) not in kinds]
+    items = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     if not alike and all("const" in kind for kind in kinds):
         items = {"type": kinds[0]["type"]}
     told: Schema = {} if alike else {"prefixItems": places}
     return {"type": "array"} | told | {"items": items, "minItems": len(places), "maxItems": len(places)}
+
+
+def _or_null(schema: Schema) -> Schema:
+    """What fits null too."""
+    if schema == reference("Number"):
+        return reference("NumberOrNull")
+    return schema | {"type": [schema["type"], "null"]} if isinstance(schema.get("type"), str) else schema | {"": None}
 
 
 def _place(feature: Feature) -> Schema:
@@ -226,10 +247,15 @@ def _tensor(name: str, datatype: str, features: Sequence[Feature]) -> Schema | N
     fields: dict[str, Schema] = {
         "name": {"type": "string", "const": name},
         "datatype": {"type": "string", "const": datatype},
-        "shape": _shape(1, len(features)),
+        "shape": reference(_shape_name(features)),
         "data": values(features),
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _shape_name(features: Sequence[Feature]) -> str:
+    """No model's schemas are called so: their names have no such stroke within."""
+    return f"Shape_1_{len(features)}"
 
 
 def _shape(*sizes: int) -> Schema:

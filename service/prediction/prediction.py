@@ -20,9 +20,9 @@ from service.prediction.cost import Cost
 from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.prediction.protocol import Allowance, Memory, Question, WireFormat
 from service.prediction.shadowing import Shadowing
+from service.prediction.traffic import Traffic
 from service.reply import Reply, compressed, failure, lines, refusal, success
 from service.rows.tensors import Probabilities, Tensors, release, row_count
-from service.telemetry.drift import MOST_ROWS, Drift
 from service.telemetry.observer import TRACE, Observer, trace_headers
 
 # At which of the moments of a prediction a stage begins; it ends at the next. Between them, the request waits: for its
@@ -87,14 +87,14 @@ class Predictions:
         self,
         models: Models,
         observer: Observer,
-        drift: Drift,
+        traffic: Traffic,
         shadowing: Shadowing,
         bounds: Bounds,
         access: Access | None,
     ) -> None:
         self.observer = observer
         self._models = models
-        self._drift = drift
+        self._traffic = traffic
         self._shadowing = shadowing
         self._bounds = bounds
         self._access = access
@@ -189,7 +189,7 @@ class Predictions:
             return
         inferred = perf_counter()
         if not group[0].wire.explains:
-            self._count(predictor, parts, tensors, probabilities)
+            self._traffic.answered(predictor, group, tensors, probabilities)
         moments = began, inferred, perf_counter()
         start = 0
         for one, part in zip(group, parts, strict=True):
@@ -200,23 +200,6 @@ class Predictions:
             if one.choice.shadow is None or one.wire.explains:
                 release(part)
             start = end
-
-    def _count(
-        self, predictor: Predictor, parts: Sequence[Tensors], together: Tensors, probabilities: Probabilities
-    ) -> None:
-        """Count rows for drift, the same whoever came `together`. What goes wrong with it costs no answer."""
-        if predictor.watch is None or not self._drift.on:
-            return
-        if len(probabilities) <= MOST_ROWS:
-            parts = [together]
-        try:
-            start = 0
-            for part in parts:
-                end = start + row_count(part)
-                self._drift.count(predictor.watch, part, probabilities[start:end], runs=int(start == 0))
-                start = end
-        except Exception as error:
-            self._drift.fail(predictor.watch, error)
 
     def _reply(self, one: Prediction, probabilities: Probabilities) -> None:
         predictor = one.predictor

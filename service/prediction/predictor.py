@@ -28,10 +28,13 @@ from service.rows.reader import RowReader
 from service.rows.rules import BrokenRules
 from service.rows.tensors import Probabilities, Tensors, row_count
 from service.telemetry.drift import Watch
+from service.telemetry.lines import Origin
 
 TOLERANCE = 1e-5
 OUTPUTS = ["probabilities"]
 SETS = ["set"]
+# Those that decide the last bits of an answer.
+LIBRARIES = {"onnxruntime": onnxruntime.__version__, "numpy": np.__version__}
 RUN_SECONDS = 5.0
 # Rows go through the network in slices, so that what it holds between two layers does not grow with the request: of at
 # most so many rows, and of fewer where so many numbers would be held: a megabyte, which the caches of a core hold.
@@ -65,7 +68,8 @@ class Predictor:
         self.sets = sets_of(model.card)
         self.wording = Wording(model.card.classes, self.decide, with_sets=self.sets is not None)
         self.rows = RowReader(model.card.features)
-        self.watch = Watch(model.card, model.version) if model.card.drift else None
+        self.watch = Watch(model.card, model.version, self.decide) if model.card.drift else None
+        self.origin = Origin(model, self.decide, LIBRARIES)
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
         # Cells of a row, and of its answer.
         self.width = len(model.card.features) + len(model.card.classes)

@@ -1,6 +1,6 @@
 """What the use case and the rooms around it know of each other: formats, questions, answers, and what they may take."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -28,6 +28,10 @@ class Question(Protocol):
     @property
     def work(self) -> float:
         """What its explanations may take, as `Explainer` reckons it; 0 where it asks for none."""
+
+    @property
+    def places(self) -> Sequence[int] | None:
+        """Which row of the request each row of `tensors` is; None where all of them are there."""
 
     def answer(self, probabilities: Probabilities, members: Members | None = None) -> Answer:
         """The answer, `probabilities` being (n, classes) for the n rows of `tensors`; where the model has sets,

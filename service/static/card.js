@@ -134,7 +134,7 @@ function goodness(card) {
   ];
 }
 
-function confusion({ labels, others, counts }) {
+export function confusion({ labels, others, counts }) {
   const names = [...labels, ...(others ? [`${others} others`] : [])];
   const most = Math.max(...counts.flat(), 1);
   const rows = counts.map((row, at) => {

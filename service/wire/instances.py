@@ -38,6 +38,7 @@ class Instances:
     rows: Rows
     several: bool
     work: ClassVar[float] = 0.0
+    places: ClassVar[None] = None
 
     @property
     def tensors(self) -> Tensors:

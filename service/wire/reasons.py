@@ -1,6 +1,6 @@
 """Explanations as JSON, and what is asked of them: what rows are held against, and how many of them there may be."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -71,6 +71,8 @@ class Explained:
         self._predictor, self._rows, self._seconds = predictor, rows, allowance.seconds
         self._several, self._alone = several, alone
         self._explainer = Explainer(predictor, rows.tensors, reference, allowance.work)
+
+    places: ClassVar[None] = None
 
     @property
     def tensors(self) -> Tensors:

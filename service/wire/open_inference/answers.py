@@ -34,6 +34,7 @@ class Inference:
     id: str | None
     wishes: list[Wish]
     work: ClassVar[float] = 0.0
+    places: ClassVar[None] = None
 
     def answer(self, probabilities: Probabilities, members: Members | None = None) -> Answer:
         card = self.predictor.card
