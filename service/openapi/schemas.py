@@ -71,8 +71,8 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
         "probabilities": reference("Probabilities"),
     }
     if card.sets is not None:
-        # What they promise stands in the card.
-        said |= {"set": rows(said["label"]), "certain": {"type": "boolean"}}
+        told = {"description": f"holds the true class in {card.sets.level:g} of all answers"}
+        said |= {"set": rows(said["label"]) | told, "certain": {"type": "boolean"}}
     maybe = {"warnings": reference("FeatureWarnings"), "explanation": reference("Explanation")}
     model = {"model": reference("ModelVersion")}
     return {
