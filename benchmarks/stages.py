@@ -88,6 +88,7 @@ def _answer(environ: dict[str, Any], predictions: Predictions, match: Match) -> 
     route, model, version = match
     assert route.wire is not None
     predictions.answer([predictions.begin(environ, route.wire, route.metric, model, version)])
+    predictions.tell()
 
 
 def _session(store: Path, predictor: Predictor) -> onnxruntime.InferenceSession:

@@ -62,6 +62,7 @@ class Front:
         one = self.predictions.begin(environ, route.wire, route.metric, model, version)
         self.predictions.answer([one])
         reply = one.reply or self.predictions.explain(one)
+        self.predictions.tell()
         start_response(STATUS_LINES[reply.status], reply.headers)
         return [reply.body]
 

@@ -173,6 +173,7 @@ class Dispatcher:
             self._predict([one.prediction for one in turn if one.prediction is not None])
             for asked in turn:
                 self._answered(asked, self._reply(asked))
+            self._front.predictions.tell()
         finally:
             self._turning = False
             # A request that was asked meanwhile has the next turn, after the loop has looked at all connections.
@@ -273,6 +274,7 @@ class Dispatcher:
         if began - since > self.admission.limits.deadline_seconds:
             return self._answer(request._replace(refusal=Overloaded(BUSY))), self.admission.seconds_each * THREADS
         self._predict([one])
+        self._front.predictions.tell()
         return self._reply(asked), monotonic() - began
 
     def _answer(self, request: Request) -> Reply:

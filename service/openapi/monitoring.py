@@ -40,8 +40,7 @@ def _drifting() -> dict[str, Schema]:
         "DriftWindow": opened(window | {"drifted": listed(TEXT)}),
         "DriftMeasure": opened(measure, {"unseen": PROBABILITY, "far_outside": PROBABILITY}),
         "DriftFeature": opened(feature),
-        "DriftSets": opened({"level": PROBABILITY, "promised": {"type": "boolean"}, "summary": TEXT}),
-        "Drift": opened(drift, {"sets": reference("DriftSets")}),
+        "Drift": opened(drift, {"sets": opened({"promised": {"type": "boolean"}})}),
     }
 
 

@@ -71,9 +71,8 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
         "probabilities": reference("Probabilities"),
     }
     if card.sets is not None:
-        held = f"classes of which the true one is in this list in {card.sets.level:g} of all answers"
-        said["set"] = rows(reference(f"{base}Label")) | {"description": held}
-        said["certain"] = {"type": "boolean", "description": "whether that is one class"}
+        told = {"description": f"holds the true class in {card.sets.level:g} of all answers"}
+        said |= {"set": rows(said["label"]) | told, "certain": {"type": "boolean"}}
     maybe = {"warnings": reference("FeatureWarnings"), "explanation": reference("Explanation")}
     model = {"model": reference("ModelVersion")}
     return {

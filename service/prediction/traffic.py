@@ -43,7 +43,11 @@ class Traffic:
                     else:
                         self._count_each(watch, requests, probabilities)
                 if self._feedback.on:
-                    self._remember(watch, requests, probabilities)
+                    if len(requests) == 1:
+                        (one,) = requests
+                        self._feedback.remember(watch, one.request_id, probabilities, one.question.places)
+                    else:
+                        self._remember_each(watch, requests, probabilities)
             except Exception as error:
                 self._drift.fail(watch, error)
         if self._journal.on:
@@ -58,12 +62,8 @@ class Traffic:
             self._drift.count(watch, one.question.tensors, probabilities[start:end], runs=int(start == 0))
             start = end
 
-    def _remember(self, watch: Watch, requests: Sequence[Asked], probabilities: Probabilities) -> None:
+    def _remember_each(self, watch: Watch, requests: Sequence[Asked], probabilities: Probabilities) -> None:
         """Let labels find the answers later."""
-        if len(requests) == 1:
-            (one,) = requests
-            self._feedback.remember(watch, one.request_id, probabilities, one.question.places)
-            return
         start = 0
         for one in requests:
             end = start + row_count(one.question.tensors)

@@ -46,9 +46,11 @@ def key_of(request_id: str, place: int = 0) -> int:
     return (hash(request_id) + place * _STEP) & _MASK or 1
 
 
-def keys_of(request_id: str, places: Sequence[int]) -> Keys:
-    """The same of several rows."""
-    keys: Keys = np.array(places, np.uint64) * np.uint64(_STEP) + np.uint64(hash(request_id) & _MASK)
+def keys_of(request_ids: Sequence[str], counts: Sequence[int] = (), places: Sequence[int] = ()) -> Keys:
+    """The same of the first rows of requests; or, with `counts`, of so many rows of each, which have these `places`."""
+    keys: Keys = np.array(list(map(hash, request_ids)), np.int64).view(np.uint64)
+    if len(counts):
+        keys = np.repeat(keys, counts) + np.array(places, np.uint64) * np.uint64(_STEP)
     keys[keys == 0] = 1
     return keys
 
@@ -58,7 +60,7 @@ def ring_bytes(rows: int) -> int:
     return _HEAD_BYTES + rows * (_KEY_BYTES + RECORD.itemsize)
 
 
-def records_of(owner: int, answered: float | Sequence[float], probabilities: Probabilities) -> Records:
+def records_of(owner: int, answered: float | npt.NDArray[np.float64], probabilities: Probabilities) -> Records:
     """Records of rows with these probabilities (n, classes), without labels, answered at once or each at its time."""
     rows, classes = probabilities.shape
     records = np.zeros(rows, RECORD)

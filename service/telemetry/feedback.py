@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -24,7 +24,6 @@ from service.telemetry.answers import (
     Keys,
     Newest,
     Records,
-    key_of,
     keys_of,
     looking_for,
     records_of,
@@ -81,10 +80,8 @@ class Feedback:
         """Write down what was noted."""
         with self._folding:
             found: dict[Watch, list[Noted]] = {}
-            with suppress(IndexError):
-                while True:
-                    noted = self._noted.popleft()
-                    found.setdefault(noted[0], []).append(noted)
+            for one in [self._noted.popleft() for _ in range(len(self._noted))]:
+                found.setdefault(one[0], []).append(one)
             for watch, answers in found.items():
                 self._mine.answers.extend(*_written(watch, answers))
 
@@ -188,19 +185,14 @@ class Feedback:
 
 def _written(watch: Watch, answers: Sequence[Noted]) -> tuple[Keys, Records]:
     """The keys and records of what was noted of one version."""
-    keys: list[int] = []
-    moments: list[float] = []
-    size = 4 * watch.bins.classes
-    for _, request_id, places, answer, moment in answers:
-        rows = len(answer) // size
-        if rows == 1 and places is None:
-            keys.append(key_of(request_id))
-        else:
-            keys += keys_of(request_id, range(rows) if places is None else places).tolist()
-        moments += [moment] * rows
-    probabilities = np.frombuffer(b"".join([answer for *_, answer, _ in answers]), np.float32)
-    records = records_of(watch.owner, moments, probabilities.reshape(-1, watch.bins.classes))
-    return np.array(keys, np.uint64), records
+    _, ids, places, parts, moments = zip(*answers, strict=True)
+    probabilities = np.frombuffer(b"".join(parts), np.float32).reshape(-1, watch.bins.classes)
+    keys, times = keys_of(ids), np.array(moments)
+    if len(probabilities) > len(parts) or any(one is not None for one in places):
+        counts = [len(part) // (4 * watch.bins.classes) for part in parts]
+        rows = [range(count) if one is None else one for one, count in zip(places, counts, strict=True)]
+        keys, times = keys_of(ids, counts, list(chain.from_iterable(rows))), np.repeat(times, counts)
+    return keys, records_of(watch.owner, times, probabilities)
 
 
 def _age(record: Records) -> tuple[float, float]:

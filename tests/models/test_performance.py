@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from math import comb, isclose
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,8 @@ from models.evaluation import AtThreshold, ClassScore, Confusion, Evaluation, wi
 from models.performance import Measured, Sums, binomial_tail, expect, judge, labels_needed, measured
 from models.repository import ModelRepository
 from models.shift import FALSE_ALARMS
-from tests.service.conftest import PUBLISHED
 
+PUBLISHED = Path(__file__).parents[1] / "service/published"
 Vector = npt.NDArray[np.float64]
 
 

@@ -230,6 +230,8 @@ def test_rows_are_named_by_their_place_in_the_request(client: FlaskClient) -> No
     told = tell(client, *({"id": request_id, "index": at, "label": one} for at, one in enumerate(labels)))
     assert (told["counted"], told["unknown_ids"]) == (2, [{"id": request_id, "index": 1}])
 
+    nothing = client.post("/predict", json={"instances": [{"island": 1}], "on_error": "null"})
+    assert nothing.get_json()["predictions"][0]["label"] is None
     client.post("/invocations", json={"instances": golden()}, headers={"X-Request-Id": "mine-1"})
     client.post("/predict", json={"instance": golden()[0]}, headers={"X-Request-Id": "mine-2"})
     asked = {"instance": golden()[0], "reference": golden()[1]}

@@ -28,7 +28,7 @@ from service.telemetry import journal as journals
 from service.telemetry.board import Board, Metrics
 from service.telemetry.journal import Journal, LogRules
 from service.telemetry.lines import Privacy
-from tests.service.conftest import PUBLISHED
+from tests.service.conftest import NUMBERS, PUBLISHED
 from tests.service.test_metrics import in_a_fork, samples, value
 
 Log = Callable[..., tuple[FlaskClient, Journal]]
@@ -113,6 +113,35 @@ def test_every_protocol_leaves_the_same_line(log: Log, folder: Path, record: dic
 
     assert len(others) == 3
     assert all(other == by_name for other in others)
+
+
+def test_a_model_of_numbers_alone_is_logged_too(folder: Path) -> None:
+    """It has no texts; a request of many rows has a line for each."""
+    registry = Registry(ModelRepository(NUMBERS))
+    registry.refresh()
+    journal = Journal(LogRules(folder))
+    client = create_app(registry, Bounds(1 << 20), journal=journal).test_client()
+    rows = [{"bill_length_mm": 40 + row / 7, "body_mass_g": None if row % 5 else row} for row in range(300)]
+    assert client.post("/predict", json={"instances": rows}).status_code == 200
+    journal.finish(PATIENCE_S)
+    lines = predictions(folder)
+
+    assert [line.index for line in lines] == list(range(300))
+    assert [line.row["body_mass_g"] for line in lines] == [row["body_mass_g"] for row in rows]
+    # As short as it can be, and the same 32-bit float.
+    assert [np.float32(line.row["bill_length_mm"]) for line in lines] == [  # type: ignore[arg-type]
+        np.float32(row["bill_length_mm"]) for row in rows
+    ]
+
+
+def test_rows_that_are_left_out_keep_the_places_of_the_others(log: Log, folder: Path, record: dict[str, Any]) -> None:
+    """By which their labels are told later."""
+    client, journal = log()
+    asked = {"instances": [record, {}, record], "on_error": "null"}
+    assert client.post("/predict", json=asked).status_code == 200
+    journal.finish(PATIENCE_S)
+
+    assert [line.index for line in predictions(folder)] == [0, 2]
 
 
 def test_only_answers_are_logged(log: Log, folder: Path, record: dict[str, Any]) -> None:
