@@ -49,7 +49,7 @@ RUN rm -rf /usr/bin/pip* /usr/local/bin/pip* /usr/share/python-wheels /var/lib/a
     done && \
     find / -xdev -type f -perm /6000 -exec chmod a-s {} + && \
     # A fresh named volume takes over the owner of the folder that it is mounted on.
-    install -d -o 10001 -g 10001 /var/lib/models /var/cache/evenkeel && install -d -o 10001 -g 10001 -m 700 /var/lib/study
+    install -d -o 10001 -g 10001 /var/lib/models /var/lib/predictions /var/cache/evenkeel && install -d -o 10001 -g 10001 -m 700 /var/lib/study
 
 # What each image holds, as CycloneDX: Debian's packages, Python, the libraries, Evenkeel.
 FROM build AS sbom

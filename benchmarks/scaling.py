@@ -2,7 +2,7 @@
 real service, then run where nothing can be measured.
 
 PYTHONPATH=. python benchmarks/scaling.py [--seconds 2] [--rounds 3]     measures, simulates the same, prints both
-PYTHONPATH=. python benchmarks/scaling.py --turn 55 --each 25            takes a cost in µs instead of measuring one
+PYTHONPATH=. python benchmarks/scaling.py --turn 54 --each 25            takes a cost in µs instead of measuring one
 
 Measuring needs wrk and taskset, and two cores; writes docs/scaling.svg.
 """

@@ -17,11 +17,13 @@ from service.prediction.prediction import UNBOUNDED, Bounds, Predictions
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance
 from service.prediction.shadowing import Shadowing
+from service.prediction.traffic import Traffic
 from service.registry.registry import Registry
 from service.reply import success
 from service.routes.table import Match, prediction
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import ENOUGH_ROWS
+from service.telemetry.journal import Journal
 from service.telemetry.observer import Observer
 
 BOUNDS = Bounds()
@@ -35,7 +37,8 @@ def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
     access, metrics = Access(keys), Metrics(Board.create(slots=1))
     observer = Observer(metrics, access_log=False, trace=None)
     shadowing = Shadowing(metrics.count_shadow)
-    predictions = Predictions(registry, observer, metrics.drift, shadowing, BOUNDS, access)
+    traffic = Traffic(metrics.drift, metrics.feedback, Journal())
+    predictions = Predictions(registry, observer, traffic, shadowing, BOUNDS, access)
     columns = {}
     for name in (name for name in asked if not name.startswith("peer")):
         body, environ = asked[name].body, _environ(asked[name])
@@ -85,6 +88,7 @@ def _answer(environ: dict[str, Any], predictions: Predictions, match: Match) -> 
     route, model, version = match
     assert route.wire is not None
     predictions.answer([predictions.begin(environ, route.wire, route.metric, model, version)])
+    predictions.tell()
 
 
 def _session(store: Path, predictor: Predictor) -> onnxruntime.InferenceSession:

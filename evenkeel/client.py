@@ -5,7 +5,7 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,8 @@ import numpy as np
 
 from evenkeel.connection import Connection
 from evenkeel.errors import BadInput, ClientError, RowsRefused
-from evenkeel.loaded import OnError, answers_of
+from evenkeel.labels import MOST_LABELS, ids_of, send_labels
+from evenkeel.loaded import OnError, answers_of, check_sets, sets_in
 from evenkeel.remote import RemoteModel
 from evenkeel.run import Reasons
 from evenkeel.scoring import address_from_settings, api_key
@@ -84,6 +85,7 @@ class Client:
         self._model: RemoteModel | None = None
         self._asked = -math.inf
         self._turn = threading.Lock()
+        self._ids: list[str | None] = []
         # Of a client that is used once, in one line.
         weakref.finalize(self, self._service.close)
 
@@ -123,6 +125,52 @@ class Client:
         from pandas import DataFrame
 
         return DataFrame(probabilities, index, list(card.classes))
+
+    def predict_set(self, table: Asked, *, on_error: OnError = "stop") -> Any:
+        """The classes, a tuple, of the prediction set of each row, of a model that was trained with a coverage.
+
+        :param on_error: as for `predict_proba`, None in place of NaN.
+        :return: of a pandas frame a Series with the frame's index; of all else a numpy array of tuples (n,).
+        :raises BadInput: as `predict_proba`, or the model has no sets.
+        :raises ClientError: as `predict_proba`.
+        """
+        answers, card = self._answers(table, on_error, with_sets=True)
+        sets = sets_in(answers, card.classes)
+        if (index := _index_of(table)) is None:
+            return sets
+        from pandas import Series
+
+        return Series(sets, index, name="set")
+
+    @property
+    def ids(self) -> list[str | None]:
+        """Of each row of the last call, what `feedback` knows it by; None of one that was not answered."""
+        return list(self._ids)
+
+    def feedback(self, ids: Iterable[str | None], labels: Iterable[Any]) -> dict[str, int]:
+        """Tell what was right, whenever that is known: the service then knows how good its answers are.
+
+            client.predict(frame)
+            client.feedback(client.ids, frame["species"])
+
+        :param ids: of answered rows, each as `ids` has it, or the X-Request-Id of an answer to one row.
+        :param labels: the true class of each. Pairs without an id or without a label (None, NaN) are passed over.
+        :return: how many were `counted`, `corrected` (another label came before), `repeated` and `unknown`.
+        :raises BadInput: there are not as many labels as ids.
+        :raises ClientError: a label is no class, and none of its batch is taken; the service remembers no answers,
+            refuses, or does not answer.
+        """
+        try:
+            pairs = [(one, label) for one, label in zip(ids, labels, strict=True) if one is not None and _known(label)]
+        except ValueError:
+            raise BadInput("there should be a label for each id, None where there is none", "invalid_setting") from None
+        totals = dict.fromkeys(("counted", "corrected", "repeated", "unknown"), 0)
+        with self._turn, self._call():
+            for start in range(0, len(pairs), MOST_LABELS):
+                told = send_labels(self._service, pairs[start : start + MOST_LABELS])
+                for result in totals:
+                    totals[result] += told[result]
+        return totals
 
     def card(self) -> ModelCard:
         """The card of the version that answers: features, classes, metrics.
@@ -182,10 +230,15 @@ class Client:
             self._asked = now
         return self._model
 
-    def _answers(self, table: Asked, on_error: OnError) -> tuple[Answers, ModelCard]:
+    def _answers(self, table: Asked, on_error: OnError, *, with_sets: bool = False) -> tuple[Answers, ModelCard]:
         with self._turn, self._call():
             model = self._answering()
-            return answers_of(model, table, on_error, _Refusal(model)), model.card
+            if with_sets:
+                check_sets(model.card)
+            model.sent.clear()
+            answers = answers_of(model, table, on_error, _Refusal(model))
+            self._ids = ids_of(model.sent, answers.answered.tolist())
+            return answers, model.card
 
 
 class _Refusal:
@@ -205,6 +258,11 @@ class _Refusal:
             details[0]["rule"] = error.code
             return RowsRefused(sentence, error.code, error.status, details, error.request_id)
         return RowsRefused(sentence, "invalid_record", details=details)
+
+
+def _known(label: Any) -> bool:
+    """Whether there is a label: NaN is none, and is not even itself."""
+    return label is not None and bool(label == label)
 
 
 def _index_of(table: Any) -> Any:

@@ -24,13 +24,16 @@ OWN = {
     "compare": "compare two versions of a model",
     "report": "write the training report of a version: one HTML file",
     "drift": "show whether live rows still follow the training distribution",
+    "performance": "show accuracy as tested, as expected of live rows, and by labels",
 }
 ANSWERING = {
     "predict": "score a file of rows, with or without a service",
     "page": "write a model as one HTML file that predicts offline",
 }
 # Those that ask a service, and no repository.
-REMOTE = frozenset({"drift"})
+REMOTE = frozenset({"drift", "performance"})
+# Of the service's commands, those that read its prediction log.
+AUDITING = ("replay", "forget")
 MODELS = {"models": "list, show, promote, rollback, canary, export, import, copy, …"}
 SIDES = ("trainer", "service")
 
@@ -69,10 +72,14 @@ def _groups() -> dict[str, dict[str, str]]:
     """The commands that are here, in the order in which somebody needs them, under headings."""
     sides = _sides()
     whole = len(sides) == len(SIDES)
+    serving = sides.get("service", {})
+    auditing = {name: serving[name] for name in AUDITING if name in serving}
+    serving = {name: summary for name, summary in serving.items() if name not in auditing}
     return {
         "train": sides.get("trainer", {}),
         "evaluate": OWN if whole else {},
-        "predict": (ANSWERING if whole else {}) | sides.get("service", {}),
+        "predict": (ANSWERING if whole else {}) | serving,
+        "audit": auditing,
         "deploy": MODELS,
     }
 
@@ -83,7 +90,7 @@ def overview() -> str:
     groups = _groups()
     for heading, commands in groups.items():
         if commands:
-            lines += ["", f"{heading}:", *(f"  {name:<9} {summary}" for name, summary in commands.items())]
+            lines += ["", f"{heading}:", *(f"  {name:<11} {summary}" for name, summary in commands.items())]
     examples = (
         ("fit", "examples/penguins.csv --target species --name penguins"),
         ("serve", "--port 9000"),

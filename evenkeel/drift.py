@@ -1,7 +1,7 @@
 """`drift NAME [VERSION]`: whether the rows that a running service answers still follow the training distribution."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,11 @@ def add_drift(commands: "argparse._SubParsersAction[Any]") -> None:
         "categories unseen in training and numbers far outside its range. Exit codes: 0 done, 64 usage, 65 refused by "
         "the service, 74 cannot reach the service.",
     )
+    add_service(parser)
+
+
+def add_service(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that asks a service about a version."""
     add_model(parser)
     parser.add_argument(
         "--url", metavar="ADDRESS", help="address of the service (default: EVENKEEL_HOST and EVENKEEL_PORT)"
@@ -42,8 +47,8 @@ def add_drift(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("--key-file", type=Path, metavar="FILE", help=f"file with the API key (default: ${API_KEY})")
 
 
-def tell_drift(_: ModelRepository, options: argparse.Namespace) -> None:
-    """Print what a service tells of the drift of a version.
+def ask_service(options: argparse.Namespace, what: str, lines: Callable[[Any], Iterable[str]]) -> list[str]:
+    """What a service tells of a version, in lines.
 
     :raises RefusedByService: it has no such model, or wants another key.
     :raises Unreachable: it does not answer.
@@ -51,18 +56,28 @@ def tell_drift(_: ModelRepository, options: argparse.Namespace) -> None:
     url, key = options.url or address_from_settings(), api_key(options.key_file)
     version = f"/versions/{options.version}" if options.version else ""
     with closing(Connection(url, key, options.patience, partial(tell, "note"))) as service:
-        told = service.document(f"/v1/models/{quote(options.name, safe='')}{version}/drift")
+        told = service.document(f"/v1/models/{quote(options.name, safe='')}{version}/{what}")
     try:
-        lines = list(_lines(told))
+        return list(lines(told))
     except (KeyError, TypeError, ValueError, IndexError):
         raise service.stranger() from None
-    print("\n".join(lines))
+
+
+def tell_drift(_: ModelRepository, options: argparse.Namespace) -> None:
+    """Print what a service tells of the drift of a version.
+
+    :raises RefusedByService: it has no such model, or wants another key.
+    :raises Unreachable: it does not answer.
+    """
+    print("\n".join(ask_service(options, "drift", _lines)))
 
 
 def _lines(told: Any) -> Iterator[str]:
     model = told["model"]
     yield f"{printable(model['name'], 64)} version {model['version']}, {told['training_rows']} training rows"
     yield printable(told["summary"], LONGEST_SUMMARY)
+    if sets := told.get("sets"):
+        yield f"sets: {printable(sets['summary'], LONGEST_SUMMARY)}"
     features = [dict(told["predictions"], feature="predicted classes"), *told["features"]]
     for at, window in enumerate(told["windows"]):
         yield ""

@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from evenkeel.labelled import Labelled, read_labelled
+from evenkeel.labelled import Labelled, learned_by, read_labelled
 from evenkeel.scoring import answers
 from models import terminal
 from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.repository import ModelRepository, PublishedModel
+from models.sets import PredictionSets, TestedSets
 from models.terminal import add_command, add_model, printable, room
 from models.wording import command_on, evaluation_lines
+from trainer.answers import Answers
 from trainer.arrays import Array
 from trainer.evaluation.baselines import commonest_class
 from trainer.evaluation.measures import measure
+from trainer.evaluation.sets import tested
 from trainer.evaluation.threshold import at_threshold
 
 
@@ -66,6 +69,8 @@ def evaluation_of(card: ModelCard, probabilities: Array, labelled: Labelled) -> 
     if card.positive is not None and card.threshold is not None:
         label = card.classes.index(card.positive)
         found["at_threshold"] = at_threshold(card.threshold, probabilities[:, label], labelled.labels == label, counts)
+    if card.sets is not None:
+        found["sets"] = tested(card.sets, Answers(probabilities, probabilities, labelled.labels, weights))
     return evaluation.model_copy(update=found)
 
 
@@ -75,13 +80,24 @@ def _report(
     card = model.card
     left_out = f"; {labelled.without_target} more have no target" if labelled.without_target else ""
     yield f"{card.name}, version {model.version}, on {len(labelled)} rows of {printable(table.name, 60)}{left_out}"
-    if labelled.sha256 == card.provenance.table_sha256:
-        yield "warning: this is the table that it was trained on, most of whose rows it has seen; take later rows"
+    if learned := learned_by(card, labelled):
+        yield f"warning: it was trained on {learned} of these rows, which flatters it; take later rows"
     yield ""
     for line in evaluation_lines(evaluation, what="rows", width=room() - 2):
         yield f"  {line}".rstrip()
+    if card.sets and evaluation.sets:
+        yield ""
+        yield _covered(card.sets, evaluation.sets)
     yield ""
     yield _compared(repository, card, table, evaluation)
+
+
+def _covered(promised: PredictionSets, found: TestedSets) -> str:
+    """What has become of the promise of the sets."""
+    return (
+        f"Of its prediction sets {promised.level:g} are to hold the true class; of these rows' {found.coverage:.4f} "
+        f"do, with {found.mean_size:.2f} classes on average."
+    )
 
 
 def _compared(repository: ModelRepository, card: ModelCard, table: Path, evaluation: Evaluation) -> str:

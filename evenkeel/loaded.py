@@ -15,7 +15,7 @@ from evenkeel.run import Model as Answering
 from evenkeel.run import Refuse, Run, check_features
 from evenkeel.scoring import LocalModel, local_model
 from evenkeel.tables import Asked, one_tree, opened
-from evenkeel.written import Answers
+from evenkeel.written import Answers, named
 from models.card import Metrics, ModelCard
 from models.errors import EvenkeelWarning
 from models.remote import opened as opened_repository
@@ -77,6 +77,15 @@ class Model:
         labels = np.array([*self.classes, None], object)
         return np.asarray(labels[np.where(answers.answered, answers.labels, -1)])
 
+    def predict_set(self, table: Asked, *, on_error: OnError = "stop") -> npt.NDArray[np.object_]:
+        """The classes, a tuple, of the prediction set (n,) of each row, of a model that was trained with a coverage.
+
+        :param on_error: as for `predict_proba`, None in place of NaN.
+        :raises EvenkeelError: as `predict_proba` does, or the model has no sets.
+        """
+        check_sets(self.card)
+        return sets_in(self._answers(table, on_error), self.classes)
+
     def __repr__(self) -> str:
         version = "not published" if self.version is None else f"version {self.version}"
         return f"<{self.name}, {version}: {self.card.provenance.target} from {len(self.card.features)} features>"
@@ -91,6 +100,21 @@ class Model:
             return answers_of(self._local, table, on_error)
 
 
+def check_sets(card: ModelCard) -> None:
+    """:raises InvalidSetting: the model has no sets."""
+    if card.sets is None:
+        raise InvalidSetting(f"{card.name} has no prediction sets; train it with --coverage 0.9, or another share")
+
+
+def sets_in(answers: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.object_]:
+    """The sets (n,) of answers, each the tuple of its classes; None of a row that was not answered."""
+    sets = np.full(len(answers.answered), None, object)
+    assert answers.members is not None
+    for row in np.flatnonzero(answers.answered).tolist():
+        sets[row] = named(answers.members[row], classes)
+    return sets
+
+
 def answers_of(model: Answering, table: Asked, on_error: OnError, refuse: Refuse | None = None) -> Answers:
     """What a model answers to the rows of a table; what is unusual is told as a warning to whoever called the caller.
 
@@ -99,7 +123,7 @@ def answers_of(model: Answering, table: Asked, on_error: OnError, refuse: Refuse
     """
     if on_error not in get_args(OnError):
         raise InvalidSetting(f"on_error should be 'stop' or 'null', not {str(on_error)[:64]!r}")
-    kept = _Kept(len(model.card.classes))
+    kept = _Kept(len(model.card.classes), with_sets=model.card.sets is not None)
     run = Run(model, keep_going=on_error == "null", refuse=refuse)
     with opened(table, schema_of(model.card).file, [feature.name for feature in model.card.features]) as (path, blocks):
         check_features(path, blocks, model.card)
@@ -114,20 +138,23 @@ def answers_of(model: Answering, table: Asked, on_error: OnError, refuse: Refuse
 class _Kept:
     """Keeps the answers to blocks of rows, and nothing of the rows."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, *, with_sets: bool) -> None:
         nothing: Array = np.empty((0, classes), np.float32)
-        self._answers = [Answers(np.empty(0, np.intp), nothing, np.empty(0, np.bool_), [])]
+        members = np.empty((0, classes), np.bool_) if with_sets else None
+        self._answers = [Answers(np.empty(0, np.intp), nothing, np.empty(0, np.bool_), [], members)]
 
     def write(self, rows: ArrowTable, answers: Answers) -> None:
         self._answers.append(answers)
 
     def whole(self) -> Answers:
         some = self._answers
+        members = [one.members for one in some if one.members is not None]
         return Answers(
             np.concatenate([one.labels for one in some]),
             np.concatenate([one.probabilities for one in some]),
             np.concatenate([one.answered for one in some]),
             [remark for one in some for remark in one.remarks],
+            np.concatenate(members) if members else None,
         )
 
 

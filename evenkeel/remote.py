@@ -51,6 +51,8 @@ class RemoteModel:
         self._path = f"/v2/models/{quote(name, safe='')}/versions/{self.version}/infer"
         self._rows, self._bytes_of_row = MOST_ROWS, 1
         self.refused: dict[int, RefusedByService] = {}
+        # The ids of the requests that were sent, and of how many rows each was; None of one that was not answered.
+        self.sent: list[tuple[str | None, int]] = []
 
     def answer(self, tensors: Tensors) -> tuple[Array, dict[int, str]]:
         """Class probabilities (n, classes) of rows, and, of rows that the service would not take, why.
@@ -74,9 +76,11 @@ class RemoteModel:
             reply = self._service.ask("POST", self._path, body, {HEADER_LENGTH: str(head)})
             if reply.status not in TOO_MUCH:
                 answers[start:stop] = self._probabilities(reply, count)
+                self.sent.append((reply.headers.get("X-Request-Id"), count))
                 return
             if count == 1:
                 self.refused[start] = self._service.refusal(reply)
+                self.sent.append((None, 1))
                 return
             self._rows = count // 2
         for part in self._requests(tensors, start, stop):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from evenkeel.errors import Unanswered
 from evenkeel.labelled import schema_of
 from evenkeel.rows import RowReader, Rows, Tensors
-from evenkeel.scoring import decision_of
+from evenkeel.scoring import decision_of, sets_of
 from evenkeel.written import Answers, Columns, Writer, writing
 from models.card import ModelCard
 from models.terminal import printable, tell
@@ -86,7 +86,7 @@ class Run:
 
     def __init__(self, model: Model, *, keep_going: bool, refuse: Refuse | None = None) -> None:
         self._model, self._keep_going, self._refuse = model, keep_going, refuse
-        self._decide = decision_of(model.card)
+        self._decide, self._sets = decision_of(model.card), sets_of(model.card)
         self._rows, self._unanswered, self._warned = 0, 0, 0
         self._first = ""
         self._kinds: Counter[str] = Counter()
@@ -100,7 +100,7 @@ class Run:
         card = self._model.card
         with open_blocks(path, schema_of(card).file.overruled(given)) as table:
             check_features(path, table, card)
-            columns = Columns(table.names, card.classes)
+            columns = Columns(table.names, card.classes, with_sets=self._sets is not None)
             with writing(output, table.empty, columns, table.delimiter) as writer, _Progress(table) as progress:
                 self.answer(table, writer, progress.show)
 
@@ -163,7 +163,8 @@ class Run:
             row = min(reasons)
             self._first = f"{block.place(row)}: {printable(remarks[row], 200)}"
         labels = np.array(self._decide(probabilities), np.intp)
-        writer.write(block.table, Answers(labels, probabilities, answered, remarks))
+        members = None if self._sets is None else self._sets(probabilities)
+        writer.write(block.table, Answers(labels, probabilities, answered, remarks, members))
         self._rows += len(block)
         self._unanswered += len(reasons)
         self._kinds += kinds
@@ -198,7 +199,7 @@ def check_features(path: Path, table: Blocks, card: ModelCard) -> None:
         if feature.name not in table.names:
             raise InvalidTable(
                 f"{path} has no column '{feature.name}', which {card.name} was trained on; its columns are "
-                f"{', '.join(table.names)[:400]}: add it, or say --delimiter if they are cut wrongly"
+                f"{', '.join(table.names)[:400]}: add it{table.otherwise}"
             )
 
 

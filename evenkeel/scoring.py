@@ -129,7 +129,7 @@ def local_model(repository: ModelRepository, name: str | None, version: int | No
             names = repository.names()
         except OSError as error:
             where = f"{repository.place} ({error.strerror})"
-            raise ModelError(f"there is no repository {where}; say --repository") from None
+            raise ModelError(f"there is no repository {where}; say --repository with another folder") from None
         if len(names) != 1:
             held = f"holds {', '.join(names)[:400]}" if names else "holds no model"
             raise InvalidSetting(f"say --model and a name: the repository {repository.place} {held}")
@@ -142,6 +142,13 @@ def decision_of(card: ModelCard) -> Callable[[Any], list[int]]:
     from service.prediction.decision import decision
 
     return decision(card)
+
+
+def sets_of(card: ModelCard) -> Callable[[Any], Any] | None:
+    """Which classes (n, classes) are in the sets of rows by their probabilities; None of a model without sets."""
+    from service.prediction import sets
+
+    return sets.sets_of(card)
 
 
 def address_from_settings() -> str:

@@ -4,6 +4,7 @@ The only module of this package that knows pyarrow.
 """
 
 import gzip
+import json
 import os
 import re
 import stat
@@ -32,13 +33,14 @@ GROUP_ROWS = 1 << 16
 
 class Answers(NamedTuple):
     """Of n rows: the place of each label among the classes (n,), probabilities (n, classes), whether a row was answered
-    (n,), and what there is to say of it.
+    (n,), and what there is to say of it; of a model with sets, which classes are in each, (n, classes).
     """
 
     labels: npt.NDArray[np.intp]
     probabilities: npt.NDArray[np.float32]
     answered: npt.NDArray[np.bool_]
     remarks: list[str]
+    members: npt.NDArray[np.bool_] | None = None
 
 
 class Writer(Protocol):
@@ -50,11 +52,13 @@ class Writer(Protocol):
 class Columns:
     """The columns of the answers. Where one would be called as one of the table's is, all of them get a prefix."""
 
-    def __init__(self, taken: Sequence[str], classes: Sequence[str]) -> None:
-        names = ["label", "probability", *(f"probability_{label}" for label in classes), "warnings"]
+    def __init__(self, taken: Sequence[str], classes: Sequence[str], *, with_sets: bool = False) -> None:
+        sets = ["set"] if with_sets else []
+        names = ["label", "probability", *(f"probability_{label}" for label in classes), *sets, "warnings"]
         while set(names) & set(taken):
             names = [f"predicted_{name}" for name in names]
         self.names, self._classes = names, strings(classes)
+        self.classes, self.with_sets = tuple(classes), with_sets
 
     def beside(self, rows: ArrowTable, answers: Answers) -> ArrowTable:
         """Rows with their answers; a row that was not answered has empty cells."""
@@ -63,9 +67,22 @@ class Columns:
         best = np.take_along_axis(answers.probabilities, answers.labels[:, None], axis=1)[:, 0]
         numbers = [array(column.astype(np.float32, copy=False), silent) for column in (best, *answers.probabilities.T)]
         remarks = strings(answers.remarks)
-        for name, column in zip(self.names, (labels, *numbers, remarks), strict=True):
+        for name, column in zip(self.names, (labels, *numbers, *self._sets(answers), remarks), strict=True):
             rows = rows.append_column(name, column)
         return rows
+
+    def _sets(self, answers: Answers) -> list[pa.Array]:
+        """The column of the sets, each as a list in JSON; few of all that are possible occur."""
+        if answers.members is None:
+            return []
+        kinds, which = np.unique(answers.members, axis=0, return_inverse=True)
+        texts = [json.dumps(named(kind, self.classes), ensure_ascii=False) for kind in kinds]
+        return [strings(texts).take(array(which.ravel(), ~answers.answered))]
+
+
+def named(members: npt.NDArray[np.bool_], classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes of one set (classes,)."""
+    return tuple(label for label, inside in zip(classes, members.tolist(), strict=True) if inside)
 
 
 def check_output(output: Path | None, table: Path) -> None:
@@ -168,8 +185,9 @@ class _Parquet:
 
 
 def _nothing(columns: Columns) -> Answers:
-    classes = len(columns.names) - 3
-    return Answers(np.empty(0, np.intp), np.empty((0, classes), np.float32), np.empty(0, np.bool_), [])
+    classes = len(columns.classes)
+    members = np.empty((0, classes), np.bool_) if columns.with_sets else None
+    return Answers(np.empty(0, np.intp), np.empty((0, classes), np.float32), np.empty(0, np.bool_), [], members)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from models.drift import DriftBaseline
 from models.evaluation import Evaluation
 from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, Record
+from models.sets import PredictionSets
 
 
 class _Part(BaseModel):
@@ -134,6 +135,19 @@ class SearchSummary(_Part):
     space: dict[str, Any]
 
 
+class LearnedRows(_Part):
+    """By what rows are known again that the networks learned from.
+
+    `hashes` are the lowest of the hashes of all different rows, eight bytes each, in base64; they are `all` of them
+    where there are few. Of so many rows that were `tested`, `repeated` are alike a learned one by chance.
+    """
+
+    hashes: str = Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")
+    all: bool
+    tested: int = Field(ge=0)
+    repeated: int = Field(ge=0)
+
+
 class GoldenRow(_Part):
     """A record and the answer the network gave to it before export; whoever loads the model must get the same."""
 
@@ -155,7 +169,8 @@ class ModelCard(_Part):
     published in its place, `distillation` tells of the bag, and the validation metrics are those of its members.
     `evaluation` is what the test rows say, `warnings` are what whoever uses the model should know, a sentence each. Of
     two classes `positive` is the one that is looked for, and `threshold` the probability from which on a row is taken
-    for it. Cards from before there was one have no `drift` and no `evaluation`.
+    for it. Cards from before there was one have no `drift` and no `evaluation`. `sets` says which classes belong to an
+    answer; a model that was trained without --coverage has none, and its card does not name them.
     """
 
     format: Literal[1] = 1
@@ -173,8 +188,10 @@ class ModelCard(_Part):
     warnings: tuple[str, ...] = ()
     positive: str | None = None
     threshold: float | None = Field(None, ge=0, le=1)
+    sets: PredictionSets | None = Field(None, exclude_if=lambda value: value is None)
     typical: Record | None = None
     background: tuple[Record, ...] = ()
+    learned_rows: LearnedRows | None = None
     golden: tuple[GoldenRow, ...]
     files: dict[str, FileDigest] = {}
 

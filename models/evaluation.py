@@ -1,11 +1,17 @@
 """How good a model is: what was measured on rows that it has not learned from, beside answers that need no network."""
 
+from math import sqrt
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.sets import TestedSets
+
 # What an evaluation holds at most, however many classes there are.
 MOST_CLASSES, MOST_CONFUSED = 100, 20
+# The standard normal distribution has 95 % within so many deviations.
+Z95 = 1.959964
+DIGITS = 6
 
 Count = int | float
 
@@ -71,7 +77,8 @@ class Evaluation(_Part):
     `log_loss` is the mean of -log p(true class), in nats. `accuracy_interval` is Wilson's score interval at 95 %.
     `auc` is the area under the ROC curve; of more than two classes, the mean of each against all others. `macro_f1` is
     the mean over the classes that occur among the rows or the answers. Of more than 100 classes `classes` holds those
-    with the most rows. `class_shares` are those of the training rows, in the order of the card's classes.
+    with the most rows. `class_shares` are those of the training rows, in the order of the card's classes. `sets` are
+    measured on later rows; what the test rows say of them stands in the card's own `sets`.
     """
 
     rows: int
@@ -86,3 +93,12 @@ class Evaluation(_Part):
     baselines: tuple[Baseline, ...] = ()
     class_shares: tuple[float, ...] = ()
     at_threshold: AtThreshold | None = None
+    sets: TestedSets | None = Field(None, exclude_if=lambda value: value is None)
+
+
+def wilson(share: float, rows: float) -> tuple[float, float]:
+    """The 95 % score interval of a share that was found among so many rows (Wilson 1927)."""
+    spread = Z95**2 / rows
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z95 / (1 + spread) * sqrt(share * (1 - share) / rows + spread / (4 * rows))
+    return round(max(centre - half, 0.0), DIGITS), round(min(centre + half, 1.0), DIGITS)

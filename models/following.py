@@ -33,9 +33,8 @@ class Follower:
         """
         self._bucket = BucketRepository(url)
         self._most = most_bytes
-        root = root_of(folder, url)
-        make_own(folder, root)
-        self.models = CachedModels(root)
+        self.models = CachedModels(root_of(folder, url))
+        make_own(folder, self.models.root)
         # By mark: what was found to be here, and what was refused.
         self._here: dict[tuple[str, int], str] = {}
         self._refused: dict[tuple[str, int], tuple[str, str]] = {}
@@ -47,6 +46,8 @@ class Follower:
 
         :raises OSError: the bucket cannot be read, or the folder cannot be written; what was copied by then is whole.
         """
+        # It may be a temporary folder, which somebody cleans.
+        make_own(self.models.root.parent, self.models.root)
         # Whoever keeps the same cache waits: a listing from before would take away what is new.
         with disk.exclusive(self.models.root, "nothing was copied"):
             look = last_look(self.models.root)
@@ -85,12 +86,14 @@ class Follower:
         for name, version in (one for turn in zip_longest(*others) for one in turn if one and one not in room.taken):
             with _put_off(failures):
                 self._bring(name, version, listing[name], room)
-        if failures:
-            raise failures[0]
+        # What is no longer there goes in any case: the disk may be full. What else has no room goes for what is there.
+        kept = room.taken | there if failures else room.taken
         for name in asked & {*self.models.names()}:
-            gone = [version for version in self.models.versions(name) if (name, version) not in room.taken]
+            gone = [version for version in self.models.versions(name) if (name, version) not in kept]
             if gone:
                 self.models.remove(name, gone)
+        if failures:
+            raise failures[0]
 
     def _bring_serving(self, name: str, held: Listing, room: "Room") -> None:
         """What was chosen, then the choice, then what is newest: so nothing else serves meanwhile."""

@@ -1,14 +1,23 @@
-"""What this process may use of its machine: the cores and the memory of its control group, v2 or v1.
+"""What this process may use of its machine: the cores and the memory of its control group, v2 or v1; and which kind
+of processor it has.
 
 A group has the limits of all groups that it lies in. In a container the inner end of the path is what is mounted, and
 what lies above it cannot be seen, but for the memory limit of v1, whose `memory.stat` tells the least of them.
 """
 
 import os
+import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+# The widest first, as onnxruntime chooses among its kernels.
+VECTORS = {
+    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"},
+    "avx2": {"avx2", "fma"},
+    "avx": {"avx"},
+    "sse2": {"sse2"},
+}
 GROUPS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
@@ -60,3 +69,16 @@ def _read(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+def processor_class(info: Path = Path("/proc/cpuinfo")) -> str:
+    """The machine's architecture, with the widest vector instructions of an x86.
+
+    They decide which kernels onnxruntime takes, and so how sums are rounded: processors of one class give the same
+    bits.
+    """
+    architecture = platform.machine() or "unknown"
+    found = re.search(r"^flags\s*:(.*)$", _read(info), re.MULTILINE)
+    flags = set(found[1].split()) if found else set()
+    widest = next((name for name, needed in VECTORS.items() if needed <= flags), None)
+    return f"{architecture}-{widest}" if widest else architecture

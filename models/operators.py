@@ -7,9 +7,10 @@ None of them reads a file, runs code or loops.
 OPERATORS: dict[str, frozenset[str]] = {
     "": frozenset(
         {
-            *("Add", "ArgMax", "Atan", "BatchNormalization", "Cast", "Concat", "Cos", "Elu", "Equal", "Flatten"),
-            *("Gather", "Gemm", "IsNaN", "LeakyRelu", "MatMul", "Max", "Mean", "Min", "Mul", "ReduceSum", "Relu"),
-            *("Selu", "Sigmoid", "Sin", "Slice", "Softmax", "Sub", "Tanh", "Unsqueeze", "Where"),
+            *("Add", "ArgMax", "Atan", "BatchNormalization", "Cast", "Concat", "Cos", "CumSum", "Elu", "Equal"),
+            *("Flatten", "Gather", "Gemm", "IsNaN", "LeakyRelu", "LessOrEqual", "MatMul", "Max", "Mean", "Min", "Mul"),
+            *("ReduceMin", "ReduceSum", "Relu", "Selu", "Sigmoid", "Sin", "Slice", "Softmax", "Sub", "Tanh", "TopK"),
+            *("Unsqueeze", "Where"),
         }
     ),
     "ai.onnx.ml": frozenset({"LabelEncoder"}),

@@ -20,8 +20,9 @@ from models import files as disk
 from models import staging
 from models.bundle import MODEL, Bundle, check_file, first_fault, listed, read_card
 from models.card import FileDigest, ModelCard
-from models.errors import CorruptModel, UnreadableModel
+from models.errors import CorruptModel, InvalidName, UnreadableModel
 from models.naming import NAME, SERVING, VERSION, check_name, taken
+from models.objects import is_url
 from models.seal import CARD, sealed
 from models.serving import Serving
 from models.store import Store
@@ -45,6 +46,17 @@ class ModelRepository(Store):
     def __init__(self, root: Path) -> None:
         """A folder, which need not be there yet."""
         self.root = root
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "ModelRepository":
+        """The folder that EVENKEEL_REPOSITORY names, `models/store` under the working directory without it.
+
+        :raises InvalidName: it is the URL of object storage.
+        """
+        place = environment.get("EVENKEEL_REPOSITORY") or str(DEFAULT_ROOT)
+        if is_url(place):
+            raise InvalidName(f"EVENKEEL_REPOSITORY is {place}, which is no folder; models.remote.opened reads it")
+        return cls(Path(place))
 
     @property
     def place(self) -> Path | str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from models.card import Distillation
 from models.evaluation import Baseline, ClassScore, Confusion, Evaluation
 from models.repository import DEFAULT_ROOT, ModelRepository
+from models.sets import PredictionSets
 from models.terminal import label, wrapped
 
 # So many classes get a line each, a place among the columns, or a mention.
@@ -60,6 +61,18 @@ def _scores(evaluation: Evaluation, what: str) -> Iterator[tuple[str, ...]]:
     yield "this model", f"{evaluation.log_loss:.4f}", f"{evaluation.accuracy:.4f}", f"{low:.3f} to {high:.3f}"
     for baseline in sorted(evaluation.baselines, key=lambda one: one.log_loss):
         yield called(baseline), f"{baseline.log_loss:.4f}", f"{baseline.accuracy:.4f}", ""
+
+
+def sets_line(sets: PredictionSets) -> str:
+    """What the prediction sets promise, and what they are on the test rows."""
+    low, high = sets.interval
+    line = (
+        f"{sets.level:.4g} are to hold the true class; by the {sets.rows} rows for them {sets.coverage:.4g} do, "
+        f"interval {low:.3f} to {high:.3f}"
+    )
+    if (test := sets.test) is None:
+        return line
+    return f"{line}; of the test rows' {test.coverage:.4g}, with {test.mean_size:.2f} classes on average"
 
 
 def taught_by(made: Distillation) -> str:

@@ -13,19 +13,23 @@ from service.access import Access
 from service.errors import BAD_REQUEST, NOT_ROUTED, ServiceError
 from service.prediction.prediction import Bounds, Predictions
 from service.prediction.shadowing import Shadowing
+from service.prediction.traffic import Traffic
 from service.registry.registry import Registry
 from service.reply import STATUS_LINES, Reply, failure, lines, refusal, worded
 from service.routes import request_id, send
 from service.routes.compressed import compress, send_whole
 from service.routes.docs import docs
 from service.routes.drift import drift
+from service.routes.feedback import feedback
 from service.routes.models import models
 from service.routes.observation import observation
 from service.routes.open_inference import open_inference
 from service.routes.page import page
+from service.routes.performance import performance
 from service.routes.table import PARAMETER, ROUTES, metric_of, prediction, scope_of
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import WINDOW_SECONDS
+from service.telemetry.journal import Journal
 from service.telemetry.observer import Observer, Trace, trace_headers
 from service.wire.unspoken import instead
 
@@ -58,6 +62,7 @@ class Front:
         one = self.predictions.begin(environ, route.wire, route.metric, model, version)
         self.predictions.answer([one])
         reply = one.reply or self.predictions.explain(one)
+        self.predictions.tell()
         start_response(STATUS_LINES[reply.status], reply.headers)
         return [reply.body]
 
@@ -82,16 +87,21 @@ def create_app(
     trace: Trace | None = None,
     access: Access | None = None,
     drift_seconds: float = WINDOW_SECONDS,
+    journal: Journal | None = None,
 ) -> Flask:
     """Wire the routes to a registry. Without a `board` the metrics are this process's own; without `access`
-    nothing needs a key.
+    nothing needs a key; without a `journal` there is no prediction log.
     """
     metrics = Metrics(board or Board.create(slots=1), drift_seconds)
     if board is not None and metrics.drift.on:
         metrics.drift.follow()
+    if board is not None and metrics.feedback.on:
+        metrics.feedback.follow()
     observer = Observer(metrics, access_log, trace, access.name if access is not None else None)
     shadowing = Shadowing(metrics.count_shadow)
-    predictions = Predictions(registry, observer, metrics.drift, shadowing, bounds, access)
+    journal = journal or Journal()
+    traffic = Traffic(metrics.drift, metrics.feedback, journal)
+    predictions = Predictions(registry, observer, traffic, shadowing, bounds, access)
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.url_map.converters["parameter"] = Parameter
@@ -100,6 +110,8 @@ def create_app(
         **open_inference(registry, metrics.drift),
         **observation(registry, metrics),
         **drift(registry, metrics),
+        **feedback(registry, metrics, journal),
+        **performance(registry, metrics),
         **page(registry, access),
         **docs(registry, access),
     }

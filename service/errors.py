@@ -20,6 +20,8 @@ ServiceError
 ├── ModelNotFound           no such model, or no such version of it, is served
 ├── ReportNotFound          the version was published without a report, or its report cannot be read
 ├── DriftNotFound           the version was published without a drift baseline, or no rows are counted for drift
+├── PerformanceNotFound     the version was published without a drift baseline
+├── FeedbackNotFound        no answers are remembered, so that labels have none
 ├── NoDefaultModel          several models are served and none is the default
 ├── BodyTooLarge            the body is longer than the limit, or takes more memory than one request may
 ├── TooManyRows             the request has more rows, or the answer more bytes, than the limit
@@ -29,11 +31,14 @@ ServiceError
 ├── RunTimeout              the model took longer than a run may
 └── InvalidAnswer           the model answered with something that is no probability
 RefusedModel                a version that this service will not load (never over HTTP)
+Unrepeated                  an answer of a prediction log comes out differently, or a line was altered (as all below)
+Unproven                    some answers of a prediction log cannot be repeated
+NotLogged                   a prediction log has no line of a request
 """
 
 from dataclasses import dataclass
 
-from models.errors import ModelError
+from models.errors import EvenkeelError, ModelError
 
 Detail = dict[str, str | int]
 
@@ -122,6 +127,14 @@ class DriftNotFound(ServiceError):
     """The version was published without a drift baseline, or no rows are counted for drift."""
 
 
+class PerformanceNotFound(ServiceError):
+    """The version was published without a drift baseline."""
+
+
+class FeedbackNotFound(ServiceError):
+    """No answers are remembered, so that labels have none."""
+
+
 class NoDefaultModel(ServiceError):
     """Several models are served and none is the default."""
 
@@ -158,6 +171,18 @@ class RefusedModel(ModelError):
     """A version that this service will not load."""
 
 
+class Unrepeated(EvenkeelError):
+    """An answer of a prediction log comes out differently, or a line of it was altered."""
+
+
+class Unproven(EvenkeelError):
+    """Some answers of a prediction log cannot be repeated; all others come out as they should."""
+
+
+class NotLogged(EvenkeelError):
+    """A prediction log has no line of a request."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """How a refusal looks on the wire."""
@@ -187,6 +212,8 @@ REFUSALS: dict[type[ServiceError], Refusal] = {
     ModelNotFound: Refusal(404, "model_not_found"),
     ReportNotFound: Refusal(404, "report_not_found"),
     DriftNotFound: Refusal(404, "drift_not_found"),
+    PerformanceNotFound: Refusal(404, "performance_not_found"),
+    FeedbackNotFound: Refusal(404, "feedback_not_found"),
     NoDefaultModel: Refusal(404, "no_default_model"),
     BodyTooLarge: Refusal(413, "body_too_large"),
     TooManyRows: Refusal(413, "too_many_rows"),

@@ -18,9 +18,9 @@ from service.errors import InvalidSetting
 PREFIX = "EVENKEEL_"
 # What others read: the trainer, the client of the service, the compose files and their scripts, the tests.
 _OTHERS = """
-    API_KEY CERTIFICATES DATA DISK_IMAGE EDGE_IMAGE GRAFANA_IMAGE GRAFANA_PORT HTTPS_PORT HTTP_PORT KEYS MEMORY
-    POSTGRESQL_IMAGE PROMETHEUS_IMAGE PROMETHEUS_PORT REPLICAS SEARCH SERVICE_IMAGE SITE STORAGE TABLES TLS
-    TLS_IMAGE UPGRADE_SECONDS
+    API_KEY CERTIFICATES DATA DISK_IMAGE EDGE_IMAGE GRAFANA_IMAGE GRAFANA_PORT HTTPS_PORT HTTP_PORT KEYS KEYS_SECRET
+    MEMORY POSTGRESQL_IMAGE PROMETHEUS_IMAGE PROMETHEUS_PORT REPLICAS SEARCH SERVICE_IMAGE SITE STORAGE TABLES
+    TLS TLS_IMAGE UPGRADE_SECONDS
 """
 ELSEWHERE = frozenset(_OTHERS.split())
 # What Kubernetes sets in a pod beside a service that is called evenkeel, or whose name begins with it.
@@ -95,6 +95,32 @@ class Settings(BaseModel):
     drift_hours: float = Field(
         1, ge=0, le=8784, description="short drift window, in hours; the long one is 24 times as long; 0: no drift"
     )
+    feedback_rows: int = Field(
+        10_000,
+        ge=0,
+        le=1_000_000,
+        description="answers that each worker remembers for POST /v1/feedback, 264 bytes each; 0: no feedback",
+    )
+    prediction_log: Path | None = Field(
+        None, description="folder of the prediction log: each answer, and the labels sent later (default: no log)"
+    )
+    prediction_log_megabytes: int = Field(
+        64, ge=1, le=1 << 16, description="size of a file of the prediction log, in megabytes; then another begins"
+    )
+    prediction_log_hours: float = Field(
+        24.0, gt=0, le=8784, description="age of a file of the prediction log, in hours; then another begins"
+    )
+    prediction_log_days: float | None = Field(
+        None, gt=0, le=36_600, description="days to keep files of the prediction log (default: for ever)"
+    )
+    prediction_log_share: float = Field(1.0, gt=0, le=1, description="share of the requests to log, drawn at random")
+    prediction_log_drop: str = Field(
+        "", description="comma-separated features whose values are not logged; * drops all"
+    )
+    prediction_log_hash: str = Field(
+        "", description="comma-separated features of whose values a keyed hash is logged; * hashes all"
+    )
+    prediction_log_key_file: Path | None = Field(None, description="file with the key of these hashes")
     access_log: bool = Field(False, description="log each request")
     tracing: bool = Field(False, description="trace each request with OpenTelemetry (extra `tracing`)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
@@ -168,6 +194,16 @@ class Settings(BaseModel):
     def allowed_origins(self) -> frozenset[str]:
         """The origins whose pages may ask: none, each by its name, or *, which is any."""
         return _named(self.allow_origins)
+
+    @property
+    def dropped_features(self) -> frozenset[str]:
+        """The features whose values the prediction log does not have."""
+        return _named(self.prediction_log_drop)
+
+    @property
+    def hashed_features(self) -> frozenset[str]:
+        """The features of whose values the prediction log has a keyed hash."""
+        return _named(self.prediction_log_hash)
 
     @property
     def allowed_hosts(self) -> frozenset[str] | None:

@@ -37,12 +37,14 @@ class Answers:
 class HeldOut:
     """The answers of what is published on the test rows, and of each member of the bag on its own validation rows.
 
-    Where a student is published, `bag` is what the whole bag says of the test rows.
+    Where a student is published, `bag` is what the whole bag says of the test rows. Where there are to be sets, `sets`
+    is what is published says of the rows that they are chosen on.
     """
 
     test: Answers
     validation: tuple[Answers, ...]
     bag: Answers | None = None
+    sets: Answers | None = None
 
 
 def held_out(start: Start, fitted: Fitted) -> HeldOut:
@@ -55,7 +57,9 @@ def held_out(start: Start, fitted: Fitted) -> HeldOut:
         for member in bag.members
     )
     teacher = answers_of(bag.classifier, test) if fitted.student else None
-    return HeldOut(answers_of(fitted.classifier, test), validation, teacher)
+    chosen = start.split.sets
+    sets = answers_of(fitted.classifier, start.part(chosen)) if len(chosen) else None
+    return HeldOut(answers_of(fitted.classifier, test), validation, teacher, sets)
 
 
 def answers_of(classifier: Classifier, part: Encoded) -> Answers:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from models.repository import ModelRepository
 from models.terminal import CommandLine, add_command, noting, room, run, wrapped
 from trainer import COMMANDS, epochs, job, progress
 from trainer.config import TrainingConfig
+from trainer.data.frames import NO_FRAMES, Frames
 from trainer.data.inspection import with_findings
+from trainer.data.logged import read_logged, target_and_time
 from trainer.data.schema import file_schema, to_toml, write_schema
 from trainer.data.table import read_table
 from trainer.errors import EXIT_CODES
@@ -81,12 +84,14 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
         examples=(
             "examples/penguins.csv --target species --name penguins",
             "mine.csv --target y --name mine --drop id --time day --promote if-better",
+            "--from-log /var/lib/predictions --name mine --promote if-better",
         ),
         epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, "
-        "70 defect of the trainer or a process lost, 74 cannot write, 75 the table was changing, 79 no better than a "
-        "baseline (with --fail-below-baseline), 130 interrupted before the first epoch was over.",
+        "70 defect of the trainer or a process lost, 71 not enough memory, 74 cannot write, 75 the table was changing, "
+        "79 no better than a baseline (with --fail-below-baseline), 130 interrupted before the first epoch was over.",
     )
-    add_table_and_settings(fit)
+    fit.usage = f"{fit.prog} TABLE --target COLUMN --name NAME [options]"
+    add_table_and_settings(fit, or_log=True)
     run = fit.add_argument_group("run")
     run.add_argument(
         "--jobs", metavar="N", help="members trained in parallel, one process each (default: one per core)"
@@ -101,7 +106,7 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
         metavar="10m",
         help="training time at most, in seconds, minutes (m) or hours (h); the best model by then is published",
     )
-    publishing = add_publishing(fit)
+    publishing = add_publishing(fit, checked=True)
     publishing.add_argument("--once", action="store_true", help="do nothing if the model is already published")
     publishing.add_argument("--resume", action="store_true", help="resume a killed run, with the same result")
     publishing.add_argument(
@@ -121,6 +126,7 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def _fit(options: argparse.Namespace) -> None:
     repository = repository_of(options)
+    frames = _table_of(options, repository)
     config = TrainingConfig.of(**given_settings(options))
     promote = check_promote(options.promote)
     jobs = count("--jobs", options.jobs) if options.jobs else None
@@ -139,9 +145,30 @@ def _fit(options: argparse.Namespace) -> None:
             promote=promote,
             fail_below_baseline=options.fail_below_baseline,
             with_report=not options.no_report,
+            frames=frames,
         )
     with noting(outcome.fact):
         progress.show(outcome, repository, quiet=options.quiet)
+
+
+def _table_of(options: argparse.Namespace, repository: ModelRepository) -> Frames:
+    """The rows of a log, where they are to be trained on; their target and their time become options."""
+    if options.from_log is None:
+        needed = {"table": options.table, "--target": options.target, "--name": options.name}
+        if missing := [name for name, given in needed.items() if given is None]:
+            options.parser.error(f"the following arguments are required: {', '.join(missing)}")
+        return NO_FRAMES
+    if options.name is None:
+        options.parser.error("the following arguments are required: --name")
+    if given := [name for name in ("table", "target", "table_schema", "weight") if getattr(options, name) is not None]:
+        options.parser.error(f"--from-log stands without {given[0].replace('table_schema', 'schema')}: the log says it")
+    folder, options.from_log = Path(options.from_log), True
+    rows = read_logged(folder, repository, options.name, options.drop or ())
+    options.table = folder
+    options.target, time = target_and_time(rows)
+    if not options.split_by and not options.group and not options.test_table:
+        options.time = time
+    return {folder: rows}
 
 
 def _inspect(options: argparse.Namespace) -> None:

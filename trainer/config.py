@@ -29,12 +29,12 @@ MACHINE = ("memory",)
 INSPECTED = ("target", *READING)
 SEARCHED = (
     *("target", "name", "drop", "weight", "table_schema", "test_table", "split_by", "group", "time", "keep", *READING),
-    *("validation", "test", "positive", "threshold"),
+    *("validation", "test", "coverage", "coverage_rows", "positive", "threshold"),
 )
 
 
 class TrainingConfig(Hyperparameters):
-    """What to train on, how, and under which name to publish."""
+    """What to train on, how, and under which name to publish. A table `from_log` is the folder of a prediction log."""
 
     table: Path
     target: str
@@ -43,6 +43,7 @@ class TrainingConfig(Hyperparameters):
     weight: str | None = None
     table_schema: Path | None = None
     test_table: Path | None = None
+    from_log: bool = False
     split_by: str | None = None
     group: str | None = None
     time: str | None = None
@@ -92,6 +93,15 @@ class TrainingConfig(Hyperparameters):
         0.2, gt=0, lt=1, description="share of the rows in the test set, which is used once, at the end"
     )
 
+    coverage_rows: float = Field(
+        0.1, gt=0, lt=1, description="share of the rows that the threshold of the prediction sets is chosen on"
+    )
+    coverage: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="share of the rows whose class is to be in the prediction set that each answer then has, as 0.9",
+    )
     positive: str | None = Field(None, description="the positive class, of two")
     threshold: str | None = Field(
         None,
@@ -127,17 +137,22 @@ class TrainingConfig(Hyperparameters):
         for column in self.keep:
             if column not in (self.group, self.time):
                 raise ValueError(f"--keep {column}: only the column of --group or --time is no feature by itself")
-        for share in ("validation", "test"):
+        for share in ("validation", "test", "coverage_rows"):
             if self.split_by is not None and share in self.model_fields_set:
-                raise ValueError(f"--{share} is a share, and --split-by names the rows themselves; choose one")
+                raise ValueError(
+                    f"--{share.replace('_', '-')} is a share, and --split-by names the rows themselves; choose one"
+                )
+        if self.coverage is None and self.coverage_rows != TrainingConfig.model_fields["coverage_rows"].default:
+            raise ValueError("--coverage-rows is the share of the rows for the sets that --coverage asks for; say both")
         if self.test_table is not None and "test" in self.model_fields_set:
             raise ValueError("--test is a share of the table, and --test-table has rows of its own; choose one")
         return self
 
     @model_validator(mode="after")
     def _leaves_rows_to_train_on(self) -> Self:
-        if self.validation + (0 if self.test_table else self.test) >= 1:
-            raise ValueError("--validation and --test must leave rows to train on: their sum must be below 1")
+        if self.validation + (0 if self.test_table else self.test) + self.share_for_sets >= 1:
+            named = "--validation, --test and --coverage-rows" if self.share_for_sets else "--validation and --test"
+            raise ValueError(f"{named} must leave rows to train on: their sum must be below 1")
         return self
 
     @field_validator("time_limit", mode="before")
@@ -170,13 +185,20 @@ class TrainingConfig(Hyperparameters):
         return next(((by, column) for by, column in ways if column is not None), None)
 
     @property
+    def share_for_sets(self) -> float:
+        """The share of the rows that the threshold of the sets is chosen on; 0 where there are to be no sets."""
+        return 0.0 if self.coverage is None else self.coverage_rows
+
+    @property
     def file(self) -> FileSchema:
         """How the bytes of the table are read, where it does not say so itself."""
         return file_schema(self.delimiter, self.encoding, self.decimal, self.sheet, keep_total=self.keep_total)
 
     def settings(self) -> dict[str, object]:
         """What decides the outcome besides the table, its target and how it was read."""
-        other = {"table", "name", "target", "table_schema", "test_table", *READING, *MACHINE}
+        other = {"table", "name", "target", "table_schema", "test_table", "from_log", *READING, *MACHINE}
+        # Without sets, a run is what it was before there were any.
+        other |= {"coverage", "coverage_rows"} if self.coverage is None else set()
         return self.model_dump(mode="json", exclude=other)
 
     def with_placeholders(self) -> Self:
@@ -189,10 +211,12 @@ class TrainingConfig(Hyperparameters):
 
         Of another command, `settings` names those that it takes.
         """
-        words = [shlex.quote(str(self.table))]
+        words = [f"--from-log {shlex.quote(str(self.table))}" if self.from_log else shlex.quote(str(self.table))]
+        said = ("from_log", "target", "time") if self.from_log else ()
         for setting in ("target", "name", *(one for one in TrainingConfig.model_fields if one not in NAMED)):
             value = getattr(self, setting)
-            if value == TrainingConfig.model_fields[setting].default or (settings and setting not in settings):
+            is_default = value == TrainingConfig.model_fields[setting].default
+            if is_default or setting in said or (settings and setting not in settings):
                 continue
             flag = "--schema" if setting == "table_schema" else f"--{setting.replace('_', '-')}"
             words += [flag if setting in ALONE else f"{flag} {shlex.quote(one)}" for one in _spelled(setting, value)]

@@ -2,6 +2,7 @@
 
 TrainerError
 ├── InvalidTable        the table cannot be trained on
+│   └── LargerThanMemory it takes more memory than it may, and is read whole
 ├── InvalidSchema       the schema file breaks a rule, or does not fit the table
 ├── Unreadable          the table or the schema is not there or cannot be read
 ├── TableChanged        the table was written to while it was read
@@ -23,7 +24,7 @@ TrainerError
 """
 
 from models.errors import EvenkeelError, InvalidName
-from models.terminal import DATA, IO, USAGE
+from models.terminal import DATA, IO, NO_INPUT, USAGE
 
 
 class TrainerError(EvenkeelError):
@@ -32,6 +33,10 @@ class TrainerError(EvenkeelError):
 
 class InvalidTable(TrainerError, ValueError):
     """The table cannot be trained on."""
+
+
+class LargerThanMemory(InvalidTable):
+    """The table takes more memory than it may where it is read whole."""
 
 
 class InvalidSchema(TrainerError):
@@ -106,7 +111,6 @@ class ExportMismatch(TrainerError):
     """The exported graph and the network disagree by more than the tolerance."""
 
 
-NO_INPUT = 66
 SOFTWARE = 70
 TRY_AGAIN = 75
 # Of our own: sysexits.h ends with 78.

@@ -15,7 +15,7 @@ Flags = argparse._ArgumentGroup  # noqa: SLF001
 
 MOST_COUNTED = 1_000_000
 # The settings that are shown under other headings than "training".
-SPLIT = ("validation", "test", "seed")
+SPLIT = ("validation", "test", "coverage_rows", "seed")
 NETWORK = (
     "hidden",
     "activation",
@@ -38,11 +38,19 @@ NETWORK = (
 METAVARS = {"hidden": "N,N,…", "student": "N,N,…", "positive": "CLASS", "threshold": "RULE"}
 
 
-def add_table(command: argparse.ArgumentParser) -> Flags:
-    """Add the table and its target; the group that they stand in."""
+def add_table(command: argparse.ArgumentParser, *, or_log: bool = False) -> Flags:
+    """Add the table and its target, which with `or_log` may both be those of a log; the group that they stand in."""
     table = command.add_argument_group("table")
-    table.add_argument("table", help="CSV file with a header line, Parquet file, Excel workbook, or a folder of them")
-    table.add_argument("--target", required=True, metavar="COLUMN", help="column of the class to predict")
+    what = "CSV file with a header line, Parquet file, Excel workbook, or a folder of them"
+    table.add_argument("table", help=what, nargs="?" if or_log else None)
+    table.add_argument("--target", required=not or_log, metavar="COLUMN", help="column of the class to predict")
+    if or_log:
+        table.add_argument(
+            "--from-log",
+            metavar="FOLDER",
+            help="train on the labelled rows of a prediction log, read as the card of the model says, instead of a "
+            "table; the newest are the test set",
+        )
     table.add_argument("--delimiter", metavar="CHARACTER", help="field delimiter: , ; tab or | (default: detected)")
     table.add_argument(
         "--encoding", metavar="NAME", help="text encoding, such as utf-8 or windows-1252 (default: detected)"
@@ -56,9 +64,9 @@ def add_table(command: argparse.ArgumentParser) -> Flags:
     return table
 
 
-def add_table_and_settings(command: argparse.ArgumentParser) -> None:
+def add_table_and_settings(command: argparse.ArgumentParser, *, or_log: bool = False) -> None:
     """Add the table, how it is read and split, and a flag for every setting that has an explanation."""
-    table = add_table(command)
+    table = add_table(command, or_log=or_log)
     table.add_argument("--schema", dest="table_schema", metavar="FILE", help="schema file, as written by inspect")
     table.add_argument("--drop", action="append", metavar="COLUMN", help="column to leave out; may be repeated")
     table.add_argument("--weight", metavar="COLUMN", help="column of row weights")
@@ -93,10 +101,12 @@ def _metavar(setting: str, annotation: object) -> str:
     return kinds.get(str(annotation), METAVARS.get(setting, setting.upper()))
 
 
-def add_publishing(command: argparse.ArgumentParser) -> Flags:
-    """Add what a published model is called and where it goes; the group that they stand in."""
+def add_publishing(command: argparse.ArgumentParser, *, checked: bool = False) -> Flags:
+    """Add what a published model is called, which the command may have `checked` itself, and where it goes; the group
+    that they stand in.
+    """
     publishing = command.add_argument_group("publishing")
-    publishing.add_argument("--name", required=True, help="name of the model")
+    publishing.add_argument("--name", required=not checked, help="name of the model")
     publishing.add_argument(
         "--repository",
         metavar="STORE",

@@ -119,7 +119,7 @@ def _answers(model: PublishedModel, test: Examples) -> Array:
     if unknown := [label for label in test.classes if label not in card.classes]:
         raise Incomparable(f"version {model.version} does not know the class '{unknown[0][:40]}'")
     rows = _as_features(card, test.rows)
-    _, probabilities = reference_predict(model.onnx, rows)
+    probabilities = reference_predict(model.onnx, rows).probabilities
     return np.asarray(probabilities[:, [card.classes.index(label) for label in test.classes]])
 
 
@@ -128,14 +128,15 @@ def _as_features(card: ModelCard, rows: Rows) -> Rows:
 
     :raises Incomparable: one is not there, or is read as another kind.
     """
-    places: dict[str, dict[str, int]] = {"numeric": {}, "categorical": {}}
-    for column in rows.columns:
-        places[column.kind][column.name] = len(places[column.kind])
+    kinds = {column.name: column.kind for column in rows.columns}
+    # Dates stand among the numbers.
+    texts = [name for name, kind in kinds.items() if kind == "categorical"]
+    numbers = [name for name, kind in kinds.items() if kind != "categorical"]
     for feature in card.features:
-        if feature.name not in places[feature.kind]:
+        if kinds.get(feature.name) != feature.kind:
             raise Incomparable(f"it has the {feature.kind} feature '{feature.name[:40]}', which the table lacks")
-    numeric = [places["numeric"][feature.name] for feature in card.numeric]
-    categorical = [places["categorical"][feature.name] for feature in card.categorical]
+    numeric = [numbers.index(feature.name) for feature in card.numeric]
+    categorical = [texts.index(feature.name) for feature in card.categorical]
     return Rows(
         rows.columns,
         rows.numeric[:, numeric],

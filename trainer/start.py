@@ -17,6 +17,8 @@ from trainer.training.records import Encoded
 
 # The number of the generator that draws the card's background rows; no bag has so many members.
 BACKGROUND = 1 << 16
+# And of that which draws the rows that an estimator keeps for its sets.
+SETS = BACKGROUND + 1
 # The encoder of a long table is fitted on so many of its training rows, or of a wide table on so many cells. So many of
 # them tell what there is to tell of all in the card.
 FITTED_ROWS, FITTED_CELLS, TOLD_ROWS = 1_000_000, 20_000_000, 200_000

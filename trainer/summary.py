@@ -6,7 +6,7 @@ from models.card import Calibration, Distillation, ModelCard
 from models.figures import REPORT
 from models.repository import ModelRepository
 from models.terminal import label, printable
-from models.wording import aligned, called, command_on, evaluation_lines, taught_by
+from models.wording import aligned, called, command_on, evaluation_lines, sets_line, taught_by
 from trainer.publishing import Outcome
 from trainer.trained import Draft
 from trainer.training.records import History
@@ -58,14 +58,17 @@ def _learned(card: ModelCard) -> list[tuple[str, str]]:
     read_as = str(card.provenance.table_schema.get("read_as", ""))
     classes = [label(one, 40) for one in card.classes]
     more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
+    kept = card.sets.rows if card.sets else 0
+    sets = f", {kept} for the sets" if kept else ""
     return [
-        ("rows", f"{learning + test}: {learning} for training and validation, {test} for the test"),
+        ("rows", f"{learning + kept + test}: {learning} for training and validation{sets}, {test} for the test"),
         *([("left out", f"{left_out} rows without a target")] if left_out else []),
         *([("read as", printable(read_as, 1000))] if read_as else []),
         ("features", ", ".join(_kinds(card))),
         ("classes", ", ".join(classes[:MOST_CLASSES]) + more),
         *([("positive", _positive(card))] if card.positive is not None else []),
         ("accuracy", _accuracy(card)),
+        *([("sets", sets_line(card.sets))] if card.sets else []),
     ]
 
 

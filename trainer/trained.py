@@ -57,9 +57,9 @@ class Trained:
         threshold = None
         if card.positive is not None and card.threshold is not None:
             threshold = Threshold(card.positive, card.threshold)
-        model = to_onnx(classifier, mirror(card), threshold)
-        rows = self.table.examples.rows
-        return Draft(self, card, model, check_export(model, classifier, rows, generator(config.seed, 1), threshold))
+        model = to_onnx(classifier, mirror(card), threshold, card.sets)
+        rows, rng = self.table.examples.rows, generator(config.seed, 1)
+        return Draft(self, card, model, check_export(model, classifier, rows, rng, threshold, card.sets))
 
 
 @dataclass(frozen=True, eq=False)

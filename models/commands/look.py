@@ -11,8 +11,8 @@ from models.errors import CorruptModel, ModelError
 from models.features import Feature
 from models.serving import Serving
 from models.store import Store
-from models.terminal import LONGEST_SENTENCE, label, print_json, room, spelled_out
-from models.wording import evaluation_lines
+from models.terminal import LONGEST_SENTENCE, label, print_json, room, spelled_out, wrapped
+from models.wording import evaluation_lines, sets_line
 
 
 def list_models(repository: Store, _: argparse.Namespace) -> None:
@@ -116,6 +116,8 @@ def _summary(card: ModelCard, version: int, role: str | None) -> str:
     if card.positive is not None:
         wanted = "" if card.threshold is None else f", from a probability of {card.threshold:g} on"
         lines.append(f"  looked for: {label(card.positive, LONGEST_SENTENCE)}{wanted}")
+    if card.sets is not None:
+        lines += ["", "sets", *(f"  {line}" for line in wrapped(sets_line(card.sets), room() - 2))]
     if card.evaluation:
         shown = evaluation_lines(card.evaluation, width=room() - 2)
         lines += ["", "evaluation", *(f"  {line}".rstrip() for line in shown)]

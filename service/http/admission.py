@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any, NamedTuple, Protocol
 
 from service.access import Access
+from service.document import PIECE
 from service.errors import BodyTooLarge, NotReady, Overloaded, ServiceError
 from service.http.budget import BUDGET, LEAST_MEMORY, RESERVE
 from service.http.head import CHUNKED, content_length
@@ -175,6 +176,8 @@ class Admission:
     def longest_body(self, path: str) -> int:
         """How many bytes of body are read on a path: long ones only where somebody reads them, and with a key."""
         match = find(path)
+        if match is not None and match.route.long:
+            return min(self.limits.body_bytes, PIECE)
         return self.limits.body_bytes if match is not None and match.route.wire else SHORT_BODY
 
     def let_in(self) -> None:

@@ -28,7 +28,7 @@ from service.http.origins import Origins
 from service.prediction.body import BODY
 from service.prediction.prediction import Prediction
 from service.reply import Header, Reply, failure, lines
-from service.routes.table import HEALTH
+from service.routes.table import HEALTH, LONG
 
 # Threads for what takes longer. More would only wait for each other, and let the loop wait.
 THREADS = 2
@@ -93,7 +93,9 @@ class Dispatcher:
             health = environ["PATH_INFO"] in HEALTH
             # What is not asked with POST is a page, a card or the metrics.
             short = (
-                health or request.refusal is not None or (short and environ["REQUEST_METHOD"] in ("POST", "OPTIONS"))
+                health
+                or request.refusal is not None
+                or (short and environ["REQUEST_METHOD"] in ("POST", "OPTIONS") and environ["PATH_INFO"] not in LONG)
             )
         else:
             route, model, version = match
@@ -171,6 +173,7 @@ class Dispatcher:
             self._predict([one.prediction for one in turn if one.prediction is not None])
             for asked in turn:
                 self._answered(asked, self._reply(asked))
+            self._front.predictions.tell()
         finally:
             self._turning = False
             # A request that was asked meanwhile has the next turn, after the loop has looked at all connections.
@@ -271,6 +274,7 @@ class Dispatcher:
         if began - since > self.admission.limits.deadline_seconds:
             return self._answer(request._replace(refusal=Overloaded(BUSY))), self.admission.seconds_each * THREADS
         self._predict([one])
+        self._front.predictions.tell()
         return self._reply(asked), monotonic() - began
 
     def _answer(self, request: Request) -> Reply:

@@ -3,14 +3,24 @@
 from typing import Any
 
 from models.card import ModelCard
-from models.shift import STATUSES
-from service.openapi.schemas import FLOAT32, PROBABILITY, Schema, closed, mapping, reference, rows
-from service.wire.open_inference.outputs import OUTPUTS
+from service.openapi.monitoring import monitoring_schemas
+from service.openapi.schemas import (
+    FLOAT32,
+    NUMBER,
+    PROBABILITY,
+    TEXT,
+    Schema,
+    closed,
+    listed,
+    mapping,
+    opened,
+    reference,
+    rows,
+)
+from service.wire.open_inference.outputs import OUTPUTS, SET
 from service.wire.reasons import BACKGROUND, GIVEN, TYPICAL
 
-TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
-NUMBER: Schema = {"type": "number"}
 VERSION: Schema = {"type": "integer", "minimum": 1}
 REFERENCES = "#/components/schemas/{model}"
 
@@ -27,15 +37,10 @@ def common_schemas() -> dict[str, Schema]:
         **_predicting(),
         **_inferring(),
         **_telling(card["properties"]),
-        **_drifting(),
+        **monitoring_schemas(),
         "ModelCard": card,
         **parts,
     }
-
-
-def listed(schema: Schema) -> Schema:
-    """A list that may be empty."""
-    return {"type": "array", "items": schema}
 
 
 def _problem() -> Schema:
@@ -66,11 +71,13 @@ def _predicting() -> dict[str, Schema]:
         },
         {
             "standard_errors": mapping(NUMBER) | {"description": "of the values, where they were sampled"},
-            "warnings": rows(reference("FeatureWarning")),
+            "warnings": reference("FeatureWarnings"),
         },
     )
     return {
         "ModelVersion": closed({"name": TEXT, "version": VERSION}, decided),
+        "Probabilities": mapping(PROBABILITY),
+        "FeatureWarnings": rows(reference("FeatureWarning")),
         "FeatureWarning": closed({"feature": TEXT, "code": TEXT, "message": TEXT}),
         "Explanation": explanation | {"description": "What each feature adds to the probability of the label"},
         "ExplanationAnswer": closed(model | {"explanation": reference("Explanation")}),
@@ -80,7 +87,7 @@ def _predicting() -> dict[str, Schema]:
 
 def _telling(card: Schema) -> dict[str, Schema]:
     """What a service tells of its models and of itself."""
-    stage = _open({"version": VERSION, "state": TEXT}, {"share": NUMBER, "reason": TEXT})
+    stage = opened({"version": VERSION, "state": TEXT}, {"share": NUMBER, "reason": TEXT})
     state = {
         "name": TEXT,
         "version": VERSION,
@@ -93,42 +100,10 @@ def _telling(card: Schema) -> dict[str, Schema]:
         "metrics": card["metrics"],
     }
     return {
-        "Health": _open({"live": FLAG}, {"ready": FLAG}),
-        "ModelState": _open(state),
-        "ModelList": _open({"models": listed(reference("ModelState")), "default": {"type": ["string", "null"]}}),
-        "ModelDetail": {"allOf": [reference("ModelState"), _open({"card": reference("ModelCard")})]},
-    }
-
-
-def _drifting() -> dict[str, Schema]:
-    """What a service tells of the rows of late."""
-    status, shares = reference("DriftStatus"), listed(PROBABILITY)
-    index: Schema = {"type": ["number", "null"], "minimum": 0}
-    count = {"type": "integer", "minimum": 0}
-    window = {"name": TEXT, "hours": NUMBER, "status": status, "rows": count, "rows_needed": count}
-    measure = {
-        "status": status,
-        "psi": index,
-        "band": index | {"description": "what chance alone stays below"},
-        "live": shares | {"description": "of the rows, by bin"},
-        "missing": PROBABILITY,
-    }
-    feature = {"feature": TEXT, "bins": listed(TEXT), "training": shares, "windows": listed(reference("DriftMeasure"))}
-    drift = {
-        "model": reference("ModelVersion"),
-        "status": status,
-        "summary": TEXT,
-        "training_rows": count,
-        "windows": listed(reference("DriftWindow")),
-        "features": listed(reference("DriftFeature")),
-        "predictions": reference("DriftFeature"),
-    }
-    return {
-        "DriftStatus": {"type": "string", "enum": list(STATUSES)},
-        "DriftWindow": _open(window | {"drifted": listed(TEXT)}),
-        "DriftMeasure": _open(measure, {"unseen": PROBABILITY, "far_outside": PROBABILITY}),
-        "DriftFeature": _open(feature),
-        "Drift": _open(drift),
+        "Health": opened({"live": FLAG}, {"ready": FLAG}),
+        "ModelState": opened(state),
+        "ModelList": opened({"models": listed(reference("ModelState")), "default": {"type": ["string", "null"]}}),
+        "ModelDetail": {"allOf": [reference("ModelState"), opened({"card": reference("ModelCard")})]},
     }
 
 
@@ -136,39 +111,37 @@ def _inferring() -> dict[str, Schema]:
     """What Open Inference Protocol V2 answers."""
     shape = listed({"type": "integer"})
     columns = {"type": "object", "properties": {"columns": listed(TEXT)}}
-    tensor = _open({"name": TEXT, "datatype": TEXT, "shape": shape}, {"parameters": columns})
+    tensor = opened({"name": TEXT, "datatype": TEXT, "shape": shape}, {"parameters": columns})
     sized = {"type": "object", "properties": {"binary_data_size": {"type": "integer"}}}
-    data = {"type": "array", "items": {"anyOf": [NUMBER, TEXT]}, "description": "texts of labels, or probabilities"}
-    output = _open({"name": TEXT, "datatype": TEXT, "shape": shape}, {"data": data, "parameters": sized})
+    data = {
+        "type": "array",
+        "items": {"anyOf": [NUMBER, TEXT, FLAG]},
+        "description": "labels, probabilities, or what is in a set",
+    }
+    output = opened({"name": TEXT, "datatype": TEXT, "shape": shape}, {"data": data, "parameters": sized})
     tensors = listed(reference("TensorMetadata"))
     wish = {"type": ["object", "null"], "properties": {"binary_data": FLAG}}
-    outputs = {"type": "string", "enum": list(OUTPUTS)}
+    outputs = {"type": "string", "enum": [*OUTPUTS, SET]}
     count = {"type": "integer", "minimum": 0}
-    counts = _open({"name": TEXT, "version": TEXT, "inference_count": count, "execution_count": count})
+    counts = opened({"name": TEXT, "version": TEXT, "inference_count": count, "execution_count": count})
     return {
         "InferParameters": {"type": ["object", "null"], "properties": {"binary_data_output": FLAG}},
-        "RequestedOutput": _open({"name": outputs}, {"parameters": wish}),
+        "RequestedOutput": opened({"name": outputs}, {"parameters": wish}),
         "RequestedOutputs": {"type": ["array", "null"], "items": reference("RequestedOutput")},
-        "ServerMetadata": _open({"name": TEXT, "version": TEXT, "extensions": listed(TEXT)}),
+        "ServerMetadata": opened({"name": TEXT, "version": TEXT, "extensions": listed(TEXT)}),
         "TensorMetadata": tensor,
-        "ModelMetadata": _open(
+        "ModelMetadata": opened(
             {"name": TEXT, "versions": listed(TEXT), "platform": TEXT, "inputs": tensors, "outputs": tensors}
         ),
-        "ModelReady": _open({"name": TEXT, "ready": FLAG}),
-        "ModelStatistics": _open({"model_stats": listed(counts)}),
+        "ModelReady": opened({"name": TEXT, "ready": FLAG}),
+        "ModelStatistics": opened({"model_stats": listed(counts)}),
         "IndexRequest": {"type": "object", "description": '{"ready": true}, or anything: all that is listed is ready'},
-        "IndexEntry": _open({"name": TEXT, "version": TEXT, "state": TEXT, "reason": TEXT}),
+        "IndexEntry": opened({"name": TEXT, "version": TEXT, "state": TEXT, "reason": TEXT}),
         "OutputTensor": output,
-        "InferResponse": _open(
+        "InferResponse": opened(
             {"model_name": TEXT, "model_version": TEXT, "outputs": listed(reference("OutputTensor"))}, {"id": TEXT}
         ),
     }
-
-
-def _open(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
-    """An object of these members; a later release may have more."""
-    schema: Schema = {"type": "object", "properties": {**required, **(optional or {})}}
-    return schema | ({"required": list(required)} if required else {})
 
 
 def _card() -> tuple[Schema, dict[str, Schema]]:

@@ -6,7 +6,7 @@ from typing import Any
 from models import __version__
 from service.document import JSON
 from service.openapi import schemas
-from service.openapi.answers import common_schemas, listed
+from service.openapi.answers import common_schemas
 from service.openapi.asked import Asked, asked
 from service.openapi.names import Names
 from service.openapi.operations import (
@@ -20,7 +20,7 @@ from service.openapi.operations import (
     refusals,
     share,
 )
-from service.openapi.schemas import Schema, reference
+from service.openapi.schemas import Schema, listed, reference
 from service.prediction.predictor import Predictor
 from service.routes.table import path_of
 from service.telemetry.exposition import CONTENT_TYPE
@@ -158,6 +158,7 @@ def _common_paths() -> dict[str, Schema]:
     model, version = _parameter("Model"), _parameter("Version")
     health, detail = in_json(reference("Health")), in_json(reference("ModelDetail"))
     server, drift = in_json(reference("ServerMetadata")), in_json(reference("Drift"))
+    performance = in_json(reference("Performance"))
     metadata, ready = in_json(reference("ModelMetadata")), in_json(reference("ModelReady"))
     counted = in_json(reference("ModelStatistics"))
     # Nothing, or an object: what stands in it changes nothing, so anything may.
@@ -169,6 +170,14 @@ def _common_paths() -> dict[str, Schema]:
         in_json(reference("IndexRequest"), {}),
     )
     index["requestBody"]["required"] = False
+    feedback = operation(
+        "feedback",
+        MODELS,
+        "True classes of answers",
+        in_json(reference("FeedbackResult")),
+        in_json(reference("Feedback"), {"id": "4f0c", "index": 0, "label": "A"}),
+        *ANSWERED,
+    )
     paths = {
         **get("listModels", "models", MODELS, "What is served", in_json(reference("ModelList"))),
         **get("card", "card", MODELS, "The card of what serves of a model", detail, model),
@@ -176,6 +185,17 @@ def _common_paths() -> dict[str, Schema]:
         **get("report", "report", MODELS, "The report of a version's training", HTML, model, version),
         **get("drift", "drift", MODELS, "Drift of what serves of a model", drift, model),
         **get("driftVersion", "drift_version", MODELS, "Drift of a version", drift, model, version),
+        **get("performance", "performance", MODELS, "Performance of what serves of a model", performance, model),
+        **get(
+            "performanceVersion",
+            "performance_version",
+            MODELS,
+            "Performance of one version",
+            performance,
+            model,
+            version,
+        ),
+        path_of("feedback"): {"post": feedback},
         **get("serverMetadata", "server", MODELS, "The server's name and version", server),
         **get("metadata", "metadata", MODELS, "The tensors of a model", metadata, model),
         **get("metadataVersion", "metadata_version", MODELS, "The tensors of a version", metadata, model, version),

@@ -17,6 +17,8 @@ Schema = dict[str, Any]
 # As many as a page can show; a column of ten thousand categories needs no schema of ten thousand lines.
 MOST_CATEGORIES = 100
 FLOAT32: Schema = {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
 PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 
 
@@ -37,7 +39,8 @@ def value(feature: Feature) -> Schema:
 
 def shape(card: ModelCard) -> object:
     """What versions have in common whose schemas are the same, but for what they tell of training."""
-    return [(feature.name, _plain(feature)) for feature in card.features], card.classes
+    level = card.sets and card.sets.level
+    return [(feature.name, _plain(feature)) for feature in card.features], card.classes, level
 
 
 def record(card: ModelCard) -> Schema:
@@ -65,9 +68,12 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
     said: dict[str, Schema] = {
         "label": reference(f"{base}Label"),
         "probability": PROBABILITY,
-        "probabilities": mapping(PROBABILITY),
+        "probabilities": reference("Probabilities"),
     }
-    maybe = {"warnings": rows(reference("FeatureWarning")), "explanation": reference("Explanation")}
+    if card.sets is not None:
+        told = {"description": f"holds the true class in {card.sets.level:g} of all answers"}
+        said |= {"set": rows(said["label"]) | told, "certain": {"type": "boolean"}}
+    maybe = {"warnings": reference("FeatureWarnings"), "explanation": reference("Explanation")}
     model = {"model": reference("ModelVersion")}
     return {
         base: record(card),
@@ -169,6 +175,17 @@ def closed(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
+def opened(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    """An object of these members; a later release may have more."""
+    schema: Schema = {"type": "object", "properties": {**required, **(optional or {})}}
+    return schema | ({"required": list(required)} if required else {})
+
+
+def listed(schema: Schema) -> Schema:
+    """A list that may be empty."""
+    return {"type": "array", "items": schema}
+
+
 def mapping(schema: Schema) -> Schema:
     """An object whose members have names that only the model knows."""
     return {"type": "object", "additionalProperties": schema}
@@ -183,11 +200,19 @@ def in_order(places: list[Schema]) -> Schema:
     """A list with one value for each place."""
     kinds = [place for at, place in enumerate(places) if place not in places[:at]]
     alike = len(kinds) == 1
-    items = kinds[0] if alike else {"anyOf": kinds}
+    kinds = [kind for kind in kinds if alike or _or_null(kind) not in kinds]
+    items = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     if not alike and all("const" in kind for kind in kinds):
         items = {"type": kinds[0]["type"]}
     told: Schema = {} if alike else {"prefixItems": places}
     return {"type": "array"} | told | {"items": items, "minItems": len(places), "maxItems": len(places)}
+
+
+def _or_null(schema: Schema) -> Schema:
+    """What fits null too."""
+    if schema == reference("Number"):
+        return reference("NumberOrNull")
+    return schema | {"type": [schema["type"], "null"]} if isinstance(schema.get("type"), str) else schema | {"": None}
 
 
 def _place(feature: Feature) -> Schema:

@@ -4,7 +4,9 @@ Requests that arrive together go the way side by side, and their rows through th
 that takes little longer than one of them alone, and no request waits for others to arrive.
 """
 
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -20,14 +22,14 @@ from service.prediction.cost import Cost
 from service.prediction.predictor import RUN_SECONDS, Predictor
 from service.prediction.protocol import Allowance, Memory, Question, WireFormat
 from service.prediction.shadowing import Shadowing
+from service.prediction.traffic import Traffic
 from service.reply import Reply, compressed, failure, lines, refusal, success
-from service.rows.tensors import Probabilities, Tensors, release, row_count
-from service.telemetry.drift import MOST_ROWS, Drift
+from service.rows.tensors import Probabilities, Tensors, is_long, release, row_count
 from service.telemetry.observer import TRACE, Observer, trace_headers
 
 # At which of the moments of a prediction a stage begins; it ends at the next. Between them, the request waits: for its
 # turn after `find`, for those that arrived with it after `parse`.
-STAGES = {"find": 0, "read": 2, "parse": 3, "infer": 5, "drift": 6, "encode": 8}
+STAGES = {"find": 0, "read": 2, "parse": 3, "infer": 5, "encode": 7}
 ACCEPTED = "HTTP_ACCEPT_ENCODING"
 TIMING = "HTTP_X_SERVER_TIMING"
 REQUEST_KEY = "HTTP_X_REQUEST_KEY"
@@ -87,14 +89,15 @@ class Predictions:
         self,
         models: Models,
         observer: Observer,
-        drift: Drift,
+        traffic: Traffic,
         shadowing: Shadowing,
         bounds: Bounds,
         access: Access | None,
     ) -> None:
         self.observer = observer
         self._models = models
-        self._drift = drift
+        self._traffic = traffic
+        self._untold: deque[tuple[Predictor, Sequence[Prediction], Tensors, Probabilities]] = deque()
         self._shadowing = shadowing
         self._bounds = bounds
         self._access = access
@@ -124,7 +127,8 @@ class Predictions:
     def answer(self, predictions: Sequence[Prediction]) -> None:
         """Give requests that arrived together their replies, each as if it had come alone; it never raises.
 
-        Those that ask for explanations have none yet: they are only read, and `explain` answers them.
+        Those that ask for explanations have none yet: they are only read, and `explain` answers them. Whoever has sent
+        the replies calls `tell`.
         """
         waiting = [one for one in predictions if one.reply is None and self._read(one) and not one.work]
         while waiting:
@@ -134,6 +138,13 @@ class Predictions:
         for one in predictions:
             if one.reply is not None:
                 self._end(one, one.reply)
+
+    def tell(self) -> None:
+        """Tell drift, feedback and the log what was answered: once the answers are sent, for none to wait for it."""
+        untold = self._untold
+        with suppress(IndexError):
+            while untold:
+                self._traffic.answered(*untold.popleft())
 
     def explain(self, one: Prediction) -> Reply:
         """The reply to a request for explanations that was read; it takes up to the seconds that a run may."""
@@ -189,8 +200,8 @@ class Predictions:
             return
         inferred = perf_counter()
         if not group[0].wire.explains:
-            self._count(predictor, parts, tensors, probabilities)
-        moments = began, inferred, perf_counter()
+            self._note(predictor, group, tensors, probabilities)
+        moments = began, inferred
         start = 0
         for one, part in zip(group, parts, strict=True):
             end = start + row_count(part)
@@ -201,28 +212,21 @@ class Predictions:
                 release(part)
             start = end
 
-    def _count(
-        self, predictor: Predictor, parts: Sequence[Tensors], together: Tensors, probabilities: Probabilities
+    def _note(
+        self, predictor: Predictor, group: Sequence[Prediction], together: Tensors, probabilities: Probabilities
     ) -> None:
-        """Count rows for drift, the same whoever came `together`. What goes wrong with it costs no answer."""
-        if predictor.watch is None or not self._drift.on:
-            return
-        if len(probabilities) <= MOST_ROWS:
-            parts = [together]
-        try:
-            start = 0
-            for part in parts:
-                end = start + row_count(part)
-                self._drift.count(predictor.watch, part, probabilities[start:end], runs=int(start == 0))
-                start = end
-        except Exception as error:
-            self._drift.fail(predictor.watch, error)
+        """Rows were answered together, which is to be told."""
+        self._untold.append((predictor, group, together, probabilities))
+        # Many texts are let go of before their answer is sent.
+        if is_long(together):
+            self.tell()
 
     def _reply(self, one: Prediction, probabilities: Probabilities) -> None:
         predictor = one.predictor
         began = perf_counter()
         try:
-            answer = one.question.answer(probabilities)
+            members = None if predictor.sets is None else predictor.sets(probabilities)
+            answer = one.question.answer(probabilities, members)
         except Exception as error:
             one.reply = _broken(error, one.request_id)
             return
@@ -233,6 +237,8 @@ class Predictions:
         if answer.headers:
             reply.head += lines(answer.headers)
         reply.rows, reply.model = len(probabilities), (predictor.card.name, predictor.version)
+        if members is not None and not one.wire.explains:
+            self.observer.count_sets(members)
         if one.choice.shadow is not None and not one.wire.explains:
             self._shadowing.ask(one.choice.shadow, one.question.tensors, probabilities)
         if TIMING in one.environ:

@@ -21,15 +21,20 @@ from service.document import encode
 from service.errors import InvalidAnswer, RefusedModel, RunTimeout
 from service.prediction.cost import TURN_SECONDS, cost, measure
 from service.prediction.decision import decision
+from service.prediction.sets import sets_of
 from service.prediction.watchdog import WATCHDOG
 from service.prediction.wording import Wording
 from service.rows.reader import RowReader
 from service.rows.rules import BrokenRules
 from service.rows.tensors import Probabilities, Tensors, row_count
 from service.telemetry.drift import Watch
+from service.telemetry.lines import Origin
 
 TOLERANCE = 1e-5
 OUTPUTS = ["probabilities"]
+SETS = ["set"]
+# Those that decide the last bits of an answer.
+LIBRARIES = {"onnxruntime": onnxruntime.__version__, "numpy": np.__version__}
 RUN_SECONDS = 5.0
 # Rows go through the network in slices, so that what it holds between two layers does not grow with the request: of at
 # most so many rows, and of fewer where so many numbers would be held: a megabyte, which the caches of a core hold.
@@ -60,9 +65,11 @@ class Predictor:
             named |= {"positive": model.card.positive, "threshold": model.card.threshold}
         self.label = encode(named)
         self.decide = decision(model.card)
-        self.wording = Wording(model.card.classes, self.decide)
+        self.sets = sets_of(model.card)
+        self.wording = Wording(model.card.classes, self.decide, with_sets=self.sets is not None)
         self.rows = RowReader(model.card.features)
-        self.watch = Watch(model.card, model.version) if model.card.drift else None
+        self.watch = Watch(model.card, model.version, self.decide) if model.card.drift else None
+        self.origin = Origin(model, self.decide, LIBRARIES)
         inputs: dict[str, Sequence[Feature]] = {"numeric": self.card.numeric, "categorical": self.card.categorical}
         # Cells of a row, and of its answer.
         self.width = len(model.card.features) + len(model.card.classes)
@@ -160,6 +167,9 @@ class Predictor:
             raise RefusedModel(
                 f"the probabilities of model.onnx have {len(shape)} dimensions; they must have two, rows and classes"
             )
+        kind, shape = outputs.get("set", ("", []))
+        if self.sets and (kind, len(shape), shape[-1:]) != ("tensor(bool)", 2, [len(self.card.classes)]):
+            raise RefusedModel("model.onnx lacks the output `set`, one boolean a class, that its card promises")
 
     def _check_golden_rows(self) -> None:
         """Each row must come out as published, as probabilities, and the same in any company."""
@@ -187,6 +197,15 @@ class Predictor:
             raise RefusedModel(
                 "a golden row alone is answered otherwise than among others: an answer must not depend on the batch"
             )
+        self._check_sets(instances, together)
+
+    def _check_sets(self, instances: Sequence[Any], probabilities: Probabilities) -> None:
+        """Whoever runs the file alone must get the sets that this service answers with."""
+        if self.sets is None:
+            return
+        (found,) = self._session.run(SETS, self.rows.read(instances).tensors, self._brief_options)
+        if not np.array_equal(found, self.sets(probabilities)):
+            raise RefusedModel("the set of a golden row is not what its probabilities and the card say")
 
     def _golden_answers(self, instances: Sequence[Any]) -> Probabilities:
         try:

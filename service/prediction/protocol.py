@@ -1,12 +1,13 @@
 """What the use case and the rooms around it know of each other: formats, questions, answers, and what they may take."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from service.document import JSON
 from service.prediction.explain import MOST_WORK
 from service.prediction.predictor import RUN_SECONDS, Predictor
+from service.prediction.sets import Members
 from service.rows.tensors import Probabilities, Tensors
 
 
@@ -28,8 +29,14 @@ class Question(Protocol):
     def work(self) -> float:
         """What its explanations may take, as `Explainer` reckons it; 0 where it asks for none."""
 
-    def answer(self, probabilities: Probabilities) -> Answer:
-        """The answer, `probabilities` being (n, classes) for the n rows of `tensors`."""
+    @property
+    def places(self) -> Sequence[int] | None:
+        """Which row of the request each row of `tensors` is; None where all of them are there."""
+
+    def answer(self, probabilities: Probabilities, members: Members | None = None) -> Answer:
+        """The answer, `probabilities` being (n, classes) for the n rows of `tensors`; where the model has sets,
+        `members` (n, classes) says which classes are in each.
+        """
 
 
 class Memory(Protocol):

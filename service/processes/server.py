@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 
+from models.repository import ModelRepository
 from service.access import read_keys
 from service.errors import InvalidSetting
 from service.processes.capacity import capacity, explain
@@ -32,6 +33,8 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     preload()
     # They load numpy, which has to be set up.
     from service.http.root import Root
+    from service.processes.prediction_log import check_log, log_rules
+    from service.processes.remembered import recall
     from service.telemetry.board import Board, Metrics
 
     if settings.tracing and find_spec("opentelemetry") is None:
@@ -40,12 +43,14 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
         read_keys(settings.api_keys_file)
     if settings.root_path:
         Root(settings.root_path)
+    if rules := log_rules(settings):
+        check_log(rules)
     _allow_connections()
     found = capacity(settings.max_body_bytes)
     workers = settings.workers or found.workers
     with listening(settings.host, settings.port, workers) as sockets:
         # A slot for each, for one that takes another's place, and for the supervisor.
-        metrics = Metrics(Board.create(slots=workers + 2))
+        metrics = Metrics(Board.create(workers + 2, settings.feedback_rows))
         logs.configure(settings.log_level, logs.AtOnce(metrics.count_dropped_lines))
         for warning in warnings:
             log.warning(warning)
@@ -62,6 +67,7 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
             work(settings, own, metrics.board.seat(seat), coordination, told, beat, lifeline)
 
         with following(settings) as tend:
+            recall(metrics.feedback, settings.prediction_log, ModelRepository(settings.root))
             Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics, tend).run()
 
 

@@ -24,6 +24,7 @@ from service.http.root import Root
 from service.prediction.prediction import Bounds
 from service.processes.listening import BACKLOG
 from service.processes.memory import return_large_blocks
+from service.processes.prediction_log import log_rules
 from service.processes.supervisor import RETIRE
 from service.registry.coordination import Coordination
 from service.registry.following import follow
@@ -32,6 +33,7 @@ from service.registry.trial import Trial
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.board import Board, Metrics
+from service.telemetry.journal import Journal
 from service.telemetry.observer import Trace
 from service.telemetry.once import Once
 
@@ -60,10 +62,11 @@ def work(
     lines = logs.FromThread(Metrics(board).count_dropped_lines)
     lines.addFilter(Once(told))
     logs.configure(settings.log_level, lines)
+    journal = Journal(log_rules(settings), Metrics(board).count_prediction_log)
     try:
         registry = load(settings, Coordination(coordination))
         registry.join()
-        dispatcher = build(settings, board, registry)
+        dispatcher = build(settings, board, registry, journal)
 
         def tick() -> None:
             beat()
@@ -77,6 +80,7 @@ def work(
             )
     finally:
         board.note({"workers_ready": 0})
+        journal.finish(LAST_LINES_SECONDS)
         lines.finish(LAST_LINES_SECONDS)
 
 
@@ -91,7 +95,7 @@ def load(settings: Settings, coordination: Coordination) -> Registry:
     return registry
 
 
-def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
+def build(settings: Settings, board: Board, registry: Registry, journal: Journal) -> Dispatcher:
     """The application of a process."""
     trace = _spans() if settings.tracing else None
     access = Access(settings.api_keys_file) if settings.api_keys_file else None
@@ -103,7 +107,7 @@ def build(settings: Settings, board: Board, registry: Registry) -> Dispatcher:
         settings.run_seconds,
         settings.extra_features == "ignore",
     )
-    app = create_app(registry, bounds, board, settings.access_log, trace, access, drift_seconds)
+    app = create_app(registry, bounds, board, settings.access_log, trace, access, drift_seconds, journal)
     limits = Limits(
         settings.max_body_bytes,
         settings.body_seconds,

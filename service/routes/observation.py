@@ -29,7 +29,7 @@ def observation(registry: Registry, metrics: Metrics) -> Views:
 
     def show_metrics() -> Response:
         loaded = [(predictor.card.name, predictor.version) for predictor in registry.predictors]
-        watches = [predictor.watch for predictor in registry.predictors if predictor.watch and metrics.drift.on]
+        watches = [predictor.watch for predictor in registry.predictors if predictor.watch]
         text = metrics_text(metrics, loaded, watches) + exposition(registry, metrics.shadowed())
         return send(success(text.encode(), request_id(), CONTENT_TYPE))
 

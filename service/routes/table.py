@@ -21,7 +21,8 @@ KNOWN_PATHS = 1024
 
 class Route(NamedTuple):
     """One method of one path. `metric` is the label in the metrics, `scope` that of the API key it needs, if any;
-    `wire` is the format of a route for predictions, which Flask has no view for.
+    `wire` is the format of a route for predictions, which Flask has no view for. One that is `long` reads a body of up
+    to half a megabyte, and takes its time.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Route(NamedTuple):
     metric: str
     scope: str | None = PREDICT
     wire: WireFormat | None = None
+    long: bool = False
 
 
 class Match(NamedTuple):
@@ -56,6 +58,9 @@ ROUTES = (
     # It tells of all clients' rows, as the metrics do.
     Route("drift", "GET", "/v1/models/{model}/drift", "metrics", METRICS),
     Route("drift_version", "GET", "/v1/models/{model}/versions/{version}/drift", "metrics", METRICS),
+    Route("performance", "GET", "/v1/models/{model}/performance", "metrics", METRICS),
+    Route("performance_version", "GET", "/v1/models/{model}/versions/{version}/performance", "metrics", METRICS),
+    Route("feedback", "POST", "/v1/feedback", "feedback", long=True),
     Route("server", "GET", "/v2", "metadata"),
     # Some clients of the protocol end the path with a slash, and follow no redirect.
     Route("server_slash", "GET", "/v2/", "metadata"),
@@ -85,6 +90,7 @@ ROUTES = (
 BY_NAME = {route.name: route for route in ROUTES}
 # Answered also while there is too much to do; those of READINESS say whether the service takes requests.
 READINESS = frozenset(BY_NAME[name].path for name in ("ready", "readyz", "ping", "health"))
+LONG = frozenset(route.path for route in ROUTES if route.long)
 HEALTH = READINESS | {BY_NAME[name].path for name in ("live", "healthz")}
 
 _PLAIN: dict[str, Route] = {}

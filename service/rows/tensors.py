@@ -41,10 +41,16 @@ def drop(parts: list[Any]) -> None:
         parts.pop()
 
 
+def is_long(tensors: Tensors) -> bool:
+    """Whether there are so many texts that `release` lets go of them."""
+    texts = tensors.get("categorical")
+    return texts is not None and texts.size > MANY_TEXTS
+
+
 def release(tensors: Tensors) -> None:
     """Let go of many texts, some at a time."""
     texts = tensors.get("categorical")
-    if texts is not None and texts.size > MANY_TEXTS:
+    if texts is not None and is_long(tensors):
         flat = texts.reshape(-1)
         for start in range(0, texts.size, MANY_TEXTS):
             flat[start : start + MANY_TEXTS] = ""

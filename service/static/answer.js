@@ -1,6 +1,7 @@
 // The answer: a label, the probability of each class as bars, and what there is to say of it.
 
 import { announcer, el, named, rename } from "./dom.js";
+import { setLine } from "./sets.js";
 import { percent } from "./values.js";
 
 // So many classes keep a colour and a place of their own; of more, the likeliest stand first.
@@ -51,6 +52,7 @@ export function makeAnswer(card, titles = [""]) {
     all.setAttribute("aria-expanded", String(!open));
     all.textContent = open ? `All ${card.classes.length} classes` : "Only the likeliest";
   });
+  const set = setLine(card);
   const message = el("p", { class: "message" });
   const notes = el("ul", { class: "notes" });
   const speaker = announcer();
@@ -58,6 +60,7 @@ export function makeAnswer(card, titles = [""]) {
     "section",
     { class: "answer panel", "aria-label": "Answer" },
     el("div", { class: "verdicts" }, ...verdicts.map((one) => one.head)),
+    set?.element,
     list,
     all,
     decisionOf(card),
@@ -92,6 +95,7 @@ export function makeAnswer(card, titles = [""]) {
     compact.probability.textContent = percent(first.probability);
     compact.fill.style.width = `${100 * first.probability}%`;
     strip.dataset.colour = colours.get(first.label) ?? "none";
+    if (first.set) set?.show(first);
     const warnings = first.warnings ?? [];
     notes.replaceChildren(
       ...warnings.map((one) => el("li", {}, named(one.feature, { class: "about" }), ` ${one.message}`)),
@@ -109,7 +113,7 @@ export function makeAnswer(card, titles = [""]) {
     notes.replaceChildren();
     speaker.say(text);
   };
-  return { element, strip, show, refuse };
+  return { element, strip, show, refuse, doubt: () => set?.doubt() };
 }
 
 function barOf(card, label, several) {

@@ -134,7 +134,7 @@ function goodness(card) {
   ];
 }
 
-function confusion({ labels, others, counts }) {
+export function confusion({ labels, others, counts }) {
   const names = [...labels, ...(others ? [`${others} others`] : [])];
   const most = Math.max(...counts.flat(), 1);
   const rows = counts.map((row, at) => {
@@ -297,6 +297,10 @@ export function drawCard(main, { card, version, json, report }) {
     card.threshold === null || card.threshold === undefined
       ? null
       : el("p", {}, "Decision threshold of ", named(card.positive), `: a probability of ${percent(card.threshold)}.`);
+  const [low, high] = card.sets?.interval ?? [];
+  const sets = card.sets
+    ? el("p", {}, `Prediction sets: ${share(card.sets.level)} are to hold the true class, 95 % interval ${share(low)} to ${share(high)}.`)
+    : null;
   main.className = "card-page";
   main.replaceChildren(
     el(
@@ -305,6 +309,7 @@ export function drawCard(main, { card, version, json, report }) {
       el("h1", {}, named(card.name), " ", el("small", {}, `version ${version}`)),
       lead,
       decided,
+      sets,
       el("p", { class: "links" }, ...links),
     ),
     ...goodness(card),

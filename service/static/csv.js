@@ -152,10 +152,16 @@ function recordOfRow(cells, columns, readers) {
 }
 
 // The names of the answer's columns; where one is called as one of the table's, all of them get a prefix.
-export function answerColumns(columns, classes) {
-  let names = ["label", "probability", ...classes.map((label) => `probability_${label}`), "warnings"];
+export function answerColumns(columns, { classes, sets }) {
+  const shares = classes.map((label) => `probability_${label}`);
+  let names = ["label", "probability", ...shares, ...(sets ? ["set"] : []), "warnings"];
   while (names.some((name) => columns.includes(name))) names = names.map((name) => `predicted_${name}`);
   return names;
+}
+
+// The cell of a set: a list in JSON, as `evenkeel predict` writes it.
+export function setCell(set) {
+  return `[${set.map((label) => JSON.stringify(label)).join(", ")}]`;
 }
 
 // One line of CSV.

@@ -146,6 +146,7 @@ export async function drawDrift(main, { name, version }) {
       { class: "title" },
       el("h1", {}, named(name), " ", el("small", {}, `version ${version}`)),
       el("p", { class: "verdict-line", "data-status": told.status }, told.summary),
+      told.sets ? el("p", { class: "aside" }, `Prediction sets: ${told.sets.summary}.`) : null,
     ),
     el("div", { class: "tabs", role: "group", "aria-label": "Window of time" }, ...buttons),
     count,

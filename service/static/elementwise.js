@@ -55,6 +55,10 @@ export function smaller(x, y, out, at, length, i, j, di, dj) {
   for (const end = at + length; at < end; at++, i += di, j += dj) out[at] = Math.min(x[i], y[j]);
 }
 
+export function atMost(x, y, out, at, length, i, j, di, dj) {
+  for (const end = at + length; at < end; at++, i += di, j += dj) out[at] = x[i] <= y[j] ? 1 : 0;
+}
+
 export function equal(x, y, out, at, length, i, j, di, dj) {
   for (const end = at + length; at < end; at++, i += di, j += dj) out[at] = x[i] === y[j] ? 1 : 0;
 }

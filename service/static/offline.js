@@ -18,7 +18,7 @@ const ABSENT = {
 // The source { card, version, predict, explain } of a model's bytes (Uint8Array) and its card. It has repeated the golden
 // rows of the card; RefusedModel where one comes out differently, or where the model is not the card's.
 export function offlineSource(card, version, bytes) {
-  const network = new Network(bytes, ["probabilities"]);
+  const network = new Network(bytes, card.sets ? ["probabilities", "set"] : ["probabilities"]);
   const reader = new RecordReader(card);
   checkSignature(network, reader);
   const label = decision(card);
@@ -26,12 +26,19 @@ export function offlineSource(card, version, bytes) {
 
   // Probabilities (rows × classes) of so many rows, in the order of the card's classes.
   function infer(tensors, rows) {
-    const { dims, data } = network.run(tensors).probabilities;
+    return inferBoth(tensors, rows).data;
+  }
+
+  // These, and which classes are in the sets of a model that has some.
+  function inferBoth(tensors, rows) {
+    const { probabilities, set } = network.run(tensors);
+    const { dims, data } = probabilities;
     if (dims.length !== 2 || dims[0] !== rows || dims[1] !== classes) {
       throw new RefusedModel("the model answers with another number of rows or classes than it was asked for");
     }
     if (!data.every(Number.isFinite)) throw new RefusedModel("the model answers with a probability that is no number");
-    return data;
+    if (card.sets && set.data.length !== data.length) throw new RefusedModel("the sets of the model are of other rows or classes");
+    return { data, members: set?.data };
   }
   checkGoldenRows(card, (record) => infer(reader.read([record]).tensors, 1));
 
@@ -43,13 +50,14 @@ export function offlineSource(card, version, bytes) {
     for (let start = 0; start < records.length; start += SLICE) {
       await pause();
       const rows = Math.min(SLICE, records.length - start);
-      const data = infer(sliced(tensors, start, start + rows), rows);
+      const { data, members } = inferBoth(sliced(tensors, start, start + rows), rows);
       for (let row = 0; row < rows; row++) {
         const shares = data.subarray(row * classes, (row + 1) * classes), best = label(shares);
         found.push({
           label: card.classes[best],
           probability: shortest(shares[best]),
           probabilities: Object.fromEntries(card.classes.map((name, index) => [name, shortest(shares[index])])),
+          ...setOf(card, members?.subarray(row * classes, (row + 1) * classes)),
           warnings: warnings[start + row],
         });
       }
@@ -96,6 +104,13 @@ function pauses(signal) {
     signal?.throwIfAborted();
     turn = performance.now();
   };
+}
+
+// What an answer says of its set.
+function setOf(card, members) {
+  if (!members) return {};
+  const set = card.classes.filter((_, index) => members[index]);
+  return { set, certain: set.length === 1 };
 }
 
 // The place of the class that a row is taken for: the most probable one or, of two, the one that is looked for from the

@@ -4,10 +4,11 @@
 // output.
 
 import {
-  add, arcTangent, cosine, elu, equal, hyperbolicTangent, larger, leakyRelu, multiply, onEach, onMany, onPairs, pairwise,
+  add, arcTangent, atMost, cosine, elu, equal, hyperbolicTangent, larger, leakyRelu, multiply, onEach, onMany, onPairs, pairwise,
   relu, selu, sigmoid, sine, smaller, subtract,
 } from "./elementwise.js";
 import { RefusedModel } from "./protobuf.js";
+import { cumSum, reduceMin, topK } from "./ranking.js";
 import { BOOL, DOUBLE, FLOAT, INT64, STRING, around, axisOf, broadcast, sizeOf, take, tensorOf, walk } from "./tensors.js";
 
 function mean(sum, count) {
@@ -243,6 +244,7 @@ export const OPERATORS = {
   Cast: { attributes: { to: FLOAT }, bind: ({ to }) => (x) => cast(x, to) },
   Concat: { attributes: { axis: 0 }, bind: ({ axis }) => (...tensors) => concatenate(tensors, axis) },
   Cos: onEach(cosine),
+  CumSum: { attributes: { exclusive: 0, reverse: 0 }, bind: (bound) => (x, axis) => cumSum(x, axis, bound) },
   Elu: onEach(elu, { alpha: 1 }),
   Equal: onPairs(equal, BOOL),
   Flatten: { attributes: { axis: 1 }, bind: ({ axis }) => (x) => flatten(x, axis) },
@@ -253,11 +255,13 @@ export const OPERATORS = {
   },
   IsNaN: plain(isNaNOf),
   LeakyRelu: onEach(leakyRelu, { alpha: Math.fround(0.01) }),
+  LessOrEqual: onPairs(atMost, BOOL),
   MatMul: plain(product),
   Max: onMany(larger),
   Mean: onMany(add, mean),
   Min: onMany(smaller),
   Mul: onPairs(multiply),
+  ReduceMin: { attributes: { axes: null, keepdims: 1 }, bind: (bound) => (x) => reduceMin(x, bound) },
   ReduceSum: {
     attributes: { keepdims: 1, noop_with_empty_axes: 0 },
     bind: (bound) => (x, axes) => reduceSum(x, axes, bound),
@@ -270,6 +274,7 @@ export const OPERATORS = {
   Softmax: { attributes: { axis: -1 }, bind: ({ axis }) => (x) => softmax(x, axis) },
   Sub: onPairs(subtract),
   Tanh: onEach(hyperbolicTangent),
+  TopK: { attributes: { axis: -1, largest: 1, sorted: 1 }, bind: (bound) => (x, k) => topK(x, k, bound) },
   Unsqueeze: plain(unsqueeze),
   Where: plain(where),
   "ai.onnx.ml.LabelEncoder": { attributes: { ...LABELS, ...VALUES, ...DEFAULTS }, bind: encodeLabels },

@@ -17,6 +17,10 @@ export function drawPage(main, source) {
   const { card, beside } = source;
   const titles = beside ? [`version ${source.version}`, `version ${beside.version}`] : [""];
   const answer = makeAnswer(card, titles);
+  if (card.sets && card.drift && source.promised) {
+    // Where it cannot be told, as with a key that is not good for that, nothing is said.
+    source.promised().then((holds) => holds || answer.doubt(), () => {});
+  }
   const curve = makeCurve(
     card,
     (records, options) => source.predict(records, options),

@@ -1,7 +1,7 @@
 // Many rows: read, asked in batches, and kept with their answers in this page's memory, nowhere else.
 
 import { concernsOf } from "./concerns.js";
-import { answerColumns, csvLine, readTable } from "./csv.js";
+import { answerColumns, csvLine, readTable, setCell } from "./csv.js";
 
 // Of a batch: rows, and what they come to in cells and probabilities.
 const MOST_ROWS = 1000;
@@ -43,9 +43,9 @@ export async function scoreFile(file, source, progress, signal) {
         )
       : [];
     batch.forEach((row, at) => {
-      const { label, probability, probabilities } = answers[at];
+      const { label, probability, probabilities, set } = answers[at];
       // Of a request the service tells the first few warnings only.
-      Object.assign(row, { label, probability, probabilities, warnings: concerns(row.record), record: null });
+      Object.assign(row, { label, probability, probabilities, set, warnings: concerns(row.record), record: null });
     });
     batch = [];
     progress(scored, { done: false });
@@ -69,16 +69,13 @@ export function remarkOf(row) {
 
 // The file of answers: the columns of the table as they stand, and those of the answers behind them.
 export function written({ columns, delimiter, rows }, card) {
-  const parts = [csvLine([...columns, ...answerColumns(columns, card.classes)], delimiter)];
+  const parts = [csvLine([...columns, ...answerColumns(columns, card)], delimiter)];
   for (const row of rows) {
     const cells = columns.map((_, at) => row.cells[at] ?? "");
     const shares = card.classes.map((label) => (row.probabilities ? String(row.probabilities[label]) : ""));
-    parts.push(
-      csvLine(
-        [...cells, row.label ?? "", row.label === null ? "" : String(row.probability), ...shares, remarkOf(row)],
-        delimiter,
-      ),
-    );
+    const set = card.sets ? [row.set ? setCell(row.set) : ""] : [];
+    const best = row.label === null ? "" : String(row.probability);
+    parts.push(csvLine([...cells, row.label ?? "", best, ...shares, ...set, remarkOf(row)], delimiter));
   }
   return parts;
 }

@@ -35,6 +35,8 @@ export function sourceOf(state, pinned) {
   };
   const explain = async (instance, { reference, signal } = {}) =>
     (await call(`${path}:explain`, { instance, reference }, signal)).explanation;
+  // Whether the coverage of the sets still holds, as far as the service can tell.
+  const promised = async () => (await call(`${path}/drift`)).sets?.promised ?? true;
   const endpoints = { predict: at(`${any}:predict`), infer: at(infer), keyed: hasKey() };
-  return { card, version, predict, explain, endpoints };
+  return { card, version, predict, explain, promised, endpoints };
 }

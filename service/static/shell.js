@@ -21,12 +21,13 @@ function navigate(chosen, view, state) {
         ["versions", "Versions"],
         ["card", "Card"],
         ["drift", "Drift"],
+        ["performance", "Performance"],
         ["report", "Report"],
       ]
     : [];
   const links = tabs
     .filter(([name]) => name !== "report" || state?.card.files["report.html"])
-    .filter(([name]) => name !== "drift" || state?.card.drift)
+    .filter(([name]) => !["drift", "performance"].includes(name) || state?.card.drift)
     .map(([name, text]) => link(to(name), text, name === view));
   const nav = el("nav", { "aria-label": "Pages" }, ...links, link(at("docs"), "API docs", view === "docs"));
   // The case goes along.
@@ -110,6 +111,7 @@ async function show() {
   if (view === "versions") return (await import("./versions.js")).drawVersions(main, state, (await list).models);
   if (view === "card") return (await import("./card.js")).drawCard(main, { ...state, ...addresses(state) });
   if (view === "drift") return (await import("./drift.js")).drawDrift(main, state);
+  if (view === "performance") return (await import("./performance.js")).drawPerformance(main, state);
   if (view === "report") return (await import("./report.js")).drawReport(main, state);
   const source = sourceOf(state, query.has("version"));
   if (query.has("beside")) source.beside = sourceOf(await read(query.get("beside")), true);

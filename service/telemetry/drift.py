@@ -1,4 +1,5 @@
-"""Drift: how the rows of late are spread over the bins of training, over all workers, and what that means.
+"""Drift: how the rows of late are spread over the bins of training, over all workers, and what that means; and what
+their answers let expect of themselves.
 
 A prediction only leaves its tensors here. Once there are enough of them, or a second later, they are sorted into bins
 together, which takes a row a fraction of the time that it would take alone. Each row counts once, whatever it arrived
@@ -8,17 +9,19 @@ with, but of a request of many rows an even choice: that takes little of its tim
 import hashlib
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from models.card import ModelCard
+from models.performance import Expected, expect
 from models.shift import FALSE_ALARMS, Status, Verdict, judge, worst_of
 from service.rows.tensors import Probabilities, Tensors
 from service.telemetry.bins import RowBins
-from service.telemetry.windows import LENGTHS, Counts, Windows
+from service.telemetry.expected import expected_sums
+from service.telemetry.windows import LENGTHS, Counted, Windows
 
 # So many are sorted together, and counted of one request at most.
 ENOUGH_ROWS = MOST_ROWS = 256
@@ -30,17 +33,20 @@ log = logging.getLogger(__name__)
 # What is left of an answered request: its numeric tensor as bytes, the bins of its texts, its answer as bytes, and how
 # many rows it had and runs it took. Arrays that are kept would let the next requests have memory that is in no cache.
 Noted = tuple[bytes, list[int], bytes, int, int]
+# The places of the classes (n,) that answers with these probabilities (n, classes) name.
+Decide = Callable[[Probabilities], Sequence[int]]
 
 
 class Window(NamedTuple):
     """One window of time: `counts` of the bins of each feature, and then of the predicted classes; of each feature,
-    how many of its values were `odd`; and what all that means.
+    how many of its values were `odd`; and what all that means. `expected` is None of fewer than two rows.
     """
 
     hours: float
     counts: list[list[int]]
     odd: list[int]
     verdict: Verdict
+    expected: Expected | None
 
 
 class Spread(NamedTuple):
@@ -60,19 +66,29 @@ class Answered(NamedTuple):
 
 
 class Watch:
-    """One version of a model, whose card has a drift baseline."""
+    """One version of a model, whose card has a drift baseline. `decide` says which class an answer names, by its
+    place; by default the most probable one.
+    """
 
-    def __init__(self, card: ModelCard, version: int) -> None:
+    def __init__(
+        self, card: ModelCard, version: int, decide: Callable[[Probabilities], Sequence[int]] | None = None
+    ) -> None:
         assert card.drift is not None
+        self.card, self.decide = card, decide or (lambda probabilities: probabilities.argmax(axis=1).tolist())
         self.model, self.version, self.baseline = card.name, version, card.drift
         self.bins = RowBins(card, card.drift)
-        self.owner = int.from_bytes(hashlib.sha256(f"{version} {card.to_json()}".encode()).digest()[:8])
+        self.owner = owner_of(card, version)
 
-    def window(self, hours: float, counts: Counts) -> Window:
+    def window(self, hours: float, counted: Counted) -> Window:
         """What was counted over so many hours, and what it means. False alarms are shared out among the windows."""
-        parts = [counts[part].tolist() for part in self.bins.parts]
+        parts = [counted.counts[part].tolist() for part in self.bins.parts]
         verdict = judge(self.baseline, parts, FALSE_ALARMS / len(LENGTHS))
-        return Window(hours, parts, counts[self.bins.odd].tolist(), verdict)
+        return Window(hours, parts, counted.counts[self.bins.odd].tolist(), verdict, expect(verdict.rows, counted.sums))
+
+
+def owner_of(card: ModelCard, version: int) -> int:
+    """What the counts and answers of a version are found by, in all processes."""
+    return int.from_bytes(hashlib.sha256(f"{version} {card.to_json()}".encode()).digest()[:8])
 
 
 class Drift:
@@ -85,6 +101,7 @@ class Drift:
     ) -> None:
         self.on = window_seconds > 0
         self._windows = Windows(mine, everyone, window_seconds or WINDOW_SECONDS)
+        self.seconds = self._windows.seconds
         self._lock, self._folding = threading.Lock(), threading.Lock()
         self._noted: dict[Watch, list[Noted]] = {}
         self._rows = 0
@@ -130,7 +147,8 @@ class Drift:
                     said = np.frombuffer(b"".join(probabilities), np.float32).reshape(-1, watch.bins.classes)
                     values = np.frombuffer(b"".join(numbers), np.float32).reshape(len(said), watch.bins.numbers)
                     counts = watch.bins.count(values, list(chain.from_iterable(texts)), said)
-                    self._windows.add(watch.owner, counts, len(said), (sum(answered), sum(runs)))
+                    sums = expected_sums(said, watch.decide(said))
+                    self._windows.add(watch.owner, counts, sums, len(said), (sum(answered), sum(runs)))
                 except Exception as error:  # One version's rows keep no other's from being counted.
                     self.fail(watch, error)
 
@@ -158,7 +176,7 @@ class Drift:
         threading.Thread(target=fold, name="drift", daemon=True).start()
 
     def _spread(self, watch: Watch) -> Spread:
-        rows, sums = self._windows.sums(watch.owner, watch.bins.odd.stop)
+        rows, counted = self._windows.counted(watch.owner, watch.bins.odd.stop)
         hours = (seconds / 3600 for seconds in self._windows.seconds)
-        windows = [watch.window(*one) for one in zip(hours, sums, strict=True)]
+        windows = [watch.window(*one) for one in zip(hours, counted, strict=True)]
         return Spread(watch, rows, worst_of([window.verdict.status for window in windows]), windows)

@@ -1,12 +1,14 @@
 """The metrics in the Prometheus text format."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from models import __version__
 from models.shift import STATUSES
 from service.telemetry import drift
-from service.telemetry.board import BUCKETS, LAG_BUCKETS, LAYOUT, Metrics
+from service.telemetry.board import BUCKETS, LAG_BUCKETS, LAYOUT, SET_BUCKETS, Metrics
+from service.telemetry.feedback import Result
+from service.telemetry.live import Live
 from service.telemetry.usage import Usage, usage
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -17,18 +19,33 @@ GAUGES = {
     "connections": "Connections that are open.",
     "requests_waiting": "Requests that are with a thread, or wait for one; short ones need none.",
 }
+# Of each window that has labels.
+_LIVE: tuple[tuple[str, str, Callable[[Live], float | None]], ...] = (
+    ("live_labels", "Labels that have come.", lambda live: live.verdict.labels),
+    ("live_accuracy", "Accuracy of the answers that have labels.", lambda live: live.verdict.accuracy),
+    ("live_log_loss", "Log-loss of the answers that have labels.", lambda live: live.log_loss),
+    ("live_calibration_error", "Their expected calibration error.", lambda live: live.calibration_error),
+    (
+        "performance_status",
+        "0 is as expected, 1 worse: the rule has changed, train again.",
+        lambda live: PERFORMANCE[live.verdict.status],
+    ),
+)
+PERFORMANCE: dict[str, float | None] = {"too_few_labels": None, "as_expected": 0, "worse": 1}
 
 
 def metrics_text(metrics: Metrics, loaded: Sequence[tuple[str, int]], watches: Sequence[drift.Watch] = ()) -> str:
     """The text for Prometheus; `loaded` are the models and versions that this worker holds, and `watches` those of
     them whose drift is known.
     """
-    sums = metrics.board.sums()
+    sums, spreads = metrics.board.sums(), metrics.drift.spreads(watches) if metrics.drift.on else []
     lines = chain(
         _requests(sums),
         _processes(sums, usage(metrics.board.processes)),
         _loaded(loaded),
-        _drift(metrics.drift.spreads(watches)),
+        _drift(spreads),
+        _performance(spreads, watches, metrics.feedback.live(watches)),
+        _feedback(metrics.labelled()),
     )
     return "\n".join(lines) + "\n"
 
@@ -47,6 +64,9 @@ def _requests(sums: Sequence[float]) -> Iterator[str]:
     yield from _head("evenkeel_rows_total", "counter", "Rows predicted or explained.")
     for route in ("predict", "explain", "invocations", "infer"):
         yield f'evenkeel_rows_total{{route="{route}"}} {sums[LAYOUT.rows[route]]:.0f}'
+    name = "evenkeel_set_size"
+    yield from _head(name, "histogram", "Classes in the prediction sets of rows, of models that were given a coverage.")
+    yield from _histogram(name, "", SET_BUCKETS, sums[LAYOUT.sets :])
     name = "evenkeel_request_seconds"
     yield from _head(name, "histogram", "Time from the first look at a request to its answer.")
     for route, start in LAYOUT.seconds.items():
@@ -68,6 +88,10 @@ def _processes(sums: Sequence[float], used: Usage) -> Iterator[str]:
     name = "evenkeel_log_lines_dropped_total"
     yield from _head(name, "counter", "Lines of the log that nobody has read in time from stderr.")
     yield f"{name} {sums[LAYOUT.lines_dropped]:.0f}"
+    name = "evenkeel_prediction_log_lines_total"
+    yield from _head(name, "counter", "Lines of the prediction log: written, or dropped, for what reason.")
+    for what, cell in LAYOUT.prediction_log.items():
+        yield f'{name}{{outcome="{what}"}} {sums[cell]:.0f}'
     for name, kind, sentence, amount in (
         ("cpu_seconds_total", "counter", "Processor time of all processes of the service.", used.cpu_seconds),
         ("resident_memory_bytes", "gauge", "Their memory; pages that they share count once.", used.memory_bytes),
@@ -110,6 +134,52 @@ def _drift(spreads: Sequence[drift.Spread]) -> Iterator[str]:
     yield from _head(name, "gauge", "The same of the predicted classes.")
     for label, verdict in enough.items():
         yield f"{name}{{{label}}} {verdict.shifts[-1].psi:.6g}"
+
+
+def _performance(
+    spreads: Sequence[drift.Spread], watches: Sequence[drift.Watch], live: Sequence[Sequence[Live]]
+) -> Iterator[str]:
+    """What the rows of each window let expect, and what the labels of each window say."""
+    expected = {
+        _labels(spread.watch, window.hours): window.expected
+        for spread in spreads
+        for window in spread.windows
+        if window.expected
+    }
+    labelled = {
+        _labels(watch, one.hours): one
+        for watch, windows in zip(watches, live, strict=True)
+        for one in windows
+        if one.verdict.labels
+    }
+    yield from _gauge(
+        "expected_accuracy",
+        "Accuracy to expect of the rows of late, by their probabilities.",
+        {labels: one.accuracy.value for labels, one in expected.items()},
+    )
+    yield from _gauge(
+        "expected_log_loss", "The same of log-loss.", {labels: one.log_loss.value for labels, one in expected.items()}
+    )
+    for name, sentence, of in _LIVE:
+        yield from _gauge(name, sentence, {labels: of(one) for labels, one in labelled.items()})
+
+
+def _feedback(counts: Mapping[Result, int]) -> Iterator[str]:
+    name = "evenkeel_feedback_labels_total"
+    yield from _head(name, "counter", "Labels that were sent, by what became of them.")
+    for result, labels in counts.items():
+        yield f'{name}{{result="{result}"}} {labels}'
+
+
+def _gauge(name: str, sentence: str, samples: Mapping[str, float | None]) -> Iterator[str]:
+    yield from _head(f"evenkeel_{name}", "gauge", sentence)
+    for labels, amount in samples.items():
+        if amount is not None:
+            yield f"evenkeel_{name}{{{labels}}} {amount:.6g}"
+
+
+def _labels(watch: drift.Watch, hours: float) -> str:
+    return f'model="{watch.model}",version="{watch.version}",hours="{hours:g}"'
 
 
 def _histogram(name: str, label: str, buckets: Sequence[float], cells: Sequence[float]) -> Iterator[str]:

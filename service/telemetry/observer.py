@@ -8,6 +8,9 @@ from itertools import count
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from service.reply import Header, Reply
 from service.telemetry.board import Metrics
 
@@ -45,6 +48,10 @@ class Observer:
         if given is not None and REQUEST_ID.fullmatch(given):
             return given, perf_counter()
         return f"{self._prefix}{next(self._count):012x}", perf_counter()
+
+    def count_sets(self, members: npt.NDArray[np.bool_]) -> None:
+        """Rows were answered with these sets, (n, classes)."""
+        self._metrics.count_sets(np.bincount(members.sum(axis=1)).tolist())
 
     def note(self, connections: int, waiting: int, lag: float) -> None:
         """So many connections are open, so many requests are with a thread or wait for one, and by so many seconds the

@@ -14,8 +14,8 @@ from time import monotonic
 
 from service.telemetry.logs import fields
 
-# Who tells of what all workers see: the repository, and the file of API keys.
-SHARED = ("service.registry.", "service.access")
+# Who tells of what all workers see: the repository, the file of API keys, and the disk of the prediction log.
+SHARED = ("service.registry.", "service.access", "service.telemetry.journal")
 WINDOW_SECONDS = 60.0
 
 

@@ -8,11 +8,13 @@ a process that has died takes no count with it.
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from models.drift import MOST_BINS, MOST_FEATURES
+from models.performance import Sums
 
 # A short window and a long one, as multiples of the short one: an hour and a day.
 LENGTHS = (1, 24)
@@ -21,19 +23,27 @@ REGIONS = 32
 # The bins of all features and of the predicted classes, and one number more for each feature.
 MOST_COUNTS = (MOST_FEATURES + 1) * MOST_BINS + MOST_FEATURES
 # Whose it is (0 is nobody), all rows it ever counted, all that were answered and the runs of the model that answered
-# them, and of each window which panes of time it holds, with their counts.
+# them, and of each window which panes of time it holds, with their counts and what their rows let expect.
 REGION = np.dtype(
     [
         ("owner", np.uint64),
         ("rows", np.int64),
         ("answered", np.int64, 2),
         ("panes", np.int64, (len(LENGTHS), PANES + 1)),
+        ("sums", np.float64, (len(LENGTHS), PANES + 1, len(Sums._fields))),
         ("counts", np.uint32, (len(LENGTHS), PANES + 1, MOST_COUNTS)),
     ]
 )
 SLOT_BYTES = REGIONS * REGION.itemsize
 
 Counts = npt.NDArray[np.int64]
+
+
+class Counted(NamedTuple):
+    """What was counted over one window."""
+
+    counts: Counts
+    sums: Sums
 
 
 class Windows:
@@ -46,9 +56,9 @@ class Windows:
         self._everyone = [np.frombuffer(slot, REGION) for slot in everyone]
         self.seconds = [seconds * length for length in LENGTHS]
 
-    def add(self, owner: int, counts: Counts, rows: int, answered: tuple[int, int]) -> None:
-        """Count so many rows, which `counts` tells more about, as of now; `answered` are the rows that they stand for
-        and the runs that answered those.
+    def add(self, owner: int, counts: Counts, sums: Sums, rows: int, answered: tuple[int, int]) -> None:
+        """Count so many rows, which `counts` and `sums` tell more about, as of now; `answered` are the rows that they
+        stand for and the runs that answered those.
         """
         region = self._region(owner)
         for window, pane in enumerate(self._now()):
@@ -56,14 +66,17 @@ class Windows:
             if region["panes"][window, place] != pane:
                 # In this order: nobody may take old counts for new ones.
                 region["counts"][window, place] = 0
+                region["sums"][window, place] = 0
                 region["panes"][window, place] = pane
             region["counts"][window, place, : len(counts)] += counts.astype(np.uint32)
+            region["sums"][window, place] += sums
         region["rows"] += rows
         region["answered"] += answered
 
-    def sums(self, owner: int, size: int) -> tuple[int, list[Counts]]:
-        """All rows that were ever counted, and the first `size` counts over each window."""
-        rows, sums = 0, [np.zeros(size, np.int64) for _ in LENGTHS]
+    def counted(self, owner: int, size: int) -> tuple[int, list[Counted]]:
+        """All rows that were ever counted, and the first `size` counts over each window, with the sums."""
+        rows, counts = 0, np.zeros((len(LENGTHS), size), np.int64)
+        sums = np.zeros((len(LENGTHS), len(Sums._fields)))
         now = self._now()
         for slot in self._everyone:
             for at in np.flatnonzero(slot["owner"] == owner):
@@ -72,8 +85,9 @@ class Windows:
                 for window, pane in enumerate(now):
                     # Only what was written is read: a page of memory that is read is one that is taken.
                     for place in np.flatnonzero(region["panes"][window] >= pane - PANES):
-                        sums[window] += region["counts"][window, place, :size]
-        return rows, sums
+                        counts[window] += region["counts"][window, place, :size]
+                        sums[window] += region["sums"][window, place]
+        return rows, [Counted(one, Sums(*totals.tolist())) for one, totals in zip(counts, sums, strict=True)]
 
     def answered(self, owner: int) -> tuple[int, int]:
         """All rows that were ever answered, and the runs that answered them."""

@@ -9,6 +9,7 @@ import numpy as np
 from models.card import ModelCard
 from models.cells import iso_date
 from models.drift import Bins
+from models.sets import PredictionSets
 from models.shift import STATUSES, Status
 from service.telemetry.drift import Spread, Window
 
@@ -35,13 +36,21 @@ def document(card: ModelCard, spread: Spread) -> dict[str, Any]:
         "windows": [_window(spread, one) for one in spread.windows],
         "features": features,
         "predictions": predictions,
-    }
+    } | ({} if card.sets is None else {"sets": _sets(card.sets, spread.status)})
+
+
+def _sets(sets: PredictionSets, status: Status) -> dict[str, Any]:
+    """Whether the coverage of the sets is still promised: as long as rows come from where training's came from."""
+    promised = status != "shifted"
+    share = f"{sets.level:g} of the sets hold the true class"
+    summary = f"promised: {share}" if promised else f"no longer promised, as the rows have shifted: that {share}"
+    return {"level": sets.level, "promised": promised, "summary": summary}
 
 
 def _window(spread: Spread, window: Window) -> dict[str, Any]:
     verdict = window.verdict
     return {
-        "name": _name(window.hours),
+        "name": name_of(window.hours),
         "hours": window.hours,
         "status": verdict.status,
         "rows": verdict.rows,
@@ -78,8 +87,9 @@ def _measure(at: int, part: Bins, window: Window) -> dict[str, Any]:
 def _summary(spread: Spread) -> str:
     """The status in one sentence."""
     if spread.status == "too_few_rows":
-        verdict = spread.windows[-1].verdict
-        return f"too few rows: {verdict.rows} in the {_name(spread.windows[-1].hours)}, of {verdict.rows_needed} needed"
+        *_, last = spread.windows
+        few, needed = last.verdict.rows, last.verdict.rows_needed
+        return f"too few rows: {few} in the {name_of(last.hours)}, of {needed} needed"
     if spread.status == "steady":
         return "steady: no PSI is beyond chance and at least 0.1"
     names = _drifted(spread, spread.windows, (spread.status,))
@@ -114,5 +124,6 @@ def _labels(part: Bins, *, dates: bool) -> list[str]:
     return [first, *labels, *([f"> {said[-1]}"] if said else []), "missing"]
 
 
-def _name(hours: float) -> str:
+def name_of(hours: float) -> str:
+    """What a window of so many hours is called."""
     return f"last {NAMES.get(hours, f'{hours:g} hours')}"

@@ -8,6 +8,7 @@ from service.document import JSON, PIECE, LongArray, decode, drain
 from service.errors import InvalidRecord
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Answer, Question, WireFormat
+from service.prediction.sets import Members
 from service.rows.reader import Chunk, Rows
 from service.rows.rules import BrokenRules, echo
 from service.rows.tensors import Probabilities, Tensors, row_count
@@ -37,17 +38,18 @@ class Instances:
     rows: Rows
     several: bool
     work: ClassVar[float] = 0.0
+    places: ClassVar[None] = None
 
     @property
     def tensors(self) -> Tensors:
         return self.rows.tensors
 
-    def answer(self, probabilities: Probabilities) -> Answer:
+    def answer(self, probabilities: Probabilities, members: Members | None = None) -> Answer:
         wording, warnings = self.predictor.wording, self.rows.warnings
         if not self.several:
-            (prediction,) = wording.predictions(probabilities, warnings)
+            (prediction,) = wording.predictions(probabilities, warnings, members)
             return Answer(b'{"model":%b,"prediction":%b}' % (self.predictor.label, prediction))
-        parts = list(wording.joined(probabilities, warnings))
+        parts = list(wording.joined(probabilities, warnings, members))
         parts[0] = b'{"model":%b,"predictions":[%b' % (self.predictor.label, parts[0])
         parts[-1] += b"]}"
         return Answer(parts[0] if len(parts) == 1 else b",".join(parts))

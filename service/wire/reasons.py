@@ -1,6 +1,6 @@
 """Explanations as JSON, and what is asked of them: what rows are held against, and how many of them there may be."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from service.errors import InvalidRecord
 from service.prediction.explain import Explainer, Explanation, Reference
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Answer
+from service.prediction.sets import Members
 from service.rows.reader import Rows
 from service.rows.tensors import Probabilities, Tensors
 from service.wire.capacity import Capacity
@@ -71,6 +72,8 @@ class Explained:
         self._several, self._alone = several, alone
         self._explainer = Explainer(predictor, rows.tensors, reference, allowance.work)
 
+    places: ClassVar[None] = None
+
     @property
     def tensors(self) -> Tensors:
         return self._rows.tensors
@@ -79,7 +82,7 @@ class Explained:
     def work(self) -> float:
         return self._explainer.work
 
-    def answer(self, probabilities: Probabilities) -> Answer:
+    def answer(self, probabilities: Probabilities, members: Members | None = None) -> Answer:
         """It raises what `Explainer.explain` raises."""
         warnings = self._rows.warnings
         documents = [self._document(one) for one in self._explainer.explain(probabilities, self._seconds)]
@@ -88,7 +91,7 @@ class Explained:
                 documents[row]["warnings"] = concerns
             words, kind = [encode(document) for document in documents], b"explanation"
         else:
-            predictions = self._predictor.wording.predictions(probabilities, warnings)
+            predictions = self._predictor.wording.predictions(probabilities, warnings, members)
             pairs = zip(predictions, documents, strict=True)
             words = [word[:-1] + b',"explanation":' + encode(document) + b"}" for word, document in pairs]
             kind = b"prediction"

@@ -10,6 +10,7 @@ from service.document import encode
 from service.errors import Detail, InvalidRecord
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Answer
+from service.prediction.sets import Members
 from service.prediction.wording import MOST_NUMBERS
 from service.rows.reader import Chunk, Grow, Rows
 from service.rows.rules import BrokenRules
@@ -103,19 +104,24 @@ class Sifted:
     def tensors(self) -> Tensors:
         return self.rows.tensors
 
-    def answer(self, probabilities: Probabilities) -> Answer:
-        words = self.sieve.broken | dict(zip(self.sieve.sound, self._worded(probabilities), strict=True))
+    @property
+    def places(self) -> list[int]:
+        return self.sieve.sound
+
+    def answer(self, probabilities: Probabilities, members: Members | None = None) -> Answer:
+        words = self.sieve.broken | dict(zip(self.sieve.sound, self._worded(probabilities, members), strict=True))
         joined = b",".join([words[place] for place in range(len(words))])
         return Answer(b'{"model":%b,"predictions":[%b]}' % (self.predictor.label, joined))
 
-    def _worded(self, probabilities: Probabilities) -> Iterator[bytes]:
+    def _worded(self, probabilities: Probabilities, members: Members | None) -> Iterator[bytes]:
         wording, sound, warnings = self.predictor.wording, self.sieve.sound, self.rows.warnings
         step = max(1, MOST_NUMBERS // wording.classes)
         for start in range(0, len(probabilities), step):
             part = probabilities[start : start + step]
             places = enumerate(sound[start : start + step])
             concerns = {index: warnings[place] for index, place in places if place in warnings}
-            yield from wording.predictions(part, concerns)
+            some = None if members is None else members[start : start + step]
+            yield from wording.predictions(part, concerns, some)
 
 
 def _words(refusal: InvalidRecord) -> bytes:

@@ -104,6 +104,12 @@ class Stack:
             time.sleep(0.2)
 
 
+@pytest.fixture
+def least(pytestconfig: pytest.Config) -> int:
+    """So many requests are made during a change that may lose none."""
+    return 10_000 if pytestconfig.getoption("--long") else 500
+
+
 @pytest.fixture(scope="module")
 def empty_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
     """A stack that has not been started; it is torn down at the end, whatever came of it."""

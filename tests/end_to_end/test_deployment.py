@@ -1,6 +1,8 @@
 """What stands in `.env.example` and in the compose files, held against the code."""
 
 import re
+import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from service.processes.server import PATIENCE_SECONDS
 from service.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
-COMPOSE_FILES = [ROOT / "docker-compose.yml", *sorted((ROOT / "deploy").glob("*.yml"))]
+COMPOSE, STACK, HAPROXY = ROOT / "docker-compose.yml", ROOT / "deploy/stack.yml", ROOT / "deploy/haproxy/haproxy.cfg"
+COMPOSE_FILES = [COMPOSE, *sorted((ROOT / "deploy").glob("*.yml"))]
 EXAMPLE = (ROOT / ".env.example").read_text()
 # The containers set these themselves; spans would need the extra `tracing`, which the image does not have.
 OWN = {"repository", "host", "port", "tracing"}
@@ -27,7 +30,8 @@ def compose_defaults() -> dict[str, set[str]]:
 
 
 def example() -> dict[str, str]:
-    return dict(re.findall(r"^#(\w+)=(.*)$", EXAMPLE, re.MULTILINE))
+    found = re.findall(r"^#(\w+)=(.*)$", EXAMPLE, re.MULTILINE)
+    return {name: value.strip('"') for name, value in found}
 
 
 def test_the_example_has_every_variable() -> None:
@@ -54,33 +58,41 @@ def test_what_the_example_shows_is_taken() -> None:
     assert taken.default_model == "penguins"
 
 
-def test_every_setting_reaches_the_service() -> None:
-    """What is set in `.env` gets into the container; what is not set there is not set inside."""
-    text = COMPOSE_FILES[0].read_text()
-    passed = re.findall(r"^  (EVENKEEL_\w+):", text[text.index("x-settings") :], re.MULTILINE)
+def test_a_shell_reads_the_example_as_compose_does(tmp_path: Path) -> None:
+    """`docker stack deploy` has what is set from a shell's environment."""
+    (tmp_path / "env").write_text(re.sub("^#(?=[A-Z_]+=)", "", EXAMPLE, flags=re.MULTILINE))
+    shell = ["bash", "-ec", f"set -a; . {tmp_path}/env; set +a; env --null"]
+    run = subprocess.run(shell, env={}, capture_output=True, text=True, check=True)
 
-    assert set(passed) == SETTINGS.keys()
+    read = dict(line.split("=", 1) for line in run.stdout.split("\0") if line)
+    assert run.stderr == ""
+    assert {name: read.get(name) for name in example()} == example()
+
+
+@pytest.mark.parametrize("path", [COMPOSE, STACK], ids=lambda path: path.name)
+def test_every_setting_reaches_the_service(path: Path) -> None:
+    """What is set in `.env` gets into the container; what is not set there is not set inside."""
+    passed = re.findall(r"^ +(EVENKEEL_\w+):", path.read_text(), re.MULTILINE)
+
+    assert SETTINGS.keys() <= set(passed)
 
 
 def test_every_container_is_bounded() -> None:
     """In memory, processes and log files: each service of each compose file."""
     for path in COMPOSE_FILES:
+        spelled = ("memory: ", "pids: ") if path == STACK else ("mem_limit: ", "pids_limit: ")
         common, _, services = path.read_text().partition("\nservices:\n")
         for block in re.split(r"^  (?=[a-z-]+:\n)", services, flags=re.MULTILINE):
             if "image:" in block:
-                bounds = block + (common if "*hardening" in block else "")
-                for bound in ("mem_limit:", "pids_limit:", "max-size:"):
+                bounds = block + (common if "<<: *" in block else "")
+                for bound in (*spelled, "max-size:"):
                     assert bound in bounds, (path.name, block)
 
 
 def test_limits_fit_together() -> None:
     """Memory has room for the workers; whoever waits for another waits longer than the other takes."""
-    defaults, compose, edge = (
-        Settings(),
-        COMPOSE_FILES[0].read_text(),
-        (ROOT / "deploy/haproxy/haproxy.cfg").read_text(),
-    )
-    (grace,) = re.findall(r"stop_grace_period: (\d+)s", compose)
+    defaults, edge = Settings(), HAPROXY.read_text()
+    (grace,) = {re.findall(r"stop_grace_period: (\d+)s", path.read_text())[0] for path in (COMPOSE, STACK)}
     (most_drain,) = re.findall(r"^# From 2, .* to (\d+):", EXAMPLE, re.MULTILINE)
     (kept,) = re.findall(r"timeout http-keep-alive (\d+)s", edge)
     (server,) = re.findall(r"timeout server (\d+)s", edge)
@@ -94,3 +106,18 @@ def test_limits_fit_together() -> None:
     assert longest < int(server)
     assert int(connections) * 2 * (16 << 10) < 256 << 20
     assert SHARED_BYTES + WORKER_BYTES + 16 * defaults.max_body_bytes < 1 << 30
+
+
+def test_a_changed_file_has_another_name_on_swarm() -> None:
+    """Swarm never changes a config: its name has the digest of the file, each time that it stands there."""
+    names = re.findall(r"haproxy-(\w+)", STACK.read_text())
+
+    assert set(names) == {sha256(HAPROXY.read_bytes()).hexdigest()[:8]}
+
+
+def test_a_stack_asks_for_keys() -> None:
+    """Swarm publishes on every address: the service has the secret's file, whose name has to be given."""
+    stack = STACK.read_text()
+
+    assert "EVENKEEL_API_KEYS_FILE: /run/secrets/keys\n" in stack
+    assert "name: ${EVENKEEL_KEYS_SECRET:?" in stack

@@ -22,7 +22,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Run elsewhere: the demo below, the tests by whoever runs this, containers by tests/containers, pip and uv by
 # test_packaging, audit and platforms by test_supply; what kubectl can do without a cluster, by test_kubernetes.
 SCRIPTS = ("scripts/demo", "scripts/test", "scripts/check", "scripts/upgrade", "scripts/audit", "scripts/platforms")
-ELSEWHERE = (*SCRIPTS, "docker compose", "kubectl ", "pip ", "pipx ", "uv ")
+ELSEWHERE = (*SCRIPTS, "docker ", "set -a; . ./.env", "kubectl ", "pip ", "pipx ", "uv ")
 # By the language of a block: the program that runs it, and the file that it is then in. A block whose program is not
 # installed is passed over, with what it prints: Debian's Go and JDK are large.
 PROGRAMS = {
@@ -32,6 +32,7 @@ PROGRAMS = {
     "go": ("go run", "block.go"),
 }
 ADDRESS = "http://127.0.0.1:8080"
+LOG = "/var/lib/predictions"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -42,7 +43,8 @@ def blocks(document: Path) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service for every `curl`, on a repository that the documented commands fill."""
-    with running(tmp_path_factory.mktemp("store"), find_free_port()) as service:
+    log = str(tmp_path_factory.mktemp("log"))
+    with running(tmp_path_factory.mktemp("store"), find_free_port(), EVENKEEL_PREDICTION_LOG=log) as service:
         yield service
 
 
@@ -53,6 +55,7 @@ def execute(command: str, service: Service, repository: Path) -> str:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     command = command.replace(ADDRESS, service.url).replace("/backup/", f"{repository}-backup/")
+    command = command.replace(LOG, environment_of(service)["EVENKEEL_PREDICTION_LOG"])
     process = subprocess.run(
         ["bash", "-ec", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

@@ -1,11 +1,7 @@
 """`deploy/kubernetes` against Kubernetes' published schemas, and what no schema can say against the code."""
 
-import http.client
 import os
 import re
-import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import kubernetes_validate
@@ -17,7 +13,6 @@ from service.processes.server import PATIENCE_SECONDS
 from service.routes.table import HEALTH, READINESS, scope_of
 from service.settings import Settings, unknown_variables
 from service.telemetry.exposition import GAUGES
-from tests.end_to_end.conftest import PATIENCE_S, Service
 from tests.end_to_end.kubernetes import (
     FOLDER,
     ROOT,
@@ -30,12 +25,10 @@ from tests.end_to_end.kubernetes import (
     one,
     pod_templates,
 )
-from tests.end_to_end.test_keys import FIRST, SECOND, predict
-from tests.service.conftest import PUBLISHED
 
 # The oldest that the page names, and the newest that has been published.
 VERSIONS = ("1.28", "1.37")
-OVERLAYS = ("volume",)
+OVERLAYS = ("volume", "bucket")
 PAGE = (ROOT / "docs/kubernetes.md").read_text()
 
 
@@ -66,6 +59,21 @@ def test_kserves_pod_fits_the_published_schema() -> None:
     for version in VERSIONS:
         whole = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": pod}
         kubernetes_validate.validate(whole, version, strict=True)
+
+
+def test_kserve_serves_the_claim_that_training_fills() -> None:
+    """By the runtime that is built beside it, and under the name of the model that is trained."""
+    resources, volume = build(FOLDER / "kserve"), build(FOLDER / "volume")
+    asked, runtime = one(resources, "InferenceService"), one(resources, "ServingRuntime")
+    model = asked["spec"]["predictor"]["model"]
+
+    assert model["runtime"] == runtime["metadata"]["name"]
+    assert model["modelFormat"] in [
+        {key: each[key] for key in ("name", "version")} for each in runtime["spec"]["supportedModelFormats"]
+    ]
+    assert model["storageUri"] == f"pvc://{one(volume, 'PersistentVolumeClaim')['metadata']['name']}/"
+    arguments = one(volume, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert asked["metadata"]["name"] == arguments[arguments.index("--name") + 1]
 
 
 def test_what_a_pod_names_exists(resources: list[Resource]) -> None:
@@ -190,66 +198,30 @@ def test_the_pages_commands_name_what_is_built(tmp_path: Path) -> None:
     """
     blocks = re.findall(r"^```(sh|yaml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     commands = [line.split() for language, text in blocks if language == "sh" for line in text.splitlines()]
-    (secret,) = (each for each in commands if each[1:3] == ["create", "secret"])
-    (tmp_path / "keys").write_text(f"predict {FIRST}\n")
-    dry = [part.replace("deploy/keys/keys", str(tmp_path / "keys")) for part in secret[1:]]
-    made = kubectl(*dry, "--dry-run=client", "--output=yaml")
-    kubernetes_validate.validate(made[0], VERSIONS[0], strict=True)
-    assert list(made[0]["data"]) == ["keys"]
+    secrets = [each for each in commands if each[1:3] == ["create", "secret"]]
+    for file in ("keys", "storage"):
+        (tmp_path / file).write_text("a line\n")
+    given = environment(next(pod_templates(build(FOLDER / "bucket"))), build(FOLDER / "bucket"))
+    for command in secrets:
+        dry = [part.replace("deploy/keys", str(tmp_path)) for part in command[1:]]
+        (made,) = kubectl(*dry, "--dry-run=client", "--output=yaml")
+        kubernetes_validate.validate(made, VERSIONS[0], strict=True)
+        mount = {"evenkeel-keys": "/run/keys/", "evenkeel-bucket": "/run/bucket/"}[made["metadata"]["name"]]
+        assert {mount + file for file in made["data"]} <= set(given.values())
 
-    overlay, settings = (text for language, text in blocks if language == "yaml" and "rules:" not in text)
-    base = os.path.relpath(FOLDER / "volume", tmp_path)
-    (tmp_path / "kustomization.yaml").write_text(overlay.replace("../volume", base) + settings)
-    built = build(tmp_path)
-    assert one(built, "ConfigMap")["data"]["EVENKEEL_DEFAULT_MODEL"] == "mine"
-    assert {each.split("/")[0] for each in below(built, "image")} == {"images.example.com"}
-    names = {(each["kind"].lower(), each["metadata"]["name"]) for each in built}
+    names = set()
+    start, bucket, own = (text for language, text in blocks if language == "yaml" and "rules:" not in text)
+    for base, settings in (("volume", own), ("bucket", own.partition("\n")[2] + bucket.partition("\n")[2])):
+        folder = tmp_path / base
+        folder.mkdir()
+        relative = os.path.relpath(FOLDER / base, folder)
+        generator = "" if settings.startswith("configMapGenerator") else "configMapGenerator:\n"
+        (folder / "kustomization.yaml").write_text(start.replace("../volume", relative) + generator + settings)
+        built = build(folder)
+        assert one(built, "ConfigMap", "evenkeel-settings")["data"]["EVENKEEL_DEFAULT_MODEL"] == "mine"
+        assert {each.split("/")[0] for each in below(built, "image")} == {"images.example.com"}
+        names |= {(each["kind"].lower(), each["metadata"]["name"]) for each in built}
+    assert one(built, "ConfigMap", "evenkeel-bucket")["data"]["EVENKEEL_REPOSITORY"] == "s3://mine/models"
     for command in commands:
         for kind, name in re.findall(r"(deployment|service|cronjob)/(\S+)", " ".join(command)):
             assert (kind, name) in names
-
-
-def mounted(folder: Path, version: str, keys: str) -> None:
-    """Write a Secret as kubelet does: a folder beside, and a symbolic link that is replaced at once."""
-    (folder / version).mkdir(parents=True)
-    (folder / version / "keys").write_text(keys)
-    (folder / "next").symlink_to(version)
-    (folder / "next").rename(folder / "..data")
-    if not (folder / "keys").is_symlink():
-        (folder / "keys").symlink_to("..data/keys")
-
-
-def test_probes_say_what_kubelet_needs(serve: Callable[..., Service], tmp_path: Path) -> None:
-    """A pod without a model is alive and gets no requests, with one it does, until it is told to stop; without a key.
-    Keys are a Secret that changes.
-    """
-    resources = build(FOLDER / "volume")
-    pod = next(pod_templates(resources))
-    store, secret = tmp_path / "store", tmp_path / "secret"
-    store.mkdir()
-    mounted(secret, "..1", f"predict {FIRST}\n")
-    given = environment(pod, resources) | {"EVENKEEL_API_KEYS_FILE": str(secret / "keys"), "EVENKEEL_WORKERS": "1"}
-    service = serve(store, **given)
-    port = int(service.url.rpartition(":")[2])
-    alive, ready = (
-        pod["spec"]["containers"][0][f"{name}Probe"]["httpGet"]["path"] for name in ("liveness", "readiness")
-    )
-
-    service.wait(alive)
-    assert service.ask(ready)[0] == 503
-    shutil.copytree(PUBLISHED / "penguins", store / "penguins")
-    service.wait(ready)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
-    assert [predict(connection, key) for key in (FIRST, SECOND)] == [200, 401]
-    mounted(secret, "..2", f"predict {SECOND}\n")
-    deadline = time.monotonic() + PATIENCE_S
-    while [predict(connection, key) for key in (FIRST, SECOND)] != [401, 200]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-    service.process.terminate()
-    service.wait(ready, status=503)
-    assert (service.ask(alive)[0], predict(connection, SECOND)) == (200, 200)
-    connection.close()
-    # Told twice, it waits for no more.
-    service.process.terminate()

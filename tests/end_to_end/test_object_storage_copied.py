@@ -1,6 +1,7 @@
 """What is read from object storage goes through a copy, which is the bucket's: no more, no less, and never a part."""
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import evenkeel
+from evenkeel.command_line import main
 from models.bucket import BucketRepository
 from models.cache import last_look, root_of
 from models.errors import InvalidName
@@ -65,7 +67,7 @@ def test_a_copy_follows_at_a_bounded_cost(follower: Follower, bucket: BucketRepo
     assert cost() == 2 + files
     bucket.prune("penguins", 1)
     assert cost() == 1
-    assert versions(follower) == [2, 4] == bucket.versions("penguins")
+    assert versions(follower) == [2, 10] == bucket.versions("penguins")
     Objects(bucket.place).remove(Objects(bucket.place).list())
     assert cost() == 1
     assert follower.models.names() == []
@@ -206,6 +208,34 @@ def test_an_outage_takes_nothing_away(follower: Follower, between: Between) -> N
     assert follower.refresh().trouble == ""
 
 
+def test_what_cannot_be_copied_keeps_nothing_that_is_gone(
+    follower: Follower, bucket: BucketRepository, between: Between
+) -> None:
+    """Else a full disk would stay full, whatever is pruned."""
+    follower.refresh()
+    Objects(bucket.place).remove(Objects(bucket.place).list("penguins/2"))
+    bucket.add(MODELS.bundle("penguins", 1), renumber=True)
+    listing = between.requests
+    between.before = lambda number: 403 if number > listing else None
+    with pytest.raises(OSError, match="these credentials may not do that"):
+        follower.refresh()
+
+    assert versions(follower) == [1, 3]
+    between.before = lambda _: None
+    follower.refresh()
+    assert versions(follower) == [1, 3, 4]
+
+
+def test_a_cache_that_was_cleaned_is_filled_again(follower: Follower) -> None:
+    """As happens to what lies among temporary files."""
+    follower.refresh()
+    shutil.rmtree(follower.models.root.parent)
+    follower.refresh()
+
+    assert versions(follower) == [1, 2, 3]
+    assert follower.models.serving_version("penguins") == 1
+
+
 def test_publishers_at_once_and_two_followers_of_one_cache(follower: Follower, bucket: BucketRepository) -> None:
     """What one of them has copied the other does not take away."""
     bundle, other = MODELS.bundle("penguins", 1), Follower(bucket.place, follower.models.root.parent)
@@ -256,7 +286,11 @@ def test_a_wrong_setting_is_named(
 
 
 def test_python_and_the_commands_read_and_write_a_bucket(
-    bucket: BucketRepository, between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: BucketRepository,
+    between: Between,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """By the name that was asked for alone; in an outage what was copied is taken, and said."""
     monkeypatch.setenv("EVENKEEL_CACHE", str(tmp_path / "cache"))
@@ -270,9 +304,9 @@ def test_python_and_the_commands_read_and_write_a_bucket(
     assert fitted.publish("mine", promote="never").version == 2
     assert bucket.serving("mine").version == 1
 
-    command = [sys.executable, "-m", "evenkeel", "predict", str(table), "--model", "mine"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert len(run.stdout.splitlines()) > 300
+    capsys.readouterr()
+    assert main(["predict", str(table), "--model", "mine"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 345
     between.before = lambda _: 0
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

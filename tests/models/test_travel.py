@@ -8,6 +8,7 @@ import pytest
 
 from models.__main__ import main
 from models.card import ModelCard
+from models.errors import InvalidName
 from models.repository import ModelRepository
 
 
@@ -236,3 +237,10 @@ def test_a_corrupt_version_stops_no_backup(root: Path, tmp_path: Path, said: Sai
         "copy", "--all", "--from", root, "--to", backup, code=65
     )
     assert [path.name for path in sorted((backup / "tides").iterdir())] == ["1", "serving.json"]
+
+
+def test_object_storage_is_no_folder() -> None:
+    """For whoever wants one: it would be called `s3:`. The sentence says what reads it."""
+    for place in ("s3://bucket/models", "gs://bucket/models"):
+        with pytest.raises(InvalidName, match=r"which is no folder; models\.remote\.opened reads it"):
+            ModelRepository.from_environment({"EVENKEEL_REPOSITORY": place})

@@ -7,7 +7,8 @@ environment that cannot train. To renew it after a change of the contract, remov
         --repository tests/service/published
 
 `numbers` holds a model of two numeric features only, made with `--name plain --hidden 4` and
-`--drop` of every column but species, bill_length_mm and body_mass_g.
+`--drop` of every column but species, bill_length_mm and body_mass_g. `sets` holds one with prediction sets, made with
+`--hidden 8 --members 1 --epochs 10 --coverage 0.95 --no-report`.
 """
 
 import shutil
@@ -25,6 +26,7 @@ from service.registry.registry import Registry
 
 PUBLISHED = Path(__file__).parent / "published"
 NUMBERS = Path(__file__).parent / "numbers"
+SETS = Path(__file__).parent / "sets"
 LIMIT = 4096
 
 GENTOO = {

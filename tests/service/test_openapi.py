@@ -89,7 +89,7 @@ def test_the_examples_are_answered(client: FlaskClient, document: dict[str, Any]
         elif not path.endswith("/report"):
             assert client.get(path).status_code == 200, path
 
-    assert asked == 9
+    assert asked == 10
 
 
 def test_every_refusal_is_described(document: dict[str, Any]) -> None:

@@ -70,6 +70,7 @@ def predicted(front: Front, environs: list[dict[str, Any]]) -> list[Reply]:
             route, model, version = match
             predictions.append(front.predictions.begin(one, match.route.wire, route.metric, model, version))
     front.predictions.answer(predictions)
+    front.predictions.tell()
     return [one.reply for one in predictions if one.reply is not None]
 
 

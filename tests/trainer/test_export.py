@@ -8,6 +8,7 @@ import pytest
 
 from models.card import ModelCard
 from models.operators import OPERATORS
+from models.sets import PredictionSets
 from trainer.data.encoder import fit_encoder
 from trainer.data.rows import Examples
 from trainer.data.scaling import Kind
@@ -20,6 +21,8 @@ from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.network import population_moments
 from trainer.publishing import Outcome
 
+SETS = PredictionSets(level=0.9, rows=100, threshold=0.5, coverage=0.9, interval=(0.8, 0.95))
+
 
 @pytest.fixture(scope="module")
 def model(outcome: Outcome) -> bytes:
@@ -29,7 +32,7 @@ def model(outcome: Outcome) -> bytes:
 def test_the_graph_answers_as_the_network_does(outcome: Outcome, examples: Examples, model: bytes) -> None:
     """On every row of the table and on the edges, within float32 rounding."""
     for rows in (examples.rows, edge_rows(examples.rows)):
-        labels, probabilities = reference_predict(model, rows)
+        labels, probabilities, _ = reference_predict(model, rows)
         expected = outcome.classifier.predict(rows)
         np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
         assert labels == [outcome.classifier.classes[index] for index in expected.argmax(axis=1)]
@@ -65,6 +68,16 @@ def test_the_gate_stops_labels_in_another_order(outcome: Outcome, examples: Exam
         check_export(to_onnx(shuffled, {}), outcome.classifier, examples.rows, np.random.default_rng(0))
 
 
+def test_the_gate_stops_sets_of_another_threshold(outcome: Outcome, examples: Examples) -> None:
+    """Which class belongs to an answer is what the card says; and where it says nothing, the graph does neither."""
+    classifier, rows, rng = outcome.classifier, examples.rows, np.random.default_rng(0)
+    model = to_onnx(classifier, {}, sets=SETS.model_copy(update={"threshold": 0.0}))
+
+    for sets in (SETS, None):
+        with pytest.raises(ExportMismatch, match="sets are not what its probabilities say"):
+            check_export(model, classifier, rows, rng, sets=sets)
+
+
 def test_the_file_runs_anywhere(model: bytes) -> None:
     """Opset 17, ai.onnx.ml 3, IR 8, and nothing outside the two standard domains."""
     proto = onnx.load_from_string(model)
@@ -86,8 +99,8 @@ def test_the_list_of_operators_has_nothing_to_spare(outcome: Outcome, examples: 
             network = build_network(architecture, rng)
             network.freeze(population_moments(network, encoder.encode(examples.rows), 64))
             classifier = replace(outcome.classifier, encoder=encoder, networks=(network, network))
-            model = to_onnx(classifier, {})
-            assert check_export(model, classifier, examples.rows, rng) <= 1e-5
+            model = to_onnx(classifier, {}, sets=SETS)
+            assert check_export(model, classifier, examples.rows, rng, sets=SETS) <= 1e-5
             for node in onnx.load_from_string(model).graph.node:
                 used[node.domain].add(node.op_type)
 
@@ -109,12 +122,12 @@ def test_hidden_layers_can_be_fused_and_read(model: bytes, outcome: Outcome) -> 
 
 
 def test_the_file_alone_tells_a_stranger_everything(model: bytes, outcome: Outcome) -> None:
-    """The card stands in the metadata, but for the time, the table's file and the digest of the file itself."""
+    """The card stands in the metadata, but for the time, the table's file, and the digests of rows and of the file."""
     metadata = {entry.key: json.loads(entry.value) for entry in onnx.load_from_string(model).metadata_props}
     made = json.loads(outcome.card.provenance.model_dump_json())
     metadata["provenance"] |= {key: made[key] for key in ("created", *FILES)}
 
-    assert ModelCard.model_validate(metadata) == outcome.card.model_copy(update={"files": {}})
+    assert ModelCard.model_validate(metadata) == outcome.card.model_copy(update={"files": {}, "learned_rows": None})
 
 
 @pytest.mark.parametrize("place", ["before", "after", "none"])
@@ -188,7 +201,7 @@ def test_an_infinity_leaves_the_atoms_of_other_columns_alone(outcome: Outcome, e
     numeric[:, 0], numeric[:, 1] = np.inf, 18.0
     rows = replace(examples.rows, numeric=numeric)
 
-    _, probabilities = reference_predict(to_onnx(classifier, {}), rows)
+    probabilities = reference_predict(to_onnx(classifier, {}), rows).probabilities
 
     np.testing.assert_allclose(probabilities, classifier.predict(rows), rtol=0, atol=1e-5)
 

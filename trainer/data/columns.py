@@ -29,6 +29,11 @@ class NumberCells:
     cells: pa.ChunkedArray
     dates: bool = False
 
+    @classmethod
+    def of(cls, numbers: npt.NDArray[Any], nothing: Flags, *, dates: bool = False) -> "NumberCells":
+        """From numbers (n,), of dates whole microseconds since 1970; there is none where `nothing` (n,) is true."""
+        return cls(pa.chunked_array([array(numbers, nothing)]), dates)
+
     def numbers(self, reading: Reading) -> Numbers:
         """Shape (n,), NaN where nothing is there."""
         cells = self.cells

@@ -14,7 +14,7 @@ from trainer.data.decoded import Decoded
 from trainer.data.wording import refusal
 
 By = Literal["part", "group", "time"]
-PARTS = ("train", "validation", "test")
+PARTS = ("train", "validation", "test", "coverage")
 ORDERS: tuple[Order, ...] = ("ymd", "dmy", "mdy")
 
 
@@ -77,7 +77,7 @@ def _parts(cells: TextCells, refuse_first: Refuse) -> npt.NDArray[np.int64]:
     spelled = cells.spelled(np.arange(len(cells)))
     positions = [PARTS.index(text.strip().lower()) if text.strip().lower() in PARTS else -1 for text in spelled]
     unknown = np.array([position < 0 for position in positions])
-    refuse_first(unknown, f"'{spelled[int(np.argmax(unknown))]}' is none of train, validation and test")
+    refuse_first(unknown, f"'{spelled[int(np.argmax(unknown))]}' is none of train, validation and test, nor coverage")
     return np.array(positions)
 
 

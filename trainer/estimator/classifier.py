@@ -15,7 +15,8 @@ from trainer.data.rows import Rows
 from trainer.errors import InvalidSetting
 from trainer.estimator.checked import Validation, checked, columns_of, read
 from trainer.estimator.framed import is_table
-from trainer.estimator.networks import Networks
+from trainer.estimator.sets import Sets
+from trainer.export.sets import members_of
 from trainer.nn.calibrator import Calibrator
 from trainer.threads import one_thread
 from trainer.training.fit import (
@@ -29,7 +30,7 @@ from trainer.training.fit import (
 from trainer.training.records import Epoch
 
 
-class BatchNormMLPClassifier(ClassifierMixin, Networks):
+class BatchNormMLPClassifier(ClassifierMixin, Sets):
     """A multi-layer perceptron with batch normalisation (Ioffe & Szegedy 2015), trained as `evenkeel fit` does.
 
     Rows are a matrix of numbers, or a frame of pandas, polars or pyarrow, which may have text, category, boolean, date
@@ -44,6 +45,8 @@ class BatchNormMLPClassifier(ClassifierMixin, Networks):
     :param validation_fraction: the share of the rows, drawn class by class, that chooses the epoch of a network, stops
         its training after `patience` epochs without a lower log-loss, and calibrates it. With 0 and no `validation`
         handed to `fit`, one network is trained, every epoch is run and the last one kept.
+    :param coverage: the share of the rows whose class is to be in their prediction set, which `predict_set` then tells;
+        its threshold is chosen on the share `coverage_rows` of the rows, from which nothing else is learned.
     :param callbacks: called with each `Epoch` of each network as it ends; a `StopTraining` raised in one ends the
         training of that network.
     :param random_state: a seed, a RandomState, or None for another result every time.
@@ -52,10 +55,10 @@ class BatchNormMLPClassifier(ClassifierMixin, Networks):
     :param early_stopping: False for a `validation_fraction` of 0; True for the default share where that is 0.
 
     Fitted, it has `classes_`, `n_features_in_`, `feature_names_in_` (of a frame), `networks_` (several where
-    `distil=False` publishes the bag), `encoder_` (None where nothing is encoded) and `calibrator_`; and of the network
-    that answers, or of the first of them, `network_`, `n_iter_` (epochs), `loss_curve_` (the mean loss of each),
-    `history_` (every epoch, and the best one) and `frozen_` (running and population statistics, and which of them are
-    used; after `fit` only).
+    `distil=False` publishes the bag), `encoder_` (None where nothing is encoded), `calibrator_` and `sets_` (what the
+    prediction sets promise, None without a `coverage`); and of the network that answers, or of the first of them,
+    `network_`, `n_iter_` (epochs), `loss_curve_` (the mean loss of each), `history_` (every epoch, and the best one)
+    and `frozen_` (running and population statistics, and which of them are used; after `fit` only).
     """
 
     def fit(
@@ -89,11 +92,13 @@ class BatchNormMLPClassifier(ClassifierMixin, Networks):
                 f"members={config.members} need rows that choose their epochs; validation_fraction must be above 0, "
                 "or fit be given validation=(X, y)"
             )
+        rows, kept = self._set_aside(config, (inputs, y, weights))
         with one_thread():
             if alone or config.members == 1:
-                self._fit_one(config, (inputs, y, weights), share, validation)
+                self._fit_one(config, rows, share, validation)
             else:
-                self._fit_bag(config, (inputs, y, weights), share, validation)
+                self._fit_bag(config, rows, share, validation)
+            self._choose_sets(config, kept)
         self.n_iter_ = len(self.history_.epochs)
         self.loss_curve_ = [epoch.loss for epoch in self.history_.epochs]
         return self
@@ -137,7 +142,7 @@ class BatchNormMLPClassifier(ClassifierMixin, Networks):
             self._name_to_skl2onnx()
         if self._optimizer is None:
             self._optimizer = build_optimizer(self.network_, settings)
-        self.calibrator_ = Calibrator.idle(len(self.classes_))
+        self.calibrator_, self.sets_ = Calibrator.idle(len(self.classes_)), None
         step = step_of(self.network_, self._optimizer, settings)
         batches = batches_of(train, settings, self.network_)
         self.n_iter_ += 1
@@ -157,17 +162,28 @@ class BatchNormMLPClassifier(ClassifierMixin, Networks):
         else:
             inputs = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         with one_thread():
-            encoded = self._inputs(inputs).astype(self.network_.values.dtype, copy=False)
-            answers = [self.calibrator_.probabilities(network.logits(encoded)) for network in self.networks_]
-            return np.mean(answers, axis=0, dtype=answers[0].dtype) if len(answers) > 1 else answers[0]
+            return self._probabilities(inputs)
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:  # noqa: N803
         """The most probable class of each row, shape (n,)."""
         best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 
+    def predict_set(self, X: npt.ArrayLike) -> npt.NDArray[np.bool_]:  # noqa: N803
+        """Which classes belong to the prediction set of each row, (n, classes), in the order of `classes_`.
+
+        The share `coverage` of the sets hold the true class, as long as rows come from where those of the fit came.
+
+        :raises ValueError: it was fitted without a `coverage`.
+        """
+        probabilities = self.predict_proba(X)
+        if self.sets_ is None:
+            raise InvalidSetting("the classifier has no prediction sets; set coverage=0.9, or another share, and fit")
+        return members_of(probabilities, self.sets_)
+
     def to_onnx(self) -> Any:
-        """An `onnx.ModelProto`: input `X` float32 [N, features], outputs `label` and `probabilities` [N, classes].
+        """An `onnx.ModelProto`: input `X` float32 [N, features], outputs `label` and `probabilities` [N, classes], and
+        of one with sets `set` bool [N, classes].
 
         Of a frame that was read, the inputs are those of a published model, `numeric` and `categorical`, and the label
         is a text.

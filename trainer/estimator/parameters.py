@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting
-from trainer.spelling import in_python, plain
+from trainer.spelling import check_kinds, in_python, plain
 from trainer.training.records import Epoch
 
 # The one table of defaults.
@@ -61,6 +61,8 @@ class Parameters(BaseEstimator):
         members: int | None = OF["members"],
         distil: bool = OF["distil"],
         student: Sequence[int] | None = OF["student"],
+        coverage: float | None = OF["coverage"],
+        coverage_rows: float = OF["coverage_rows"],
         teacher: str = OF["teacher"],
         validation_fraction: float = OF["validation"],
         callbacks: Sequence[Callable[[Epoch], None]] = (),
@@ -99,6 +101,8 @@ class Parameters(BaseEstimator):
         self.members = members
         self.distil = distil
         self.student = student
+        self.coverage = coverage
+        self.coverage_rows = coverage_rows
         self.teacher = teacher
         self.validation_fraction = validation_fraction
         self.callbacks = callbacks
@@ -130,6 +134,7 @@ class Parameters(BaseEstimator):
             if parameters[name] != defaults[name].default:
                 raise InvalidSetting(f"{name} and {alias} are two names of one parameter; leave one of them out")
             parameters[name] = value
+        check_kinds(parameters)
         if isinstance(self.class_weight, str):
             parameters["class_weight"] = self.class_weight
         if self.scaling is not None:

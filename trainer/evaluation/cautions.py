@@ -9,6 +9,7 @@ from models.repository import DEFAULT_ROOT, ModelRepository
 from models.terminal import printable, spelled_out
 from models.wording import command_on
 from trainer.config import INSPECTED, SEARCHED, TrainingConfig
+from trainer.data.division import By
 from trainer.data.schema import Schema
 
 # What the inspection of a table says of a column from which the class follows.
@@ -26,6 +27,8 @@ class Caution(NamedTuple):
 
     def printed(self, config: TrainingConfig, repository: ModelRepository) -> str:
         """The warning for whoever trains: its command runs as it is printed."""
+        if config.from_log:  # Neither command reads a log.
+            return self.sentence
         match self.command:
             case "inspect":
                 return f"{self.sentence}: {config.command('evenkeel inspect', INSPECTED)}"
@@ -144,6 +147,20 @@ def unreached(precision: float, shortfall: float) -> Caution:
         f"no threshold reaches a precision of {precision:g} on the validation rows; the one with the highest, "
         f"{shortfall:.3f}, was taken; ask for less with --threshold recall@precision={shortfall:.2g}"
     )
+
+
+def sets_by(by: By, column: str) -> Iterator[Caution]:
+    """What the coverage of the sets means where the rows that they are chosen on were not drawn at random."""
+    if by == "group":
+        yield Caution(
+            f"the interval of the coverage counts each row by itself, and rows of one '{printable(column, 40)}' may be "
+            "alike: the coverage among the rows of a new one may be further off"
+        )
+    elif by == "time":
+        yield Caution(
+            f"the coverage of the sets holds for rows like those just before the test rows by '{printable(column, 40)}'"
+            "; as the distribution moves it does no more: `evenkeel drift` says when"
+        )
 
 
 def _some(names: Sequence[str]) -> str:

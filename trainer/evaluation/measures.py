@@ -6,12 +6,10 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from models.evaluation import MOST_CLASSES, MOST_CONFUSED, ClassScore, Confusion, Count, Evaluation
+from models.evaluation import MOST_CLASSES, MOST_CONFUSED, Z95, ClassScore, Confusion, Count, Evaluation, wilson
 from trainer.arrays import Array, Labels
 from trainer.nn.loss import cross_entropy
 
-# The standard normal distribution has 95 % within so many deviations.
-Z95 = 1.959964
 # The mean of one class against all others is taken over the commonest classes: each costs a sort of all rows.
 MOST_CURVES = 1000
 DIGITS = 6
@@ -41,14 +39,6 @@ def measure(probabilities: Array, labels: Labels, classes: Sequence[str], weight
 def effective_rows(weights: Vector) -> float:
     """How many rows of equal weight would tell as much (Kish 1965): n, where all count alike."""
     return float(weights.sum() ** 2 / (weights @ weights))
-
-
-def wilson(share: float, rows: float) -> tuple[float, float]:
-    """The 95 % score interval of a share that was found among so many rows (Wilson 1927)."""
-    spread = Z95**2 / rows
-    centre = (share + spread / 2) / (1 + spread)
-    half = Z95 / (1 + spread) * sqrt(share * (1 - share) / rows + spread / (4 * rows))
-    return round(max(centre - half, 0.0), DIGITS), round(min(centre + half, 1.0), DIGITS)
 
 
 def mean_auc(probabilities: Array, labels: Labels, weights: Vector) -> float | None:

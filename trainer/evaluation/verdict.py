@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.evaluation import Baseline, Evaluation
+from models.sets import PredictionSets
 from trainer.answers import Answers, HeldOut
 from trainer.arrays import Array
 from trainer.config import TrainingConfig
 from trainer.data.schema import Schema
 from trainer.errors import Diverged, InvalidSetting
-from trainer.evaluation import cautions
+from trainer.evaluation import cautions, sets
 from trainer.evaluation.baselines import commonest_class, softmax_baseline, softmax_regression
 from trainer.evaluation.cautions import Caution
 from trainer.evaluation.codes import code_columns
@@ -24,12 +25,16 @@ from trainer.start import Start
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the test rows say, and the warnings. `below` is the first of them where a baseline does as well."""
+    """What the test rows say, and the warnings. `below` is the first of them where a baseline does as well.
+
+    `threshold` and `sets` are chosen, each on other rows, where they were asked for.
+    """
 
     evaluation: Evaluation
     warnings: tuple[Caution, ...]
     below: Caution | None
     threshold: float | None
+    sets: PredictionSets | None = None
 
 
 def check_positive(config: TrainingConfig, classes: Sequence[str]) -> None:
@@ -72,9 +77,14 @@ def judge(config: TrainingConfig, schema: Schema, start: Start, answers: HeldOut
     below = cautions.below_baseline(evaluation)
     copies = repeated(start.examples.rows, start.split.train, start.split.test)
     codes = code_columns(start.examples.rows, start.told(start.split.train))
+    if config.divide and config.coverage is not None:
+        said += cautions.sets_by(*config.divide)
     others = cautions.cautions(schema, evaluation, config.positive, copies, codes)
     warnings = (*([below] if below else []), *others, *said)
-    return Verdict(evaluation, warnings, below, chosen.threshold if chosen else None)
+    threshold = chosen.threshold if chosen else None
+    if config.coverage is None or answers.sets is None:
+        return Verdict(evaluation, warnings, below, threshold)
+    return Verdict(evaluation, warnings, below, threshold, sets.choose(config.coverage, answers.sets, test))
 
 
 def _counts(weights: Array | None, rows: int) -> Vector:

@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from models.sets import PredictionSets
 from trainer.arrays import Array
 from trainer.classifier import Classifier
 from trainer.data.rows import Rows
 from trainer.errors import ExportMismatch
 from trainer.export.graph import Threshold, labels_of, reference_predict
+from trainer.export.sets import members_of
 
 SAMPLE = 1000
 TOLERANCE = 1e-5
@@ -15,16 +17,21 @@ EXTREMES = (0.0, 1.0, -1.0, 1e-38, 1e6, -1e6, 1e20, float(np.finfo(np.float32).m
 
 
 def check_export(
-    model: bytes, classifier: Classifier, rows: Rows, rng: np.random.Generator, threshold: Threshold | None = None
+    model: bytes,
+    classifier: Classifier,
+    rows: Rows,
+    rng: np.random.Generator,
+    threshold: Threshold | None = None,
+    sets: PredictionSets | None = None,
 ) -> float:
     """Compare the graph with the network on 1 000 rows drawn from the table and on edge rows.
 
     Returns the largest difference between two probabilities.
 
-    :raises ExportMismatch: a probability differs by more than 1e-5, or a label is not what they say.
+    :raises ExportMismatch: a probability differs by more than 1e-5, or a label or a set is not what they say.
     """
     drawn = rows.take(rng.choice(len(rows), SAMPLE, replace=len(rows) < SAMPLE))
-    return max(_compare(model, classifier, sample, threshold) for sample in (drawn, edge_rows(rows)))
+    return max(_compare(model, classifier, sample, threshold, sets) for sample in (drawn, edge_rows(rows)))
 
 
 def edge_rows(rows: Rows) -> Rows:
@@ -37,15 +44,20 @@ def edge_rows(rows: Rows) -> Rows:
     return Rows(rows.columns, numeric, codes, tuple(("", UNSEEN) for _ in rows.vocabularies))
 
 
-def _compare(model: bytes, classifier: Classifier, rows: Rows, threshold: Threshold | None) -> float:
+def _compare(
+    model: bytes, classifier: Classifier, rows: Rows, threshold: Threshold | None, sets: PredictionSets | None
+) -> float:
     expected = classifier.predict(rows)
-    labels, probabilities = reference_predict(model, rows)
+    labels, probabilities, found = reference_predict(model, rows)
     difference = np.abs(probabilities - expected).max()
     if not difference <= TOLERANCE:  # NaN is a mismatch too.
         raise ExportMismatch(
             f"graph and network differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was published"
         )
     _check_labels(labels, probabilities, classifier.classes, threshold)
+    wanted = None if sets is None else members_of(probabilities, sets)
+    if not np.array_equal(np.asarray(found), np.asarray(wanted)):
+        raise ExportMismatch("the graph's sets are not what its probabilities say; nothing was published")
     return float(difference)
 
 

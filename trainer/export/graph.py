@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from models.sets import PredictionSets
 from trainer.arrays import Array
 from trainer.classifier import Classifier
 from trainer.data.rows import Rows
 from trainer.export.network import write_network
 from trainer.export.nodes import Graph
 from trainer.export.preprocessing import write_encoder
+from trainer.export.sets import write_sets
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
 
@@ -28,12 +31,18 @@ class Threshold(NamedTuple):
     at: float
 
 
-def to_onnx(classifier: Classifier, metadata: Mapping[str, str], threshold: Threshold | None = None) -> bytes:
+def to_onnx(
+    classifier: Classifier,
+    metadata: Mapping[str, str],
+    threshold: Threshold | None = None,
+    sets: PredictionSets | None = None,
+) -> bytes:
     """Write the graph of a classifier, with `metadata` in its metadata_props. The label is the most probable class, or
     what the threshold says.
 
     Inputs `numeric` float32 (N, p), NaN meaning missing, and `categorical` string (N, q), those that exist; outputs
-    `label` string (N,) and `probabilities` float32 (N, classes). The same classifier gives the same bytes.
+    `label` string (N,), `probabilities` float32 (N, classes) and, of `sets`, `set` bool (N, classes): whether a class
+    belongs to the answer. The same classifier gives the same bytes.
     """
     graph = Graph()
     encoded, inputs = write_encoder(graph, classifier.encoder)
@@ -43,6 +52,9 @@ def to_onnx(classifier: Classifier, metadata: Mapping[str, str], threshold: Thre
         helper.make_tensor_value_info("label", TensorProto.STRING, ["N"]),
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(classifier.classes)]),
     ]
+    if sets is not None:
+        write_sets(graph, "probabilities", len(classifier.classes), sets)
+        outputs.append(helper.make_tensor_value_info("set", TensorProto.BOOL, ["N", len(classifier.classes)]))
     model = helper.make_model(
         helper.make_graph(graph.nodes, "evenkeel", inputs, outputs, graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
@@ -55,14 +67,23 @@ def to_onnx(classifier: Classifier, metadata: Mapping[str, str], threshold: Thre
     return serialized
 
 
-def reference_predict(model: bytes, rows: Rows) -> tuple[list[str], Array]:
-    """Labels (n,) and probabilities (n, classes) from onnx's own interpreter, which shares no code with the trainer."""
+class Answered(NamedTuple):
+    """Labels (n,), probabilities (n, classes) and, of a graph with sets, which classes are in each (n, classes)."""
+
+    labels: list[str]
+    probabilities: Array
+    sets: npt.NDArray[np.bool_] | None
+
+
+def reference_predict(model: bytes, rows: Rows) -> Answered:
+    """What onnx's own interpreter answers, which shares no code with the trainer."""
     evaluator = ReferenceEvaluator(onnx.load_from_string(model))
     tensors = {"numeric": rows.numeric, "categorical": rows.texts()}
     # The largest numbers scale to infinity and are clipped; onnx's sigmoid computes branches that it then drops.
     with np.errstate(over="ignore", invalid="ignore"):
-        label, probabilities = evaluator.run(None, {name: tensors[name] for name in evaluator.input_names})
-    return np.asarray(label).tolist(), np.asarray(probabilities)
+        outputs = evaluator.run(None, {name: tensors[name] for name in evaluator.input_names})
+    label, probabilities, *sets = map(np.asarray, outputs)
+    return Answered(label.tolist(), probabilities, sets[0] if sets else None)
 
 
 def write_probabilities(graph: Graph, classifier: Classifier, inputs: str, width: int) -> str:

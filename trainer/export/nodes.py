@@ -28,11 +28,15 @@ class Graph:
         self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
-    def node(self, operator: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any) -> str:
+    def node(
+        self, operator: str, inputs: Sequence[str], output: str, *others: str, domain: str = "", **attributes: Any
+    ) -> str:
+        """Add a node; `others` are outputs behind its first, which nothing takes."""
         if operator not in OPERATORS[domain]:
             raise ValueError(f"a model may not contain {operator}; models.operators lists what it may")
-        output = self.prefix + output
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
+        output, *unused = (self.prefix + one for one in (output, *others))
+        outputs = [output, *unused]
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name=output, domain=domain, **attributes))
         return output
 
     def repeated(self, inputs: str, width: int, columns: npt.NDArray[np.int64], output: str) -> str:

@@ -17,6 +17,7 @@ from trainer.export.graph import IR_VERSION, ML_OPSET, OPSET, write_probabilitie
 from trainer.export.graph import to_onnx as table_to_onnx
 from trainer.export.nodes import Graph
 from trainer.export.preprocessing import write_encoder
+from trainer.export.sets import write_sets
 
 
 def estimator_to_onnx(estimator: Any) -> onnx.ModelProto:
@@ -25,10 +26,15 @@ def estimator_to_onnx(estimator: Any) -> onnx.ModelProto:
     Of one that has read a frame, the graph of a published model.
     """
     if estimator.reads_frames_:
-        written: onnx.ModelProto = onnx.load_from_string(table_to_onnx(_classifier(estimator, estimator.encoder_), {}))
+        classifier = _classifier(estimator, estimator.encoder_)
+        written: onnx.ModelProto = onnx.load_from_string(table_to_onnx(classifier, {}, sets=estimator.sets_))
         return written
     graph = Graph()
-    _write(graph, estimator, "X")
+    _, probabilities = _write(graph, estimator, "X")
+    sets = []
+    if estimator.sets_ is not None:
+        name = write_sets(graph, probabilities, len(estimator.classes_), estimator.sets_)
+        sets = [helper.make_tensor_value_info(name, TensorProto.BOOL, ["N", len(estimator.classes_)])]
     kinds = {FloatTensorType: TensorProto.FLOAT, Int64TensorType: TensorProto.INT64}
     label = kinds.get(_label_type(estimator.classes_), TensorProto.STRING)
     model: onnx.ModelProto = helper.make_model(
@@ -39,6 +45,7 @@ def estimator_to_onnx(estimator: Any) -> onnx.ModelProto:
             [
                 helper.make_tensor_value_info("label", label, ["N"]),
                 helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(estimator.classes_)]),
+                *sets,
             ],
             graph.constants,
         ),
@@ -109,7 +116,7 @@ def _write(graph: Graph, estimator: Any, inputs: str) -> tuple[str, str]:
     attribute, convert = names.get(_label_type(classes), ("values_strings", str))
     values: dict[str, Any] = {attribute: [convert(one) for one in classes]}
     keys = list(range(len(classes)))
-    return graph.node("LabelEncoder", [index], "label", "ai.onnx.ml", keys_int64s=keys, **values), probabilities
+    return graph.node("LabelEncoder", [index], "label", domain="ai.onnx.ml", keys_int64s=keys, **values), probabilities
 
 
 def _classifier(estimator: Any, encoder: Any) -> Classifier:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from models.evaluation import wilson
 from models.figures import MOST_CURVES, MOST_POINTS, Confidence, Curves, Point
 from trainer.answers import Answers
 from trainer.arrays import Array
-from trainer.evaluation.measures import Vector, auc, effective_rows, wilson
+from trainer.evaluation.measures import Vector, auc, effective_rows
 
 BINS, DIGITS = 15, 5
 

@@ -8,16 +8,21 @@ from service.document import JSON, encode
 from service.errors import InvalidTensor
 from service.prediction.predictor import Predictor
 from service.prediction.protocol import Allowance, Answer, Question, WireFormat
+from service.prediction.sets import Members
 from service.prediction.wording import MOST_NUMBERS
 from service.rows.tensors import Probabilities, Tensors
 from service.wire.capacity import Capacity
 from service.wire.open_inference.envelope import HEADER_LENGTH, Envelope, EnvelopeReader, Wish
 from service.wire.open_inference.inputs import raw_input, read_inputs
-from service.wire.open_inference.outputs import OUTPUTS, longest_row, output, slices
+from service.wire.open_inference.outputs import OUTPUTS, SET, longest_row, output, outputs_of, slices
 
 OCTETS = "application/octet-stream"
 # The wishes of a request without any, by whether it asks for binary outputs.
-EVERYTHING = {binary: [Wish(name, binary, 0) for name in OUTPUTS] for binary in (False, True)}
+EVERYTHING: dict[tuple[tuple[str, ...], bool], list[Wish]] = {
+    (names, binary): [Wish(name, binary, 0) for name in names]
+    for names in (OUTPUTS, (*OUTPUTS, SET))
+    for binary in (False, True)
+}
 
 
 @dataclass(slots=True)
@@ -29,28 +34,33 @@ class Inference:
     id: str | None
     wishes: list[Wish]
     work: ClassVar[float] = 0.0
+    places: ClassVar[None] = None
 
-    def answer(self, probabilities: Probabilities) -> Answer:
+    def answer(self, probabilities: Probabilities, members: Members | None = None) -> Answer:
         card = self.predictor.card
         head: dict[str, Any] = {"model_name": card.name, "model_version": str(self.predictor.version)}
         if self.id is not None:
             head["id"] = self.id
         if probabilities.size <= MOST_NUMBERS:
-            texts, raw = _at_once(head, self.wishes, self.predictor, probabilities)
+            texts, raw = _at_once(head, self.wishes, self.predictor, probabilities, members)
         else:
-            texts, raw = _in_parts(head, self.wishes, self.predictor, slices(probabilities))
+            texts, raw = _in_parts(head, self.wishes, self.predictor, slices(probabilities, members))
         if not raw:
             return Answer(texts[0] if len(texts) == 1 else b"".join(texts))
         return Answer(b"".join((*texts, *raw)), OCTETS, ((HEADER_LENGTH, str(sum(map(len, texts)))),))
 
 
 def _at_once(
-    head: dict[str, Any], wishes: list[Wish], predictor: Predictor, probabilities: Probabilities
+    head: dict[str, Any],
+    wishes: list[Wish],
+    predictor: Predictor,
+    probabilities: Probabilities,
+    members: Members | None,
 ) -> tuple[list[bytes], list[bytes]]:
     """The JSON of a short answer, and the raw bytes behind it."""
     outputs, raw = [], []
     for wish in wishes:
-        described, values = output(wish, predictor.card.classes, predictor.decide, probabilities)
+        described, values = output(wish, predictor, probabilities, members)
         if wish.binary:
             described["parameters"] = {"binary_data_size": len(values)}
             raw.append(values)
@@ -62,16 +72,19 @@ def _at_once(
 
 
 def _in_parts(
-    head: dict[str, Any], wishes: list[Wish], predictor: Predictor, parts: list[Probabilities]
+    head: dict[str, Any],
+    wishes: list[Wish],
+    predictor: Predictor,
+    parts: list[tuple[Probabilities, Members | None]],
 ) -> tuple[list[bytes], list[bytes]]:
     """The same of a long answer, whose data is worded a few rows at a time: not all that it is made of takes memory at
     once.
     """
     texts, raw, before = [encode(head)[:-1]], [], b',"outputs":['
     for wish in wishes:
-        described, values = output(wish, predictor.card.classes, predictor.decide, parts[0])
-        described["shape"][0] = sum(map(len, parts))
-        others = (output(wish, predictor.card.classes, predictor.decide, part)[1] for part in parts[1:])
+        described, values = output(wish, predictor, *parts[0])
+        described["shape"][0] = sum(len(part) for part, _ in parts)
+        others = (output(wish, predictor, *part)[1] for part in parts[1:])
         if wish.binary:
             data = [values, *others]
             described["parameters"] = {"binary_data_size": sum(map(len, data))}
@@ -108,9 +121,9 @@ class InferenceReader:
             envelope = self._envelopes.read(body, length)
         wishes, wording = envelope.wishes, predictor.wording
         if wishes:
-            _check(wishes)
+            _check(wishes, outputs_of(predictor))
         else:
-            wishes = EVERYTHING[envelope.binary]
+            wishes = EVERYTHING[outputs_of(predictor), envelope.binary]
         longest = longest_row(wishes, wording.classes, wording.longest_label)
         capacity = Capacity(allowance, body, wording.classes, longest)
         tensors = read_inputs(envelope.tensors, predictor.inputs, capacity)
@@ -123,10 +136,10 @@ def _length(header: str) -> int:
     return int(header)
 
 
-def _check(wishes: list[Wish]) -> None:
+def _check(wishes: list[Wish], outputs: tuple[str, ...]) -> None:
     for wish in wishes:
-        if wish.name not in OUTPUTS:
-            raise InvalidTensor(f"there is no output '{wish.name[:64]}'; the outputs are {' and '.join(OUTPUTS)}")
+        if wish.name not in outputs:
+            raise InvalidTensor(f"there is no output '{wish.name[:64]}'; the outputs are {' and '.join(outputs)}")
         if wish.classes and wish.name != "probabilities":
             raise InvalidTensor("only the output 'probabilities' can be asked for as a classification")
 

@@ -7,6 +7,7 @@ from models import __version__
 from service.prediction.predictor import Predictor
 from service.telemetry.drift import Answered
 from service.wire.open_inference.casts import TEXT
+from service.wire.open_inference.outputs import SET
 
 SERVER = {
     "name": "evenkeel",
@@ -27,7 +28,7 @@ def metadata(predictor: Predictor, versions: Sequence[int]) -> dict[str, Any]:
         }
         for name, features in predictor.inputs.items()
     ]
-    outputs = [
+    outputs: list[dict[str, Any]] = [
         {"name": "label", "datatype": TEXT, "shape": [-1]},
         {
             "name": "probabilities",
@@ -36,6 +37,8 @@ def metadata(predictor: Predictor, versions: Sequence[int]) -> dict[str, Any]:
             "parameters": {"columns": card.classes},
         },
     ]
+    if predictor.sets is not None:
+        outputs.append(outputs[-1] | {"name": SET, "datatype": "BOOL"})
     return {
         "name": card.name,
         "versions": [str(version) for version in versions],

@@ -16,7 +16,7 @@ from tests.evenkeel.page.conftest import Javascript, in_base64
 RUN = """
 import { Network } from "./network.js";
 import { tensorOf } from "./tensors.js";
-const storages = { 1: Float32Array, 7: BigInt64Array, 9: Uint8Array, 11: Float64Array };
+const storages = { 1: Float32Array, 6: Int32Array, 7: BigInt64Array, 9: Uint8Array, 11: Float64Array };
 const run = ({ model, inputs }) => {
   const tensors = Object.entries(inputs).map(([name, { type, dims, texts, data }]) => {
     if (texts) return [name, tensorOf(type, dims, texts)];
@@ -93,6 +93,13 @@ CASES: list[Case] = [
     *(("Concat", {"axis": axis}, (drawn(2, 3, 2), drawn(2, 3, 2))) for axis in (0, 1, 2, -1)),
     ("Concat", {"axis": 1}, (drawn(3, 1), drawn(3, 0), drawn(3, 4))),
     ("Concat", {"axis": 1}, (whole([[1], [2]]), whole([[3, 4], [5, 6]]))),
+    *(("CumSum", {"exclusive": one}, (drawn(3, 4, 2), whole(axis))) for one in (0, 1) for axis in (0, 1, -1)),
+    ("CumSum", {"exclusive": 1}, (np.array([[2**24, 5, 2**23]], np.int32), whole(1))),
+    *(("LessOrEqual", {}, pair) for pair in [*PAIRS, (PLAIN, PLAIN.copy())]),
+    ("LessOrEqual", {}, (np.array([[3], [4]], np.int32), np.array([[3, 4, 5]], np.int32))),
+    *(("ReduceMin", {"axes": [axis], "keepdims": keep}, (drawn(3, 4, 2),)) for axis in (0, 1, -1) for keep in (0, 1)),
+    *(("TopK", {"axis": axis}, (drawn(3, 4, 2), whole([count]))) for axis, count in ((0, 3), (1, 2), (1, 4), (-1, 1))),
+    ("TopK", {"axis": 1}, (np.array([[5, -7, 5, 2**30]], np.int32), whole([4]))),
     *(("Flatten", {"axis": axis}, (drawn(2, 3, 4),)) for axis in (0, 1, 2, 3, -1)),
     *(("Gather", {"axis": axis}, (drawn(3, 4, 2), whole([1, -1, 0, 1]))) for axis in (0, 1)),
     ("Gather", {"axis": 0}, (drawn(5, 2), whole([[0, 4], [-5, 2], [1, 1]]))),
@@ -171,11 +178,13 @@ def written(operator: str, attributes: dict[str, Any], inputs: tuple[npt.NDArray
     domain = next(domain for domain in OPERATORS if operator in OPERATORS[domain])
     names = [f"in{index}" for index in range(len(inputs))]
     types = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in zip(names, inputs, strict=True)}
-    constants = {"ReduceSum", "Slice", "Unsqueeze"}
+    constants = {"CumSum", "ReduceSum", "Slice", "TopK", "Unsqueeze"}
+    # Where the largest stood, nothing asks.
+    outputs = ["out", "places"] if operator == "TopK" else ["out"]
     held = names[1:] if operator in constants else []
     model = helper.make_model(
         helper.make_graph(
-            [helper.make_node(operator, names, ["out"], domain=domain, **attributes)],
+            [helper.make_node(operator, names, outputs, domain=domain, **attributes)],
             "one",
             [
                 helper.make_tensor_value_info(name, types[name], value.shape)
