@@ -16,8 +16,9 @@ PARTS = 1 << 24
 ROUNDING = 1e-9
 
 
+# What these two say stands in the description of every service: it is short.
 class TestedSets(BaseModel):
-    """The sets of the test rows: how often the true class is in its row's, and how many classes one has on average."""
+    """How many sets of so many rows hold the true class, as a share, and their mean number of classes."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
@@ -27,13 +28,11 @@ class TestedSets(BaseModel):
 
 
 class PredictionSets(BaseModel):
-    """What `--coverage` asked for, the `level`, and what came of it.
+    """The level asked for, the rows that chose the threshold, and the coverage that follows: mean, 95 % interval."""
 
-    `threshold` is a probability, a whole number of 2⁻²⁴, chosen on `rows` rows; where these have weights, as many as
-    would tell as much if they had not. Over all choices of these rows the mean coverage is `coverage`, and 95 % of them
-    have theirs in the `interval`, as long as the rows that are asked come from where those came from.
-    """
-
+    # The threshold is a probability, a whole number of 2⁻²⁴. The mean coverage is that over all choices of such rows,
+    # and 95 % of them have theirs in the interval, as long as rows that are asked come from where those came from.
+    # Where they have weights, the interval is that of as many rows as would tell as much without.
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     level: float = Field(gt=0, lt=1)

@@ -40,8 +40,7 @@ def _drifting() -> dict[str, Schema]:
         "DriftWindow": opened(window | {"drifted": listed(TEXT)}),
         "DriftMeasure": opened(measure, {"unseen": PROBABILITY, "far_outside": PROBABILITY}),
         "DriftFeature": opened(feature),
-        "DriftSets": opened({"level": PROBABILITY, "promised": {"type": "boolean"}, "summary": TEXT}),
-        "Drift": opened(drift, {"sets": reference("DriftSets")}),
+        "Drift": opened(drift, {"sets": opened({"promised": {"type": "boolean"}})}),
     }
 
 
@@ -56,9 +55,9 @@ def _performing() -> dict[str, Schema]:
         "expected": figures,
         "status": status,
         "live": figures,
-        "promised": figures | {"description": "by the answers that have labels"},
+        "promised": figures,
         "labels_needed": INTEGER,
-        "chance_accuracy": maybe | {"description": "the lowest that chance explains"},
+        "chance_accuracy": maybe,
         "calibration": listed({"type": "object"}),
         "confusion": reference("Confusion"),
     }

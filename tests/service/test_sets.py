@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from onnxruntime import InferenceSession
 
+from models.card import ModelCard
 from models.repository import ModelRepository
 from service.app import Front, create_app
 from service.errors import RefusedModel
@@ -21,7 +23,7 @@ from service.registry.registry import Registry
 from tests.service.conftest import LIMIT, SETS
 from tests.service.test_metrics import samples, value
 from tests.service.test_open_inference import infer, tensors
-from tests.service.test_openapi import described, resolved
+from tests.service.test_openapi import KB, described, resolved
 from tests.service.test_together import environ, predicted
 
 CLASSES = ["Adelie", "Chinstrap", "Gentoo"]
@@ -180,6 +182,21 @@ def test_it_is_described(client: FlaskClient) -> None:
 
     assert {"set", "certain"} <= set(prediction["required"])
     assert resolved(document, prediction["properties"]["set"]["items"])["enum"] == CLASSES
+
+
+def test_ten_models_with_sets_are_described_in_less_than_150_kb(tmp_path: Path) -> None:
+    """As ten without are."""
+    repository = ModelRepository(tmp_path)
+    model = ModelRepository(SETS).read("penguins", 1)
+    for number in range(10):
+        card = ModelCard.model_validate(model.card.model_dump() | {"name": f"penguins-{number}"})
+        repository.publish(card, {"model.onnx": model.onnx})
+    registry = Registry(repository, "penguins-0")
+    registry.refresh()
+    response = create_app(registry, Bounds(LIMIT)).test_client().get("/openapi.json")
+
+    assert len(registry.serving) == 10
+    assert len(response.data) < 150 * KB
 
 
 def test_sizes_are_counted(client: FlaskClient, records: list[dict[str, Any]]) -> None:
