@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from math import comb, exp, lgamma, log
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from evenkeel.errors import Incomparable
 from evenkeel.evaluate import evaluation_of
-from evenkeel.labelled import Labelled, read_labelled
+from evenkeel.labelled import Labelled, learned_by, read_labelled
 from evenkeel.scoring import answers
 from models import terminal
 from models.card import ModelCard
@@ -191,15 +191,19 @@ def _on_rows(repository: ModelRepository, first: PublishedModel, second: Publish
     places = [second.card.classes.index(one) for one in first.card.classes]
     changes = changes_between(said[0], said[1][:, places], read[0])
     yield f"On {len(read[0])} rows of {printable(table.name, 60)}:"
-    for model, labelled in zip((first, second), read, strict=True):
-        if labelled.sha256 == model.card.provenance.table_sha256:
-            yield f"warning: version {model.version} learned from most of these rows; take a table that it has not seen"
+    learned = {
+        model.version: how_many
+        for model, labelled in zip((first, second), read, strict=True)
+        if (how_many := learned_by(model.card, labelled))
+    }
+    for version, how_many in learned.items():
+        yield f"warning: version {version} learned from {how_many} of these rows; take a table that it has not seen"
     yield ""
     yield from (f"  {line}" for line in _scores((first, second), scores))
     yield ""
     yield from (f"  {line}" for line in _changed_rows(first, changes, said[0], said[1][:, places], read[0]))
     yield ""
-    yield _verdict(repository, first, second, changes)
+    yield _verdict(repository, first, second, changes, learned)
 
 
 def _scores(models: tuple[PublishedModel, PublishedModel], scores: list[Evaluation]) -> Iterator[str]:
@@ -237,7 +241,13 @@ def _changed_rows(first: PublishedModel, changes: Changes, one: Array, two: Arra
         yield f"and {len(changed) - SHOWN} rows more"
 
 
-def _verdict(repository: ModelRepository, first: PublishedModel, second: PublishedModel, changes: Changes) -> str:
+def _verdict(
+    repository: ModelRepository,
+    first: PublishedModel,
+    second: PublishedModel,
+    changes: Changes,
+    learned: Collection[int],
+) -> str:
     gained, lost = len(changes.gained), len(changes.lost)
     sentence = (
         f"Version {second.version} is right about {gained} rows that version {first.version} is wrong about, and wrong "
@@ -245,6 +255,13 @@ def _verdict(repository: ModelRepository, first: PublishedModel, second: Publish
     )
     if changes.p >= UNLIKELY:
         return f"{sentence}, no difference beyond chance."
+    if learned:
+        who = " and ".join(f"version {version}" for version in sorted(learned))
+        compare = f"{command_on(repository, 'compare')} {first.card.name} {first.version} {second.version} LATER.csv"
+        return (
+            f"{sentence}. That advises nothing: {who} learned from these rows, and does well on them whether or not it "
+            f"does on others. Compare on rows that neither has seen: {compare}"
+        )
     better = second.version if gained > lost else first.version
     promotion = f"{command_on(repository, 'models')} promote {first.card.name} {better}"
     return f"{sentence}. Version {better} is better. Let it serve with: {promotion}"

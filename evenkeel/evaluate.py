@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evenkeel.labelled import Labelled, read_labelled
+from evenkeel.labelled import Labelled, learned_by, read_labelled
 from evenkeel.scoring import answers
 from models import terminal
 from models.card import ModelCard
@@ -80,8 +80,8 @@ def _report(
     card = model.card
     left_out = f"; {labelled.without_target} more have no target" if labelled.without_target else ""
     yield f"{card.name}, version {model.version}, on {len(labelled)} rows of {printable(table.name, 60)}{left_out}"
-    if labelled.sha256 == card.provenance.table_sha256:
-        yield "warning: this is the table that it was trained on, most of whose rows it has seen; take later rows"
+    if learned := learned_by(card, labelled):
+        yield f"warning: it was trained on {learned} of these rows, which flatters it; take later rows"
     yield ""
     for line in evaluation_lines(evaluation, what="rows", width=room() - 2):
         yield f"  {line}".rstrip()

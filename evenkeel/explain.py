@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,30 @@ def explain_model(repository: ModelRepository, options: argparse.Namespace) -> N
         print("\n".join(_importance(repository, options.name, version)))
         return
     model = LocalModel(repository.read(options.name, version))
-    row = parsed(options.row, "ROW") if options.table is None else record_of(options.table, options.number, model.card)
+    row = _given(options.row, "ROW") if options.table is None else record_of(options.table, options.number, model.card)
     reference = options.reference
     if reference is not None and reference not in REFERENCES:
-        reference = parsed(reference, "--reference")
+        reference = _given(reference, "--reference")
     answer = model.explain(row, reference)
     if options.json:
         print_json(json.dumps(answer, ensure_ascii=False))
     else:
         print("\n".join(_reasons(model, row, reference, answer["explanation"])))
+
+
+def _given(text: str, what: str) -> Any:
+    """The row that a JSON text stands for.
+
+    :raises InvalidSetting: it is none, such as the name of a file.
+    """
+    if text.lstrip()[:1] in ("{", "["):
+        return parsed(text, what)
+    shown = printable(text, 60)
+    if what == "ROW" and Path(text).is_file():
+        way = f"say --table {shlex.quote(shown)} --row 1 for its first row"
+        raise InvalidSetting(f"{what} is a row as JSON, and {shown} is a file; {way}")
+    way = "write {feature: value}, or [value, …] in order" + (", or typical or background" if what != "ROW" else "")
+    raise InvalidSetting(f"{what} is a row as JSON, not {shown!r}; {way}")
 
 
 def _importance(repository: ModelRepository, name: str, version: int) -> Iterator[str]:

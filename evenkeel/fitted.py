@@ -61,7 +61,7 @@ class Report:
             return self._draft.report()[REPORT].decode()
 
     def __str__(self) -> str:
-        return findings(self._draft, room())
+        return in_python(findings(self._draft, room()))
 
     def _repr_html_(self) -> str:
         """The page in a frame, where its style is its own."""
@@ -97,7 +97,7 @@ class FittedModel(Model):
         :raises EvenkeelError: nothing was published, or so much as the sentence says.
         """
         where = repository_at(repository)
-        with one_tree(), one_thread():
+        with one_tree('repository="FOLDER" publishes into another'), one_thread():
             where.versions(name)  # Refuses what is no name.
             outcome = publish(
                 self._draft.trained.named(name),

@@ -16,6 +16,10 @@ from trainer.data.examples import fill_numbers, to_rows
 from trainer.data.rows import Column, Rows
 from trainer.data.schema import Schema
 from trainer.errors import InvalidTable
+from trainer.evaluation.duplicates import share_learned
+
+# From this share on, all rows are said to be learned.
+ALL = 0.995
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +53,10 @@ def read_labelled(path: Path, card: ModelCard) -> Labelled:
     decoded = decode(path, given.file)
     for name in (target, *(feature.name for feature in card.features)):
         if name not in decoded.columns:
-            raise InvalidTable(f"{path} has no column '{name}', which {card.name} was trained on; add it to the table")
+            raise InvalidTable(
+                f"{path} has no column '{name}', which {card.name} was trained on; its columns are "
+                f"{', '.join(decoded.columns)[:400]}: add it{decoded.otherwise}"
+            )
     labels = _labels(decoded, given, card)
     known = labels >= 0
     if not known.any():
@@ -63,6 +70,14 @@ def read_labelled(path: Path, card: ModelCard) -> Labelled:
     rows = to_rows(decoded, tuple(column_of(feature, given) for feature in card.features), texts).take(places)
     without = int((labels < 0).sum())
     return Labelled(rows, labels[places], None if weights is None else weights[places], places, without, decoded.sha256)
+
+
+def learned_by(card: ModelCard, labelled: Labelled) -> str:
+    """How many of the rows a model learned from, in words; "" where none that is known, or no more than by chance."""
+    # A card from before there were hashes in it knows no more than the file.
+    if card.learned_rows and (share := share_learned(card.learned_rows, labelled.rows)):
+        return "all" if share > ALL else f"about {share:.0%}"
+    return "most" if labelled.sha256 == card.provenance.table_sha256 else ""
 
 
 def schema_of(card: ModelCard) -> Schema:

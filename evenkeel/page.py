@@ -66,7 +66,7 @@ def page_of(model: PublishedModel) -> bytes:
     golden = tuple(
         GoldenRow(instance=row, probabilities=tuple(answer)) for row, answer in zip(rows, answers.tolist(), strict=True)
     )
-    card = model.card.model_copy(update={"golden": golden, "background": (), "files": {}})
+    card = model.card.model_copy(update={"golden": golden, "background": (), "learned_rows": None, "files": {}})
     return one_file(card, model.version, onnx)
 
 

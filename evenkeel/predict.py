@@ -31,9 +31,9 @@ def add_predict(commands: "argparse._SubParsersAction[Any]") -> None:
             "rows.csv --model penguins -o scored.csv",
             "rows.parquet --url http://127.0.0.1:8080 -o scored.parquet",
         ),
-        epilog="Memory does not grow with the file; only a workbook is read whole, of 256 MB at most. Exit codes: 0 "
-        "done, 64 usage, 65 unfit table or model, 66 no table, 74 cannot write or reach the service, 75 the table "
-        "was changing, 80 some rows have no answer (with --on-error null), 130 interrupted.",
+        epilog="Memory does not grow with the file; only a workbook is read whole, of 256 MB packed at most. Exit "
+        "codes: 0 done, 64 usage, 65 unfit table or model, 66 no table, 74 cannot write or reach the service, 75 the "
+        "table was changing, 80 some rows have no answer (with --on-error null), 130 interrupted.",
     )
     predict.add_argument(
         "table",

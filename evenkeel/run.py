@@ -199,7 +199,7 @@ def check_features(path: Path, table: Blocks, card: ModelCard) -> None:
         if feature.name not in table.names:
             raise InvalidTable(
                 f"{path} has no column '{feature.name}', which {card.name} was trained on; its columns are "
-                f"{', '.join(table.names)[:400]}: add it, or say --delimiter if they are cut wrongly"
+                f"{', '.join(table.names)[:400]}: add it{table.otherwise}"
             )
 
 

@@ -129,7 +129,7 @@ def local_model(repository: ModelRepository, name: str | None, version: int | No
             names = repository.names()
         except OSError as error:
             where = f"{repository.place} ({error.strerror})"
-            raise ModelError(f"there is no repository {where}; say --repository") from None
+            raise ModelError(f"there is no repository {where}; say --repository with another folder") from None
         if len(names) != 1:
             held = f"holds {', '.join(names)[:400]}" if names else "holds no model"
             raise InvalidSetting(f"say --model and a name: the repository {repository.place} {held}")

@@ -13,7 +13,7 @@ from trainer.data.frames import decode_frame
 from trainer.data.scaling import Kind
 from trainer.errors import InvalidSetting
 from trainer.hyperparameters import Activation, Optimizer, Schedule, Statistics
-from trainer.spelling import plain
+from trainer.spelling import check_kinds, plain
 
 # A model is named when it is published.
 UNNAMED = "model"
@@ -95,9 +95,8 @@ def training_config(table: Table, target: str, settings: Settings) -> tuple[Trai
     given: dict[str, Any] = {**settings}
     for name in given:
         if name not in Settings.__annotations__:
-            nearest = get_close_matches(name, Settings.__annotations__, 1)
-            meant = f"'{nearest[0]}' may be meant" if nearest else "docs/training.md lists them"
-            raise InvalidSetting(f"there is no setting '{name[:64]}'; {meant}")
+            raise InvalidSetting(f"there is no setting '{name[:64]}'; {_instead(name)}")
+    check_kinds({"target": target, **given})
     if path_of(table) is None:
         for name in OF_FILES:
             if given.get(name):
@@ -110,6 +109,14 @@ def training_config(table: Table, target: str, settings: Settings) -> tuple[Trai
         given["table_schema"] = given.pop("schema")
     values = {name: plain(value) for name, value in given.items()}
     return TrainingConfig.of(target=target, name=UNNAMED, **values), frames
+
+
+def _instead(name: str) -> str:
+    """What to write where there is no such setting."""
+    if name == "name":
+        return 'a model is named when it is published: model.publish("NAME")'
+    nearest = get_close_matches(name, Settings.__annotations__, 1)
+    return f"'{nearest[0]}' may be meant" if nearest else "docs/training.md lists them"
 
 
 def _placed(table: Table, word: Path, frames: dict[Path, Decoded]) -> Path:

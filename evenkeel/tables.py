@@ -9,7 +9,7 @@ from typing import TypeAlias
 from evenkeel.errors import DiskRefused
 from models.errors import EvenkeelError
 from trainer.data.blocks import Blocks, open_blocks
-from trainer.data.frames import Frame, frame_blocks
+from trainer.data.frames import Frame, frame_blocks, instead_of
 from trainer.data.records import Records, frame_of_records
 from trainer.data.schema import FileSchema
 from trainer.errors import InvalidTable
@@ -30,8 +30,7 @@ def path_of(table: Asked) -> Path | None:
     if isinstance(table, str | os.PathLike):
         return Path(table)
     if not isinstance(table, Frame):
-        kind = type(table).__name__
-        raise InvalidTable(f"a {kind} is no table; hand in a pandas, polars or pyarrow table, or a file's path")
+        raise InvalidTable(f"a {type(table).__name__} is no table; {instead_of(table)}")
     return None
 
 
@@ -54,8 +53,11 @@ def opened(table: Asked, given: FileSchema, columns: Sequence[str]) -> Iterator[
 
 
 @contextmanager
-def one_tree() -> Iterator[None]:
-    """Let every refusal of this block be an `EvenkeelError` whose sentence names parameters in place of flags."""
+def one_tree(where: str = "") -> Iterator[None]:
+    """Let every refusal of this block be an `EvenkeelError` whose sentence names parameters in place of flags.
+
+    :param where: what to write where the disk refuses.
+    """
     try:
         yield
     except EvenkeelError as error:
@@ -63,4 +65,4 @@ def one_tree() -> Iterator[None]:
         raise
     except OSError as error:
         sentence = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-        raise DiskRefused(in_python(sentence)) from error
+        raise DiskRefused("; ".join(filter(None, [in_python(sentence), where]))) from error

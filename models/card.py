@@ -135,6 +135,19 @@ class SearchSummary(_Part):
     space: dict[str, Any]
 
 
+class LearnedRows(_Part):
+    """By what rows are known again that the networks learned from.
+
+    `hashes` are the lowest of the hashes of all different rows, eight bytes each, in base64; they are `all` of them
+    where there are few. Of so many rows that were `tested`, `repeated` are alike a learned one by chance.
+    """
+
+    hashes: str = Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")
+    all: bool
+    tested: int = Field(ge=0)
+    repeated: int = Field(ge=0)
+
+
 class GoldenRow(_Part):
     """A record and the answer the network gave to it before export; whoever loads the model must get the same."""
 
@@ -178,6 +191,7 @@ class ModelCard(_Part):
     sets: PredictionSets | None = Field(None, exclude_if=lambda value: value is None)
     typical: Record | None = None
     background: tuple[Record, ...] = ()
+    learned_rows: LearnedRows | None = None
     golden: tuple[GoldenRow, ...]
     files: dict[str, FileDigest] = {}
 

@@ -8,13 +8,16 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
+from models.absent import instead_of
 from models.output import Unwritten, guarded
 
 USAGE = 64
 DATA = 65
 NO_INPUT = 66
+MEMORY = 71
 IO = 74
 # What a shell says of a program that SIGPIPE ended.
 UNREAD = 141
@@ -22,6 +25,11 @@ INTERRUPTED = 130
 
 LONGEST_SENTENCE = 1000
 NARROWEST, WIDEST = 40, 120
+
+NO_MEMORY = (
+    "there is not enough memory for this; end other programs, give a smaller table or, to fit, a smaller --memory, "
+    "which reads the table in blocks"
+)
 
 # A word of a command, with what stands in quotes, and a flag with its value.
 QUOTED_WORD = re.compile(r"""(?:--[\w-]+ (?!-))?(?:[^\s'"]|'[^']*'|"[^"]*")+""")
@@ -135,9 +143,9 @@ def needing(extra: str, command: str) -> Iterator[None]:
 def run(program: str, command: Callable[[], None], exit_codes: Mapping[type[Exception], int]) -> int:
     """Run a command; turn a refusal that `exit_codes` names into one sentence on stderr and its exit code.
 
-    A Ctrl-C that the command does not take leaves with 130. Output that cannot be written leaves with 74, and without a
-    word with 141 where whoever read it has gone, as `head` does. In all of these the sentence ends with what
-    `noting` has noted.
+    Where memory does not suffice it leaves with 71. A Ctrl-C that the command does not take leaves with 130. Output
+    that cannot be written leaves with 74, and without a word with 141 where whoever read it has gone, as `head` does.
+    In all of these the sentence ends with what `noting` has noted.
     """
     with guarded() as stderr:
         code, sentence = _ending(command, exit_codes)
@@ -264,6 +272,8 @@ def _ending(command: Callable[[], None], exit_codes: Mapping[type[Exception], in
         return code, "" if code == UNREAD else sentence_of(error)
     except tuple(exit_codes) as error:
         return next(code for kind, code in exit_codes.items() if isinstance(error, kind)), sentence_of(error)
+    except MemoryError as error:
+        return MEMORY, sentence_of(error, NO_MEMORY)
     except KeyboardInterrupt as error:
         return INTERRUPTED, sentence_of(error, "interrupted")
     return 0, ""
@@ -280,4 +290,6 @@ def sentence_of(error: BaseException, otherwise: str = "") -> str:
     sentence = otherwise or str(error)
     if isinstance(error, OSError) and error.strerror:
         sentence = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        if isinstance(error.filename, str) and ";" not in error.strerror:  # Else it says already what to type.
+            sentence = "; ".join(filter(None, [sentence, instead_of(Path(error.filename), error.errno)]))
     return "; ".join([printable(sentence, LONGEST_SENTENCE), *getattr(error, "__notes__", [])])

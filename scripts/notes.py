@@ -4,6 +4,8 @@ import re
 
 CHANGELOG = "CHANGELOG.md"
 VERSION_FILE = "models/__init__.py"
+# Names the wheel.
+INSTALL = "docs/install.md"
 _VERSION = re.compile(r'^__version__ = "(\d+)\.(\d+)\.(\d+)"$', re.MULTILINE)
 _UNRELEASED = "## [Unreleased]\n"
 # What whoever upgrades has to do; a release without a word on it is one that nobody thought about.
@@ -22,6 +24,10 @@ def version_of(text: str) -> str:
 
 def set_version(text: str, version: str) -> str:
     return _VERSION.sub(f'__version__ = "{version}"', text)
+
+
+def wheel_name(version: str) -> str:
+    return f"evenkeel-{version}-py3-none-any.whl"
 
 
 def next_versions(current: str) -> list[str]:

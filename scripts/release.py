@@ -20,7 +20,18 @@ from hashlib import sha256
 from pathlib import Path
 
 from scripts.locks import ROOT
-from scripts.notes import CHANGELOG, VERSION_FILE, Refused, cut, next_versions, released, set_version, version_of
+from scripts.notes import (
+    CHANGELOG,
+    INSTALL,
+    VERSION_FILE,
+    Refused,
+    cut,
+    next_versions,
+    released,
+    set_version,
+    version_of,
+    wheel_name,
+)
 
 IMAGES = ("service", "trainer", "searcher")
 REFUSED = 65
@@ -139,9 +150,11 @@ def copy_of_the_last_commit(folder: Path) -> Iterator[Path]:
 def write_notes(release: Release) -> str:
     """Commit the version and the cut CHANGELOG; the commit."""
     today = datetime.now(UTC).date().isoformat()
-    changelog, version_file = release.copy / CHANGELOG, release.copy / VERSION_FILE
+    changelog, version_file, install = (release.copy / name for name in (CHANGELOG, VERSION_FILE, INSTALL))
     changelog.write_text(cut(changelog.read_text(), release.version, today))
+    current = version_of(version_file.read_text())
     version_file.write_text(set_version(version_file.read_text(), release.version))
+    install.write_text(install.read_text().replace(wheel_name(current), wheel_name(release.version)))
     release.run("git", "commit", "--quiet", "--all", "--message", f"Release {release.version}")
     (release.out / "NOTES.md").write_text(released(changelog.read_text(), release.version))
     return release.read("git", "rev-parse", "HEAD")

@@ -87,8 +87,8 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
             "--from-log /var/lib/predictions --name mine --promote if-better",
         ),
         epilog="Ctrl-C publishes the best epoch so far. Exit codes: 0 done, 64 usage, 65 unfit table, 66 no table, "
-        "70 defect of the trainer or a process lost, 74 cannot write, 75 the table was changing, 79 no better than a "
-        "baseline (with --fail-below-baseline), 130 interrupted before the first epoch was over.",
+        "70 defect of the trainer or a process lost, 71 not enough memory, 74 cannot write, 75 the table was changing, "
+        "79 no better than a baseline (with --fail-below-baseline), 130 interrupted before the first epoch was over.",
     )
     fit.usage = f"{fit.prog} TABLE --target COLUMN --name NAME [options]"
     add_table_and_settings(fit, or_log=True)

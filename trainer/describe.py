@@ -32,6 +32,7 @@ from trainer.data.encoder import describe_features
 from trainer.data.rows import Rows
 from trainer.data.table import Table
 from trainer.drift import drift_baseline
+from trainer.evaluation.duplicates import learned_rows
 from trainer.evaluation.verdict import Verdict
 from trainer.files import text_of
 from trainer.fitting import Fitted, cut_short
@@ -80,6 +81,7 @@ def describe(
         background=background_rows(
             start.examples, start.told(start.split.train), config.background, generator(config.seed, BACKGROUND)
         ),
+        learned_rows=learned_rows(start.examples.rows, start.split.learning, start.split.test),
         golden=_golden_rows(classifier, start.examples.rows.take(start.split.test)),
     )
 
@@ -143,7 +145,9 @@ def mirror(card: ModelCard) -> dict[str, str]:
     It lacks the time, and the names and digests of the tables' files: the same rows and one seed give the same bytes,
     whether they stand in CSV, in Parquet or in memory.
     """
-    document = card.model_dump(mode="json", exclude={"files": True, "provenance": {"created", *FILES}})
+    document = card.model_dump(
+        mode="json", exclude={"files": True, "learned_rows": True, "provenance": {"created", *FILES}}
+    )
     return {key: json.dumps(value, ensure_ascii=False) for key, value in document.items()}
 
 

@@ -2,6 +2,7 @@
 
 TrainerError
 ├── InvalidTable        the table cannot be trained on
+│   └── LargerThanMemory it takes more memory than it may, and is read whole
 ├── InvalidSchema       the schema file breaks a rule, or does not fit the table
 ├── Unreadable          the table or the schema is not there or cannot be read
 ├── TableChanged        the table was written to while it was read
@@ -32,6 +33,10 @@ class TrainerError(EvenkeelError):
 
 class InvalidTable(TrainerError, ValueError):
     """The table cannot be trained on."""
+
+
+class LargerThanMemory(InvalidTable):
+    """The table takes more memory than it may where it is read whole."""
 
 
 class InvalidSchema(TrainerError):

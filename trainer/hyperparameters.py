@@ -115,7 +115,8 @@ class Hyperparameters(BaseModel):
             rule = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
             if not first["loc"]:
                 raise InvalidSetting(rule) from None
-            flag = f"--{str(first['loc'][0]).replace('_', '-')}"
+            setting = str(first["loc"][0]).removeprefix("table_")  # Of `table_schema` the flag is shorter.
+            flag = f"--{setting.replace('_', '-')}"
             raise InvalidSetting(f"{flag} {rule}, not {str(first['input'])[:64]!r}") from None
 
     def batch_of(self, rows: int) -> int:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from models import __version__
 from models.card import ModelCard
-from models.machine import available_memory
 from models.repository import ModelRepository
 from models.staging import NOTHING
 from models.terminal import noting
@@ -13,13 +13,13 @@ from trainer.bag import PLAIN, Ended, Fit, Run, Watch, build_member, members_for
 from trainer.classifier import Classifier
 from trainer.config import TrainingConfig
 from trainer.data.frames import NO_FRAMES, Frames
-from trainer.data.long import read_long_table
+from trainer.data.long import needed_memory, read_long_table
 from trainer.data.rows import Examples
-from trainer.data.size import needed_memory
+from trainer.data.size import memory_for_tables
 from trainer.data.split import split
 from trainer.data.table import Table, read_table
 from trainer.describe import libraries
-from trainer.errors import DamagedCheckpoint, TableChanged, TrainerError, Unreadable, WorkerLost
+from trainer.errors import DamagedCheckpoint, LargerThanMemory, TableChanged, TrainerError, Unreadable, WorkerLost
 from trainer.evaluation.sets import check_enough
 from trainer.evaluation.verdict import check_positive
 from trainer.fitting import train_all
@@ -52,23 +52,41 @@ def prepare(config: TrainingConfig, frames: Frames = NO_FRAMES) -> tuple[Table, 
 
 
 def _read(config: TrainingConfig, frames: Frames, known: Known) -> Table:
-    memory = config.memory or available_memory() // 2
-    # What is in memory already fits.
-    fits = frames or sum(map(needed_memory, filter(None, (config.table, config.test_table)))) <= memory
-    read = partial(read_table, frames=frames) if fits else partial(read_long_table, memory=memory)
-    return read(
-        config.table,
-        config.target,
-        config.drop,
-        config.weight,
-        config.table_schema,
-        divide=config.divide,
-        keep=config.keep,
-        test=config.test_table,
-        file=config.file,
-        merge_spellings=config.merge_spellings,
-        known=known,
+    """The table: whole where memory suffices, else in blocks."""
+    memory, files = memory_for_tables(config.memory), _files(config, frames)
+    asked = (config.table, config.target, config.drop, config.weight, config.table_schema)
+    read_whole, read_blocks = (
+        partial(
+            read,
+            *asked,
+            divide=config.divide,
+            keep=config.keep,
+            test=config.test_table,
+            file=config.file,
+            merge_spellings=config.merge_spellings,
+            known=known,
+            memory=memory,
+        )
+        for read in (partial(read_table, frames=frames), read_long_table)
     )
+    # What is in memory already fits.
+    if frames or sum(map(needed_memory, files)) <= memory:
+        try:
+            return read_whole()
+        except LargerThanMemory:  # Only what is unpacked tells how long it is.
+            if frames or not all(map(_lasting, files)):
+                raise
+    return read_blocks()
+
+
+def _files(config: TrainingConfig, frames: Frames) -> list[Path]:
+    """The paths of the tables that are not in memory."""
+    return [path for path in (config.table, config.test_table) if path is not None and path not in frames]
+
+
+def _lasting(path: Path) -> bool:
+    """Whether a table can be read more than once; a pipe cannot."""
+    return path.is_file() or path.is_dir()
 
 
 def _read_again(config: TrainingConfig, frames: Frames, table: Table, known: Known) -> Examples:
@@ -77,9 +95,9 @@ def _read_again(config: TrainingConfig, frames: Frames, table: Table, known: Kno
     :raises Unreadable: the table is a pipe, or is gone.
     :raises TableChanged: it was written to meanwhile.
     """
-    for path in filter(None, (config.table, config.test_table)):
-        if path not in frames and not (path.is_file() or path.is_dir()):
-            raise Unreadable(f"{path} cannot be read a second time")
+    for path in _files(config, frames):
+        if not _lasting(path):
+            raise Unreadable(f"{path} cannot be read a second time; write it into a file, and name that")
     again = _read(config, frames, known)
     if (again.sha256, again.test_sha256) != (table.sha256, table.test_sha256):
         raise TableChanged(f"{config.table} was written to meanwhile")

@@ -18,7 +18,7 @@ from service.openapi.schemas import (
     rows,
 )
 from service.wire.open_inference.outputs import OUTPUTS, SET
-from service.wire.reasons import BACKGROUND, GIVEN, TYPICAL
+from service.wire.reasons import BACKGROUND, GIVEN, MOST_ROWS, TYPICAL
 
 FLAG: Schema = {"type": "boolean"}
 VERSION: Schema = {"type": "integer", "minimum": 1}
@@ -75,6 +75,8 @@ def _predicting() -> dict[str, Schema]:
         },
     )
     return {
+        "ExplainWish": FLAG
+        | {"description": f"with an explanation of each, as :explain gives it; {MOST_ROWS} at most"},
         "ModelVersion": closed({"name": TEXT, "version": VERSION}, decided),
         "Probabilities": mapping(PROBABILITY),
         "FeatureWarnings": rows(reference("FeatureWarning")),

@@ -71,7 +71,7 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
         "probabilities": reference("Probabilities"),
     }
     if card.sets is not None:
-        told = {"description": f"holds the true class in {card.sets.level:g} of answers"}
+        told = {"description": f"holds the true class in {card.sets.level:g} of all answers"}
         said |= {"set": rows(said["label"]) | told, "certain": {"type": "boolean"}}
     maybe = {"warnings": reference("FeatureWarnings"), "explanation": reference("Explanation")}
     model = {"model": reference("ModelVersion")}
@@ -84,6 +84,7 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
         f"{base}Answer": closed(model | {"prediction": reference(f"{base}Prediction")}),
         f"{base}Answers": closed(model | {"predictions": rows(reference(f"{base}Prediction"))}),
         **tensors,
+        **{_shape_name(one): _shape(1, len(one)) for one in (card.numeric, card.categorical) if one},
         f"{base}InferRequest": _infer_request([reference(name) for name in tensors]),
     }
 
@@ -93,8 +94,7 @@ def request_schemas(name: str, base: str, cards: Sequence[ModelCard]) -> dict[st
     names begin with `name`, those of the records that it is asked about with `base`.
     """
     row = reference(f"{base}Row")
-    told = {"type": "boolean", "description": f"with an explanation of each, as :explain gives it; {MOST_ROWS} at most"}
-    explain = {"explain": told} if all(card.typical is not None for card in cards) else {}
+    explain = {"explain": reference("ExplainWish")} if all(card.typical is not None for card in cards) else {}
     held = [TYPICAL] * bool(explain) + [BACKGROUND] * all(card.background for card in cards)
     against: Schema = {"anyOf": [{"type": "string", "enum": held}, row]} if held else row
     # Without a typical row something has to be said.
@@ -249,10 +249,15 @@ def _tensor(name: str, datatype: str, features: Sequence[Feature]) -> Schema | N
     fields: dict[str, Schema] = {
         "name": {"type": "string", "const": name},
         "datatype": {"type": "string", "const": datatype},
-        "shape": _shape(1, len(features)),
+        "shape": reference(_shape_name(features)),
         "data": values(features),
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _shape_name(features: Sequence[Feature]) -> str:
+    """No model's schemas are called so: their names have no such stroke within."""
+    return f"Shape_1_{len(features)}"
 
 
 def _shape(*sizes: int) -> Schema:

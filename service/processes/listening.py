@@ -12,6 +12,18 @@ from service.settings import UNIX
 
 # How many connections may wait for a worker that is busy, or is being replaced.
 BACKLOG = 2048
+# What to type where the system lets nobody listen.
+WAYS = {
+    errno.EADDRINUSE: "another program listens there: end it, or say --port with another number",
+    errno.EACCES: "ports below 1024 need the right to them: say --port with a larger number",
+    errno.EADDRNOTAVAIL: "no network of this machine has that address: say --host with one that it has, or 0.0.0.0",
+    socket.EAI_NONAME: "no machine has that name: say --host with an address of this one, or 0.0.0.0",
+}
+UNIX_WAYS = {
+    errno.EADDRINUSE: "another program listens there: end it, or say --host with another path",
+    errno.ENOENT: "there is no such folder: make it, or say --host with another path",
+    errno.EACCES: "say --host with a path in a folder of yours",
+}
 
 
 def address(host: str, port: int) -> str:
@@ -32,7 +44,7 @@ def listening(host: str, port: int, count: int) -> Iterator[list[socket.socket]]
     try:
         one = _unix(path)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, host) from None
+        raise _refused(error, host, UNIX_WAYS) from None
     file, process = path.stat().st_ino, os.getpid()
     try:
         # Whichever worker is free takes the next connection.
@@ -75,7 +87,12 @@ def _shared(host: str, port: int, count: int) -> list[socket.socket]:
             probe.bind(place)
         return [_socket(family, place) for _ in range(count)]
     except OSError as error:
-        raise OSError(error.errno, error.strerror, _authority(host, port)) from None
+        raise _refused(error, _authority(host, port), WAYS) from None
+
+
+def _refused(error: OSError, where: str, ways: dict[int, str]) -> OSError:
+    way = ways.get(error.errno or 0)
+    return OSError(error.errno, f"{error.strerror}; {way}" if way else error.strerror, where)
 
 
 def _authority(host: str, port: int) -> str:

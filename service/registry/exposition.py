@@ -20,8 +20,10 @@ def _registry(registry: Registry) -> Iterator[str]:
         "repository_last_look_seconds", "gauge", "When the last look at the repository has ended, Unix time."
     )
     yield f"evenkeel_repository_last_look_seconds {registry.looked_at:.3f}"
+    yield from _head(
+        "repository_listing_age_seconds", "gauge", "Seconds since object storage was listed; of a folder, nothing."
+    )
     if registry.listed_at is not None:
-        yield from _head("repository_listing_age_seconds", "gauge", "Seconds since object storage was last listed.")
         age = f"{time() - registry.listed_at:.3f}" if registry.listed_at else "+Inf"
         yield f"evenkeel_repository_listing_age_seconds {age}"
     yield from _head(

@@ -19,7 +19,8 @@ def models(registry: Registry) -> Views:
         """What the card says of the features, or all that it says: of a wide model a megabyte."""
 
         def make() -> bytes:
-            card = predictor.card.model_dump(mode="json")
+            # By hashes somebody could try whether a row was learned from, who has none.
+            card = predictor.card.model_dump(mode="json", exclude={"learned_rows"})
             return encode(card if of == "card" else card[of])
 
         return encoded(kept.get((of, predictor.card.name, predictor.version), [predictor], make))

@@ -49,7 +49,11 @@ class Load:
         self._ended.set()
         for thread in self._threads:
             thread.join()
-        print(f"{len(self.lost)} of {self.asked} requests lost")
+        print(
+            f"{len(self.lost)} of {self.asked} requests lost",
+            *sorted({lost[:90] for lost in self.lost})[:3],
+            sep="\n  ",
+        )
 
     def reach(self, asked: int) -> None:
         """Wait until so many requests were made."""

@@ -44,6 +44,8 @@ class Swarm:
         self.ran: set[str] = set()
         self.settings = {
             "EVENKEEL_PORT": str(self.port),
+            # On a machine that is busy a request may wait, which is not what is tested.
+            "EVENKEEL_DEADLINE_SECONDS": "10",
             "EVENKEEL_EDGE_IMAGE": build(Path(__file__).parent / "haproxy", "evenkeel-test-haproxy"),
         }
 
@@ -133,7 +135,8 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
             time.sleep(0.5)
         subprocess.run(["docker", "swarm", "leave", "--force"], capture_output=True, check=False)
         subprocess.run(["docker", "network", "rm", "docker_gwbridge"], capture_output=True, check=False)
-        subprocess.run(["docker", "volume", "rm", f"{swarm.name}_models"], capture_output=True, check=False)
+        volumes = [f"{swarm.name}_models", f"{swarm.name}_predictions"]
+        subprocess.run(["docker", "volume", "rm", *volumes], capture_output=True, check=False)
         tags = docker("images", "--quiet", "--filter", f"reference={swarm.name}-service").split()
         subprocess.run(["docker", "rmi", "--force", *tags], capture_output=True, check=False)
 
@@ -161,10 +164,11 @@ def test_a_service_without_a_model_is_alive_and_gets_no_request(swarm: Swarm) ->
     swarm.secret(1, KEY)
     swarm.settings["EVENKEEL_SERVICE_IMAGE"] = f"{swarm.name}-service:1"
     swarm.run("set -a")
-    swarm.wait(lambda: swarm.healthy() == 2 and swarm.ask()[0] == 503)
+    # The edge finds out by its first question to each.
+    nobody = (503, {"error": "no replica is ready", "code": "not_ready", "details": []})
+    swarm.wait(lambda: swarm.healthy() == 2 and swarm.ask() == nobody)
     replicas = swarm.replicas()
 
-    assert swarm.ask() == (503, {"error": "no replica is ready", "code": "not_ready", "details": []})
     swarm.run("docker run --rm --network none --volume evenkeel_models:/var/lib/models evenkeel-trainer \\", QUICK)
     swarm.wait(lambda: swarm.ask()[0] == 200)
     assert swarm.replicas().keys() == replicas.keys()

@@ -208,6 +208,24 @@ def test_an_outage_takes_nothing_away(follower: Follower, between: Between) -> N
     assert follower.refresh().trouble == ""
 
 
+def test_what_cannot_be_copied_keeps_nothing_that_is_gone(
+    follower: Follower, bucket: BucketRepository, between: Between
+) -> None:
+    """Else a full disk would stay full, whatever is pruned."""
+    follower.refresh()
+    Objects(bucket.place).remove(Objects(bucket.place).list("penguins/2"))
+    bucket.add(MODELS.bundle("penguins", 1), renumber=True)
+    listing = between.requests
+    between.before = lambda number: 403 if number > listing else None
+    with pytest.raises(OSError, match="these credentials may not do that"):
+        follower.refresh()
+
+    assert versions(follower) == [1, 3]
+    between.before = lambda _: None
+    follower.refresh()
+    assert versions(follower) == [1, 3, 4]
+
+
 def test_a_cache_that_was_cleaned_is_filled_again(follower: Follower) -> None:
     """As happens to what lies among temporary files."""
     follower.refresh()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from models.bucket import BucketRepository
 from models.objects import Objects
@@ -210,7 +209,7 @@ def follower(service: Service) -> int:
     )
 
 
-def thoroughly(*values: object) -> "ParameterSet":
+def thoroughly(*values: object) -> Any:
     return pytest.param(*values, marks=pytest.mark.thorough)
 
 

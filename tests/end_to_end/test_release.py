@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from models import __version__
-from scripts.notes import Refused, cut, next_versions, released
+from scripts.notes import INSTALL, Refused, cut, next_versions, released, wheel_name
 from tests.containers.conftest import needs_engine
 from tests.end_to_end.conftest import ROOT
 
@@ -92,9 +92,10 @@ def test_a_release_is_made_whole(clone: Clone) -> None:
     assert clone.git("tag", "--list", "--format=%(contents)").split("\n\n")[1] == "Made without: check, images, test"
     assert clone.git("status", "--porcelain") == ""
     assert f'__version__ = "{MINOR}"' in (clone.path / "models/__init__.py").read_text()
+    assert wheel_name(MINOR) in (clone.path / INSTALL).read_text()
     made = clone.path / "dist" / MINOR
     assert (made / "NOTES.md").read_text().startswith(f"# Evenkeel {MINOR}, 20")
-    (wheel,) = made.glob("*.whl")
+    wheel = made / wheel_name(MINOR)
     assert f'__version__ = "{MINOR}"'.encode() in zipfile.ZipFile(wheel).read("models/__init__.py")
     assert digests(made) == {wheel.name, "NOTES.md"}
 
@@ -176,7 +177,9 @@ def test_notes_say_first_what_an_upgrade_takes() -> None:
         cut(made, "1.0.1", "2026-11-27")
 
 
-def test_this_changelog_can_be_released() -> None:
+def test_this_checkout_can_be_released() -> None:
+    """Its CHANGELOG has the sections, and the docs name the wheel of the present version."""
+    assert wheel_name(__version__) in (ROOT / INSTALL).read_text()
     assert "\n### Added\n" in released(cut((ROOT / "CHANGELOG.md").read_text(), MINOR, "2026-11-26"), MINOR)
 
 

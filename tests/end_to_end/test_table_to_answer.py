@@ -108,7 +108,8 @@ def test_a_taken_port_is_refused(serve: Serve) -> None:
     )
 
     assert second.returncode == 74
-    assert second.stderr == f"service: 127.0.0.1:{port}: Address already in use\n"
+    way = "another program listens there: end it, or say --port with another number"
+    assert second.stderr == f"service: 127.0.0.1:{port}: Address already in use; {way}\n"
 
 
 def test_labels_and_names_come_back_as_they_were_written(tmp_path: Path, serve: Serve) -> None:

@@ -198,7 +198,7 @@ def test_an_unusual_row_is_warned_of_and_one_without_an_answer_is_none(
         model.predict(odd)
 
     bad = frame.assign(bill_length_mm=["39.1", "long", "40.3"])
-    sentence = "row 2, feature 'bill_length_mm': 'long' .*on_error null"
+    sentence = "row 2, feature 'bill_length_mm': 'long' .*on_error=\"null\""
     with pytest.raises(evenkeel.EvenkeelError, match=sentence) as refused:
         model.predict(bad)
     assert refused.value.code == "invalid_table"

@@ -1,10 +1,12 @@
 """What `evenkeel.fit` and its models refuse: the command line's sentences, as exceptions of one tree."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -13,6 +15,7 @@ import evenkeel
 from evenkeel.errors import EXIT_CODES
 from evenkeel.settings import Settings
 from trainer.command_line import main
+from trainer.spelling import in_python
 
 QUICK: Settings = {"epochs": 1, "members": 1, "hidden": (2,), "compiled": False}
 TABLE = "x,k,y\n" + "".join(f"{row},{'ab'[row % 2]},{'no' if row % 3 else 'yes'}\n" for row in range(30))
@@ -62,13 +65,17 @@ def flag(name: str, value: Any) -> list[str]:
 
 
 def words(sentence: str) -> str:
-    return sentence.replace("--", "").replace("-", "_")
+    return re.sub(r"\b=(?=['\"])", " ", sentence).replace("--", "").replace("-", "_")
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"x": [1, 2]}, "a dict is no table; hand in a pandas, polars or pyarrow table, or a file's path"),
+        ({"x": [1, 2]}, "a dict is no table; hand in pandas.DataFrame(dict), or a file's path"),
+        ([{"x": 1}], "a list is no table; hand in pandas.DataFrame(list), or a file's path"),
+        (3, "a int is no table; hand in a pandas, polars or pyarrow table, or a file's path"),
+        (np.ones((9, 2)), "an array has no names of columns: hand in pandas.DataFrame(array, columns=[…])"),
+        (pl.LazyFrame({"x": [1], "y": [2]}), "a LazyFrame is no table; a lazy one has no rows yet: hand in frame.coll"),
         (pd.Series([1, 2]), "the frame, a Series, is no table of columns ("),
         (pd.DataFrame({"x": [1, "a"], "y": [1, 2]}), "column 'x' (object) holds values of several types, or"),
         (pl.Series([1, 2]), "the frame, a Series, is no table of columns ("),
@@ -95,6 +102,54 @@ def test_a_setting_that_there_is_not_is_refused(table: Path) -> None:
         evenkeel.fit(pd.read_csv(table), target="y", delimiter=";")
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"drop": "k"}, "drop is a list of columns; write drop=['k']"),
+        ({"keep": "k", "group": "k"}, "keep is a list of columns; write keep=['k']"),
+        ({"hidden": 32}, "hidden is the units of each layer; write hidden=(32,)"),
+        ({"student": np.int64(8)}, "student is the units of each layer; write student=(8,)"),
+        ({"schema": {"x": "numeric"}}, 'schema is the path of a file, not a dict; write schema="FILE" (evenkeel insp'),
+        ({"target": 3}, "target is the name of a column, as text; write target='3'"),
+        ({"name": "m"}, 'a model is named when it is published: model.publish("NAME")'),
+    ],
+)
+def test_a_value_that_no_command_line_has_is_refused_with_what_to_write(
+    table: Path, settings: dict[str, Any], sentence: str
+) -> None:
+    given: dict[str, Any] = {"target": "y", **QUICK, **settings}
+    with pytest.raises(evenkeel.EvenkeelError) as refused:
+        evenkeel.fit(table, **given)
+
+    assert sentence in str(refused.value)
+    assert refused.value.code == "invalid_setting"
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("leave it out with --drop 'a b'", "leave it out with drop=['a b']"),
+        ("leave it out with --drop k.", 'leave it out with drop=["k"].'),
+        ("--drop COLUMN leaves it out", 'drop=["COLUMN"] leaves it out'),
+        ('take that with --hidden "", or search: evenkeel search --a b', "hidden=(), or search: evenkeel search --a b"),
+        ("or --hidden 32,16; or --hidden 8", "or hidden=(32, 16); or hidden=(8,)"),
+        ("say --encoding windows-1252", 'say encoding="windows-1252"'),
+        ("--positive yes --threshold f1", 'positive="yes" threshold="f1"'),
+        ("leave --positive out; --positive is for two", "leave positive out; positive is for two"),
+        ("--threshold recall@precision=0.9", 'threshold="recall@precision=0.9"'),
+        ("--keep-total keeps the row", "keep_total=True keeps the row"),
+        ("--input-dropout 0 may suit", "input_dropout=0 may suit"),
+        ("say --memory 512m or more", 'say memory="512m" or more'),
+        ("another --learning-rate, --dropout or", "another learning_rate, dropout or"),
+        ("--statistics auto takes, and more --epochs, less", 'statistics="auto" takes, and more epochs, less'),
+        ("(--batch-norm none trains", '(batch_norm="none" trains'),
+        ("test on other rows with --test-table FILE", 'test on other rows with test_table="FILE"'),
+    ],
+)
+def test_a_sentence_names_what_to_write_in_python(said: str, written: str) -> None:
+    assert in_python(said).endswith(written)
+
+
 @pytest.mark.filterwarnings("ignore::evenkeel.EvenkeelWarning")
 def test_publishing_is_whole_or_not_at_all(table: Path, tmp_path: Path) -> None:
     """A name that is none, a promotion that is none, a disk that refuses, a baseline that is as good."""
@@ -104,7 +159,7 @@ def test_publishing_is_whole_or_not_at_all(table: Path, tmp_path: Path) -> None:
         ("No Name", {}, "invalid_name", "'No Name' is no model name"),
         ("m", {"promote": "perhaps"}, "invalid_setting", "promote should be always, if-better or never"),
         ("m", {"fail_below_baseline": True}, "below_baseline", "nothing was published: "),
-        ("m", {"repository": table}, "disk_refused", "nothing was published"),
+        ("m", {"repository": table}, "disk_refused", 'nothing was published: Not a directory; repository="FOLDER"'),
     ]
 
     for name, settings, code, sentence in refusals:

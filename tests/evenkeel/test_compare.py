@@ -25,9 +25,19 @@ def test_mcnemars_p_of_many_rows() -> None:
         assert mcnemar(fewer, rows - fewer) == pytest.approx(exact, rel=1e-9)
 
 
-def test_two_versions_on_the_same_rows(command: Command, later: Path) -> None:
+@pytest.fixture
+def unseen(penguins: Path, tmp_path: Path) -> Path:
+    """Rows that no version has learned from: those of the example with other beaks, by next to nothing."""
+    header, *lines = penguins.read_text().splitlines()
+    other = [re.sub(r"\b(\d\d\.\d)\b", r"\g<1>01", line, count=1) for line in lines]
+    path = tmp_path / "unseen.csv"
+    path.write_text("\n".join([header, *other]))
+    return path
+
+
+def test_two_versions_on_the_same_rows(command: Command, unseen: Path) -> None:
     """What was set differently, both scores, the rows that changed, and whether that is chance."""
-    ended = command("compare", "penguins", "1", "2", later)
+    ended = command("compare", "penguins", "1", "2", unseen)
     lines = [re.split(r"\s{2,}", line.strip()) for line in ended.out.splitlines()]
 
     assert ended.code == 0
@@ -55,6 +65,29 @@ def test_a_version_does_not_differ_from_itself(command: Command, later: Path) ->
     assert "settings, table and features are the same" in out
     assert "both give the same label to every row" in out
     assert "McNemar's p is 1, no difference beyond chance" in out
+
+
+@pytest.mark.parametrize("which", ["the table", "its rows elsewhere", "half of them among others"])
+def test_rows_that_a_version_learned_from_advise_nothing(
+    which: str, command: Command, penguins: Path, later: Path, unseen: Path
+) -> None:
+    """In whichever file they stand: they are known by their hashes, which the card keeps."""
+    lines = penguins.read_text().splitlines()[1:]
+    if which.startswith("half"):
+        with unseen.open("a") as file:
+            file.write("\n" + "\n".join(lines))
+    table = {"the table": penguins, "its rows elsewhere": later}.get(which, unseen)
+    ended = command("compare", "penguins", "1", "2", table)
+
+    assert ended.code == 0
+    share = "about 40%" if which.startswith("half") else "about 80%"
+    for version in "12":
+        assert f"warning: version {version} learned from {share} of these rows; take a table" in ended.out
+    assert "That advises nothing: version 1 and version 2 learned from these rows" in ended.out
+    assert ended.out.rstrip().endswith("penguins 1 2 LATER.csv")
+    assert "promote" not in ended.out
+    said = command("evaluate", "penguins", table).out
+    assert f"warning: it was trained on {share} of these rows" in said
 
 
 def test_without_a_table_each_has_its_own_test_rows(command: Command) -> None:

@@ -79,9 +79,12 @@ def test_a_row_of_a_table_is_one_as_json(explain: Command, penguins: Path, later
     ("arguments", "code", "sentence"),
     [
         (["{"], 64, "ROW is not JSON"),
+        (["examples/penguins.csv"], 64, "is a file; say --table examples/penguins.csv --row 1 for its first row"),
+        (["Biscoe"], 64, "ROW is a row as JSON, not 'Biscoe'; write {feature: value}, or [value, …] in order"),
+        (["--table", "examples", "--row", "1"], 66, "examples: Is a directory; name a file in it: "),
         (["[1]"], 65, "the instance must have 7 values"),
         (['{"island": 1}'], 65, "feature 'bill_length_mm' is missing"),
-        ([json.dumps(ROW), "--reference", "median"], 64, "--reference is not JSON"),
+        ([json.dumps(ROW), "--reference", "median"], 64, "--reference is a row as JSON, not 'median'; write {feature"),
         ([json.dumps(ROW), "--reference", "[2]"], 65, "in the reference, the instance must have 7 values"),
         ([json.dumps(ROW), "--reference", "background"], 65, "train it with --background and a number"),
         ([json.dumps(ROW), "--version", "9"], 65, "version 9"),

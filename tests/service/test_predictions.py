@@ -201,11 +201,13 @@ def test_the_models_are_listed(client: FlaskClient) -> None:
 
 
 def test_one_model_shows_its_card(client: FlaskClient, repository: ModelRepository) -> None:
-    """As it stands on disk."""
+    """As it stands on disk, but for the hashes of its training rows, by which rows could be tried."""
     response = client.get("/v1/models/penguins")
+    card = json.loads(repository.card("penguins", 1).to_json())
 
     assert response.json is not None
-    assert response.json["card"] == json.loads(repository.card("penguins", 1).to_json())
+    del card["learned_rows"]
+    assert response.json["card"] == card
 
 
 @pytest.mark.parametrize(

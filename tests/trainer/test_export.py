@@ -122,12 +122,12 @@ def test_hidden_layers_can_be_fused_and_read(model: bytes, outcome: Outcome) -> 
 
 
 def test_the_file_alone_tells_a_stranger_everything(model: bytes, outcome: Outcome) -> None:
-    """The card stands in the metadata, but for the time, the table's file and the digest of the file itself."""
+    """The card stands in the metadata, but for the time, the table's file, and the digests of rows and of the file."""
     metadata = {entry.key: json.loads(entry.value) for entry in onnx.load_from_string(model).metadata_props}
     made = json.loads(outcome.card.provenance.model_dump_json())
     metadata["provenance"] |= {key: made[key] for key in ("created", *FILES)}
 
-    assert ModelCard.model_validate(metadata) == outcome.card.model_copy(update={"files": {}})
+    assert ModelCard.model_validate(metadata) == outcome.card.model_copy(update={"files": {}, "learned_rows": None})
 
 
 @pytest.mark.parametrize("place", ["before", "after", "none"])

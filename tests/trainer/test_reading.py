@@ -1,9 +1,6 @@
 """Files as programs write them: what they are is found out, said in one line, and overruled by a flag or a schema."""
 
-import io
 import json
-import sys
-import zipfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +15,7 @@ from tests.trainer.tables import PLAIN
 from trainer.command_line import main
 from trainer.data.schema import FileSchema
 from trainer.data.table import Table, read_table
-from trainer.errors import InvalidSetting, InvalidTable
+from trainer.errors import InvalidSetting
 
 Write = Callable[[str | bytes], Path]
 
@@ -161,64 +158,6 @@ def test_a_parquet_file_of_pandas_has_no_index_and_dates(tmp_path: Path) -> None
 
     assert records(read) == [{"x": 1.5, "day": "2024-01-31T12:00:00"}, {"x": 2.5, "day": "2024-02-01"}]
     assert read.schema.read_as.endswith("left out: the index '__index_level_0__'")
-
-
-def workbook(rows: list[list[object]]) -> bytes:
-    """The least that is an Excel workbook: a sheet of inline texts and numbers."""
-    cells = "".join(
-        "<row>"
-        + "".join(
-            f"<c><v>{cell}</v></c>" if isinstance(cell, int | float) else f'<c t="inlineStr"><is><t>{cell}</t></is></c>'
-            for cell in row
-        )
-        + "</row>"
-        for row in rows
-    )
-    main_ = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-    relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    packages = "http://schemas.openxmlformats.org/package/2006"
-    book = io.BytesIO()
-    with zipfile.ZipFile(book, "w") as file:
-        file.writestr("[Content_Types].xml", f'<Types xmlns="{packages}/content-types"/>')
-        file.writestr(
-            "_rels/.rels",
-            f'<Relationships xmlns="{packages}/relationships"><Relationship Id="b" Type="{relations}/officeDocument" '
-            'Target="xl/workbook.xml"/></Relationships>',
-        )
-        file.writestr(
-            "xl/workbook.xml",
-            f'<workbook {main_} xmlns:r="{relations}"><sheets><sheet name="Data" sheetId="1" r:id="a"/></sheets>'
-            "</workbook>",
-        )
-        file.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'<Relationships xmlns="{packages}/relationships"><Relationship Id="a" Type="{relations}/worksheet" '
-            'Target="worksheets/sheet1.xml"/></Relationships>',
-        )
-        file.writestr("xl/worksheets/sheet1.xml", f"<worksheet {main_}><sheetData>{cells}</sheetData></worksheet>")
-    return book.getvalue()
-
-
-def test_a_workbook_is_read(table: Write) -> None:
-    """As the CSV file of its first sheet would be; a bad cell is named by its row."""
-    pytest.importorskip("python_calamine")
-    rows: list[list[object]] = [["x", "k", "y"], [1, "ä", "no"], [2.5, "b", "yes"], ["Total", "", ""]]
-    read = read_table(table(workbook(rows)), "y")
-
-    assert records(read) == [{"x": 1.0, "k": "ä"}, {"x": 2.5, "k": "b"}]
-    assert read.schema.read_as == "sheet 'Data'; left out: 'Total' in row 4"
-    with pytest.raises(InvalidTable, match="has no sheet 'Other'; say --sheet with one of Data"):
-        read_table(table(workbook(rows)), "y", file=FileSchema(sheet="Other"))
-    with pytest.raises(InvalidTable, match="is a damaged workbook"):
-        read_table(table(workbook(rows)[:-30]), "y")
-
-
-def test_a_workbook_is_called_one_where_the_extra_is_missing(table: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With both ways out."""
-    monkeypatch.setitem(sys.modules, "python_calamine", None)
-
-    with pytest.raises(InvalidTable, match=r"is an Excel workbook; save it as CSV, or install the extra `excel`"):
-        read_table(table(workbook([["x"]])), "y")
 
 
 def test_an_encoding_of_another_name_is_a_setting(table: Write) -> None:

@@ -1,6 +1,6 @@
 """A table a block of rows at a time, for those who score a file that is larger than memory.
 
-`decoded` reads a whole table by the same rules. A workbook is read whole here too, and must not be too large.
+`decoded` reads a whole table by the same rules. A workbook is read whole here too.
 """
 
 import csv
@@ -27,12 +27,11 @@ from trainer.data.parsing import (
     text_table,
 )
 from trainer.data.schema import FileSchema
-from trainer.data.wording import empty_columns, note, refusal
-from trainer.data.workbook import read_sheet
+from trainer.data.wording import OTHERWISE, empty_columns, note, refusal
+from trainer.data.workbook import LARGEST_WORKBOOK, read_sheet
 
 # A row of more bytes is taken for a quote that never closes.
 LONGEST_ROW = 64 << 20
-LARGEST_WORKBOOK = 256 << 20
 SHEET_ROWS = 1 << 14
 
 
@@ -69,8 +68,9 @@ class Block:
 class Blocks:
     """A table to be read once. `names` are those of its columns, all different; `delimiter` is that of a CSV file.
 
-    `share` tells how much of it is read, from 0 to 1. `notes` grow while it is read. A file that is `typed` declares
-    what its columns hold; `numbering` are those of which it declares that they number the rows.
+    `share` tells how much of it is read, from 0 to 1. `notes` grow while it is read. `otherwise` says what to type
+    where other columns were expected. A file that is `typed` declares what its columns hold; `numbering` are those of
+    which it declares that they number the rows.
     """
 
     names: tuple[str, ...]
@@ -79,6 +79,7 @@ class Blocks:
     blocks: Iterator[Block]
     share: Callable[[], float]
     notes: list[str] = field(default_factory=list)
+    otherwise: str = ""
     typed: bool = False
     numbering: tuple[str, ...] = ()
     encoding: Callable[[], str | None] = lambda: None
@@ -94,8 +95,6 @@ def open_blocks(path: Path, given: FileSchema) -> Iterator[Blocks]:
     """
     with OpenedFile(path) as file, signals_left_alone():
         whole = file.read(LARGEST_WORKBOOK + 1) if file.head.startswith(WORKBOOKS) else b""
-        if len(whole) > LARGEST_WORKBOOK:
-            raise refusal("large_workbook", path=path, most=LARGEST_WORKBOOK >> 20)
         match recognise(path, whole or file.head):
             case "parquet":
                 yield _parquet(file)
@@ -137,12 +136,15 @@ def _text_blocks(
     blocks: Iterator[Block],
     share: Callable[[], float],
     notes: list[str],
+    kind: str,
     encoding: Callable[[], str | None] = lambda: None,
 ) -> Blocks:
     empty = _without_nameless(text_table([], names), path, names)
     named = tuple(empty.column_names)
     numbering = named[:1] if named[:1] == (INDEX,) else ()
-    return Blocks(named, empty, delimiter, blocks, share, notes, numbering=numbering, encoding=encoding)
+    return Blocks(
+        *(named, empty, delimiter, blocks, share, notes), OTHERWISE[kind], numbering=numbering, encoding=encoding
+    )
 
 
 def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
@@ -169,7 +171,9 @@ def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
             line += lines_in(rows)
         file.check_unchanged()
 
-    return _text_blocks(path, names, header.delimiter, blocks(), lambda: file.share, notes, lambda: text.encoding)
+    return _text_blocks(
+        path, names, header.delimiter, blocks(), lambda: file.share, notes, "csv", lambda: text.encoding
+    )
 
 
 def _runs(path: Path, begun: bytes, text: Text, delimiter: str, size: int, line: int) -> Iterator[tuple[bytes, bool]]:
@@ -254,4 +258,4 @@ def _workbook(path: Path, data: bytes, given: FileSchema) -> Blocks:
             yield Block(_without_nameless(table, path, names), path, partial(_row, sheet.line + start))
 
     notes = [*_notes_on(names), *sheet.notes]
-    return _text_blocks(path, names, ",", blocks(), lambda: read / max(len(sheet.rows), 1), notes)
+    return _text_blocks(path, names, ",", blocks(), lambda: read / max(len(sheet.rows), 1), notes, "workbook")

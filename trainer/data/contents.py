@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import os
 import stat
 import zlib
@@ -9,12 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from threading import Timer
+from typing import BinaryIO, Literal, Protocol
 
-from trainer.data.encoding import whole_text
-from trainer.data.parsing import Unparsed, unpack_zstd
+from models.terminal import tell
+from trainer.data.encoding import CHUNK, whole_text
+from trainer.data.parsing import Unparsed, ZstdReader
+from trainer.data.size import TIMES_OF_TEXT, memory_for_tables, spelled
+from trainer.data.unreadable import unreadable
 from trainer.data.wording import refusal
-from trainer.errors import TableChanged, Unreadable
+from trainer.errors import TableChanged
 
 Format = Literal["csv", "parquet", "workbook"]
 GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
@@ -34,6 +39,8 @@ OTHER_FILES = {
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 # What is in those of them that are ZIP archives.
 SHEETS = (b"xl/workbook", b"opendocument.spreadsheet")
+# After so long, somebody is told that a named pipe is waited for.
+PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,15 +58,24 @@ class Contents:
     again: bool
 
 
-def read_contents(path: Path, encoding: str | None = None) -> Contents:
+class Readable(Protocol):
+    """What gives some bytes at a time, none at its end."""
+
+    def read1(self, size: int, /) -> bytes: ...
+
+
+def read_contents(path: Path, encoding: str | None = None, memory: int | None = None) -> Contents:
     """Read a file whole; its first bytes tell what it is, whatever its name, and `encoding` what its text is in.
 
+    :param memory: how many bytes of memory the table may take; half of what there is, where nobody says.
+    :raises LargerThanMemory: it takes more, as it is or unpacked.
     :raises Unreadable: it is not there or cannot be read.
     :raises TableChanged: it was written to in the meantime.
     :raises InvalidTable: it is no table, is damaged, or its text is in another encoding.
     """
-    raw, again = _read_bytes(path)
-    data = _unpack(path, raw)
+    memory = memory_for_tables(memory)
+    raw, again = _read_bytes(path, memory)
+    data = _unpack(path, raw, memory, again=again)
     digest = hashlib.sha256(raw).hexdigest()
     kind = recognise(path, data)
     if kind != "csv":
@@ -87,16 +103,48 @@ def recognise(path: Path, data: bytes) -> Format:
     return "csv"
 
 
-def _read_bytes(path: Path) -> tuple[bytes, bool]:
+def open_file(path: Path) -> io.BufferedReader:
+    """Open a file to be read, and wait for its first bytes; of a named pipe that brings none, somebody is told.
+
+    :raises Unreadable: it is not there or cannot be read.
+    """
+    sentence = f"{path} is a pipe that nobody has written into; waiting for it (Ctrl-C ends it)"
+    waiting = Timer(PATIENCE_S, tell, ("note", sentence))
+    waiting.daemon = True
     try:
-        with path.open("rb") as file:
-            before = os.fstat(file.fileno())
-            data = file.read()
-            after = os.fstat(file.fileno())
+        if path.is_fifo() and not path.is_relative_to("/dev"):
+            waiting.start()
+        file: io.BufferedReader = io.BufferedReader(io.FileIO(path), CHUNK)
+        file.peek(1)
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        raise unreadable(path, error) from None
+    finally:
+        waiting.cancel()
+    return file
+
+
+def _read_bytes(path: Path, memory: int) -> tuple[bytes, bool]:
+    most = memory // TIMES_OF_TEXT
+    with open_file(path) as file:
+        try:
+            before = os.fstat(file.fileno())
+            again = stat.S_ISREG(before.st_mode)
+            if again and before.st_size > most:
+                raise too_long(path, memory, again=True)
+            data = file.read() if again else file.read(most + 1)
+            after = os.fstat(file.fileno())
+        except OSError as error:
+            raise unreadable(path, error) from None
+    if len(data) > most and not again:
+        raise too_long(path, memory, again=False)
     check_unchanged(path, before, after, len(data))
-    return data, stat.S_ISREG(before.st_mode)
+    return data, again
+
+
+def too_long(path: Path, memory: int, *, again: bool) -> Exception:
+    """The refusal of a table that takes more than so many bytes of memory, and of which some can be read `again`."""
+    way = "fit reads it in blocks; elsewhere, take some of its rows" if again else "write it into a file, and name that"
+    return refusal("long", path=path, memory=spelled(memory), way=way)
 
 
 def check_unchanged(path: Path, before: os.stat_result, after: os.stat_result, read: int | None = None) -> None:
@@ -124,7 +172,20 @@ def unpacking(path: Path, what: str) -> Iterator[None]:
         raise refusal("damaged", path=path, what=f"{what} file", reason=str(error).lower()) from None
 
 
-def _unpack(path: Path, data: bytes) -> bytes:
-    unpack = {"gzip": gzip.decompress, "zstd": unpack_zstd}.get(what := packed(data))
+def unpacked(file: BinaryIO | io.BufferedReader | io.BytesIO, what: str) -> Readable:
+    """The contents of a packed file."""
+    return gzip.GzipFile(fileobj=file) if what == "gzip" else ZstdReader(file)
+
+
+def _unpack(path: Path, data: bytes, memory: int, *, again: bool) -> bytes:
+    if not (what := packed(data)):
+        return data
+    parts, found = [], 0
     with unpacking(path, what):
-        return unpack(data) if unpack else data
+        stream = unpacked(io.BytesIO(data), what)
+        while part := stream.read1(CHUNK):
+            parts.append(part)
+            found += len(part)
+            if found > memory // TIMES_OF_TEXT:
+                raise too_long(path, memory, again=again)
+    return b"".join(parts)

@@ -7,11 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from trainer.data.columns import Cells, NumberCells, OtherCells, TextCells, text_column
-from trainer.data.contents import Contents, read_contents
+from trainer.data.contents import Contents, read_contents, too_long
 from trainer.data.layout import line_of, ragged_row, read_layout
 from trainer.data.parsing import Unparsed, parquet_names, parse_csv, parse_parquet, release
 from trainer.data.schema import FileSchema, Schema
-from trainer.data.wording import note, refusal
+from trainer.data.size import BYTES_OF_CELL, memory_for_tables
+from trainer.data.wording import OTHERWISE, note, refusal
 from trainer.data.workbook import read_sheet
 from trainer.errors import TableChanged
 
@@ -50,27 +51,35 @@ class Decoded:
             raise refusal("held", path=self.path, name=name, held=cells.held)
         return cells
 
+    @property
+    def otherwise(self) -> str:
+        """What to type where other columns were expected."""
+        return OTHERWISE["workbook" if self.file.sheet else "csv" if self.file.delimiter else ""]
+
     def place(self, row: int) -> str:
         """Where a row of data stands, for a sentence."""
         return f"{self.path}, {self.line(row)}"
 
 
-def decode(path: Path, given: FileSchema) -> Decoded:
+def decode(path: Path, given: FileSchema, memory: int | None = None) -> Decoded:
     """Read a table: CSV, Parquet or a workbook, plain or compressed; `given` overrules what its bytes say.
 
+    :param memory: how many bytes of memory it may take; half of what there is, where nobody says.
     :raises Unreadable: the file is not there or cannot be read.
     :raises TableChanged: it was written to while it was read.
+    :raises LargerThanMemory: it takes more memory.
     :raises InvalidTable: it is no table; the sentence names the line, the column or the byte.
     """
-    contents = read_contents(path, given.encoding)
+    memory = memory_for_tables(memory)
+    contents = read_contents(path, given.encoding, memory)
     read = {"csv": _read_csv, "parquet": _read_parquet, "workbook": _read_workbook}[contents.format]
-    decoded = read(contents, given)
+    decoded = read(contents, given, memory)
     del contents
     release()
     return decoded
 
 
-def _read_csv(contents: Contents, given: FileSchema) -> Decoded:
+def _read_csv(contents: Contents, given: FileSchema, memory: int) -> Decoded:
     path, data = contents.path, contents.data
     header, stop, total = read_layout(path, data, given.delimiter, keep_total=given.total == "row")
     try:
@@ -90,7 +99,7 @@ def _read_csv(contents: Contents, given: FileSchema) -> Decoded:
     def line(row: int) -> str:
         if kept is not None:
             return f"line {line_of(kept, header, row)}"
-        same = read_contents(path, encoding)
+        same = read_contents(path, encoding, memory)
         if same.sha256 != digest:
             raise TableChanged(f"{path} was written to while it was read; try again when it is whole")
         return f"line {line_of(same.data, header, row)}"
@@ -100,8 +109,8 @@ def _read_csv(contents: Contents, given: FileSchema) -> Decoded:
     return _table(contents, columns, len(cells[0].codes), file, line, empty=empty, notes=notes)
 
 
-def _read_workbook(contents: Contents, given: FileSchema) -> Decoded:
-    sheet = read_sheet(contents.path, contents.data, given.sheet, keep_total=given.total == "row")
+def _read_workbook(contents: Contents, given: FileSchema, memory: int) -> Decoded:
+    sheet = read_sheet(contents.path, contents.data, given.sheet, keep_total=given.total == "row", memory=memory)
     cells = [text_column(column) for column in zip(*sheet.rows, strict=True)]
     columns, empty = _named(contents.path, dict(enumerate(sheet.names)), cells)
     file = FileSchema(sheet=sheet.name, total=given.total, decimal=given.decimal)
@@ -110,11 +119,13 @@ def _read_workbook(contents: Contents, given: FileSchema) -> Decoded:
     )
 
 
-def _read_parquet(contents: Contents, given: FileSchema) -> Decoded:
+def _read_parquet(contents: Contents, given: FileSchema, memory: int) -> Decoded:
     path = contents.path
     try:
-        names = {position: name.strip() for position, name in enumerate(parquet_names(contents.data))}
-        check_names(path, names)
+        names, rows = parquet_names(contents.data)
+        check_names(path, {position: name.strip() for position, name in enumerate(names)})
+        if rows * len(names) * BYTES_OF_CELL > memory:
+            raise too_long(path, memory, again=contents.again)
         parsed = parse_parquet(contents.data)
     except Unparsed as error:
         raise refusal("damaged", path=path, what="Parquet file", reason=error) from None

@@ -37,6 +37,18 @@ Frames = Mapping[Path, Decoded]
 NO_FRAMES: Frames = MappingProxyType({})
 
 
+def instead_of(table: object) -> str:
+    """What to hand in where something is no frame."""
+    match type(table).__name__:
+        case "LazyFrame":
+            return "a lazy one has no rows yet: hand in frame.collect()"
+        case "ndarray":
+            return "an array has no names of columns: hand in pandas.DataFrame(array, columns=[…])"
+        case "dict" | "list" | "tuple" as kind:
+            return f"hand in pandas.DataFrame({kind}), or a file's path"
+    return "hand in a pandas, polars or pyarrow table, or a file's path"
+
+
 def decode_frame(frame: Frame, path: Path) -> Decoded:
     """A frame as a decoded table; `path` is what sentences call it. An index of pandas is no column.
 

@@ -11,20 +11,22 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.data.contents import PARQUET, packed
 from trainer.data.division import By
 from trainer.data.examples import NOTHING, columns_of
 from trainer.data.hashing import drawn
 from trainer.data.inspection import with_warnings
-from trainer.data.parsing import release
+from trainer.data.parsing import ParquetBlocks, Unparsed, release
 from trainer.data.rows import Column, Examples
 from trainer.data.sample import decode_sample
 from trainer.data.schema import FileSchema, Schema
 from trainer.data.settled import Roles
-from trainer.data.stream import Stream
+from trainer.data.size import BYTES_OF_CELL, TIMES_OF_TEXT, TIMES_UNPACKED
+from trainer.data.stream import Stream, files_of
 from trainer.data.table import Table, given_schema, settled_schema
 from trainer.data.wording import note, refusal
 from trainer.data.written import Written
-from trainer.errors import InvalidSetting
+from trainer.errors import InvalidSetting, TrainerError
 from trainer.mapped import check_room
 
 CELL = 4
@@ -100,6 +102,33 @@ def read_long_table(
     settled = settled.model_copy(update={"notes": (*settled.notes, *filter(None, [remark]))})
     settled = with_warnings(settled, examples.take(drawn(learning, min(LOOKED_AT, CELLS_LOOKED_AT // len(columns)))))
     return Table(examples, without, settled, head.sha256, written.division, learning, test_digest)
+
+
+def needed_memory(path: Path) -> int:
+    """About how many bytes of memory it takes to train on a table that is read whole; 0 of what can be read once only.
+
+    What cannot be read counts for nothing: whoever reads it says so.
+    """
+    try:
+        return sum(map(_needed, files_of(path)))
+    except (OSError, TrainerError):
+        return 0
+
+
+def _needed(path: Path) -> int:
+    if not path.is_file():
+        return 0
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(4)
+        file.seek(0)
+        if head.startswith(PARQUET):
+            try:
+                parquet = ParquetBlocks(file)
+            except Unparsed:
+                return 0
+            return parquet.rows * len(parquet.names) * BYTES_OF_CELL
+    return size * TIMES_OF_TEXT * (TIMES_UNPACKED if packed(head) else 1)
 
 
 def _without_booleans(

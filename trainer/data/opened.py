@@ -1,20 +1,15 @@
 """A table's file read once, some bytes at a time, and unpacked; `contents` reads a whole file by the same rules."""
 
-import gzip
 import io
 import os
 import tempfile
 from pathlib import Path
-from typing import BinaryIO, Protocol, Self, cast
+from typing import BinaryIO, Self, cast
 
-from trainer.data.contents import check_unchanged, packed, unpacking
+from trainer.data.contents import Readable, check_unchanged, open_file, packed, unpacked, unpacking
 from trainer.data.encoding import CHUNK
-from trainer.data.parsing import ZstdReader
-from trainer.errors import Unreadable
-
-
-class _Readable(Protocol):
-    def read1(self, size: int, /) -> bytes: ...
+from trainer.data.unreadable import unreadable
+from trainer.errors import NoRoom
 
 
 class OpenedFile:
@@ -27,16 +22,10 @@ class OpenedFile:
         :raises InvalidTable: it is compressed, and damaged.
         """
         self.path = path
-        try:
-            self._file = io.BufferedReader(io.FileIO(path), CHUNK)
-            self._before = os.fstat(self._file.fileno())
-            magic = self._file.peek(4)[:4]
-        except OSError as error:
-            raise Unreadable(f"{path}: {error.strerror}") from None
-        self._packed = packed(magic)
-        self._stream: _Readable = self._file
-        if self._packed:
-            self._stream = gzip.GzipFile(fileobj=self._file) if self._packed == "gzip" else ZstdReader(self._file)
+        self._file = open_file(path)
+        self._before = os.fstat(self._file.fileno())
+        self._packed = packed(self._file.peek(4)[:4])
+        self._stream: Readable = unpacked(self._file, self._packed) if self._packed else self._file
         self._copy: BinaryIO | None = None
         self._read_ahead = b""
         self.head = self._read_ahead = self.read(CHUNK + 1)
@@ -64,17 +53,27 @@ class OpenedFile:
                     parts.append(part)
                     found += len(part)
         except OSError as error:
-            raise Unreadable(f"{self.path}: {error.strerror}") from None
+            raise unreadable(self.path, error) from None
         return b"".join(parts)
 
     def seekable(self) -> BinaryIO | io.BufferedReader:
-        """The file as one in which any place can be read; what is none is copied into one without a name."""
+        """The file as one in which any place can be read; what is none is copied into one without a name.
+
+        :raises NoRoom: the disk has no room for that.
+        """
         if not self._packed and self._file.seekable():
             self._file.seek(0)
             return self._file
         copy = self._copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
         while part := self.read(CHUNK):
-            copy.write(part)
+            try:
+                copy.write(part)
+            except OSError as error:
+                folder = tempfile.gettempdir()
+                raise NoRoom(
+                    f"{self.path} does not fit unpacked in {folder} ({error.strerror}); unpack it where there is room, "
+                    "or say TMPDIR=FOLDER before the command"
+                ) from None
         copy.seek(0)
         return copy
 

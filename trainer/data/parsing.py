@@ -139,14 +139,14 @@ class ParquetFile(NamedTuple):
     numbering: tuple[str, ...]
 
 
-def parquet_names(data: bytes) -> list[str]:
-    """The names of the columns of a Parquet file, some of which may be alike.
+def parquet_names(data: bytes) -> tuple[list[str], int]:
+    """The names of the columns of a Parquet file, some of which may be alike, and how many rows it has.
 
     :raises Unparsed: it is damaged.
     """
     with _parsing():
-        names: list[str] = parquet.read_schema(pa.BufferReader(data)).names
-    return names
+        file = parquet.ParquetFile(pa.BufferReader(data))
+    return file.schema_arrow.names, file.metadata.num_rows
 
 
 def parse_parquet(data: bytes) -> ParquetFile:
@@ -193,6 +193,8 @@ class ParquetBlocks:
 def _parsing() -> Iterator[None]:
     try:
         yield
+    except MemoryError:  # One of pyarrow's is also one of its exceptions, and says nothing of the bytes.
+        raise
     except (pa.ArrowException, OSError) as error:
         raise Unparsed(str(error).splitlines()[0]) from None
 
@@ -203,23 +205,13 @@ class ZstdReader:
     :raises Unparsed: by reading, it is damaged.
     """
 
-    def __init__(self, file: BinaryIO | io.BufferedReader) -> None:
+    def __init__(self, file: BinaryIO | io.BufferedReader | io.BytesIO) -> None:
         self._stream = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
 
     def read1(self, size: int) -> bytes:
         with _parsing():
             part: bytes = self._stream.read(size)
         return part
-
-
-def unpack_zstd(data: bytes) -> bytes:
-    """The contents of a zstd file.
-
-    :raises Unparsed: it is damaged.
-    """
-    with _parsing():
-        unpacked: bytes = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
-    return unpacked
 
 
 def release() -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from trainer.data.contents import too_long
 from trainer.data.decoded import Decoded
 from trainer.data.hashing import Hashes, mixed
 from trainer.data.parsing import ArrowTable, Unparsed, release, stacked, take_rows
 from trainer.data.schema import FileSchema
+from trainer.data.size import TIMES_OF_TEXT, memory_for_tables
 from trainer.data.stream import Part, Stream, cells_of
 from trainer.data.wording import refusal
 
@@ -18,12 +20,14 @@ MOST_ROWS, MOST_CELLS = 200_000, 4_000_000
 EVERYTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
-def decode_all(stream: Stream) -> Decoded:
+def decode_all(stream: Stream, memory: int | None = None) -> Decoded:
     """All rows of a table.
 
+    :param memory: how many bytes of memory it may take; half of what there is, where nobody says.
+    :raises LargerThanMemory: it takes more.
     :raises TrainerError: it cannot be read, is no table, or changes meanwhile.
     """
-    return _decoded(stream, Drawn(None))[0]
+    return _decoded(stream, Drawn(None), memory_for_tables(memory))[0]
 
 
 def decode_sample(stream: Stream) -> tuple[Decoded, int]:
@@ -67,13 +71,16 @@ class Drawn:
                 yield take_rows(table, low), hashes[low], numbers[low]
 
 
-def _decoded(stream: Stream, drawn: Drawn) -> tuple[Decoded, int]:
+def _decoded(stream: Stream, drawn: Drawn, memory: int | None = None) -> tuple[Decoded, int]:
     notes: list[str] = []
     encodings: set[str] = set()
     digest = stream.digest()
-    part = None
+    part, taken = None, 0
     for part in stream.parts(notes, encodings):
         drawn.look(part)
+        taken += part.table.nbytes
+        if memory is not None and taken * TIMES_OF_TEXT > memory:
+            raise too_long(stream.path, memory, again=True)
     if part is None:
         raise refusal("no_rows", path=stream.path, head="a header")
     head, given = part.head, stream.given

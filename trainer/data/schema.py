@@ -10,7 +10,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from models.cells import MISSING, Order, Reading
-from trainer.errors import InvalidSchema, InvalidSetting, Unreadable
+from trainer.data.unreadable import unreadable
+from trainer.errors import InvalidSchema, InvalidSetting
 
 Kind = Literal["numeric", "categorical", "boolean", "date", "ignored"]
 
@@ -167,7 +168,7 @@ def read_schema(path: Path) -> Schema:
     try:
         document = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        raise unreadable(path, error) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSchema(f"{path} is no TOML: {error}") from None
     try:

@@ -40,7 +40,8 @@ class Roles:
         """
         for name in (self.target, *sorted({*self.drop, *self.keep}), *self.others):
             if name not in decoded.columns:
-                raise refusal("no_column", path=decoded.path, name=name, names=", ".join(decoded.columns))
+                facts = {"names": ", ".join(decoded.columns), "otherwise": decoded.otherwise}
+                raise refusal("no_column", path=decoded.path, name=name, **facts)
         if self.target in (*self.drop, *self.keep, *self.others):
             raise refusal("target_role", name=self.target)
 

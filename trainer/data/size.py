@@ -1,12 +1,8 @@
-"""How much memory a table takes that is read whole."""
+"""How much memory a table takes that is read whole, and how much it may."""
 
 import re
-from pathlib import Path
 
-from trainer.data.contents import PARQUET, packed
-from trainer.data.parsing import ParquetBlocks, Unparsed
-from trainer.data.stream import files_of
-from trainer.errors import TrainerError
+from models.machine import available_memory
 
 # What reading and training take at their peak, measured: for each byte of CSV, and for each cell of Parquet.
 TIMES_OF_TEXT, BYTES_OF_CELL = 6, 32
@@ -23,28 +19,12 @@ def memory_of(text: str) -> int | None:
     return (int(float(match[1]) * UNITS[match[2]]) or None) if match else None
 
 
-def needed_memory(path: Path) -> int:
-    """About how many bytes of memory it takes to train on a table that is read whole; 0 of what can be read once only.
-
-    What cannot be read counts for nothing: whoever reads it says so.
-    """
-    try:
-        return sum(map(_needed, files_of(path)))
-    except (OSError, TrainerError):
-        return 0
+def memory_for_tables(given: int | None = None) -> int:
+    """How many bytes of memory a table may take: what is given, else half of what this process may use."""
+    return given or available_memory() // 2
 
 
-def _needed(path: Path) -> int:
-    if not path.is_file():
-        return 0
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(4)
-        file.seek(0)
-        if head.startswith(PARQUET):
-            try:
-                parquet = ParquetBlocks(file)
-            except Unparsed:
-                return 0
-            return parquet.rows * len(parquet.names) * BYTES_OF_CELL
-    return size * TIMES_OF_TEXT * (TIMES_UNPACKED if packed(head) else 1)
+def spelled(size: int) -> str:
+    """So many bytes for a sentence."""
+    unit = next((unit for unit in ("GB", "MB", "kB") if size >= 10 ** {"GB": 9, "MB": 6, "kB": 3}[unit]), "bytes")
+    return f"{size / {'GB': 1e9, 'MB': 1e6, 'kB': 1e3, 'bytes': 1}[unit]:.3g} {unit}"

@@ -16,6 +16,7 @@ from trainer.data.decoded import Decoded
 from trainer.data.encoding import CHUNK
 from trainer.data.parsing import ArrowTable, release
 from trainer.data.schema import FileSchema
+from trainer.data.unreadable import unreadable
 from trainer.data.wording import refusal
 from trainer.errors import TableChanged, Unreadable
 
@@ -146,7 +147,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
     try:
         files = tuple(sorted(one for one in path.iterdir() if one.name[0] not in "._"))
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        raise unreadable(path, error) from None
     if not files:
         raise Unreadable(f"{path}: an empty folder; name one with the files of a table")
     for one in files:
@@ -172,7 +173,7 @@ def _state(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        raise unreadable(path, error) from None
 
 
 def _check(path: Path, before: os.stat_result) -> None:
@@ -191,5 +192,5 @@ def _digest(path: Path) -> str:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        raise unreadable(path, error) from None
     return digest.hexdigest()

@@ -64,6 +64,7 @@ def read_table(
     merge_spellings: bool = False,
     known: Mapping[str, Collection[str]] = NOTHING,
     frames: Frames = NO_FRAMES,
+    memory: int | None = None,
 ) -> Table:
     """Read a table whose column `target` holds the class and `weight`, if there is one, how much a row counts.
 
@@ -77,9 +78,11 @@ def read_table(
     :param merge_spellings: take classes that differ by case or blanks only for one.
     :param known: by column, the texts that its vocabulary keeps however rare they are.
     :param frames: the tables that are in memory and in no file.
+    :param memory: how many bytes of memory a file may take; half of what there is, where nobody says.
     :raises Unreadable: a table or the schema is not there or cannot be read.
     :raises TableChanged: a table was written to while it was read.
     :raises InvalidSchema: the schema breaks a rule or was written for another table.
+    :raises LargerThanMemory: a file takes more memory.
     :raises InvalidTable: a file is no table that can be trained on; the sentence names the line or the column.
     """
     roles = Roles(target, weight, divide, tuple(drop), tuple(keep))
@@ -89,12 +92,12 @@ def read_table(
         settled = settle(decoded, decoded.schema, roles, stated=True)
     else:
         given = given_schema(schema, target, file, merge_spellings=merge_spellings)
-        decoded = decoded or _decode(path, given.file)
+        decoded = decoded or _decode(path, given.file, memory)
         settled = settled_schema(decoded, given, roles, schema)
     table = _read(decoded, settled, roles, known)
     if test is None:
         return table
-    return _with_test(table, path, frames.get(test) or _decode(test, settled.file), roles, known)
+    return _with_test(table, path, frames.get(test) or _decode(test, settled.file, memory), roles, known)
 
 
 def given_schema(path: Path | None, target: str, file: FileSchema, *, merge_spellings: bool) -> Schema:
@@ -121,9 +124,9 @@ def settled_schema(decoded: Decoded, given: Schema, roles: Roles, stated: Path |
     return settle(decoded, given, roles, stated=stated is not None)
 
 
-def _decode(path: Path, file: FileSchema) -> Decoded:
+def _decode(path: Path, file: FileSchema, memory: int | None) -> Decoded:
     """The file, or all files of the folder."""
-    return decode_all(Stream.of(path, file)) if path.is_dir() else decode(path, file)
+    return decode_all(Stream.of(path, file), memory) if path.is_dir() else decode(path, file, memory)
 
 
 def _with_test(table: Table, path: Path, decoded: Decoded, roles: Roles, known: Mapping[str, Collection[str]]) -> Table:

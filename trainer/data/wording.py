@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from trainer.errors import InvalidTable
+from trainer.errors import InvalidTable, LargerThanMemory
 
 # The rule, the place, the way out.
 REFUSALS = {
@@ -23,6 +23,11 @@ REFUSALS = {
     "other_file": "{path} is {what}, no table; {way}",
     "workbook": "{path} is an Excel workbook; save it as CSV, or install the extra `excel` (docs/install.md)",
     "large_workbook": "{path} is a workbook of more than {most} MB, which is read whole; save it as CSV",
+    "large_sheet": "{path}: the sheet '{sheet}' takes more than {most}, and a workbook is read whole; "
+    "save it as CSV, or say --sheet with another",
+    "far_cell": "{path}: the sheet '{sheet}' reaches to cell {cell}: {cells:.3g} cells, which take more than {memory} "
+    "of memory; clear what stands far outside the table, or save the table alone as CSV",
+    "long": "{path} takes more than {memory} of memory unpacked; {way}",
     "folder": "{path} holds the folder '{name}'; move the files of the table into one folder",
     "file_lacks": "{path} has no column '{name}', which {table} has; the files of a folder are one table: give it the "
     "column, or move it elsewhere",
@@ -31,8 +36,7 @@ REFUSALS = {
     "file_holds": "{path}: column '{name}' holds {held}, and in {table} {other}; the files of a folder are one table: "
     "write them alike",
     "no_sheet": "{path} has no sheet '{sheet}'; say --sheet with one of {sheets}",
-    "no_column": "{path} has no column '{name}'; its columns are {names}: name one of them, or say --delimiter if they "
-    "are cut wrongly",
+    "no_column": "{path} has no column '{name}'; its columns are {names}: name one of them{otherwise}",
     "target_role": "column '{name}' is the target and cannot be dropped, weigh the rows or divide them; name another",
     "no_feature": '{path} has no feature column beside the target{ignored}; kind = "categorical" in a schema takes one',
     "held": "{path}: column '{name}' holds {held}; leave it out with --drop '{name}'",
@@ -73,9 +77,18 @@ REFUSALS = {
 }
 
 
+# What to type where a file has other columns than it should, by the kind of the file.
+OTHERWISE = {
+    "csv": ", or say --delimiter if they are cut wrongly",
+    "workbook": ", or say --sheet if they stand in another sheet",
+    "": "",
+}
+
+
 def refusal(code: str, **facts: object) -> InvalidTable:
     """A refusal in words; `facts` fill its places."""
-    return InvalidTable(REFUSALS[code].format(**facts))
+    kind = LargerThanMemory if code == "long" else InvalidTable
+    return kind(REFUSALS[code].format(**facts))
 
 
 class Note(NamedTuple):

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, _check_y, check_consi
 from trainer.arrays import Array, Labels
 from trainer.data.rows import Column, Rows
 from trainer.errors import InvalidSetting
-from trainer.estimator.framed import check_frame, is_table, read_alike, read_new
+from trainer.estimator.framed import check_collected, check_frame, is_table, read_alike, read_new
 
 # Rows that are numbers or, of a frame, still raw; targets and weights.
 Checked = tuple[Array | Rows, npt.NDArray[Any], Array | None]
@@ -23,6 +23,7 @@ def checked(estimator: Any, X: Any, y: Any, sample_weight: Any, *, new: bool) ->
 
     :raises ValueError: they cannot be learned from.
     """
+    check_collected(X)
     inputs: Array | Rows
     if is_table(X) if new else estimator.reads_frames_:
         inputs = read_new(X) if new else read(estimator, X)

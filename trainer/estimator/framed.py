@@ -10,12 +10,12 @@ from trainer.data.columns import Cells, NumberCells
 from trainer.data.decoded import Decoded
 from trainer.data.encoder import Encoder
 from trainer.data.examples import columns_of, to_rows
-from trainer.data.frames import Frame, decode_frame
+from trainer.data.frames import Frame, decode_frame, instead_of
 from trainer.data.rows import Column, Rows
 from trainer.data.schema import Schema
 from trainer.data.settled import Roles, settle
 from trainer.data.wording import refusal
-from trainer.errors import InvalidSetting
+from trainer.errors import InvalidSetting, InvalidTable
 
 # What sentences call the rows, as scikit-learn does.
 X = Path("X")
@@ -47,6 +47,12 @@ def read_new(frame: Frame) -> Rows:
     return to_rows(decoded, columns_of(decoded, schema))
 
 
+def check_collected(rows: Any) -> None:
+    """:raises InvalidTable: rows are a frame that has none yet, of which scikit-learn says that it is a scalar."""
+    if type(rows).__name__ == "LazyFrame":
+        raise InvalidTable(f"X is a LazyFrame; {instead_of(rows)}")
+
+
 def check_frame(rows: Any) -> None:
     """:raises InvalidSetting: rows are no frame."""
     if not isinstance(rows, Frame):
@@ -61,6 +67,7 @@ def read_alike(frame: Frame, columns: tuple[Column, ...], encoder: Encoder) -> R
     decoded: Decoded = decode_frame(frame, X)
     for column in columns:
         if column.name not in decoded.columns:
-            raise refusal("no_column", path=X, name=column.name, names=", ".join(decoded.columns))
+            facts = {"names": ", ".join(decoded.columns), "otherwise": decoded.otherwise}
+            raise refusal("no_column", path=X, name=column.name, **facts)
     texts = (column.name for column in columns if column.kind == "categorical")
     return to_rows(decoded, columns, dict(zip(texts, encoder.categories, strict=True)))

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting
-from trainer.spelling import in_python, plain
+from trainer.spelling import check_kinds, in_python, plain
 from trainer.training.records import Epoch
 
 # The one table of defaults.
@@ -134,6 +134,7 @@ class Parameters(BaseEstimator):
             if parameters[name] != defaults[name].default:
                 raise InvalidSetting(f"{name} and {alias} are two names of one parameter; leave one of them out")
             parameters[name] = value
+        check_kinds(parameters)
         if isinstance(self.class_weight, str):
             parameters["class_weight"] = self.class_weight
         if self.scaling is not None:

@@ -92,6 +92,10 @@ def test_a_table_that_cannot_be_read_is_refused(frame: pd.DataFrame) -> None:
     fitted = BatchNormMLPClassifier(**QUICK | {"epochs": 1}).fit(rows, labels)
     with pytest.raises(InvalidSetting, match="X must be a frame"):
         fitted.predict(rows.to_numpy())
+    with pytest.raises(InvalidTable, match=r"X is a LazyFrame; a lazy one has no rows yet: hand in frame\.collect\(\)"):
+        BatchNormMLPClassifier().fit(pl.from_pandas(rows).lazy(), labels)  # type: ignore[arg-type]
+    with pytest.raises(InvalidSetting, match=r"hidden is the units of each layer; write hidden=\(32,\)"):
+        BatchNormMLPClassifier(hidden_layer_sizes=32).fit(rows, labels)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="feature names should match"):
         fitted.predict(rows.rename(columns={"sex": "gender"}))
     with pytest.raises(InvalidTable, match="row 1, column 'body_mass_g': 'heavy' is no number"):
