@@ -379,4 +379,4 @@ def test_every_example_of_the_docs_page_runs(tab: Tab, tmp_path: Path) -> None:
         tab.wait("document.querySelector('#key')")
         tab.errors[:] = [error for error in tab.errors if "401" not in error]
 
-    assert len(examples) == 3 * 33
+    assert len(examples) == 3 * 36
