@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.conftest import ROOT, Service
 from tests.service.conftest import PUBLISHED
 
