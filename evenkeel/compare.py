@@ -257,10 +257,11 @@ def _verdict(
         return f"{sentence}, no difference beyond chance."
     if learned:
         who = " and ".join(f"version {version}" for version in sorted(learned))
+        does, it = ("does", "it") if len(learned) == 1 else ("do", "they")
         compare = f"{command_on(repository, 'compare')} {first.card.name} {first.version} {second.version} LATER.csv"
         return (
-            f"{sentence}. That advises nothing: {who} learned from these rows, and does well on them whether or not it "
-            f"does on others. Compare on rows that neither has seen: {compare}"
+            f"{sentence}. That advises nothing: {who} learned from these rows, and {does} well on them whether or not "
+            f"{it} {does} on others. Compare on rows that neither has seen: {compare}"
         )
     better = second.version if gained > lost else first.version
     promotion = f"{command_on(repository, 'models')} promote {first.card.name} {better}"

@@ -22,7 +22,8 @@ def forget(options: argparse.Namespace) -> None:
     """
     erased = erase(log_files(options.log), options.request_ids)
     for request_id in options.request_ids:
-        print(f"{request_id}: {erased.get(request_id, 0)} lines erased")
+        count = erased.get(request_id, 0)
+        print(f"{request_id}: {count} {'line' if count == 1 else 'lines'} erased")
     missing = [request_id for request_id in options.request_ids if request_id not in erased]
     if missing:
         raise NotLogged(f"the log in {options.log} has no line of {', '.join(missing)}")

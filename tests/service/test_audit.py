@@ -171,6 +171,15 @@ def test_where_there_is_no_log_it_says_so(replay: Callable[..., Told], folder: P
     assert replay()[2] == f"service: {folder} has no prediction log: no file in it ends with .jsonl\n"
 
 
+def test_one_line_that_is_erased_is_told_as_one(
+    logged: Callable[..., None], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As docs/audit.md prints it."""
+    logged()
+    assert main(["forget", str(folder), "one"]) == 0
+    assert capsys.readouterr().out == "one: 1 line erased\n"
+
+
 def test_the_lines_of_a_request_are_erased(
     logged: Callable[..., None], replay: Callable[..., Told], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
