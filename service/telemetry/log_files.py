@@ -21,7 +21,6 @@ class LogFiles:
         self._folder, self._most_bytes, self._most_seconds = folder, most_bytes, most_seconds
         self._keep_seconds = keep_seconds
         self._file: int | None = None
-        self._bytes = 0
         self._begun = self._looked = 0.0
 
     def append(self, data: bytes) -> None:
@@ -29,21 +28,26 @@ class LogFiles:
 
         :raises OSError: the disk refuses them.
         """
-        if self._file is not None and (self._bytes + len(data) > self._most_bytes or not os.fstat(self._file).st_nlink):
-            self.close()  # It is full, or somebody has removed it.
+        size = 0
+        if self._file is not None:
+            # As it is now: somebody else may have cut it.
+            found = os.fstat(self._file)
+            size = found.st_size
+            if size + len(data) > self._most_bytes or not found.st_nlink:
+                self.close()  # It is full, or somebody has removed it.
         if self._file is None:
             self._begin()
+            size = 0
         assert self._file is not None
         written = 0
         try:
-            written = os.write(self._file, data)
-            if written < len(data):
+            # A disk that is nearly full takes a part, and refuses only what comes then.
+            while written < len(data):
                 written += os.write(self._file, data[written:])
         finally:
-            # A disk that is full takes a part: what is no whole line must not stand before others.
+            # What is no whole line must not stand before others.
             if written < len(data):
-                self._take_back()
-        self._bytes += len(data)
+                self._take_back(size)
 
     def turn(self) -> None:
         """Close a file that is old enough, and remove those that were kept for long enough."""
@@ -74,7 +78,7 @@ class LogFiles:
                 self._file = os.open(path, flags, FILE_MODE)
                 break
             number += 1
-        self._bytes, self._begun = 0, begun
+        self._begun = begun
 
     def _remove_older(self, before: float) -> None:
         """Remove the files of all processes that nothing was written to since a moment."""
@@ -84,9 +88,9 @@ class LogFiles:
                     if entry.name.endswith(SUFFIX) and entry.stat().st_mtime < before:
                         Path(entry.path).unlink()
 
-    def _take_back(self) -> None:
+    def _take_back(self, size: int) -> None:
         assert self._file is not None
         try:
-            os.ftruncate(self._file, self._bytes)
+            os.ftruncate(self._file, size)
         except OSError:
             self.close()
