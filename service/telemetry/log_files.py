@@ -50,9 +50,11 @@ class LogFiles:
                 self._take_back(size)
 
     def turn(self) -> None:
-        """Close a file that is old enough, and remove those that were kept for long enough."""
+        """Close a file that is old enough, or that somebody has removed, for as long as it is open it takes its place
+        on the disk; and remove those that were kept for long enough.
+        """
         now = time.time()
-        if self._file is not None and now - self._begun >= self._most_seconds:
+        if self._file is not None and (now - self._begun >= self._most_seconds or not os.fstat(self._file).st_nlink):
             self.close()
         if self._keep_seconds is not None and now - self._looked >= LOOK_SECONDS:
             self._looked = now

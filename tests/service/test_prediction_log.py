@@ -215,7 +215,11 @@ def test_a_file_that_somebody_removed_begins_anew(log: Log, folder: Path, record
     client, journal = log()
     client.post("/predict", json={"instance": record})
     wait_for(lambda: counted(client, "written") == 1)
-    log_files(folder)[0].unlink()
+    (removed,) = log_files(folder)
+    removed.unlink()
+    # Its place on the disk is free, also where no answer follows.
+    open_files = Path("/proc/self/fd")
+    wait_for(lambda: not any(os.path.realpath(one).startswith(str(removed)) for one in open_files.iterdir()))
     client.post("/predict", json={"instance": record})
     journal.finish(PATIENCE_S)
 
