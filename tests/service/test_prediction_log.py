@@ -241,6 +241,18 @@ def test_what_the_queue_has_no_room_for_is_counted(
     assert (counted(client, "queue"), counted(client, "written")) == (101, 1)
 
 
+def test_texts_are_counted_by_what_they_take(log: Log, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A character may take four bytes of memory."""
+    monkeypatch.setattr(journals, "GATHER_SECONDS", 60.0)
+    monkeypatch.setattr(journals, "MOST_BYTES", 3000)
+    client, journal = log()
+    for text in ("a" * 1000, "\N{GRINNING FACE}" * 800):
+        client.post("/predict", json={"instance": record | {"island": text}})
+    journal.finish(PATIENCE_S)
+
+    assert (counted(client, "queue"), counted(client, "written")) == (1, 1)
+
+
 def test_a_share_of_the_requests_is_logged(log: Log, folder: Path, record: dict[str, Any]) -> None:
     """Whole ones."""
     client, journal = log(share=0.5)
