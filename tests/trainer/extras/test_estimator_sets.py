@@ -56,7 +56,7 @@ def test_what_cannot_be_is_refused_by_name() -> None:
     """Too few rows, no share, and sets that were not asked for."""
     inputs, labels = load_iris(return_X_y=True)
     quick = BatchNormMLPClassifier((4,), members=1, epochs=1, random_state=0)
-    with pytest.raises(InvalidSetting, match="takes 99 rows for the sets alone, and 15 are there; say coverage_rows 0"):
+    with pytest.raises(InvalidSetting, match="takes 99 rows for the sets alone, and 15 are there; say coverage_rows"):
         clone(quick).set_params(coverage=0.99).fit(inputs, labels)
     with pytest.raises(InvalidSetting, match="coverage should be less than 1"):
         clone(quick).set_params(coverage=1.5).fit(inputs, labels)
