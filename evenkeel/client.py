@@ -261,8 +261,11 @@ class _Refusal:
 
 
 def _known(label: Any) -> bool:
-    """Whether there is a label: NaN is none, and is not even itself."""
-    return label is not None and bool(label == label)
+    """Whether there is a label: NaN is none, and is not even itself; of pandas' NA nobody can say."""
+    try:
+        return label is not None and bool(label == label)
+    except TypeError:
+        return False
 
 
 def _index_of(table: Any) -> Any:

@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any
+
+import numpy as np
 
 from evenkeel.connection import Connection
 
@@ -39,4 +42,8 @@ def send_labels(service: Connection, pairs: Iterable[tuple[str, Any]]) -> dict[s
 
 def _labelled(one: str, label: Any) -> dict[str, Any]:
     request_id, _, place = one.partition(PLACE)
-    return {"id": request_id, "index": int(place or 0), "label": str(label)}
+    # As numpy has it, it is no JSON.
+    plain = label.item() if isinstance(label, np.generic) else label
+    # Which class a number names, the service knows.
+    is_number = isinstance(plain, bool | int) or (isinstance(plain, float) and isfinite(plain))
+    return {"id": request_id, "index": int(place or 0), "label": plain if is_number else str(plain)}

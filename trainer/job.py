@@ -45,9 +45,9 @@ def prepare(config: TrainingConfig, frames: Frames = NO_FRAMES) -> tuple[Table, 
     members = config.members or members_for(table.learning)
     chosen = table.split(config.validation, config.test, generator(config.seed, 0), members, config.share_for_sets)
     if config.coverage is not None:
-        weights, a_share = table.examples.weights, config.split_by is None
+        weights, share = table.examples.weights, config.share_for_sets if config.split_by is None else None
         weights = None if weights is None else weights[chosen.sets]
-        check_enough(config.coverage, weights, len(chosen.sets), a_share=a_share, of=table.learning)
+        check_enough(config.coverage, weights, len(chosen.sets), share=share, of=table.learning)
     return table, Start.on(config, table.examples, chosen)
 
 

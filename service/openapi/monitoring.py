@@ -72,7 +72,10 @@ def _performing() -> dict[str, Schema]:
 
 def _feedback() -> dict[str, Schema]:
     """Labels of answers, and what became of them."""
-    named = {"id": TEXT | {"description": "X-Request-Id of the answer"}, "label": {"type": ["string", "integer"]}}
+    named = {
+        "id": TEXT | {"description": "X-Request-Id of the answer"},
+        "label": {"type": ["string", "number", "boolean"]},
+    }
     several = closed({"feedback": rows(reference("Labelled"))})
     return {
         "Labelled": closed(named, {"index": {"type": "integer", "minimum": 0}, "model": TEXT}),

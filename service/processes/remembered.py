@@ -55,11 +55,13 @@ def recall(feedback: Feedback, folder: Path | None, repository: ModelRepository)
 
 
 def _answers(lines: Sequence[LoggedPrediction], repository: ModelRepository) -> dict[_Row, tuple[_Version, Records]]:
-    """The answers of versions that are still there, the oldest first."""
+    """The answers of versions that are still there, the oldest first. The number of one that was removed may have been
+    given again, to another one.
+    """
     versions = lru_cache(_version)
     found: dict[_Row, tuple[_Version, Records]] = {}
     for line in lines:
-        version = versions(repository, line.model, line.version)
+        version = versions(repository, line.model, line.version, line.card_sha256)
         if version is not None and len(version.classes) == len(line.probabilities):
             probabilities = np.array([line.probabilities], np.float32)
             found[line.request_id, line.index] = (
@@ -81,9 +83,11 @@ def _labels(lines: Sequence[LoggedFeedback], answers: Mapping[_Row, tuple[_Versi
     return found
 
 
-def _version(repository: ModelRepository, name: str, version: int) -> _Version | None:
-    """Whose answers those of a version are; None where it is gone."""
+def _version(repository: ModelRepository, name: str, version: int, digest: str) -> _Version | None:
+    """Whose answers those of the version with this card are; None where it is gone."""
     try:
+        if repository.digest(name, version) != digest:
+            return None
         card = repository.card(name, version)
     except ModelError:
         return None

@@ -32,9 +32,9 @@ def feedback(registry: Registry, metrics: Metrics, journal: Journal) -> Views:
         results = metrics.feedback.take(wire.keys_of(labelled), classes.of)
         metrics.count_feedback(Counter(results))
         if journal.on:
-            for one, result, model in zip(labelled, results, classes.models, strict=True):
+            for one, result, model, name in zip(labelled, results, classes.models, classes.names, strict=True):
                 if result in NEWS:
-                    journal.feedback(one.request_id, one.row, model, one.label)
+                    journal.feedback(one.request_id, one.row, model, name)
         return answer(wire.document(labelled, results))
 
     return {"feedback": take}

@@ -22,7 +22,7 @@ from service.telemetry.log_files import LogFiles
 
 # Of the memory that waiting rows take.
 MOST_BYTES = 32 << 20
-# What a text takes beside its characters, and a request beside its rows.
+# What a request takes beside its rows.
 OVERHEAD_BYTES = 64
 # The thread looks so often, and words so many rows before it lets the event loop have the interpreter.
 GATHER_SECONDS = 0.2
@@ -127,7 +127,7 @@ class Journal:
         numbers, texts = tensors.get("numeric"), tensors.get("categorical")
         cells = () if texts is None else texts.ravel().tolist()
         # A line takes much more, but only the thread makes lines, some at a time.
-        size = probabilities.nbytes + OVERHEAD_BYTES * (len(requests) + len(cells)) + sum(map(len, cells))
+        size = probabilities.nbytes + OVERHEAD_BYTES * len(requests) + sum(map(str.__sizeof__, cells))
         if numbers is not None:
             size += numbers.nbytes
         with self._lock:

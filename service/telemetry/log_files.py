@@ -21,7 +21,6 @@ class LogFiles:
         self._folder, self._most_bytes, self._most_seconds = folder, most_bytes, most_seconds
         self._keep_seconds = keep_seconds
         self._file: int | None = None
-        self._bytes = 0
         self._begun = self._looked = 0.0
 
     def append(self, data: bytes) -> None:
@@ -29,26 +28,33 @@ class LogFiles:
 
         :raises OSError: the disk refuses them.
         """
-        if self._file is not None and (self._bytes + len(data) > self._most_bytes or not os.fstat(self._file).st_nlink):
-            self.close()  # It is full, or somebody has removed it.
+        size = 0
+        if self._file is not None:
+            # As it is now: somebody else may have cut it.
+            found = os.fstat(self._file)
+            size = found.st_size
+            if size + len(data) > self._most_bytes or not found.st_nlink:
+                self.close()  # It is full, or somebody has removed it.
         if self._file is None:
             self._begin()
+            size = 0
         assert self._file is not None
         written = 0
         try:
-            written = os.write(self._file, data)
-            if written < len(data):
+            # A disk that is nearly full takes a part, and refuses only what comes then.
+            while written < len(data):
                 written += os.write(self._file, data[written:])
         finally:
-            # A disk that is full takes a part: what is no whole line must not stand before others.
+            # What is no whole line must not stand before others.
             if written < len(data):
-                self._take_back()
-        self._bytes += len(data)
+                self._take_back(size)
 
     def turn(self) -> None:
-        """Close a file that is old enough, and remove those that were kept for long enough."""
+        """Close a file that is old enough, or that somebody has removed, for as long as it is open it takes its place
+        on the disk; and remove those that were kept for long enough.
+        """
         now = time.time()
-        if self._file is not None and now - self._begun >= self._most_seconds:
+        if self._file is not None and (now - self._begun >= self._most_seconds or not os.fstat(self._file).st_nlink):
             self.close()
         if self._keep_seconds is not None and now - self._looked >= LOOK_SECONDS:
             self._looked = now
@@ -74,7 +80,7 @@ class LogFiles:
                 self._file = os.open(path, flags, FILE_MODE)
                 break
             number += 1
-        self._bytes, self._begun = 0, begun
+        self._begun = begun
 
     def _remove_older(self, before: float) -> None:
         """Remove the files of all processes that nothing was written to since a moment."""
@@ -84,9 +90,9 @@ class LogFiles:
                     if entry.name.endswith(SUFFIX) and entry.stat().st_mtime < before:
                         Path(entry.path).unlink()
 
-    def _take_back(self) -> None:
+    def _take_back(self, size: int) -> None:
         assert self._file is not None
         try:
-            os.ftruncate(self._file, self._bytes)
+            os.ftruncate(self._file, size)
         except OSError:
             self.close()

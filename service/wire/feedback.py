@@ -1,5 +1,6 @@
 """Feedback: the true classes of rows that were answered, each by the id of its request; one or many."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,12 +23,12 @@ MOST_NAMED = 20
 
 class Labelled(NamedTuple):
     """The true class of one row, as a client names it: the one at place `row` of the request with this id. Where it
-    names a model, no other's answer is meant.
+    names a model, no other's answer is meant. A `label` that is no text is meant as the number or truth that it is.
     """
 
     request_id: str
     row: int
-    label: str
+    label: str | float
     model: str | None
 
 
@@ -51,12 +52,13 @@ class Classes:
 
     def __init__(self, labelled: Sequence[Labelled], watches: Sequence[Watch]) -> None:
         self._labelled = labelled
-        # The model of each label that was found.
-        self.models = [""] * len(labelled)
+        # The model of each label that was found, and the class that it names.
+        self.models, self.names = [""] * len(labelled), [""] * len(labelled)
         self._known = {
-            watch.owner: (watch.model, {label: place for place, label in enumerate(watch.card.classes)})
+            watch.owner: (watch.card, {label: place for place, label in enumerate(watch.card.classes)})
             for watch in watches
         }
+        self._meant: dict[tuple[int, type, str | float], int | None] = {}
 
     def of(self, at: int, owner: int) -> int | None:
         """The place of a label; None where its version is none of those.
@@ -65,11 +67,15 @@ class Classes:
         """
         if owner not in self._known:
             return None
-        (model, classes), label = self._known[owner], self._labelled[at].label
+        (card, classes), label = self._known[owner], self._labelled[at].label
+        model = card.name
         if self._labelled[at].model not in (None, model):
             return None
-        self.models[at] = model
-        if (place := classes.get(label)) is not None:
+        key = owner, type(label), label
+        if key not in self._meant:
+            self._meant[key] = _place(label, classes)
+        if (place := self._meant[key]) is not None:
+            self.models[at], self.names[at] = model, card.classes[place]
             return place
         named = ", ".join(map(echo, list(classes)[:MOST_NAMED])) + (", …" if len(classes) > MOST_NAMED else "")
         sentence = f"label {echo(label)} is no class of {model}: its classes are {named}; no label was taken"
@@ -96,10 +102,32 @@ def _labelled(one: Any, shape: str) -> Labelled:
     if not isinstance(one, dict) or not {"id", "label"} <= one.keys() <= {"id", "index", "label", "model"}:
         raise shapeless(shape)
     request_id, row, label, model = one["id"], one.get("index", 0), one["label"], one.get("model")
-    # A class that looks like a number is still a text in the card.
-    if isinstance(label, int) and not isinstance(label, bool):
-        label = str(label)
-    texts = isinstance(request_id, str) and isinstance(label, str) and isinstance(model, str | None)
+    texts = isinstance(request_id, str) and isinstance(label, str | float | int) and isinstance(model, str | None)
     if not texts or isinstance(row, bool) or not isinstance(row, int) or row < 0:
         raise shapeless(shape)
     return Labelled(request_id, row, label, model)
+
+
+def _place(label: str | float, classes: Mapping[str, int]) -> int | None:
+    """The place of the class that a label names; None where there is none, or several.
+
+    A class that looks like a number or a truth is still a text in the card, whoever has written it: pandas reads `1` as
+    1.0 where other rows are empty, and `true` as True.
+    """
+    if isinstance(label, str):
+        return classes.get(label)
+    spelled = json.dumps(label)
+    if spelled in classes:
+        return classes[spelled]
+    if isinstance(label, bool):
+        found = [place for name, place in classes.items() if name.lower() == spelled]
+    else:
+        found = [place for name, place in classes.items() if _number(name) == label]
+    return found[0] if len(found) == 1 else None
+
+
+def _number(name: str) -> float | None:
+    try:
+        return float(name)
+    except ValueError:
+        return None

@@ -10,6 +10,7 @@ import pytest
 import evenkeel
 from evenkeel.command_line import main
 from evenkeel.errors import BadInput, ClientError
+from evenkeel.labels import _labelled
 from models.repository import ModelRepository
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import Service, running
@@ -47,7 +48,7 @@ def test_labels_go_back_by_the_ids_of_the_rows(service: Service, records: list[d
             labels = list(client.predict(odd, on_error="null"))
         ids = client.ids
         assert [one is None for one in ids] == [at == 3 for at in range(len(odd))]
-        given = [None, float("nan"), *labels[2:]]
+        given = [pd.NA, float("nan"), *labels[2:]]
         counts = {"counted": len(odd) - 3, "corrected": 0, "repeated": 0, "unknown": 0}
         assert client.feedback(ids, given) == counts
         assert client.feedback(iter(ids), pd.Series(given)) == counts | {"counted": 0, "repeated": len(odd) - 3}
@@ -61,6 +62,13 @@ def test_labels_go_back_by_the_ids_of_the_rows(service: Service, records: list[d
         assert refused.value.code == "invalid_record"
         with pytest.raises(BadInput, match="a label for each id"):
             client.feedback(ids, ["Adelie"])
+
+
+def test_numbers_and_truths_are_sent_as_such() -> None:
+    """Which class they name, the service knows: a column with gaps has 1.0 where the class is 1."""
+    gaps = pd.Series(["1", None]).astype("Int64").astype(float)
+    given = [gaps[0], np.int64(1), np.True_, True, np.str_("a"), float("inf"), np.float32(2)]
+    assert [_labelled("a:1", label)["label"] for label in given] == [1.0, 1, True, True, "a", "inf", 2.0]
 
 
 def test_the_command_prints_what_the_service_tells(service: Service, capsys: pytest.CaptureFixture[str]) -> None:

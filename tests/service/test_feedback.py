@@ -19,6 +19,7 @@ from service.telemetry.answers import KEPT, key_of
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import Watch
 from service.telemetry.live import Live
+from service.wire import feedback as wire
 from tests.service.test_drift import card, rows
 from tests.service.test_metrics import in_a_fork, samples, value
 
@@ -74,6 +75,37 @@ def test_a_label_counts_once(client: FlaskClient) -> None:
         2,
         3,
     ]
+
+
+@pytest.mark.parametrize(
+    ("classes", "label", "meant"),
+    [
+        (("0", "1"), 1, "1"),
+        (("0", "1"), 1.0, "1"),
+        (("0.0", "1.0"), 1, "1.0"),
+        (("-0.0", "0.0"), -0.0, "-0.0"),
+        (("1", "1.0"), 1, "1"),
+        (("1.00", "1.0", "2"), 1, None),
+        (("0", "1"), "1.0", None),
+        (("0", "1"), True, None),
+        (("false", "true"), True, "true"),
+        (("False", "True"), True, "True"),
+        (("True", "true"), True, "true"),
+        (("False", "True"), "true", None),
+    ],
+)
+def test_a_number_or_truth_names_the_class_that_is_written_so(
+    classes: tuple[str, ...], label: Any, meant: str | None
+) -> None:
+    """However it is written: pandas makes 1.0 of 1 where other rows are empty, and True of true."""
+    watch = Watch(card().model_copy(update={"classes": classes}), 1)
+    found = wire.Classes(wire.read({"id": "a", "label": label}), [watch])
+    if meant is None:
+        with pytest.raises(InvalidRecord, match="is no class of penguins"):
+            found.of(0, watch.owner)
+    else:
+        assert found.of(0, watch.owner) == classes.index(meant)
+        assert (found.models, found.names) == (["penguins"], [meant])
 
 
 def test_the_figures_are_those_of_the_labelled_rows(client: FlaskClient) -> None:
@@ -208,7 +240,7 @@ def test_what_is_no_class_is_refused_and_nothing_of_it_taken(client: FlaskClient
         {"id": 1, "label": "Adelie"},
         {"id": "a", "label": "Adelie", "index": -1},
         {"id": "a", "label": "Adelie", "index": True},
-        {"id": "a", "label": True},
+        {"id": "a", "label": ["Adelie"]},
         {"id": "a", "label": "Adelie", "weight": 2},
         {"id": "a", "label": "Adelie", "feedback": []},
     ],

@@ -3,11 +3,13 @@
 import csv
 import io
 import logging
+import os
 import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from service.telemetry import journal as journals
 from service.telemetry.board import Board, Metrics
 from service.telemetry.journal import Journal, LogRules
 from service.telemetry.lines import Privacy
+from service.telemetry.log_files import LogFiles
 from tests.service.conftest import NUMBERS, PUBLISHED
 from tests.service.test_metrics import in_a_fork, samples, value
 
@@ -212,7 +215,11 @@ def test_a_file_that_somebody_removed_begins_anew(log: Log, folder: Path, record
     client, journal = log()
     client.post("/predict", json={"instance": record})
     wait_for(lambda: counted(client, "written") == 1)
-    log_files(folder)[0].unlink()
+    (removed,) = log_files(folder)
+    removed.unlink()
+    # Its place on the disk is free, also where no answer follows.
+    open_files = Path("/proc/self/fd")
+    wait_for(lambda: not any(os.path.realpath(one).startswith(str(removed)) for one in open_files.iterdir()))
     client.post("/predict", json={"instance": record})
     journal.finish(PATIENCE_S)
 
@@ -232,6 +239,18 @@ def test_what_the_queue_has_no_room_for_is_counted(
 
     assert len(predictions(folder)) == 1
     assert (counted(client, "queue"), counted(client, "written")) == (101, 1)
+
+
+def test_texts_are_counted_by_what_they_take(log: Log, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A character may take four bytes of memory."""
+    monkeypatch.setattr(journals, "GATHER_SECONDS", 60.0)
+    monkeypatch.setattr(journals, "MOST_BYTES", 3000)
+    client, journal = log()
+    for text in ("a" * 1000, "\N{GRINNING FACE}" * 800):
+        client.post("/predict", json={"instance": record | {"island": text}})
+    journal.finish(PATIENCE_S)
+
+    assert (counted(client, "queue"), counted(client, "written")) == (1, 1)
 
 
 def test_a_share_of_the_requests_is_logged(log: Log, folder: Path, record: dict[str, Any]) -> None:
@@ -269,6 +288,32 @@ def test_a_full_disk_costs_lines_and_nothing_else(registry: Registry, folder: Pa
     assert not any(isinstance(line, BrokenLine) for line in lines)
     assert 5 <= len(lines) < 12
     assert (counted(told, "written"), counted(told, "disk")) == (len(lines), 12 - len(lines))
+
+
+def test_lines_are_whole_however_little_is_taken_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is nearly full takes a part, and then another; a file that somebody has cut is not filled up with
+    zeros when a line is taken back.
+    """
+    write, room = os.write, 1000
+
+    def little(file: int, data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(ENOSPC, "No space left on device")
+        room -= (size := min(3, room, len(data)))
+        return write(file, data[:size])
+
+    monkeypatch.setattr(os, "write", little)
+    files = LogFiles(tmp_path, 1 << 20, 3600, None)
+    files.append(b"first line\n")
+    (written,) = tmp_path.iterdir()
+    assert written.read_bytes() == b"first line\n"
+
+    os.truncate(written, 0)
+    room = 4
+    with pytest.raises(OSError, match="No space left"):
+        files.append(b"second line\n")
+    assert written.read_bytes() == b""
 
 
 def test_without_a_folder_nothing_is_done(registry: Registry, record: dict[str, Any]) -> None:

@@ -119,9 +119,9 @@ def test_so_many_rows_it_takes(level: float, fewest: int) -> None:
 
 def test_rows_of_little_weight_are_fewer_than_they_look() -> None:
     """A threshold that one heavy row decides holds for nothing; the sentence says how many rows there are in truth."""
-    check_enough(0.9, np.ones(9, np.float32), 9, a_share=True, of=90)
+    check_enough(0.9, np.ones(9, np.float32), 9, share=0.1, of=90)
     with pytest.raises(InvalidTable, match="takes 9 rows for the sets alone, and 1 count, of 9 that differ in weight"):
-        check_enough(0.9, np.array([100, *[1] * 8], np.float32), 9, a_share=True, of=90)
+        check_enough(0.9, np.array([100, *[1] * 8], np.float32), 9, share=0.1, of=90)
 
 
 def parts_of(chosen: Split) -> list[list[int]]:
@@ -269,6 +269,22 @@ def test_what_cannot_be_is_refused_by_name(
 
     assert sentence in said.err
     assert contents(tmp_path).keys() == {plain}
+
+
+@pytest.mark.parametrize(
+    ("level", "rows", "share", "of", "sentence"),
+    [
+        (0.9, 4, 0.1, 45, r"and 4 are there; say --coverage-rows 0\.212, or"),
+        (0.9, 8, 0.2, 45, r"and 8 are there; say --coverage-rows 0\.223, or"),
+        (0.999999999, 40, 0.1, 400, r"--coverage 0\.999999999 takes 1000000028 rows .* are there; give it more, or"),
+    ],
+)
+def test_the_share_that_is_advised_is_more_than_was_asked_for(
+    level: float, rows: int, share: float, of: int, sentence: str
+) -> None:
+    """Also where rows of it went to training, which had none of their class: of 45 rows 0.2 was advised again."""
+    with pytest.raises(InvalidTable, match=sentence):
+        check_enough(level, None, rows, share=share, of=of)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ REFUSALS = {
     "empty_part": "column '{name}' names no row '{part}'; --split-by needs each part",
     "no_coverage": "column '{name}' names rows 'coverage', which prediction sets are chosen on; say --coverage 0.9, or "
     "name them train",
-    "few_for_sets": "--coverage {level:g} takes {fewest} rows for the sets alone, and {rows} {counted}; {way}",
+    "few_for_sets": "--coverage {level} takes {fewest} rows for the sets alone, and {rows} {counted}; {way}",
     "test_twice": "column '{name}' names rows 'test', and --test-table has others; leave one out",
 }
 

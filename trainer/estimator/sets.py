@@ -35,7 +35,7 @@ class Sets(Networks):
         held = for_sets(labels_of(y, self.classes_), config.coverage_rows, generator(config.seed, SETS))
         kept, rest = _taken(rows, np.flatnonzero(held)), _taken(rows, np.flatnonzero(~held))
         try:
-            check_enough(config.coverage, kept[2], len(kept[1]), a_share=True, of=len(y))
+            check_enough(config.coverage, kept[2], len(kept[1]), share=config.coverage_rows, of=len(y))
         except InvalidTable as error:
             raise InvalidSetting(in_python(str(error))) from None
         return rest, kept

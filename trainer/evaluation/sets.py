@@ -36,18 +36,23 @@ def scores_of(probabilities: Array, labels: Labels) -> Whole:
     return np.asarray(np.where(whole > own, whole, 0).sum(axis=1))
 
 
-def check_enough(level: float, weights: Array | None, rows: int, *, a_share: bool, of: int) -> None:
+def check_enough(level: float, weights: Array | None, rows: int, *, share: float | None, of: int) -> None:
     """Check that there are enough rows to choose a threshold on, before anything is trained.
 
-    :param a_share: whether --coverage-rows can give it more, of so many.
+    :param share: what --coverage-rows asked for, of so many; None where it cannot give it more.
     :raises InvalidTable: there are not; the sentence says how many it takes.
     """
     found, fewest = int(_effective(weights, rows) + ROUNDING), fewest_rows(level)
     if found >= fewest:
         return
     counted = "are there" if found == rows else f"count, of {rows} that differ in weight"
-    share = ceil(1000 * fewest * rows / max(found, 1) / of) / 1000
-    way = f"say --coverage-rows {share:g}, or " if a_share and share < 1 else "give it more, or "
+    way = "give it more, or "
+    if share is not None:
+        # Of the rows that were asked for some may have gone to training, as the only ones of their class do.
+        lost = max(share * of - rows, 0)
+        enough = ceil(1000 * (fewest * rows / max(found, 1) + lost) / of - ROUNDING) / 1000
+        if enough < 1:
+            way = f"say --coverage-rows {enough:g}, or "
     raise refusal(
         "few_for_sets", level=level, fewest=fewest, rows=found, counted=counted, way=f"{way}a lower --coverage"
     )

@@ -16,7 +16,13 @@ from service.telemetry.drift import Watch
 from tests.service.conftest import PUBLISHED
 
 REPOSITORY = ModelRepository(PUBLISHED)
-FACTS = {"card_sha256": "", "onnx_sha256": "", "libraries": {}, "processor": "", "row": {}}
+FACTS = {
+    "card_sha256": REPOSITORY.digest("penguins", 1),
+    "onnx_sha256": "",
+    "libraries": {},
+    "processor": "",
+    "row": {},
+}
 
 
 def answer(number: int, **changes: Any) -> bytes:
@@ -51,13 +57,15 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     """
     altered = answer(1).replace(b"Adelie", b"Gentoo")
     strange = [answer(2, version=9), answer(3, model="nobody"), answer(4, bits="3f800000"), b'{"kind":"prediction"\n']
+    # Another model had the number before.
+    strange.append(answer(8, card_sha256="0" * 64))
     (tmp_path / "a.jsonl").write_bytes(b"".join([answer(0), altered, *strange, answer(5), answer(6), answer(7)[:-9]]))
     labels = [label(0, "Gentoo", 31), label(0, "Adelie"), label(5, "Dodo"), label(6, "Adelie"), label(99, "Adelie")]
     (tmp_path / "b.jsonl").write_bytes(b"".join(labels))
     (tmp_path / "other.txt").write_bytes(answer(7))
 
     unknown = ["unknown"] * 4
-    assert remembered(tmp_path, 8) == ["corrected", *unknown, "counted", "repeated", "unknown"]
+    assert remembered(tmp_path, 9) == ["corrected", *unknown, "counted", "repeated", "unknown", "unknown"]
 
 
 def test_the_newest_are_remembered(tmp_path: Path) -> None:
