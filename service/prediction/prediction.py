@@ -15,7 +15,7 @@ import numpy as np
 
 from service.access import Access
 from service.compression import LEAST_BYTES, takes_gzip
-from service.errors import RunTimeout, ServiceError
+from service.errors import InvalidRequest, RunTimeout, ServiceError
 from service.prediction.body import read_body
 from service.prediction.choice import Choice, Models
 from service.prediction.cost import Cost
@@ -32,6 +32,8 @@ from service.telemetry.observer import TRACE, Observer, trace_headers
 STAGES = {"find": 0, "read": 2, "parse": 3, "infer": 5, "encode": 7}
 ACCEPTED = "HTTP_ACCEPT_ENCODING"
 TIMING = "HTTP_X_SERVER_TIMING"
+# A request that has it is answered, and no traffic: somebody tries something.
+COUNT = "HTTP_X_COUNT"
 REQUEST_KEY = "HTTP_X_REQUEST_KEY"
 
 
@@ -80,6 +82,8 @@ class Prediction:
     # What its explanations may take; 0 where it asks for none, or was not read yet.
     work: float = 0.0
     reply: Reply | None = None
+    # Whether its rows are traffic, of which drift, feedback and shadows are told.
+    counts: bool = True
 
 
 class Predictions:
@@ -114,9 +118,12 @@ class Predictions:
         """Authenticate a request and find the version that it asks for, before its body is read; it never raises."""
         request_id, began = self.observer.begin(environ)
         prediction = Prediction(environ, wire, metric, request_id, memory, (began,))
+        prediction.counts = COUNT not in environ and not wire.explains
         try:
             if self._access is not None:
                 self._access.check(environ)
+            if environ.get(COUNT, "no") != "no":
+                raise InvalidRequest('the header X-Count must be "no": the rows are answered, and counted nowhere')
             prediction.choice = choice = self._models.choice(model, version)
             prediction.cost = choice.cost
             prediction.moments = began, perf_counter()
@@ -132,9 +139,10 @@ class Predictions:
         """
         waiting = [one for one in predictions if one.reply is None and self._read(one) and not one.work]
         while waiting:
-            predictor = waiting[0].predictor
-            self._infer(predictor, [one for one in waiting if one.predictor is predictor])
-            waiting = [one for one in waiting if one.predictor is not predictor]
+            first = waiting[0]
+            group = [one for one in waiting if one.predictor is first.predictor and one.counts == first.counts]
+            self._infer(first.predictor, group)
+            waiting = [one for one in waiting if one.reply is None]
         for one in predictions:
             if one.reply is not None:
                 self._end(one, one.reply)
@@ -208,7 +216,7 @@ class Predictions:
             one.moments += moments
             self._reply(one, probabilities[start:end])
             # The shadow still needs them.
-            if one.choice.shadow is None or one.wire.explains:
+            if one.choice.shadow is None or not one.counts:
                 release(part)
             start = end
 
@@ -237,9 +245,9 @@ class Predictions:
         if answer.headers:
             reply.head += lines(answer.headers)
         reply.rows, reply.model = len(probabilities), (predictor.card.name, predictor.version)
-        if members is not None and not one.wire.explains:
+        if members is not None and one.counts:
             self.observer.count_sets(members)
-        if one.choice.shadow is not None and not one.wire.explains:
+        if one.choice.shadow is not None and one.counts:
             self._shadowing.ask(one.choice.shadow, one.question.tensors, probabilities)
         if TIMING in one.environ:
             reply.head += lines([("Server-Timing", _timing((*one.moments, began, encoded)))])

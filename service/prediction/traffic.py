@@ -15,13 +15,16 @@ ALONE = range(1)
 
 
 class Asked(Protocol):
-    """A request: its id, and what it asks."""
+    """A request: its id, what it asks, and whether that counts."""
 
     @property
     def request_id(self) -> str: ...
 
     @property
     def question(self) -> Question: ...
+
+    @property
+    def counts(self) -> bool: ...
 
 
 class Traffic:
@@ -33,9 +36,11 @@ class Traffic:
     def answered(
         self, predictor: Predictor, requests: Sequence[Asked], together: Tensors, probabilities: Probabilities
     ) -> None:
-        """Requests that arrived together were answered by one run, whose tensors were `together`."""
+        """Requests that arrived together were answered by one run, whose tensors were `together`; all of them count, or
+        none does, which only the log is told of.
+        """
         watch = predictor.watch
-        if watch is not None:
+        if watch is not None and requests[0].counts:
             try:
                 if self._drift.on:
                     if len(requests) == 1 or len(probabilities) <= MOST_ROWS:

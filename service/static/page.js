@@ -23,7 +23,7 @@ export function drawPage(main, source) {
   }
   const curve = makeCurve(
     card,
-    (records, options) => source.predict(records, options),
+    (records, options) => source.predict(records, { ...options, tried: true }),
     (name, value) => form.put(name, value),
   );
   const why = makeWhy(card, source.explain && ((record, options) => source.explain(record, options)));
@@ -39,7 +39,7 @@ export function drawPage(main, source) {
     try {
       const asked = [source, beside]
         .filter(Boolean)
-        .map((one) => one.predict([record], {}).then((answers) => answers[0]));
+        .map((one) => one.predict([record], { tried: true }).then((answers) => answers[0]));
       // One of two versions may not know what the other does.
       const [first, second] = await Promise.allSettled(asked);
       if (number !== latest) return;

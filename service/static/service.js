@@ -5,14 +5,14 @@ import { hasKey, withKey } from "./key.js";
 import { at } from "./root.js";
 
 // Ask the service at one of its paths; its refusals, and its silence, are a Refusal.
-export async function call(path, body, signal) {
+export async function call(path, body, signal, more = {}) {
   const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
   let response;
   try {
     response = await fetch(at(path), {
       ...options,
       signal,
-      headers: withKey(body === undefined ? {} : { "Content-Type": "application/json" }),
+      headers: withKey(body === undefined ? {} : { "Content-Type": "application/json", ...more }),
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -29,9 +29,12 @@ export function sourceOf(state, pinned) {
   const path = `v1/models/${card.name}/versions/${version}`;
   const any = pinned ? path : `v1/models/${card.name}`;
   const infer = pinned ? `v2/models/${card.name}/versions/${version}/infer` : `v2/models/${card.name}/infer`;
-  const predict = async (records, { signal } = {}) => {
-    if (records.length === 1) return [(await call(`${path}:predict`, { instance: records[0] }, signal)).prediction];
-    return (await call(`${path}:predict`, { instances: records }, signal)).predictions;
+  // What somebody tries is no traffic, of which drift and feedback are told; the rows of a file are.
+  const predict = async (records, { signal, tried = false } = {}) => {
+    const headers = tried ? { "X-Count": "no" } : {};
+    const body = records.length === 1 ? { instance: records[0] } : { instances: records };
+    const answer = await call(`${path}:predict`, body, signal, headers);
+    return answer.predictions ?? [answer.prediction];
   };
   const explain = async (instance, { reference, signal } = {}) =>
     (await call(`${path}:explain`, { instance, reference }, signal)).explanation;

@@ -78,6 +78,31 @@ def test_a_label_counts_once(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "body"), [("/predict", {"instance": golden()[0]}), ("/v2/models/penguins/infer", None)]
+)
+def test_what_is_only_tried_is_no_traffic(client: FlaskClient, path: str, body: object) -> None:
+    """It is answered as always, and neither drift, expected accuracy nor feedback is told; the header has one value."""
+    record = golden()[0]
+    tensors = [
+        {"name": name, "shape": [1], "datatype": "BYTES" if isinstance(value, str) else "FP64", "data": [value]}
+        for name, value in record.items()
+    ]
+    body = body or {"inputs": tensors}
+    counted, tried, _ = (
+        client.post(path, json=body, headers=headers) for headers in ({}, {"X-Count": "no"}, {"X-Request-Id": "b"})
+    )
+    refused = client.post(path, json=body, headers={"X-Count": "yes"})
+    sums = client.get(PERFORMANCE).get_json()["windows"][0]["expected"]
+
+    assert counted.get_data() == tried.get_data()
+    assert sums["rows"] == 2
+    told = [{"id": one.headers["X-Request-Id"], "label": CLASSES[0]} for one in (counted, tried)]
+    assert [tell(client, one)["counted"] for one in told] == [1, 0]
+    assert refused.status_code == 400
+    assert 'X-Count must be "no"' in refused.get_json()["error"]
+
+
+@pytest.mark.parametrize(
     ("classes", "label", "meant"),
     [
         (("0", "1"), 1, "1"),
