@@ -12,7 +12,7 @@ import pytest
 from packaging.version import Version
 
 from scripts.audit import NotAdvisories, Part, Range, advisories, concerns, fix
-from scripts.locks import LOCKS, Pin, of_images, pins
+from scripts.locks import LOCKS, ROOT, Pin, of_images, pins
 from scripts.platforms import MACHINES, missing, published, tags
 
 SERVICE = {pin.name: pin for pin in pins(LOCKS / "service.txt")}
@@ -166,6 +166,23 @@ def test_locks_are_read_whole() -> None:
         text, read = lock.read_text(), list(pins(lock))
         assert len(read) == text.count("==") - text.count(" == ")
         assert sum(len(pin.digests) for pin in read) == text.count("--hash=sha256:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seconds", "sentence"),
+    [
+        (["--help"], "60", "type scripts/upgrade, or scripts/upgrade IMAGE"),
+        (["one", "another"], "60", "type scripts/upgrade, or scripts/upgrade IMAGE"),
+        (["one"], "1m", "EVENKEEL_UPGRADE_SECONDS should be a whole number of seconds, not '1m'"),
+    ],
+)
+def test_an_upgrade_is_refused_before_anything_is_touched(arguments: list[str], seconds: str, sentence: str) -> None:
+    """An engine is not even asked."""
+    environment = {"PATH": "/usr/bin:/bin", "DOCKER_HOST": "unix:///nowhere", "EVENKEEL_UPGRADE_SECONDS": seconds}
+    command = [str(ROOT / "scripts/upgrade"), *arguments]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert (run.returncode, run.stderr, run.stdout) == (64, f"upgrade: {sentence}\n", "")
 
 
 @pytest.mark.thorough
