@@ -51,10 +51,7 @@ class Release:
         return f"v{self.version}"
 
     def run(self, *command: str, **environment: str) -> None:
-        """Run a command in the copy.
-
-        :raises CalledProcessError: it failed, and has said why.
-        """
+        """Run a command in the copy; CalledProcessError if it failed, which has said why."""
         programs.run(command, self.copy, os.environ | environment)
 
     def read(self, *command: str) -> str:

@@ -167,8 +167,12 @@ def test_whoever_ends_a_release_ends_its_step(clone: Clone, end: signal.Signals,
         release.send_signal(end)
 
     assert release.returncode == 128 + end
-    assert not Path(f"/proc/{started.read_text().strip()}").exists()
     assert clone.state() == before
+    # As soon as whoever is its parent now has seen that it ended.
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{started.read_text().strip()}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.thorough
