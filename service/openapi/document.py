@@ -96,7 +96,7 @@ def _default_paths(model: Asked) -> dict[str, Schema]:
         in_json({"oneOf": tables}, {"dataframe_records": [schemas.example(card)]}),
         *ANSWERED,
     )
-    more = {"description": "A table as `text/csv` with a header is read too.", "parameters": [_parameter("RequestKey")]}
+    more = {"description": "A table as `text/csv` with a header is read too.", "parameters": [_parameter("Key")]}
     return {
         path_of("predict"): {"post": _predict(model, "predict", "Ask the default model", versions=False)},
         path_of("invocations"): {"post": described | more},
@@ -229,12 +229,12 @@ def _parameters(loaded: Sequence[Predictor]) -> dict[str, Schema]:
     return {
         "Model": in_path("model", "the name of a model", TEXT, model),
         "Version": in_path("version", "a version that is loaded", {"type": "integer", "minimum": 1}, version),
-        "RequestKey": REQUEST_KEY,
+        "Key": REQUEST_KEY,
     }
 
 
 def _choosing(described: Schema, versions: bool) -> Schema:
-    return described | {"parameters": [_parameter("Version" if versions else "RequestKey")]}
+    return described | {"parameters": [_parameter("Version" if versions else "Key")]}
 
 
 def _parameter(name: str) -> Schema:

@@ -55,9 +55,9 @@ def _performing() -> dict[str, Schema]:
         "expected": figures,
         "status": status,
         "live": figures,
-        "promised": figures | {"description": "by the answers that have labels"},
+        "promised": figures,
         "labels_needed": INTEGER,
-        "chance_accuracy": maybe | {"description": "the lowest that chance explains"},
+        "chance_accuracy": maybe,
         "calibration": listed({"type": "object"}),
         "confusion": reference("Confusion"),
     }

@@ -82,9 +82,9 @@ def _name(status: int | str) -> str:
     """The class of a range is its name."""
     if isinstance(status, str):
         return {"4XX": "Refused", "5XX": "Failed"}[status]
-    # In each operation, so it is short; and Python calls the content of a 422 what it likes.
-    words = HTTPStatus(status).phrase.split()
-    return "".join(word.capitalize() for word in words if word not in ("Service", "Entity", "Content"))
+    # In each operation of each model, so it is short.
+    short = {422: "Invalid", 503: "Busy"}.get(status)
+    return short or "".join(word.capitalize() for word in HTTPStatus(status).phrase.split())
 
 
 def _refusal(status: int | str) -> Schema:

@@ -49,10 +49,10 @@ def record(card: ModelCard) -> Schema:
     return closed(fields)
 
 
-def values(features: Sequence[Feature]) -> Schema:
-    """A row by position."""
-    order = "In order: " + ", ".join(feature.name for feature in features)[:200]
-    return in_order([_place(feature) for feature in features]) | {"description": order}
+def values(features: Sequence[Feature], like: str = "") -> Schema:
+    """A row by position; the positions are named in words, or by the schema that they are `like`."""
+    order = f"those of {like}" if like else ", ".join(feature.name for feature in features)[:200]
+    return in_order([_place(feature) for feature in features]) | {"description": f"In order: {order}"}
 
 
 def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
@@ -77,7 +77,7 @@ def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
     model = {"model": reference("ModelVersion")}
     return {
         base: record(card),
-        f"{base}Values": values(card.features),
+        f"{base}Values": values(card.features, base),
         f"{base}Row": {"anyOf": [reference(base), reference(f"{base}Values")]},
         f"{base}Label": {"type": "string", "enum": list(card.classes)},
         f"{base}Prediction": closed(said, maybe),
@@ -202,6 +202,8 @@ def in_order(places: list[Schema]) -> Schema:
     alike = len(kinds) == 1
     kinds = [kind for kind in kinds if alike or _or_null(kind) not in kinds]
     items = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    if len(kinds) == 2 and {"type": ["string", "null"]} in kinds and reference("NumberOrNull") in kinds:
+        items = {"type": ["string", "number", "null"]}
     if not alike and all("const" in kind for kind in kinds):
         items = {"type": kinds[0]["type"]}
     told: Schema = {} if alike else {"prefixItems": places}

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.conftest import ROOT, Service
 from tests.service.conftest import PUBLISHED
 
@@ -23,6 +25,7 @@ def version(service: Service) -> int:
     return int(serving[0])
 
 
+@pytest.mark.thorough
 def test_a_lost_volume_is_restored_under_a_running_service(serve: Callable[..., Service], tmp_path: Path) -> None:
     """It is ready all the while, serves the version that was pinned, and follows again afterwards."""
     store, backup = tmp_path / "store", tmp_path / "backup"

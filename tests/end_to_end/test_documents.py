@@ -18,6 +18,8 @@ from tests.end_to_end.conftest import ROOT, Service, running
 from trainer.config import TrainingConfig
 from trainer.data import wording
 
+# What they train takes longer than that of all others.
+LENGTHY = ("search.md", "training.md")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Run elsewhere: the demo below, the tests by whoever runs this, containers by tests/containers, pip and uv by
 # test_packaging, audit and platforms by test_supply; what kubectl can do without a cluster, by test_kubernetes.
@@ -63,7 +65,13 @@ def execute(command: str, service: Service, repository: Path) -> str:
     return process.stdout
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(path, marks=[pytest.mark.thorough] if path.name in LENGTHY else [], id=path.name)
+        for path in DOCUMENTS
+    ],
+)
 def test_every_command_does_what_is_written(document: Path, service: Service, tmp_path: Path) -> None:
     """Each runs; each answer that is shown has the shape, the labels and the words of the real one."""
     repository = Path(environment_of(service)["EVENKEEL_REPOSITORY"])

@@ -58,6 +58,8 @@ def test_labels_find_their_answers_whoever_gave_them(tmp_path: Path) -> None:
         assert before[0]["status"] == "worse"
         assert all(live(service) == before for _ in range(6))
 
+        # What a worker has not written yet is lost with it.
+        wait_for(lambda: sum(file.read_bytes().count(b"\n") for file in log.iterdir()) == 2 * len(told))
         killed = children(service)[0]
         os.kill(int(killed), signal.SIGKILL)
         wait_for(lambda: killed not in children(service) and len(children(service)) == 2)

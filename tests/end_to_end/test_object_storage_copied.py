@@ -48,6 +48,7 @@ def versions(follower: Follower) -> list[int]:
     return follower.models.versions("penguins")
 
 
+@pytest.mark.thorough
 def test_a_copy_follows_at_a_bounded_cost(follower: Follower, bucket: BucketRepository, between: Between) -> None:
     """A request for a look that finds nothing new; one more for a choice; for a version one, and one for each file."""
 

@@ -276,6 +276,7 @@ def test_forty_models_are_found_by_name(tab: Tab, many: Service) -> None:
     tab.wait("document.querySelectorAll('main .panel:last-child tbody tr').length === 40")
 
 
+@pytest.mark.thorough
 def test_750_features_stay_usable(tab: Tab, wide: Service, axe: str) -> None:
     """One is found by typing, and each change is answered."""
     tab.open(wide.url)
@@ -347,6 +348,7 @@ EXAMPLES = """(() => {
 })()"""
 
 
+@pytest.mark.thorough
 def test_every_example_of_the_docs_page_runs(tab: Tab, tmp_path: Path) -> None:
     """In curl, Python and JavaScript, against a service that asks for keys; the page has a box for one, and shows it
     nowhere.
@@ -379,4 +381,4 @@ def test_every_example_of_the_docs_page_runs(tab: Tab, tmp_path: Path) -> None:
         tab.wait("document.querySelector('#key')")
         tab.errors[:] = [error for error in tab.errors if "401" not in error]
 
-    assert len(examples) == 3 * 33
+    assert len(examples) == 3 * 36

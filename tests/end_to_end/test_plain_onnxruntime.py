@@ -32,6 +32,7 @@ def model(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repository.root / "penguins" / str(outcome.version) / "model.onnx"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("onnxruntime", ["oldest", "newest"])
 def test_a_stranger_can_ask_the_file(onnxruntime: str, model: Path, tmp_path: Path) -> None:
     """The label and the probabilities that the network gives, from the oldest onnxruntime declared and the newest."""

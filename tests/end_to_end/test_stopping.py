@@ -184,6 +184,7 @@ class Kept(threading.Thread):
         connection.close()
 
 
+@pytest.mark.thorough
 def test_a_renewal_cuts_no_connection(serve: Callable[..., Service]) -> None:
     """SIGHUP: kept-alive clients are told with an answer that the connection ends, and that the service is ready."""
     service = serve(PUBLISHED, EVENKEEL_WORKERS="2", EVENKEEL_DRAIN_SECONDS="2")

@@ -125,7 +125,7 @@ def test_every_option_of_the_command_line_is_a_parameter() -> None:
     }
     elsewhere = {"target", "jobs", "verbose"}
     published = {"name", "repository", "promote", "fail_below_baseline", "no_report"}
-    commands = {"help", "quiet", "once", "resume"}
+    commands = {"help", "quiet", "once", "resume", "from_log"}
 
     assert flags == Settings.__annotations__.keys() | elsewhere | published | commands
 

@@ -159,6 +159,7 @@ def test_what_is_wrong_is_one_line(arguments: list[str], sentence: str) -> None:
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_a_modules_of_somebody_else_stay_out_of_the_way(tmp_path: Path, penguins: Path) -> None:
     """Files that are called as ours are, in the working folder: `evenkeel` never runs them, nor do the programs."""
     for name in ("models", "service", "trainer", "evenkeel", "numpy", "json"):

@@ -29,6 +29,7 @@ def create_app(*arguments, **named):
 """
 
 
+@pytest.mark.thorough
 def test_load_swaps_and_kills_lose_nothing(tmp_path: Path, everything: bool) -> None:
     """Every 200 is the golden answer of the version it names, every refusal the right one, only connections of killed
     workers break, and memory, descriptors, threads, metrics and files stay level.

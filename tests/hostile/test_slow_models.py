@@ -111,6 +111,7 @@ def test_what_a_model_costs_is_measured(repository: ModelRepository) -> None:
     assert common.cost.or_of(slow.cost).run == slow.cost.run
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("rows", "clients"), [(1, 1), (1, 4), (ROWS, 2)])
 def test_health_answers_beside_a_slow_model(vitals: Vitals, rows: int, clients: int) -> None:
     """One client and several that ask it again and again, for one row and for many in some hundred bytes."""

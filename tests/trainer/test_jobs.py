@@ -119,6 +119,7 @@ def epochs_in(said: str) -> dict[int, list[int]]:
     return {member: [int(epoch) for which, epoch in told if int(which) == member] for member in (1, 2, 3)}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jobs", ["1", "3"])
 def test_killed_another_number_of_jobs_takes_it_up_to_the_same_end(
     begin: Begin, penguins: Path, tmp_path: Path, left_alone: bytes, jobs: str, capfd: pytest.CaptureFixture[str]

@@ -193,6 +193,7 @@ def test_dates_and_peculiar_texts_are_answered_as_by_onnxruntime(
     assert differences(javascript, model, strange(model.card, records), tmp_path) <= STRANGE
 
 
+@pytest.mark.thorough
 def test_what_breaks_the_card_is_refused_in_the_same_words(
     peculiar: tuple[PublishedModel, list[Record]], tmp_path: Path, javascript: Javascript
 ) -> None:

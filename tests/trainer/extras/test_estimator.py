@@ -174,6 +174,7 @@ def test_callbacks_see_every_epoch_and_may_stop(digits: Table) -> None:
     assert classifier.n_iter_ == 4
 
 
+@pytest.mark.thorough
 def test_it_works_in_pipelines_and_searches() -> None:
     """Pipeline, grid and random search over plain and numpy values, cross-validation, calibration; text classes."""
     inputs, numbers = load_iris(return_X_y=True)

@@ -120,6 +120,7 @@ def test_no_cell_of_the_training_table_is_in_it(tmp_path: Path) -> None:
         assert not [number for number in numbers if number.rstrip("0") in text]
 
 
+@pytest.mark.thorough
 def test_very_many_columns_and_classes_stay_small(tmp_path: Path) -> None:
     """750 features and 300 classes with long names: each file is bounded, and the page is sound."""
     columns, classes = 750, 300

@@ -32,6 +32,7 @@ def start(penguins: Path, tmp_path: Path) -> Iterator[Start]:
         )
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_killed_is_replaced(start: Start, tmp_path: Path, left_alone: list[dict[str, str]]) -> None:
     """kill -9 of a worker, twice: its trial is taken up, none is lost, none is double."""
     search = start()
@@ -78,6 +79,7 @@ def test_ctrl_c_leaves_a_leaderboard_and_the_same_command_goes_on(
     assert leaderboard(tmp_path) == left_alone
 
 
+@pytest.mark.thorough
 def test_a_full_disk_costs_the_trial_under_way_and_no_other(
     start: Start, tmp_path: Path, left_alone: list[dict[str, str]]
 ) -> None:

@@ -142,6 +142,7 @@ def test_a_database_holds_what_a_journal_holds(request_for: Make, address: str, 
     assert outcomes(journal) == outcomes(database)
 
 
+@pytest.mark.thorough
 def test_trials_on_two_machines_whose_workers_are_killed(
     start: Start, tmp_path: Path, address: str, everything: bool, pytestconfig: pytest.Config
 ) -> None:
@@ -183,6 +184,7 @@ def test_a_machine_that_is_gone_leaves_its_trials_to_the_others(start: Start, tm
     assert "Published in" in left.printed()
 
 
+@pytest.mark.thorough
 def test_one_machine_publishes(start: Start, tmp_path: Path) -> None:
     """Two that share a repository and finish together leave one version."""
     flags = ("--trials", "6", "--jobs", "1", "--seeds", "2")
@@ -194,6 +196,7 @@ def test_one_machine_publishes(start: Start, tmp_path: Path) -> None:
     assert sorted(published) == [False, True]
 
 
+@pytest.mark.thorough
 def test_a_server_that_restarts_costs_nothing(cluster: Cluster, start: Start, tmp_path: Path, address: str) -> None:
     """Workers wait for it and claim their trials again; what a dying server took twice counts once."""
     machine = start(tmp_path, "--trials", "16", "--jobs", "2", "--epochs", "5")
