@@ -71,7 +71,8 @@ def make_own(folder: Path, root: Path) -> None:
     for one, its in owners.items():
         try:
             one.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if one.stat().st_uid not in its:
+            # Whoever owns a link may let it lead elsewhere later.
+            if not {one.lstat().st_uid, one.stat().st_uid} <= {*its}:
                 raise PermissionError(EACCES, "it belongs to another user")
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror}; set EVENKEEL_CACHE to a folder of your own", one) from None

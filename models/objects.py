@@ -56,10 +56,31 @@ RENEWED = timedelta(minutes=5)
 # Where a wrong one would end the library, not the request.
 ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3")
 
+# What stands in headers, where the library would end the program for what cannot stand there.
+KEY = re.compile(r"[!-~]+")
+REGION = re.compile(r"[A-Za-z0-9._-]+")
+SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+WORDS = dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), (REGION, "a region such as eu-central-1"))
+WORDS |= dict.fromkeys(SECRETS, (KEY, "one word of ASCII"))
+# One letter is a drive of Windows.
+OTHER_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
 
 def is_url(text: str) -> bool:
-    """Whether a place is object storage, and not a folder."""
-    return text.startswith(SCHEMES)
+    """Whether a place is object storage, and not a folder.
+
+    :raises InvalidName: it is another URL, or holds what may open the storage; the sentence does not.
+    """
+    if not text.startswith(SCHEMES):
+        if OTHER_URL.match(text):
+            raise InvalidName(
+                f"'{text.partition(':')[0]}:' begins no place of models: give a folder, or a URL that begins with "
+                f"{', '.join(SCHEMES)}; AWS_ENDPOINT_URL is for the address of a storage"
+            )
+        return False
+    if "@" in text.partition("://")[2].partition("/")[0] or "?" in text:
+        raise InvalidName("the URL of object storage holds no credentials; set AWS_ACCESS_KEY_ID and its kind")
+    return True
 
 
 @dataclass(frozen=True)
@@ -165,8 +186,10 @@ def _opened(url: str) -> tuple[Any, Any]:
         obstore, store = import_module("obstore"), import_module("obstore.store")
     except ModuleNotFoundError:
         raise InvalidName("object storage needs the extra `storage`, as docs/install.md says") from None
-    if "@" in url.partition("://")[2].partition("/")[0]:
-        raise InvalidName("the URL of object storage holds no credentials; set AWS_ACCESS_KEY_ID and its kind")
+    is_url(url)
+    for name, (rule, kind) in WORDS.items():
+        if (given := os.environ.get(name)) and not rule.fullmatch(given):
+            raise InvalidName(f"{name} should be {kind}, without a blank or the end of a line")
     for name in ENDPOINTS:
         if (given := os.environ.get(name)) and not _is_endpoint(given):
             raise InvalidName(f"{name} should be an address such as https://s3.example.com, not {given[:64]!r}")
@@ -201,6 +224,8 @@ def _from_file() -> dict[str, object]:
     try:
         parser.read_string(path.read_text())
         found = parser[profile]
+        if not all(map(KEY.fullmatch, (value for key, value in found.items() if key.upper() in SECRETS))):
+            raise ValueError
         return {
             "access_key_id": found["aws_access_key_id"],
             "secret_access_key": found["aws_secret_access_key"],

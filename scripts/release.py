@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from scripts import programs
 from scripts.locks import ROOT
 from scripts.notes import (
     CHANGELOG,
@@ -50,18 +51,15 @@ class Release:
         return f"v{self.version}"
 
     def run(self, *command: str, **environment: str) -> None:
-        """Run a command in the copy.
-
-        :raises CalledProcessError: it failed, and has said why.
-        """
-        subprocess.run(command, cwd=self.copy, env=os.environ | environment, check=True)
+        """Run a command in the copy; CalledProcessError if it failed, which has said why."""
+        programs.run(command, self.copy, os.environ | environment)
 
     def read(self, *command: str) -> str:
         """What a command prints, run in the copy.
 
         :raises CalledProcessError: as in `run`.
         """
-        return subprocess.run(command, cwd=self.copy, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        return programs.run(command, self.copy, os.environ, read=True)
 
     def image(self, name: str) -> str:
         return f"evenkeel-{name}:{self.version}"
@@ -169,13 +167,16 @@ def write_digests(out: Path) -> None:
 def publish(release: Release, commit: str, left_out: set[str]) -> None:
     """Set the tag, let the branch go on to the commit, and put what was made into dist/; or do nothing."""
     message = f"Evenkeel {release.version}" + (f"\n\nMade without: {', '.join(sorted(left_out))}" if left_out else "")
-    git("tag", "--annotate", release.tag, "--message", message, commit)
-    try:
+    made = ROOT / "dist" / release.version
+    # Nobody ends it in between.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    with ExitStack() as undo:
+        git("tag", "--annotate", release.tag, "--message", message, commit)
+        undo.callback(git, "tag", "--delete", release.tag)
+        release.out.rename(made)
+        undo.callback(made.rename, release.out)
         git("merge", "--quiet", "--ff-only", commit)
-    except BaseException:
-        git("tag", "--delete", release.tag)
-        raise
-    release.out.rename(ROOT / "dist" / release.version)
+        undo.pop_all()
 
 
 def make(version: str, left_out: set[str], *, dry_run: bool) -> None:
@@ -224,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--without", default="", metavar="STEP,STEP", help=f"leave out some of {', '.join(STEPS)}")
     options = parser.parse_args(arguments)
     left_out = set(filter(None, options.without.split(",")))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    programs.end_by_signals()
     try:
         refuse(options.version, left_out)
         make(options.version, left_out, dry_run=options.dry_run)

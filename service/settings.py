@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from models.cache import default_folder, root_of
+from models.errors import InvalidName
 from models.naming import NAME
 from models.objects import is_url
 from models.repository import DEFAULT_ROOT
@@ -27,6 +28,8 @@ ELSEWHERE = frozenset(_OTHERS.split())
 SERVICE_LINK = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 # So much of a wrong name or value is shown.
 LONGEST = 64
+# What may open a storage in a URL: a user and a query.
+OPENS = re.compile(r"(?<=//)[^/]*@|\?.*", re.DOTALL)
 # As browsers write one (RFC 6454): in small letters, and without a path.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
@@ -145,14 +148,16 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             rule = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-            raise InvalidSetting(
-                f"{names[str(first['loc'][0])]} {rule}, not {str(first['input'])[:LONGEST]!r}"
-            ) from None
+            value = OPENS.sub("…", str(first["input"]))[:LONGEST]
+            raise InvalidSetting(f"{names[str(first['loc'][0])]} {rule}, not {value!r}") from None
 
     @field_validator("repository")
     @classmethod
     def _is_folder_or_url(cls, value: Path | str) -> Path | str:
-        return value if is_url(str(value)) else Path(value)
+        try:
+            return value if is_url(str(value)) else Path(value)
+        except InvalidName as error:
+            raise ValueError(f"is wrong: {error}") from None
 
     @field_validator("host")
     @classmethod

@@ -6,8 +6,10 @@ import resource
 import socket
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
+from pathlib import Path
 
 from models.repository import ModelRepository
+from models.terminal import sentence_of
 from service.access import read_keys
 from service.errors import InvalidSetting
 from service.processes.capacity import capacity, explain
@@ -15,7 +17,7 @@ from service.processes.following import following
 from service.processes.listening import address, listening, reaches_beyond
 from service.processes.preload import preload
 from service.processes.supervisor import Supervisor
-from service.settings import Settings
+from service.settings import Settings, variable
 from service.telemetry import logs
 
 # What a worker has on top of its drain, to end.
@@ -40,7 +42,7 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     if settings.tracing and find_spec("opentelemetry") is None:
         raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
     if settings.api_keys_file:
-        read_keys(settings.api_keys_file)
+        _check_keys(settings.api_keys_file)
     if settings.root_path:
         Root(settings.root_path)
     if rules := log_rules(settings):
@@ -69,6 +71,13 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
         with following(settings) as tend:
             recall(metrics.feedback, settings.prediction_log, ModelRepository(settings.root))
             Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics, tend).run()
+
+
+def _check_keys(file: Path) -> None:
+    try:
+        read_keys(file)
+    except OSError as error:
+        raise InvalidSetting(f"{variable('api_keys_file')}: {sentence_of(error)}") from None
 
 
 def _allow_connections() -> None:

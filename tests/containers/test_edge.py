@@ -99,6 +99,22 @@ def test_a_bad_image_takes_nobodys_place(stack: Stack, load: Load, tmp_path: Pat
     assert (clients.lost, stack.replicas().keys(), served()) == ([], before, good)
 
 
+def test_a_trial_that_is_gone_is_no_good_one(stack: Stack, tmp_path: Path) -> None:
+    """Somebody removes the container in which the new image is tried: nobody has seen it ready."""
+    before, good = stack.replicas().keys(), served()
+    image = release(tmp_path, 'ENTRYPOINT ["sleep", "60"]\nCMD []')
+    tried = f'docker ps --quiet --filter "label=com.docker.compose.project={stack.project}" --filter "ancestor={image}"'
+    command = f'until one=$({tried}) && [ "$one" ]; do sleep 0.2; done; sleep 2; docker rm --force "$one"'
+    with subprocess.Popen(["sh", "-c", command], stdout=subprocess.DEVNULL) as remover:
+        upgraded = stack.run("scripts/upgrade", image)
+        remover.kill()
+
+    assert upgraded.returncode == 1
+    assert "the new image is not ready (gone 0)" in upgraded.stderr
+    assert "the image is good" not in upgraded.stdout
+    assert (stack.replicas().keys(), served()) == (before, good)
+
+
 def test_scaling_loses_no_request(stack: Stack, load: Load) -> None:
     """From two to four, by the command of the docs, and back."""
     assert "docker compose up --detach --scale service=4" in OPERATIONS

@@ -148,7 +148,7 @@ def test_a_bad_file_of_keys_stops_the_start(tmp_path: Path) -> None:
     """With one sentence that names the line and not the key; a file that is not there does too."""
     for text, code, sentence in (
         (f"predict {FIRST[:20]}\n", 64, "service: EVENKEEL_API_KEYS_FILE: line 1 should end with a key of"),
-        (None, 74, f"service: {tmp_path}/keys: No such file or directory"),
+        (None, 64, f"service: EVENKEEL_API_KEYS_FILE: {tmp_path}/keys: No such file or directory"),
     ):
         if text is not None:
             (tmp_path / "keys").write_text(text)

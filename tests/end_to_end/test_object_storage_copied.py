@@ -258,6 +258,18 @@ def test_a_cache_of_somebody_else_is_not_used(url: str, tmp_path: Path) -> None:
         Follower(url, tmp_path)
 
 
+def test_a_link_of_somebody_else_is_not_followed(url: str, tmp_path: Path) -> None:
+    """It leads to a folder of one's own only as long as they like."""
+    if os.getuid():
+        pytest.skip("needs the right to give a link away")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    Follower(url, tmp_path / "link")
+    os.chown(tmp_path / "link", 12345, 12345, follow_symlinks=False)
+    with pytest.raises(OSError, match="it belongs to another user; set EVENKEEL_CACHE to a folder of your own"):
+        Follower(url, tmp_path / "link")
+
+
 def test_credentials_do_not_belong_into_a_url(tmp_path: Path) -> None:
     """Which logs and tables of processes show; the refusal does not."""
     with pytest.raises(InvalidName, match="holds no credentials; set AWS_ACCESS_KEY_ID") as refused:
@@ -274,6 +286,9 @@ def test_credentials_do_not_belong_into_a_url(tmp_path: Path) -> None:
             r"AWS_ENDPOINT_URL should be an address such as https://s3\.example\.com",
         ),
         ("AWS_ENDPOINT_URL", "http://", "AWS_ENDPOINT_URL should be an address"),
+        ("AWS_REGION", "eu central", "AWS_REGION should be a region such as eu-central-1, without a blank"),
+        ("AWS_ACCESS_KEY_ID", "key\n", "AWS_ACCESS_KEY_ID should be one word of ASCII, without a blank or the end"),
+        ("AWS_SESSION_TOKEN", "a\tb", "AWS_SESSION_TOKEN should be one word of ASCII"),
         ("EVENKEEL_CACHE_MEGABYTES", "much", "EVENKEEL_CACHE_MEGABYTES should be a number of megabytes, not 'much'"),
     ],
 )

@@ -5,7 +5,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,6 +149,30 @@ def test_a_failing_step_leaves_nothing(clone: Clone) -> None:
     assert run.returncode == 1
     assert run.stderr.endswith("failed; branch, tags and dist/ are as before\n")
     assert clone.state() == before
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_whoever_ends_a_release_ends_its_step(clone: Clone, end: signal.Signals, tmp_path: Path) -> None:
+    """With all that the step has started, asked twice; nothing is left."""
+    started = tmp_path / "started"
+    (clone.path / "scripts/check").write_text(f"#!/bin/sh\nsleep 600 & echo $! > {started}\nwait\n")
+    clone.commit()
+    before = clone.state()
+    command = ["scripts/release", PATCH, "--without", "test,images"]
+    with subprocess.Popen(command, cwd=clone.path, env=os.environ | IDENTITY, stdout=subprocess.DEVNULL) as release:
+        while not (started.exists() and started.read_text().endswith("\n")):
+            assert release.poll() is None
+            time.sleep(0.05)
+        release.send_signal(end)
+        release.send_signal(end)
+
+    assert release.returncode == 128 + end
+    assert clone.state() == before
+    # As soon as whoever is its parent now has seen that it ended.
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{started.read_text().strip()}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.thorough

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from scripts.audit import concerns, fix
-from scripts.locks import LOCKS, Pin, of_images, pins
+from scripts.audit import NotAdvisories, Part, Range, advisories, concerns, fix
+from scripts.locks import LOCKS, ROOT, Pin, of_images, pins
 from scripts.platforms import MACHINES, missing, published, tags
 
 SERVICE = {pin.name: pin for pin in pins(LOCKS / "service.txt")}
@@ -77,6 +77,56 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str | None
 
 
 @pytest.mark.parametrize(
+    "document",
+    [
+        {"id": "X", "affected": "flask"},
+        {"id": "X", "affected": [{"package": {"ecosystem": "PyPI"}}]},
+        {"id": "X", "affected": [{"package": {"ecosystem": "PyPI", "name": "flask"}, "ranges": [{"events": []}]}]},
+        advisory(versions=[1]),
+        advisory(package={"ecosystem": "npm", "name": "flask"}),
+        {"vulns": []},
+        [],
+    ],
+)
+def test_what_names_nothing_by_mistake_is_refused(tmp_path: Path, document: object) -> None:
+    """A document that is not as OSV says, one of another ecosystem, and none at all: nothing was audited then."""
+    (tmp_path / "advisories.json").write_text(json.dumps(document))
+    assert_refused(tmp_path / "advisories.json")
+
+
+def assert_refused(path: Path) -> None:
+    with pytest.raises(NotAdvisories, match=rf"^{re.escape(str(path))}.* ((is )?no |holds no )[^\n]*$"):
+        advisories(path)
+
+
+def test_a_damaged_export_is_refused(tmp_path: Path) -> None:
+    """Whatever byte of it is another one, and wherever it is torn: refused in a sentence, or read as it was."""
+    whole = tmp_path / "whole.ZIP"
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as export:
+        export.mkdir("PyPI")
+        export.writestr("PyPI/GHSA-1.json", json.dumps(advisory()))
+    data, expected, damaged = whole.read_bytes(), advisories(whole), tmp_path / "damaged.zip"
+    others = [data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :] for at in range(len(data)) for bit in (1, 0xFF)]
+
+    for one in (*others, *(data[:at] for at in range(0, len(data), 7))):
+        damaged.write_bytes(one)
+        try:
+            assert advisories(damaged) == expected
+        except NotAdvisories:
+            continue
+
+
+def test_what_an_advisory_says_is_one_line(tmp_path: Path) -> None:
+    """Null is nothing, and a terminal is told nothing by a summary."""
+    file = tmp_path / "advisories.json"
+    file.write_text(json.dumps(advisory(versions=None) | {"aliases": None, "summary": "\x1b[2J\nall is well"}))
+    run = audit(file)
+
+    assert run.returncode == 1
+    assert "GHSA-1, \\x1b[2J\\nall is well\n" in run.stdout
+
+
+@pytest.mark.parametrize(
     ("version", "concerned"),
     [
         ("0.9", False),
@@ -91,10 +141,12 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str | None
 def test_versions_are_compared_as_pypi_does(version: str, concerned: bool) -> None:
     """From `introduced` on, before `fixed`, up to `last_affected`."""
     events = [{"introduced": "2.0"}, {"last_affected": "2.3"}, {"introduced": "1.0"}, {"fixed": "1.5"}]
-    part = {"ranges": [{"type": "ECOSYSTEM", "events": events}, {"type": "GIT", "events": [{"introduced": "0"}]}]}
+    git = Range(type="GIT", events=[{"introduced": "0"}])
+    part = Part(ranges=[Range(type="ECOSYSTEM", events=events), git])
+    listed = part.model_copy(update={"versions": ["v" + version, "not-a-version"]})
 
     assert concerns(part, Version(version)) == concerned
-    assert concerns(part | {"versions": ["v" + version, "not-a-version"]}, Version(version))
+    assert concerns(listed, Version(version))
     assert fix(part, Version(version)) == (Version("1.5") if Version(version) < Version("1.5") else None)
 
 
@@ -114,6 +166,23 @@ def test_locks_are_read_whole() -> None:
         text, read = lock.read_text(), list(pins(lock))
         assert len(read) == text.count("==") - text.count(" == ")
         assert sum(len(pin.digests) for pin in read) == text.count("--hash=sha256:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seconds", "sentence"),
+    [
+        (["--help"], "60", "type scripts/upgrade, or scripts/upgrade IMAGE"),
+        (["one", "another"], "60", "type scripts/upgrade, or scripts/upgrade IMAGE"),
+        (["one"], "1m", "EVENKEEL_UPGRADE_SECONDS should be a whole number of seconds, not '1m'"),
+    ],
+)
+def test_an_upgrade_is_refused_before_anything_is_touched(arguments: list[str], seconds: str, sentence: str) -> None:
+    """An engine is not even asked."""
+    environment = {"PATH": "/usr/bin:/bin", "DOCKER_HOST": "unix:///nowhere", "EVENKEEL_UPGRADE_SECONDS": seconds}
+    command = [str(ROOT / "scripts/upgrade"), *arguments]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert (run.returncode, run.stderr, run.stdout) == (64, f"upgrade: {sentence}\n", "")
 
 
 @pytest.mark.thorough

@@ -49,6 +49,23 @@ def test_a_wrong_setting_is_named(variable: str, value: str) -> None:
         Settings.from_environment({variable: value})
 
 
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("S3://bucket/models", "'S3://bucket/models'"),
+        ("s3:/bucket/models", "'s3:/bucket/models'"),
+        ("http://key:secret@storage/models", "'http://…storage/models'"),
+        ("s3://key:secret@bucket/models", "'s3://…bucket/models'"),
+        ("az://models/one?sig=secret", "'az://models/one…'"),
+    ],
+)
+def test_a_place_of_no_models_is_refused(place: str, shown: str) -> None:
+    """No folder is called like a URL, and what opens a storage is shown to nobody."""
+    with pytest.raises(InvalidSetting, match=f"^EVENKEEL_REPOSITORY .* not {shown}$") as refused:
+        Settings.from_environment({"EVENKEEL_REPOSITORY": place})
+    assert "secret" not in str(refused.value)
+
+
 def test_a_kubernetes_service_link_is_explained() -> None:
     """A service that is called evenkeel gives every pod beside it an EVENKEEL_PORT of its own."""
     with pytest.raises(
