@@ -142,12 +142,14 @@ def log_files(place: Path) -> list[Path]:
     :raises OSError: it cannot be read.
     """
     if place.is_dir():
-        found = sorted(file for file in place.iterdir() if file.suffix == SUFFIX)
+        found = sorted(file for file in place.iterdir() if file.suffix == SUFFIX and file.is_file())
         if not found:
             raise NoLog(f"{place} has no prediction log: no file in it ends with {SUFFIX}")
         return found
     if not place.exists():
         raise NoLog(f"{place} is not there; name the folder that EVENKEEL_PREDICTION_LOG names for the service")
+    if not place.is_file():
+        raise NoLog(f"{place} is no file; name the folder that EVENKEEL_PREDICTION_LOG names for the service")
     return [place]
 
 

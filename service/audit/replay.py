@@ -38,7 +38,8 @@ def replay(options: argparse.Namespace) -> None:
     :raises Unrepeated: an answer came out differently, or a line was altered.
     :raises Unproven: some answers could not be repeated.
     """
-    report = repeat(opened(options.repository, os.environ), log_files(options.log))
+    repository = opened(options.repository, os.environ)
+    report = repeat(repository, log_files(options.log))
     if options.json:
         print(json.dumps(_document(report)))
     else:
@@ -47,7 +48,8 @@ def replay(options: argparse.Namespace) -> None:
     if any(counts[one] for one in WRONG):
         raise Unrepeated(f"of {lines} lines, {counts['differs']} differ and {counts['altered']} were altered")
     if unknown := sum(counts[one] for one in UNKNOWN):
-        raise Unproven(f"of {lines} lines, {unknown} could not be repeated")
+        other = f" from {repository.place}; --repository names another" if counts["gone"] else ""
+        raise Unproven(f"of {lines} lines, {unknown} could not be repeated{other}")
 
 
 def _document(report: Report) -> dict[str, object]:

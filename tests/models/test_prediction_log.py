@@ -1,6 +1,7 @@
 """The format of the prediction log, held against what a service wrote."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,10 @@ def test_a_folder_is_read_line_by_line(tmp_path: Path) -> None:
 
 def test_where_no_log_is_it_says_so(tmp_path: Path) -> None:
     """No folder, or none with a log."""
+    os.mkfifo(tmp_path / "pipe.jsonl")
     with pytest.raises(NoLog, match=r"no file in it ends with \.jsonl"):
         log_files(tmp_path)
+    with pytest.raises(NoLog, match="is no file; name the folder"):
+        log_files(tmp_path / "pipe.jsonl")
     with pytest.raises(NoLog, match="is not there; name the folder that EVENKEEL_PREDICTION_LOG names"):
         log_files(tmp_path / "absent")

@@ -140,7 +140,8 @@ def test_a_version_is_found_by_its_card(
 
     assert code == 80
     assert "3 cannot be repeated: the repository does not have the model" in told
-    assert errors == "service: of 3 lines, 3 could not be repeated\n"
+    named = f"from {repository.root}; --repository names another"
+    assert errors == f"service: of 3 lines, 3 could not be repeated {named}\n"
 
 
 def test_rows_that_were_not_kept_are_told_as_such(logged: Callable[..., None], replay: Callable[..., Told]) -> None:
