@@ -1,5 +1,6 @@
 """JSON schemas of answers that are the same for every model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from models.card import ModelCard
@@ -18,15 +19,15 @@ from service.openapi.schemas import (
     rows,
 )
 from service.wire.open_inference.outputs import OUTPUTS, SET
-from service.wire.reasons import BACKGROUND, GIVEN, MOST_ROWS, TYPICAL
+from service.wire.reasons import BACKGROUND, GIVEN, TYPICAL
 
 FLAG: Schema = {"type": "boolean"}
 VERSION: Schema = {"type": "integer", "minimum": 1}
 REFERENCES = "#/components/schemas/{model}"
 
 
-def common_schemas() -> dict[str, Schema]:
-    """The schemas that every service has, by name."""
+def common_schemas(*, with_sets: bool) -> dict[str, Schema]:
+    """The schemas that every service has, by name; `with_sets` where a model has prediction sets."""
     card, parts = _card()
     parts["Feature"] = card["properties"]["features"]["items"]
     card["properties"]["features"]["items"] = reference("Feature")
@@ -35,7 +36,7 @@ def common_schemas() -> dict[str, Schema]:
         "Problem": _problem(),
         **numbers,
         **_predicting(),
-        **_inferring(),
+        **_inferring([*OUTPUTS, SET] if with_sets else list(OUTPUTS)),
         **_telling(card["properties"]),
         **monitoring_schemas(),
         "ModelCard": card,
@@ -75,8 +76,6 @@ def _predicting() -> dict[str, Schema]:
         },
     )
     return {
-        "ExplainWish": FLAG
-        | {"description": f"with an explanation of each, as :explain gives it; {MOST_ROWS} at most"},
         "ModelVersion": closed({"name": TEXT, "version": VERSION}, decided),
         "Probabilities": mapping(PROBABILITY),
         "FeatureWarnings": rows(reference("FeatureWarning")),
@@ -109,7 +108,7 @@ def _telling(card: Schema) -> dict[str, Schema]:
     }
 
 
-def _inferring() -> dict[str, Schema]:
+def _inferring(names: Sequence[str]) -> dict[str, Schema]:
     """What Open Inference Protocol V2 answers."""
     shape = listed({"type": "integer"})
     columns = {"type": "object", "properties": {"columns": listed(TEXT)}}
@@ -123,7 +122,7 @@ def _inferring() -> dict[str, Schema]:
     output = opened({"name": TEXT, "datatype": TEXT, "shape": shape}, {"data": data, "parameters": sized})
     tensors = listed(reference("TensorMetadata"))
     wish = {"type": ["object", "null"], "properties": {"binary_data": FLAG}}
-    outputs = {"type": "string", "enum": [*OUTPUTS, SET]}
+    outputs = {"type": "string", "enum": names}
     count = {"type": "integer", "minimum": 0}
     counts = opened({"name": TEXT, "version": TEXT, "inference_count": count, "execution_count": count})
     return {

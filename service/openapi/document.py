@@ -46,7 +46,7 @@ NOT_MODIFIED = {"description": "as it was when it had the ETag that If-None-Matc
 
 def document(serving: Sequence[Predictor], loaded: Sequence[Predictor], default: Predictor | None) -> dict[str, Any]:
     """Describe a service of these versions: what serves of each model, all that are loaded, and what /predict asks."""
-    components = common_schemas()
+    components = common_schemas(with_sets=any(one.sets is not None for one in loaded))
     names = Names(components)
     paths: dict[str, Schema] = {}
     tags: list[Schema] = []

@@ -78,7 +78,7 @@ def _feedback() -> dict[str, Schema]:
     }
     several = closed({"feedback": rows(reference("Labelled"))})
     return {
-        "Labelled": closed(named, {"index": {"type": "integer", "minimum": 0}, "model": TEXT}),
+        "Labelled": closed(named, {"index": {"type": "integer", "minimum": 0}, "model": {"type": ["string", "null"]}}),
         "Feedback": {"anyOf": [reference("Labelled"), several]},
         "FeedbackResult": opened(dict.fromkeys(RESULTS, INTEGER) | {"unknown_ids": listed({"type": "object"})}),
     }

@@ -55,6 +55,10 @@ def values(features: Sequence[Feature], like: str = "") -> Schema:
     return in_order([_place(feature) for feature in features]) | {"description": f"In order: {order}"}
 
 
+# A switch, which has a name of its own nowhere: so no schema is left over where no model has a typical row.
+EXPLAIN: Schema = {"type": "boolean", "description": f"explain each row too, {MOST_ROWS} at most"}
+
+
 def model_schemas(base: str, card: ModelCard) -> dict[str, Schema]:
     """The schemas of a model by name, all of which begin with `base`; but for what it is asked."""
     tensors = {
@@ -94,7 +98,7 @@ def request_schemas(name: str, base: str, cards: Sequence[ModelCard]) -> dict[st
     names begin with `name`, those of the records that it is asked about with `base`.
     """
     row = reference(f"{base}Row")
-    explain = {"explain": reference("ExplainWish")} if all(card.typical is not None for card in cards) else {}
+    explain = {"explain": EXPLAIN} if all(card.typical is not None for card in cards) else {}
     held = [TYPICAL] * bool(explain) + [BACKGROUND] * all(card.background for card in cards)
     against: Schema = {"anyOf": [{"type": "string", "enum": held}, row]} if held else row
     # Without a typical row something has to be said.

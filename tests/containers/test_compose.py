@@ -179,7 +179,7 @@ print([name for name in {absent} if importlib.util.find_spec(name)])
     ("service", "commands", "absent"),
     [
         ("trainer", ["inspect", "fit", "search", "lr-find", "babysit", "models"], "serve"),
-        ("service", ["serve", "models"], "fit"),
+        ("service", ["serve", "replay", "forget", "models"], "fit"),
     ],
 )
 def test_each_image_has_the_command(stack: Stack, service: str, commands: list[str], absent: str) -> None:
