@@ -227,11 +227,19 @@ class Registry:
         for name in names:
             self._choose(name)
         with self._loader.session():
-            settled = [self._guarded(self._settle, name) for name in names]
-            if self._models and all(settled) and self.listed_at != 0:
-                self.coordination.serve()
+            settled = self._settle_all(names)
             for name in names:
                 self._guarded(partial(self._follow, only_known=hurried), name)
+            if not settled:
+                # What had failed may have been due, and loaded, since.
+                self._settle_all(names)
+
+    def _settle_all(self, names: Sequence[str]) -> bool:
+        """Load what serves of each model, and serve from then on; whether nothing else is expected to do so soon."""
+        settled = [self._guarded(self._settle, name) for name in names]
+        if all(settled) and self._models and self.listed_at != 0:
+            self.coordination.serve()
+        return all(settled)
 
     def _default_name(self) -> str:
         if (name := self.default_name) is None:

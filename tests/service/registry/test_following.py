@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from models.repository import ModelRepository
 from models.serving import Serving
-from service.registry import following
+from service.registry import following, loader
 from service.registry.following import Changes, follow
 from service.registry.registry import Registry
 from tests.service.test_metrics import samples, value
@@ -142,6 +142,25 @@ def test_what_has_failed_is_looked_at_again_when_it_is_due(
     registry = Registry(repository)
     follow(registry, repository, NEVER)
     seconds_until(lambda: registry.ready)
+
+
+def test_what_is_loaded_at_the_second_try_of_one_round_is_ready(
+    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has failed may be due again before the round is over: then no other round is waited for."""
+    read = ModelRepository.read
+
+    def fails(*_: object) -> object:
+        monkeypatch.setattr(ModelRepository, "read", read)
+        raise OSError(EIO, "Input/output error")
+
+    monkeypatch.setattr(ModelRepository, "read", fails)
+    monkeypatch.setattr(loader, "back_off", lambda _: 0.0)
+    registry = Registry(repository)
+    registry.refresh()
+
+    assert registry.versions("penguins") == [1]
+    assert registry.ready
 
 
 def test_what_is_missing_is_named_once(
