@@ -18,8 +18,8 @@ from tests.end_to_end.conftest import ROOT, Service, running
 from trainer.config import TrainingConfig
 from trainer.data import wording
 
-# What they train takes longer than that of all others.
-LENGTHY = ("search.md", "training.md")
+# What these train, serve and draw takes longer than that of all others.
+LENGTHY = ("backup.md", "explaining.md", "lifecycle.md", "report.md", "search.md", "training.md")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Run elsewhere: the demo below, the tests by whoever runs this, containers by tests/containers, pip and uv by
 # test_packaging, audit and platforms by test_supply; what kubectl can do without a cluster, by test_kubernetes.

@@ -76,6 +76,7 @@ def test_keys_are_asked_for_and_rotated(
     assert not any(key[:12] in output for key in (FIRST, SECOND))
 
 
+@pytest.mark.thorough
 def test_no_key_is_kept_in_memory(serve: Callable[..., Service], tmp_path: Path) -> None:
     """Of many keys that were sent, in either header, once and often, none is found in a worker's memory or in the
     supervisor's, but for what lies in a buffer that was freed and is not yet used again.

@@ -49,6 +49,7 @@ def dropped(service: Service) -> float:
         return value(samples(answer.read().decode()), "log_lines_dropped_total")
 
 
+@pytest.mark.thorough
 def test_nobody_waits_for_a_reader_that_does_not_read(pipe: tuple[int, int]) -> None:
     """With a full pipe as stderr and each request a line: requests are answered, what is lost is counted, a worker that
     dies is replaced, and a stop ends everything.

@@ -122,6 +122,7 @@ def asking(ports: list[int]) -> Iterator[Client]:
         client.join()
 
 
+@pytest.mark.thorough
 def test_a_rolling_restart_loses_no_request() -> None:
     """Two services, each stopped and started in its turn; whoever follows readiness gets an answer every time."""
     ports = [find_free_port(), find_free_port()]

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from models.repository import ModelRepository
 from tests.conftest import ROOT, find_free_port
 from tests.end_to_end.conftest import Service, running
@@ -62,6 +64,7 @@ def test_a_connection_that_is_cut_is_made_anew(shared: Service, table: Path, exp
     assert output.read_bytes() == expected
 
 
+@pytest.mark.thorough
 def test_a_service_that_stalls_is_waited_for(
     repository: ModelRepository, table: Path, expected: bytes, tmp_path: Path
 ) -> None:

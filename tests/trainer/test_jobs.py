@@ -146,6 +146,7 @@ def test_killed_another_number_of_jobs_takes_it_up_to_the_same_end(
     assert [entry.name for entry in (tmp_path / "store").iterdir()] == ["m"]
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_killed_ends_the_run_which_can_be_taken_up(
     begin: Begin, penguins: Path, tmp_path: Path, left_alone: bytes
 ) -> None:

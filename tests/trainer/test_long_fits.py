@@ -39,6 +39,7 @@ def test_memory_changes_nothing_where_a_table_fits(penguins: Path, tmp_path: Pat
     assert one.onnx == two.onnx
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_on_a_long_table_that_is_killed_is_taken_up_to_the_same_bytes(
     jobs: int, penguins: Path, tmp_path: Path

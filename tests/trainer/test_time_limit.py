@@ -31,6 +31,7 @@ def card(store: Path) -> ModelCard:
     return ModelRepository(store).read("m", 1).card
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_the_best_there_is_by_then_is_published(penguins: Path, tmp_path: Path, jobs: int) -> None:
     """The members stop at half of the time, and one network learns from those that have an epoch in what is left: exit

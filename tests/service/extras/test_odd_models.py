@@ -163,6 +163,7 @@ def test_memory_is_known_by_what_is_said_of_it(said: str) -> None:
     assert not short_of_memory("Segmentation fault")
 
 
+@pytest.mark.thorough
 def test_a_model_that_takes_long_for_a_row_is_refused(repository: ModelRepository, publish: Publish) -> None:
     """By the trial alone: what one machine finds slow in one moment is one verdict for all workers."""
     complete = [row for row in golden_rows(repository, THIRDS) if None not in row["instance"].values()]

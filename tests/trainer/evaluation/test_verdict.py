@@ -29,6 +29,7 @@ def warning(run: Run, words: str) -> str:
     return str(found)
 
 
+@pytest.mark.thorough
 def test_the_verdict_does_not_touch_the_networks(penguins: Path, outcome: Outcome) -> None:
     """The weights are those of a bag that nobody has judged, to the last bit."""
     config = TrainingConfig.of(table=penguins, target="species", name="penguins")

@@ -44,6 +44,7 @@ def test_a_worker_that_is_killed_is_replaced(start: Start, tmp_path: Path, left_
     assert leaderboard(tmp_path) == left_alone
 
 
+@pytest.mark.thorough
 def test_all_killed_the_same_command_goes_on(start: Start, tmp_path: Path, left_alone: list[dict[str, str]]) -> None:
     """kill -9 of the one that was started: its workers end by themselves, and what was finished stays finished."""
     for trials in (3, 6):

@@ -133,6 +133,7 @@ def records(address: str) -> Counter[str]:
     return Counter()
 
 
+@pytest.mark.thorough
 def test_a_database_holds_what_a_journal_holds(request_for: Make, address: str, opened: Open, searched: Open) -> None:
     """The same trials, to the last bit."""
     journal = searched(request_for(trials=10, stage=8, folder="journal"))
