@@ -129,6 +129,13 @@ class TrainingConfig(Hyperparameters):
         return self
 
     @model_validator(mode="after")
+    def _somebody_learns_from_the_teacher(self) -> Self:
+        if self.teacher != "bag" and (not self.distil or self.members == 1):
+            off = "--members 1" if self.distil else "--distil false"
+            raise ValueError(f"--teacher {self.teacher} needs a distilled network, and {off} has none; leave one out")
+        return self
+
+    @model_validator(mode="after")
     def _splits_in_one_way(self) -> Self:
         ways = {"--split-by": self.split_by, "--group": self.group, "--time": self.time}
         given = [flag for flag, column in ways.items() if column is not None]

@@ -151,9 +151,13 @@ def mirror(card: ModelCard) -> dict[str, str]:
     return {key: json.dumps(value, ensure_ascii=False) for key, value in document.items()}
 
 
-def libraries() -> dict[str, str]:
-    """The versions of the libraries that decide what a run computes; numba only where it is installed."""
-    names = ("numpy", "onnx", "pyarrow", *(["numba"] if find_spec("numba") else []))
+def libraries(config: TrainingConfig) -> dict[str, str]:
+    """The versions of the libraries that decide what a run computes; numba only where it is installed, scikit-learn
+    where its trees teach.
+    """
+    names = ["numpy", "onnx", "pyarrow"]
+    names += ["numba"] if find_spec("numba") else []
+    names += ["scikit-learn"] if config.teacher != "bag" else []
     return {name: version(name) for name in names}
 
 
@@ -162,7 +166,7 @@ def _provenance(config: TrainingConfig, table: Table) -> Provenance:
         created=datetime.now(UTC),
         evenkeel=__version__,
         python=platform.python_version(),
-        libraries=libraries(),
+        libraries=libraries(config),
         table=text_of(config.table),
         table_sha256=table.sha256,
         test_table=text_of(config.test_table) if config.test_table else None,

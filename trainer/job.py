@@ -215,6 +215,6 @@ def _identity(config: TrainingConfig, table: Table) -> dict[str, object]:
         "table": table.sha256,
         "test_table": table.test_sha256,
         "schema": table.schema.decisions(),
-        "libraries": libraries(),
+        "libraries": libraries(config),
         "evenkeel": __version__,
     }

@@ -1,7 +1,7 @@
 // Whether the rows of late follow the training distribution: a status, and of each feature both distributions.
 
 import { el, named, svg } from "./dom.js";
-import { call } from "./service.js";
+import { drawWindows } from "./windows.js";
 
 const WORDS = { too_few_rows: "too few rows", steady: "steady", moving: "moving", shifted: "shifted" };
 const ORDER = Object.keys(WORDS);
@@ -112,53 +112,31 @@ function drawn(told, at) {
   ];
 }
 
-function rowsOf(window, trained) {
+function count({ training_rows: trained }, window) {
   const few = window.rows < window.rows_needed ? `; steady is not said of fewer than ${window.rows_needed}` : "";
   return `${window.rows.toLocaleString("en")} rows in the ${window.name}${few}. Training had ${trained.toLocaleString("en")}.`;
 }
 
-export async function drawDrift(main, { name, version }) {
-  let told;
-  try {
-    told = await call(`v1/models/${name}/versions/${version}/drift`);
-  } catch (error) {
-    if (error.status !== 403) throw error;
-    // The key is good for all other pages: nobody is asked for another.
-    main.className = "narrow";
-    return main.replaceChildren(el("h1", {}, "Not with this key"), el("p", { class: "message" }, error.message));
-  }
-  const grid = el("div", { class: "drift-grid" });
-  const count = el("p", { role: "status" });
-  // First what the status is about: the shortest window that says so.
-  const worst = told.windows.toSorted((one, other) => ORDER.indexOf(other.status) - ORDER.indexOf(one.status))[0];
-  const buttons = told.windows.map((window, at) =>
-    el("button", { type: "button", class: "quiet", onclick: () => choose(at) }, window.name.replace("last", "Last")),
+function legend() {
+  return el(
+    "p",
+    { class: "aside legend" },
+    el("span", { class: "key-trained" }, "training rows"),
+    el("span", { class: "key-live" }, "live rows"),
+    el("span", { class: "key-chance" }, "PSI by chance alone"),
+    el("span", {}, "marks at 0.1 and 0.25"),
   );
-  const choose = (at) => {
-    buttons.forEach((button, place) => button.setAttribute("aria-pressed", String(place === at)));
-    count.textContent = rowsOf(told.windows[at], told.training_rows);
-    grid.replaceChildren(...drawn(told, at));
-  };
-  main.className = "drift-page";
-  main.replaceChildren(
-    el(
-      "div",
-      { class: "title" },
-      el("h1", {}, named(name), " ", el("small", {}, `version ${version}`)),
-      el("p", { class: "verdict-line", "data-status": told.status }, told.summary),
-      told.sets ? el("p", { class: "aside" }, `Prediction sets: ${told.sets.summary}.`) : null,
-    ),
-    el("div", { class: "tabs", role: "group", "aria-label": "Window of time" }, ...buttons),
-    count,
-    el(
-      "p",
-      { class: "aside legend" },
-      el("span", { class: "key-trained" }, "training rows"),
-      el("span", { class: "key-live" }, "live rows"),
-      el("span", { class: "key-chance" }, "PSI by chance alone"),
-      el("span", {}, "marks at 0.1 and 0.25"),
-    ),
-    grid,
-  );
-  choose(told.windows.indexOf(worst));
+}
+
+function head({ sets }) {
+  return sets ? [el("p", { class: "aside" }, `Prediction sets: ${sets.summary}.`)] : [];
+}
+
+// What the status is about: the shortest window that says so.
+function first(windows) {
+  return windows.toSorted((one, other) => ORDER.indexOf(other.status) - ORDER.indexOf(one.status))[0];
+}
+
+export async function drawDrift(main, version) {
+  return drawWindows(main, version, "drift", { head, legend, first, count, drawn });
 }

@@ -1,8 +1,8 @@
 // How good the answers of late are: as tested, as their probabilities let expect, and as labels say.
 
 import { confusion } from "./card.js";
-import { el, named, svg } from "./dom.js";
-import { call } from "./service.js";
+import { el, svg } from "./dom.js";
+import { drawWindows } from "./windows.js";
 
 const ORDER = ["too_few_labels", "as_expected", "worse"];
 const SIDE = 100;
@@ -113,7 +113,8 @@ function panel(title, ...children) {
   return el("section", { class: "panel" }, el("h2", {}, title), ...children);
 }
 
-function drawn(told, window) {
+function drawn(told, at) {
+  const window = told.windows[at];
   const labels = window.live.rows;
   const few = labels < window.labels_needed ? ` Fewer than ${window.labels_needed} do not show a loss of ten points.` : "";
   const said = labels
@@ -133,47 +134,25 @@ function drawn(told, window) {
   return all;
 }
 
-export async function drawPerformance(main, { name, version }) {
-  let told;
-  try {
-    told = await call(`v1/models/${name}/versions/${version}/performance`);
-  } catch (error) {
-    if (error.status !== 403) throw error;
-    // The key is good for all other pages: nobody is asked for another.
-    main.className = "narrow";
-    return main.replaceChildren(el("h1", {}, "Not with this key"), el("p", { class: "message" }, error.message));
-  }
-  const grid = el("div", { class: "drift-grid" });
-  const count = el("p", { role: "status" });
-  // First what the status is about; of two windows that say the same, the longer one, which has more labels.
-  const worst = told.windows.toSorted((one, other) => ORDER.indexOf(one.status) - ORDER.indexOf(other.status)).at(-1);
-  const buttons = told.windows.map((window, at) =>
-    el("button", { type: "button", class: "quiet", onclick: () => choose(at) }, window.name.replace("last", "Last")),
+function counted(_, window) {
+  return `${window.expected.rows.toLocaleString("en")} rows and ${window.live.rows.toLocaleString("en")} labels in the ${window.name}.`;
+}
+
+function legend({ calibrated }) {
+  return el(
+    "p",
+    { class: "aside" },
+    calibrated
+      ? "Expected is what the probabilities of all live answers promise. It follows rows that shift; that the rule has changed, only labels show."
+      : "The probabilities of this version were not calibrated: what they promise is the network's own word.",
   );
-  const choose = (at) => {
-    const window = told.windows[at];
-    buttons.forEach((button, place) => button.setAttribute("aria-pressed", String(place === at)));
-    count.textContent = `${window.expected.rows.toLocaleString("en")} rows and ${window.live.rows.toLocaleString("en")} labels in the ${window.name}.`;
-    grid.replaceChildren(...drawn(told, window));
-  };
-  main.className = "drift-page performance-page";
-  main.replaceChildren(
-    el(
-      "div",
-      { class: "title" },
-      el("h1", {}, named(name), " ", el("small", {}, `version ${version}`)),
-      el("p", { class: "verdict-line", "data-status": told.status }, told.summary),
-    ),
-    el("div", { class: "tabs", role: "group", "aria-label": "Window of time" }, ...buttons),
-    count,
-    el(
-      "p",
-      { class: "aside" },
-      told.calibrated
-        ? "Expected is what the probabilities of all live answers promise. It follows rows that shift; that the rule has changed, only labels show."
-        : "The probabilities of this version were not calibrated: what they promise is the network's own word.",
-    ),
-    grid,
-  );
-  choose(told.windows.indexOf(worst));
+}
+
+// What the status is about; of two windows that say the same, the longer one, which has more labels.
+function first(windows) {
+  return windows.toSorted((one, other) => ORDER.indexOf(one.status) - ORDER.indexOf(other.status)).at(-1);
+}
+
+export async function drawPerformance(main, version) {
+  return drawWindows(main, version, "performance", { legend, first, count: counted, drawn });
 }

@@ -15,13 +15,12 @@ from service.app import create_app
 from service.errors import InvalidRecord
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
-from service.telemetry.answers import KEPT, key_of
+from service.telemetry.answers import key_of
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import Watch
-from service.telemetry.live import Live
 from service.wire import feedback as wire
 from tests.service.test_drift import card, rows
-from tests.service.test_metrics import in_a_fork, samples, value
+from tests.service.test_metrics import samples, value
 
 CLASSES = ("Adelie", "Chinstrap", "Gentoo")
 FEEDBACK, PERFORMANCE = "/v1/feedback", "/v1/models/penguins/performance"
@@ -298,92 +297,6 @@ def test_rows_are_named_by_their_place_in_the_request(client: FlaskClient) -> No
     assert tell(client, *named)["unknown_ids"] == [{"id": "mine-3", "index": 0}]
 
 
-def test_any_worker_is_told_what_any_has_answered() -> None:
-    """And corrects what another was told; the newest label counts, wherever it is."""
-    board, watch = Board.create(slots=3), Watch(card(), 1)
-    mine = Metrics(board.seat(0)).feedback
-    probabilities = rows(50)[1]
-
-    def answer(request_id: str, count: int) -> None:
-        feedback = Metrics(board.seat(1)).feedback
-        feedback.remember(watch, request_id, probabilities[:count])
-        feedback.fold()
-
-    in_a_fork(partial(answer, "theirs", 50))
-    in_a_fork(partial(answer, "alone", 1))
-    keys = [key_of("theirs", place) for place in range(50)]
-
-    assert mine.take([*keys, key_of("alone")], lambda *_: 0) == ["counted"] * 51
-    in_a_fork(lambda: Metrics(board.seat(1)).feedback.take(keys[:7], lambda *_: 1))
-    assert mine.take(keys[:8], lambda *_: 1) == ["repeated"] * 7 + ["corrected"]
-    (live, _), (other, _) = mine.live([watch, Watch(card(), 2)])
-    assert live.verdict.labels == 51
-    assert [sum(line) for line in live.confused.counts] == [43, 8, 0]
-    assert other.verdict.labels == 0
-
-
-def test_the_newest_answers_are_remembered_in_bounded_memory() -> None:
-    """Of single rows and of more rows in a request than there is room for; of an id that came twice the last answer."""
-    metrics, watch = Metrics(Board.create(slots=1, rows=8)), Watch(card(), 1)
-    feedback, probabilities = metrics.feedback, rows(20)[1]
-    for number in range(20):
-        feedback.remember(watch, f"r{number}", probabilities[number : number + 1])
-    known = feedback.take([key_of(f"r{number}") for number in range(20)], lambda *_: 0)
-    assert known == ["unknown"] * 12 + ["counted"] * 8
-    feedback.remember(watch, "many", probabilities)
-    known = feedback.take([key_of("many", place) for place in range(20)], lambda *_: 2)
-    assert known == ["unknown"] * 12 + ["counted"] * 8
-    assert [sum(line) for line in feedback.live([watch])[0][0].confused.counts] == [0, 0, 8]
-    feedback.remember(watch, "many", probabilities[:1])
-    assert feedback.take([key_of("many")], lambda *_: 0) == ["counted"]
-
-
-def test_labels_are_forgotten_after_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By when they came, however late that was after the answer."""
-    feedback, watch = Metrics(Board.create()).feedback, Watch(card(), 1)
-    days = 86_400.0
-
-    def told(now: float) -> list[int]:
-        monkeypatch.setattr("service.telemetry.feedback.time.time", lambda: now)
-        return [window.verdict.labels for window in feedback.live([watch])[0]]
-
-    told(0.0)
-    feedback.remember(watch, "late", rows(1)[1])
-    assert told(9 * days) == [0, 0]
-    assert feedback.take([key_of("late")], lambda *_: 0) == ["counted"]
-    assert told(9 * days + 3599) == [1, 1]
-    assert told(9 * days + 3601) == [0, 1]
-    assert told(10 * days + 1) == [0, 0]
-
-
-def test_of_many_classes_the_likeliest_are_kept() -> None:
-    """The others share what is left: accuracy and what is promised are exact, log-loss is where the label is one of
-    the sixteen; of the confusion those classes are shown that are mistaken most.
-    """
-    classes = tuple(f"c{number}" for number in range(40))
-    watch = Watch(card().model_copy(update={"classes": classes}), 1)
-    feedback = Metrics(Board.create()).feedback
-    probabilities = np.random.default_rng(3).dirichlet(np.full(40, 0.3), 200).astype(np.float32)
-    order = np.argsort(-probabilities, axis=1)
-    feedback.remember(watch, "many", probabilities)
-    place = np.where(np.arange(200) % 10 == 0, order[:, 5], order[:, 0])
-    feedback.take([key_of("many", row) for row in range(200)], lambda at, _: int(place[at]))
-    live = feedback.live([watch])[0][0]
-    losses = -np.log(probabilities[np.arange(200), place])
-    assert live.verdict.accuracy == 0.9
-    assert live.verdict.expected == pytest.approx(probabilities.max(axis=1).mean(), rel=1e-6)
-    assert live.log_loss == pytest.approx(losses.mean(), rel=1e-6)
-    assert (len(live.confused.classes), live.confused.others) == (20, 20)
-    assert sum(map(sum, live.confused.counts)) == 200
-
-    rare = order[:, -1]
-    feedback.take([key_of("many", row) for row in range(200)], lambda at, _: int(rare[at]))
-    live = feedback.live([watch])[0][0]
-    rest = np.maximum(1 - np.sort(probabilities, axis=1)[:, -KEPT:].sum(axis=1), 0) / (40 - KEPT)
-    assert live.verdict.accuracy == 0
-    assert live.log_loss == pytest.approx(-np.log(np.maximum(rest, 1.2e-38)).mean(), rel=1e-2)
-
-
 def test_feedback_can_be_left_off(registry: Registry) -> None:
     """Then no answer is remembered, and whoever sends labels is told so; what is expected is still told."""
     client = create_app(registry, Bounds(1 << 20), Board.create(slots=1, rows=0)).test_client()
@@ -430,19 +343,3 @@ def test_labels_need_the_key_for_predictions(registry: Registry, tmp_path: Any) 
 
     assert [client.post(FEEDBACK, json=body, headers=key).status_code for key in keys] == [200, 403]
     assert [client.get(PERFORMANCE, headers=key).status_code for key in keys] == [403, 200]
-
-
-def test_a_label_that_fails_leaves_nothing_half_done() -> None:
-    """Where one of a batch is refused, those before it are not taken either."""
-    feedback, watch = Metrics(Board.create()).feedback, Watch(card(), 1)
-    feedback.remember(watch, "x", rows(3)[1])
-
-    def refuse(at: int, _: int) -> int:
-        if at == 2:
-            raise InvalidRecord("no")
-        return 0
-
-    with pytest.raises(InvalidRecord):
-        feedback.take([key_of("x", place) for place in range(3)], refuse)
-    found: Live = feedback.live([watch])[0][0]
-    assert found.verdict.labels == 0

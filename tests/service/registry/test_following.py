@@ -128,10 +128,9 @@ def test_no_error_ends_the_thread_that_follows(
     assert "repository check failed" in [entry.getMessage() for entry in caplog.records]
 
 
-def test_what_has_failed_is_looked_at_again_when_it_is_due(
-    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However seldom the repository is polled."""
+@pytest.fixture
+def fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first model that is read cannot be."""
     read = ModelRepository.read
 
     def fails(*_: object) -> object:
@@ -139,22 +138,21 @@ def test_what_has_failed_is_looked_at_again_when_it_is_due(
         raise OSError(EIO, "Input/output error")
 
     monkeypatch.setattr(ModelRepository, "read", fails)
+
+
+@pytest.mark.usefixtures("fails_once")
+def test_what_has_failed_is_looked_at_again_when_it_is_due(repository: ModelRepository) -> None:
+    """However seldom the repository is polled."""
     registry = Registry(repository)
     follow(registry, repository, NEVER)
     seconds_until(lambda: registry.ready)
 
 
+@pytest.mark.usefixtures("fails_once")
 def test_what_is_loaded_at_the_second_try_of_one_round_is_ready(
     repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has failed may be due again before the round is over: then no other round is waited for."""
-    read = ModelRepository.read
-
-    def fails(*_: object) -> object:
-        monkeypatch.setattr(ModelRepository, "read", read)
-        raise OSError(EIO, "Input/output error")
-
-    monkeypatch.setattr(ModelRepository, "read", fails)
     monkeypatch.setattr(loader, "back_off", lambda _: 0.0)
     registry = Registry(repository)
     registry.refresh()

@@ -119,6 +119,12 @@ def test_without_scikit_learn_nothing_begins(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "taught").exists()
 
 
+@pytest.mark.parametrize(("settings", "flag"), [({"distil": False}, "--distil false"), ({"members": 1}, "--members 1")])
+def test_a_teacher_of_nobody_is_refused(tmp_path: Path, settings: dict[str, Any], flag: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"^--teacher auto needs a distilled network, and {flag} has none"):
+        train(tmp_path / "t.csv", tmp_path, teacher="auto", **settings)
+
+
 def test_a_table_longer_than_memory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match=r"^--teacher trees needs the rows in memory.* type --memory"):
         train(table_of(tmp_path / "t.csv", "line", 30_000), tmp_path, teacher="trees", memory="1m")
