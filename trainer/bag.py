@@ -1,6 +1,6 @@
 """The members of a bag: networks on one encoder, each with validation rows and first weights of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -137,18 +137,18 @@ class Run:
 
 
 PLAIN = Run()
-# Trains all members, one after the other or several at a time.
-TrainMembers = Callable[[TrainingConfig, Start, Run], Iterator[tuple[Member, Trained]]]
+# Trains all members but the first ones, one after the other or several at a time.
+TrainMembers = Callable[[TrainingConfig, Start, Run, int], Iterator[tuple[Member, Trained]]]
 
 
-def in_turn(config: TrainingConfig, start: Start, run: Run) -> Iterator[tuple[Member, Trained]]:
-    """Train member after member, until Ctrl-C or the deadline.
+def in_turn(config: TrainingConfig, start: Start, run: Run, first: int = 0) -> Iterator[tuple[Member, Trained]]:
+    """Train member after member from the number `first` on, until Ctrl-C or the deadline.
 
     :raises Diverged: a loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of a member was over.
     """
     folds = len(start.split.folds)
-    for number in range(folds):
+    for number in range(first, folds):
         member = build_member(config, start, number)
         watch, checkpoint = partial(run.watch, number, folds), run.checkpoint_of(number)
         try:
@@ -182,18 +182,24 @@ def train_member(
     return Trained(number, member.network, history, frozen)
 
 
-def train_bag(config: TrainingConfig, start: Start, run: Run = PLAIN, train_members: TrainMembers = in_turn) -> Bag:
-    """Train the members with `train_members`, and calibrate them together.
+def train_bag(
+    config: TrainingConfig,
+    start: Start,
+    run: Run = PLAIN,
+    train_members: TrainMembers = in_turn,
+    first: Sequence[tuple[Member, Trained]] = (),
+) -> Bag:
+    """Train the members with `train_members`, but for the `first` ones, which are trained, and calibrate all.
 
     Ctrl-C and the deadline end with the members that have an epoch behind them.
 
     :raises Diverged: a loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
     """
-    done: list[tuple[Member, Trained]] = []
+    done = list(first)
     interrupted = False
     try:
-        done.extend(train_members(config, start, run))  # What has come before a Ctrl-C stays.
+        done.extend(train_members(config, start, run, len(done)))  # What has come before a Ctrl-C stays.
     except KeyboardInterrupt:
         if not done:
             raise

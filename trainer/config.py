@@ -65,6 +65,10 @@ class TrainingConfig(Hyperparameters):
     one_hot: int = Field(
         8, ge=0, description="largest number of categories that is one-hot encoded; features with more are embedded"
     )
+    selection: bool = Field(
+        True,
+        description="choose by validation log-loss between input dropout and none, and whole numbers and categories",
+    )
     members: int | None = Field(
         None,
         ge=1,

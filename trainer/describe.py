@@ -14,6 +14,7 @@ import numpy as np
 from models import __version__
 from models.card import (
     Calibration,
+    Candidate,
     Distillation,
     FrozenStatistics,
     GoldenRow,
@@ -39,6 +40,7 @@ from trainer.fitting import Fitted, cut_short
 from trainer.nn import statistics
 from trainer.nn.calibrator import Calibrator
 from trainer.references import background_rows, typical_row
+from trainer.selection import Selection
 from trainer.start import BACKGROUND, Start, generator
 from trainer.student import distance, student_rows
 from trainer.training.calibration import reliability, warning
@@ -71,6 +73,7 @@ def describe(
         frozen_statistics=tuple(_statistics(config, one, fitted.student is not None) for one in fitted.networks),
         calibration=calibration,
         distillation=_distillation(fitted, answers.bag),
+        selection=tuple(_candidates(fitted.selection)),
         drift=drift_baseline(classifier, start.examples, start.inputs, start.split.train),
         evaluation=verdict.evaluation,
         warnings=(*(one.kept(config) for one in verdict.warnings), *doubts(config, fitted)),
@@ -107,6 +110,20 @@ def _distillation(fitted: Fitted, answers: Answers | None) -> Distillation | Non
         divergence=fitted.student.divergence,
         test=Metrics(**asdict(_score(answers))),
     )
+
+
+def _candidates(selection: Selection) -> Iterator[Candidate]:
+    """What was tried beside the defaults."""
+    names = [column.name for column in selection.start.examples.rows.numbers]
+    for tried in selection.tried:
+        yield Candidate(
+            input_dropout=tried.candidate.input_dropout,
+            categories=tuple(names[column] for column in tried.candidate.codes),
+            rows=tried.rows,
+            gain=tried.gain,
+            interval=tried.interval,
+            chosen=tried.candidate == selection.chosen,
+        )
 
 
 def _mean_metrics(scores: Iterable[Score]) -> Metrics:

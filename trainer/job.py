@@ -141,7 +141,7 @@ def _train(config: TrainingConfig, frames: Frames, run_on: Callable[[Table, int]
     jobs = min(jobs or jobs_for(config, start), folds)
     start = start.shared() if jobs > 1 else start
     fitted = train_all(config, start, run_on(table, folds), limit=limit, jobs=jobs)
-    return Trained.of(config, table, start, fitted, partial(_read_again, config, frames, table))
+    return Trained.of(config, table, fitted.selection.start, fitted, partial(_read_again, config, frames, table))
 
 
 def run(

@@ -45,15 +45,17 @@ def jobs_for(config: TrainingConfig, start: Start) -> int:
     return min(available_cores(), len(folds)) if steps >= FEWEST_STEPS else 1
 
 
-def side_by_side(config: TrainingConfig, start: Start, run: Run, *, jobs: int) -> Iterator[tuple[Member, Trained]]:
-    """Train all members, so many at a time, and give each back when it is done.
+def side_by_side(
+    config: TrainingConfig, start: Start, run: Run, first: int = 0, *, jobs: int
+) -> Iterator[tuple[Member, Trained]]:
+    """Train all members from the number `first` on, so many at a time, and give each back when it is done.
 
     :raises Diverged: a loss stopped being finite.
     :raises OSError: a checkpoint could not be written, or the rows not be shared.
     :raises WorkerLost: a process was killed, or failed.
     :raises KeyboardInterrupt: Ctrl-C came; the members that have an epoch behind them were given back before.
     """
-    crew = Crew(config, start, run)
+    crew = Crew(config, start, run, first)
     interrupted = False
     try:
         with held_back() as ctrl_c:
@@ -76,15 +78,15 @@ def side_by_side(config: TrainingConfig, start: Start, run: Run, *, jobs: int) -
 class Crew:
     """The processes that train the members of one bag."""
 
-    def __init__(self, config: TrainingConfig, start: Start, run: Run) -> None:
+    def __init__(self, config: TrainingConfig, start: Start, run: Run, first: int) -> None:
         self._config, self._start, self._run = config, start, run
         self._members = len(start.split.folds)
-        self._waiting = deque(range(self._members))
+        self._waiting = deque(range(first, self._members))
         self._workers: list[Worker] = []
 
     def begin(self, jobs: int) -> None:
         """Start so many workers, and give each a member."""
-        for _ in range(min(jobs, self._members)):
+        for _ in range(min(jobs, len(self._waiting))):
             self._workers.append(Worker(self._start.shared_file.fileno(), self._members))
         # This encodes the rows, while the workers load what they need.
         task = Task.of(self._config, self._start)

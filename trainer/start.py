@@ -37,16 +37,27 @@ class Start:
     file: BinaryIO | None = None
 
     @classmethod
-    def on(cls, config: TrainingConfig, examples: Examples, split: Split) -> "Start":
-        """Fit the encoder on the rows that the networks learn from."""
+    def on(cls, config: TrainingConfig, examples: Examples, split: Split, codes: tuple[int, ...] = ()) -> "Start":
+        """Fit the encoder on the rows that the networks learn from; the numeric columns `codes` become categories."""
         train, counts = split.train, None
         if examples.long:
             counts = count_texts(examples.rows, train)
             most = min(FITTED_ROWS, FITTED_CELLS // len(examples.rows.columns))
             train = train[drawn(len(train), most)]
         rows = examples.rows.take(train)
-        encoder = fit_encoder(rows, scaling=config.scaling, atoms=config.atoms, one_hot=config.one_hot, counts=counts)
+        encoder = fit_encoder(
+            rows,
+            scaling=config.scaling,
+            atoms=config.atoms,
+            one_hot=config.one_hot,
+            counts=counts,
+            codes=codes,
+        )
         return cls(examples, split, encoder)
+
+    def with_codes(self, config: TrainingConfig, codes: tuple[int, ...]) -> "Start":
+        """The same with the numeric columns `codes` encoded as categories."""
+        return Start.on(config, self.examples, self.split, codes) if codes else self
 
     @cached_property
     def inputs(self) -> Array:

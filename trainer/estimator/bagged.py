@@ -57,4 +57,6 @@ def train_bag_on(
         chosen = Split((fold,) * members, fold.train[:0])
         config = config.model_copy(update={"split_by": "validation"})
     run = Run(watch=lambda member, members, epoch: watch(epoch))
-    return encoder, train_all(config, Start(examples, chosen, encoder), run)
+    config = config if scaled else config.model_copy(update={"selection": False})
+    fitted = train_all(config, Start(examples, chosen, encoder), run)
+    return fitted.selection.start.encoder, fitted

@@ -90,7 +90,7 @@ def _but_refits(summary: SearchSummary) -> dict[str, Any]:
 
 def settings_of(search: Search, trial: Trial) -> dict[str, Any]:
     """What `fit` would be given to train a trial again."""
-    return {**search.request.given, **space.settings(trial.values)}
+    return {"selection": False, **search.request.given, **space.settings(trial.values)}
 
 
 def leading(search: Search, trials: Trials, published: Outcome | None = None) -> TrainingConfig:

@@ -18,6 +18,7 @@ from trainer.figures.learning import course
 from trainer.fitting import Fitted
 from trainer.job import prepare
 from trainer.nn.loss import cross_entropy
+from trainer.selection import Selection
 from trainer.start import Start
 from trainer.training.calibration import calibration_error
 from trainer.training.records import Epoch, History, Score
@@ -211,7 +212,8 @@ def test_rows_that_count_twice_count_twice(trained: tuple[Start, Bag]) -> None:
 def test_more_than_two_classes_have_a_curve_each(trained: tuple[Start, Bag]) -> None:
     """Those that the test rows hold; of more than ten classes there are none."""
     start, bag = trained
-    test = held_out(start, Fitted(bag)).test
+    config = TrainingConfig.of(table="t.csv", target="y", name="m")
+    test = held_out(start, Fitted(bag, Selection(config, start))).test
     many = np.tile(test.probabilities, 6) / 6
     assert not curves(Answers(many, many, test.labels, None), tuple("abcdefghijkl"), None, None)
     three = many[:, :3]
