@@ -133,8 +133,8 @@ def candidates_for(config: TrainingConfig, start: Start) -> tuple[Candidate, ...
 
 
 def trial_folds(start: Start) -> tuple[Sequence[Fold], bool]:
-    """The first folds with validation rows of their own, until there are enough, and whether they are whole: of a large
-    table some rows of one fold are enough.
+    """The first folds, until there are enough validation rows, most of each fold its own; and whether they are whole:
+    of a large table some rows of one fold are enough.
     """
     first = start.split.folds[0]
     if len(first.train) > MOST_ROWS:
@@ -142,7 +142,7 @@ def trial_folds(start: Start) -> tuple[Sequence[Fold], bool]:
     folds: list[Fold] = []
     seen = first.validation[:0]
     for fold in start.split.folds:
-        if len(seen) >= ENOUGH or np.isin(fold.validation, seen).any():
+        if len(seen) >= ENOUGH or np.isin(fold.validation, seen).mean() > 0.5:
             break
         folds.append(fold)
         seen = np.concatenate([seen, fold.validation])
