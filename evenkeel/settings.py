@@ -57,6 +57,7 @@ class Settings(TypedDict, total=False):
     scaling: Kind
     atoms: bool
     one_hot: int
+    selection: bool
     members: int
     distil: bool
     student: Sequence[int]

@@ -129,7 +129,7 @@ def test_every_hyperparameter_is_documented() -> None:
 
     for setting, field in TrainingConfig.model_fields.items():
         if field.description:
-            shown_as = {"hidden": "128,128", "compiled": "true", "atoms": "true", "distil": "true"}
+            shown_as = {"hidden": "128,128", "compiled": "true", "atoms": "true", "selection": "true", "distil": "true"}
             default = shown_as.get(setting, field.default)
             shown = "" if default is None else f" `{default}`"
             row = rf"^\| `--{setting.replace('_', '-')}` \|{shown} \| .+ \| {re.escape(field.description)} \|$"
