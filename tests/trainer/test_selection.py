@@ -66,7 +66,7 @@ def test_codes_become_categories_where_that_is_better(codes: Path, tmp_path: Pat
 
 def test_what_is_not_better_changes_nothing(penguins: Path) -> None:
     """The defaults that are chosen have the very weights that they have without a choice."""
-    settings = {"target": "species", "epochs": 60}
+    settings: dict[str, Any] = {"target": "species", "epochs": 60}
     chosen, plain = fitted(penguins, **settings), fitted(penguins, **settings, selection=False)
 
     assert chosen.selection.tried
