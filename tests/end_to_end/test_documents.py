@@ -15,8 +15,8 @@ import pytest
 from service.errors import REFUSALS
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import ROOT, Service, running
-from trainer.config import TrainingConfig
 from trainer.data import wording
+from trainer.settings.config import TrainingConfig
 
 # What these train, serve and draw takes longer than that of all others.
 LENGTHY = ("backup.md", "explaining.md", "lifecycle.md", "report.md", "search.md", "training.md")

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from models.repository import ModelRepository
-from trainer.answers import held_out
 from trainer.arrays import Array
-from trainer.bag import train_bag
-from trainer.config import TrainingConfig
-from trainer.fitting import Fitted
-from trainer.job import prepare, run
+from trainer.evaluation.answers import held_out
+from trainer.fitting.fitted import Fitted
+from trainer.fitting.members import train_bag
+from trainer.fitting.selection import Selection
+from trainer.job.job import prepare, run
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.network import Network
-from trainer.selection import Selection
+from trainer.settings.config import TrainingConfig
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 from models.commands.look import _summary
 from models.repository import ModelRepository
 from models.wording import selection_line
-from trainer.bag import PLAIN, Run
-from trainer.config import TrainingConfig
-from trainer.fitting import Fitted, train_all
-from trainer.job import prepare, run
-from trainer.selection import Candidate, candidates_for, trial_folds
+from trainer.fitting.fitted import Fitted, train_all
+from trainer.fitting.members import PLAIN, Run
+from trainer.fitting.selection import Candidate, candidates_for, trial_folds
+from trainer.job.job import prepare, run
+from trainer.settings.config import TrainingConfig
 from trainer.training.fit import fit
 from trainer.training.records import History
 

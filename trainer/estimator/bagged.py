@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainer.bag import Run, members_for
-from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, fit_encoder
 from trainer.data.rows import Examples, Rows, joined
 from trainer.data.scaling import LARGEST, Standard
 from trainer.data.split import Fold, Split, split
-from trainer.fitting import Fitted, train_all
-from trainer.start import Start, generator
+from trainer.fitting.fitted import Fitted, train_all
+from trainer.fitting.members import Run, members_for
+from trainer.fitting.start import Start, generator
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Epoch
 
 

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting
-from trainer.spelling import check_kinds, in_python, plain
+from trainer.settings.config import TrainingConfig
+from trainer.settings.spelling import check_kinds, in_python, plain
 from trainer.training.records import Epoch
 
 # The one table of defaults.

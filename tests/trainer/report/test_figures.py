@@ -5,21 +5,21 @@ import pytest
 
 from models.card import ModelCard
 from models.figures import MOST_EPOCHS, MOST_POINTS, Figures
-from trainer.answers import Answers, held_out
 from trainer.arrays import Array
-from trainer.bag import Bag, train_bag
-from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
-from trainer.evaluation.measures import auc
+from trainer.evaluation.answers import Answers, held_out
 from trainer.figures.curves import confidences, curves
 from trainer.figures.distributions import distributions
 from trainer.figures.importance import Asked, dependences, importances
 from trainer.figures.learning import course
-from trainer.fitting import Fitted
-from trainer.job import prepare
+from trainer.fitting.fitted import Fitted
+from trainer.fitting.members import Bag, train_bag
+from trainer.fitting.selection import Selection
+from trainer.fitting.start import Start
+from trainer.job.job import prepare
+from trainer.measures.scores import auc
 from trainer.nn.loss import cross_entropy
-from trainer.selection import Selection
-from trainer.start import Start
+from trainer.settings.config import TrainingConfig
 from trainer.training.calibration import calibration_error
 from trainer.training.records import Epoch, History, Score
 

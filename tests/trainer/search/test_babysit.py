@@ -13,8 +13,8 @@ import pytest
 from models.repository import ModelRepository
 from trainer.command_line import main
 from trainer.errors import DamagedCheckpoint
-from trainer.hyperparameters import Hyperparameters
 from trainer.search.babysit import Control
+from trainer.settings.hyperparameters import Hyperparameters
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 180.0

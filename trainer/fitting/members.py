@@ -7,13 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
-from trainer.classifier import Classifier
-from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder
-from trainer.hyperparameters import Hyperparameters
+from trainer.fitting.start import Start, generator
+from trainer.fitting.trained_classifier import TrainedClassifier
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
-from trainer.start import Start, generator
+from trainer.settings.config import TrainingConfig
+from trainer.settings.hyperparameters import Hyperparameters
 from trainer.training.calibration import calibrate
 from trainer.training.deadline import Deadline
 from trainer.training.fit import fit
@@ -71,7 +71,7 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedNetwork:
     """One network after its training, its statistics frozen; `number` says which fold it learned from."""
 
     number: int
@@ -87,8 +87,8 @@ class Bag:
     A bag that was `interrupted`, or whose time was over, may lack some.
     """
 
-    members: tuple[Trained, ...]
-    classifier: Classifier
+    members: tuple[TrainedNetwork, ...]
+    classifier: TrainedClassifier
     wanted: int
     interrupted: bool = False
 
@@ -138,10 +138,10 @@ class Run:
 
 PLAIN = Run()
 # Trains all members but the first ones, one after the other or several at a time.
-TrainMembers = Callable[[TrainingConfig, Start, Run, int], Iterator[tuple[Member, Trained]]]
+TrainMembers = Callable[[TrainingConfig, Start, Run, int], Iterator[tuple[Member, TrainedNetwork]]]
 
 
-def in_turn(config: TrainingConfig, start: Start, run: Run, first: int = 0) -> Iterator[tuple[Member, Trained]]:
+def in_turn(config: TrainingConfig, start: Start, run: Run, first: int = 0) -> Iterator[tuple[Member, TrainedNetwork]]:
     """Train member after member from the number `first` on, until Ctrl-C or the deadline.
 
     :raises Diverged: a loss stopped being finite.
@@ -168,7 +168,7 @@ def train_member(
     watch: Callable[[Epoch], None],
     checkpoint: Checkpoint | None,
     train: Fit,
-) -> Trained:
+) -> TrainedNetwork:
     """Train one member with `train`, and freeze its statistics.
 
     :raises OutOfTime: before its first epoch was over.
@@ -179,7 +179,7 @@ def train_member(
     loss = log_loss_on(member.network, member.validation)
     size = config.batch_of(len(member.train))
     frozen = freeze(member.network, member.train, loss, statistics=config.statistics, batch_size=size)
-    return Trained(number, member.network, history, frozen)
+    return TrainedNetwork(number, member.network, history, frozen)
 
 
 def train_bag(
@@ -187,7 +187,7 @@ def train_bag(
     start: Start,
     run: Run = PLAIN,
     train_members: TrainMembers = in_turn,
-    first: Sequence[tuple[Member, Trained]] = (),
+    first: Sequence[tuple[Member, TrainedNetwork]] = (),
 ) -> Bag:
     """Train the members with `train_members`, but for the `first` ones, which are trained, and calibrate all.
 
@@ -208,6 +208,6 @@ def train_bag(
     members = tuple(trained for _, trained in done)
     calibrator = calibrate([(member.network, member.validation) for member, _ in done])
     networks = tuple(trained.network for trained in members)
-    classifier = Classifier(start.encoder, networks, start.examples.classes, calibrator)
+    classifier = TrainedClassifier(start.encoder, networks, start.examples.classes, calibrator)
     interrupted = interrupted or any(trained.history.interrupted for trained in members)
     return Bag(members, classifier, len(start.split.folds), interrupted)

@@ -13,20 +13,20 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from trainer.bag import PLAIN, Member, Run, Trained, member_on, train_member
-from trainer.config import TrainingConfig
 from trainer.data.encoder import possible_codes
 from trainer.data.hashing import drawn
 from trainer.data.split import Fold, Indices
 from trainer.errors import Diverged
-from trainer.evaluation.measures import gain_over, losses_of
-from trainer.start import Start
+from trainer.fitting.members import PLAIN, Member, Run, TrainedNetwork, member_on, train_member
+from trainer.fitting.start import Start
+from trainer.measures.scores import gain_over, losses_of
+from trainer.settings.config import TrainingConfig
 from trainer.training.calibration import calibrate
 
 # So many validation rows tell a gain from chance, and networks of so many rows what suits all of them.
 ENOUGH, MOST_ROWS = 1_000, 20_000
 
-Members = list[tuple[Member, Trained]]
+Members = list[tuple[Member, TrainedNetwork]]
 Vector = npt.NDArray[np.float64]
 
 
@@ -61,7 +61,7 @@ class Selection:
     start: Start
     chosen: Candidate | None = None
     tried: tuple[Tried, ...] = ()
-    trained: tuple[tuple[Member, Trained], ...] = ()
+    trained: tuple[tuple[Member, TrainedNetwork], ...] = ()
     interrupted: bool = False
 
 

@@ -7,12 +7,12 @@ from typing import BinaryIO
 import numpy as np
 
 from trainer.arrays import Array, Picked
-from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, count_texts, fit_encoder
 from trainer.data.hashing import drawn
 from trainer.data.rows import Examples
 from trainer.data.split import Indices, Split
 from trainer.mapped import check_room, keep_in, moved, nameless_file
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Encoded
 
 # The number of the generator that draws the card's background rows; no bag has so many members.

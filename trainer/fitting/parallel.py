@@ -17,13 +17,13 @@ from signal import Signals
 from socket import socketpair
 
 from models.machine import available_cores
-from trainer.bag import Member, Run, Trained, build_member
-from trainer.config import TrainingConfig
 from trainer.errors import WorkerLost
-from trainer.start import Start
+from trainer.fitting.members import Member, Run, TrainedNetwork, build_member
+from trainer.fitting.start import Start
+from trainer.fitting.worker import STOP, Order, Outcome, Task
+from trainer.settings.config import TrainingConfig
 from trainer.training.interrupts import held_back
 from trainer.training.records import Epoch
-from trainer.worker import STOP, Order, Outcome, Task
 
 LOOK_EVERY_S = 0.1
 # A bag of fewer steps is trained sooner than a process has loaded what it needs.
@@ -34,7 +34,7 @@ ONE_THREAD = dict.fromkeys(
 )
 BEGIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from trainer.worker import work; work(int(sys.argv[2]), int(sys.argv[3]))"
+    "from trainer.fitting.worker import work; work(int(sys.argv[2]), int(sys.argv[3]))"
 )
 
 
@@ -47,7 +47,7 @@ def jobs_for(config: TrainingConfig, start: Start) -> int:
 
 def side_by_side(
     config: TrainingConfig, start: Start, run: Run, first: int = 0, *, jobs: int
-) -> Iterator[tuple[Member, Trained]]:
+) -> Iterator[tuple[Member, TrainedNetwork]]:
     """Train all members from the number `first` on, so many at a time, and give each back when it is done.
 
     :raises Diverged: a loss stopped being finite.
@@ -99,7 +99,7 @@ class Crew:
         """Whether any member is being trained."""
         return any(worker.member is not None for worker in self._workers)
 
-    def look(self) -> Iterator[tuple[Member, Trained]]:
+    def look(self) -> Iterator[tuple[Member, TrainedNetwork]]:
         """Wait a moment for what the workers say; the members that are done."""
         connections = [worker.connection for worker in self._workers if worker.member is not None]
         heard = wait(connections, LOOK_EVERY_S)
@@ -119,7 +119,7 @@ class Crew:
             worker.end()
         self._start.shared_file.close()
 
-    def _heard(self, worker: "Worker", member: int) -> Iterator[tuple[Member, Trained]]:
+    def _heard(self, worker: "Worker", member: int) -> Iterator[tuple[Member, TrainedNetwork]]:
         said = worker.hear()
         if isinstance(said, Epoch):
             self._run.watch(member, self._members, said)

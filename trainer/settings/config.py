@@ -12,9 +12,9 @@ from trainer.data.scaling import Kind
 from trainer.data.schema import FileSchema, file_schema
 from trainer.data.size import RULE as MEMORY_RULE
 from trainer.data.size import memory_of
-from trainer.evaluation.threshold import Rule
-from trainer.hyperparameters import Hyperparameters, Units, units_between_commas
-from trainer.training.deadline import RULE, seconds
+from trainer.measures.threshold import Rule
+from trainer.settings.durations import RULE, seconds
+from trainer.settings.hyperparameters import Hyperparameters, Units, units_between_commas
 
 # What every command names first.
 NAMED = ("table", "target", "name")

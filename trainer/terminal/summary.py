@@ -7,8 +7,8 @@ from models.figures import REPORT
 from models.repository import ModelRepository
 from models.terminal import label, printable
 from models.wording import aligned, called, command_on, evaluation_lines, selection_line, sets_line, taught_by
-from trainer.publishing import Outcome
-from trainer.trained import Draft
+from trainer.job.publishing import Outcome
+from trainer.job.trained import Draft
 from trainer.training.records import History
 
 MOST_CLASSES = 5

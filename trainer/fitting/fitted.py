@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from trainer.bag import PLAIN, Bag, Member, Run, Trained, TrainMembers, in_turn, train_bag
-from trainer.classifier import Classifier
-from trainer.config import TrainingConfig
-from trainer.parallel import side_by_side
-from trainer.selection import Selection, select
-from trainer.start import Start
-from trainer.student import Student, learn_from
-from trainer.teacher import Teacher
+from trainer.fitting.members import PLAIN, Bag, Member, Run, TrainedNetwork, TrainMembers, in_turn, train_bag
+from trainer.fitting.parallel import side_by_side
+from trainer.fitting.selection import Selection, select
+from trainer.fitting.start import Start
+from trainer.fitting.student import Student, learn_from
+from trainer.fitting.teacher import Teacher
+from trainer.fitting.trained_classifier import TrainedClassifier
+from trainer.fitting.trees import check_trees
+from trainer.settings.config import TrainingConfig
 from trainer.training.deadline import TimeLimit
 from trainer.training.records import OutOfTime
-from trainer.trees import check_trees
 
 # How much of the time limit the members may take where a student is to learn from them.
 SHARE_OF_MEMBERS = 0.5
@@ -33,12 +33,12 @@ class Fitted:
     out_of_time: bool = False
 
     @property
-    def classifier(self) -> Classifier:
+    def classifier(self) -> TrainedClassifier:
         """What is published."""
         return self.student.classifier if self.student else self.bag.classifier
 
     @property
-    def networks(self) -> tuple[Trained, ...]:
+    def networks(self) -> tuple[TrainedNetwork, ...]:
         """The networks of what is published."""
         return (self.student.trained,) if self.student else self.bag.members
 
@@ -64,7 +64,7 @@ def cut_short(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
         )
 
 
-def nobody(*_: object) -> Iterator[tuple[Member, Trained]]:
+def nobody(*_: object) -> Iterator[tuple[Member, TrainedNetwork]]:
     """Train no member more, because Ctrl-C came."""
     raise KeyboardInterrupt
 
