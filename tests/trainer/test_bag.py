@@ -70,7 +70,7 @@ def test_a_bag_encodes_every_row_once(penguins: Path, tmp_path: Path, monkeypatc
         return encode(encoder, rows)
 
     monkeypatch.setattr(Encoder, "encode", counted)
-    train(penguins, tmp_path)
+    train(penguins, tmp_path, selection=False)
 
     table, golden, gate = 344, (8, 1), (1000, 11)
     assert sorted(encoded) == sorted([table, *golden, *gate])

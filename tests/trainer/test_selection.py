@@ -12,7 +12,7 @@ from models.repository import ModelRepository
 from models.wording import selection_line
 from trainer.fitting.fitted import Fitted, train_all
 from trainer.fitting.members import PLAIN, Run
-from trainer.fitting.selection import Candidate, candidates_for, trial_folds
+from trainer.fitting.selection import Candidate, Trial, candidates_for
 from trainer.job.job import prepare, run
 from trainer.settings.config import TrainingConfig
 from trainer.training.fit import fit
@@ -106,12 +106,12 @@ def test_folds_are_enough_and_never_the_same_twice(codes: Path) -> None:
     """Of five folds with a quarter of the rows four are enough; a table's own validation rows are one fold."""
     config = TrainingConfig.of(table=codes, **QUICK)
     start = prepare(config)[1]
-    folds, whole = trial_folds(start)
+    trial = Trial.of(start)
     same = replace(start, split=replace(start.split, folds=start.split.folds[:1] * 5))
 
-    assert whole
-    assert len(folds) == 4
-    assert len(trial_folds(same)[0]) == 1
+    assert trial.whole
+    assert trial.folds == start.split.folds[:4]
+    assert len(Trial.of(same).folds) == 1
 
 
 @pytest.mark.parametrize(("before", "members"), [(2, 2), (7, 4)])

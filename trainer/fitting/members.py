@@ -137,18 +137,20 @@ class Run:
 
 
 PLAIN = Run()
-# Trains all members but the first ones, one after the other or several at a time.
-TrainMembers = Callable[[TrainingConfig, Start, Run, int], Iterator[tuple[Member, TrainedNetwork]]]
+# Trains the members of these numbers, one after the other or several at a time.
+TrainMembers = Callable[[TrainingConfig, Start, Run, Sequence[int]], Iterator[tuple[Member, TrainedNetwork]]]
 
 
-def in_turn(config: TrainingConfig, start: Start, run: Run, first: int = 0) -> Iterator[tuple[Member, TrainedNetwork]]:
-    """Train member after member from the number `first` on, until Ctrl-C or the deadline.
+def in_turn(
+    config: TrainingConfig, start: Start, run: Run, numbers: Sequence[int]
+) -> Iterator[tuple[Member, TrainedNetwork]]:
+    """Train member after member, until Ctrl-C or the deadline.
 
     :raises Diverged: a loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of a member was over.
     """
     folds = len(start.split.folds)
-    for number in range(first, folds):
+    for number in numbers:
         member = build_member(config, start, number)
         watch, checkpoint = partial(run.watch, number, folds), run.checkpoint_of(number)
         try:
@@ -199,7 +201,9 @@ def train_bag(
     done = list(first)
     interrupted = False
     try:
-        done.extend(train_members(config, start, run, len(done)))  # What has come before a Ctrl-C stays.
+        done.extend(
+            train_members(config, start, run, range(len(done), len(start.split.folds)))
+        )  # What has come before a Ctrl-C stays.
     except KeyboardInterrupt:
         if not done:
             raise

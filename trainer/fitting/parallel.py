@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from signal import Signals
 from socket import socketpair
@@ -46,16 +46,16 @@ def jobs_for(config: TrainingConfig, start: Start) -> int:
 
 
 def side_by_side(
-    config: TrainingConfig, start: Start, run: Run, first: int = 0, *, jobs: int
+    config: TrainingConfig, start: Start, run: Run, numbers: Sequence[int], *, jobs: int
 ) -> Iterator[tuple[Member, TrainedNetwork]]:
-    """Train all members from the number `first` on, so many at a time, and give each back when it is done.
+    """Train members, so many at a time, and give each back when it is done.
 
     :raises Diverged: a loss stopped being finite.
     :raises OSError: a checkpoint could not be written, or the rows not be shared.
     :raises WorkerLost: a process was killed, or failed.
     :raises KeyboardInterrupt: Ctrl-C came; the members that have an epoch behind them were given back before.
     """
-    crew = Crew(config, start, run, first)
+    crew = Crew(config, start, run, numbers)
     interrupted = False
     try:
         with held_back() as ctrl_c:
@@ -78,10 +78,10 @@ def side_by_side(
 class Crew:
     """The processes that train the members of one bag."""
 
-    def __init__(self, config: TrainingConfig, start: Start, run: Run, first: int) -> None:
+    def __init__(self, config: TrainingConfig, start: Start, run: Run, numbers: Sequence[int]) -> None:
         self._config, self._start, self._run = config, start, run
         self._members = len(start.split.folds)
-        self._waiting = deque(range(first, self._members))
+        self._waiting = deque(numbers)
         self._workers: list[Worker] = []
 
     def begin(self, jobs: int) -> None:

@@ -5,10 +5,10 @@ without input dropout. Neither suits every table, so the first networks of the b
 and one is taken where its gain in log-loss cannot be chance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from trainer.data.encoder import possible_codes
 from trainer.data.hashing import drawn
 from trainer.data.split import Fold, Indices
 from trainer.errors import Diverged
-from trainer.fitting.members import PLAIN, Member, Run, TrainedNetwork, member_on, train_member
+from trainer.fitting.members import PLAIN, Member, Run, TrainedNetwork, in_turn
 from trainer.fitting.start import Start
 from trainer.measures.scores import gain_over, losses_of
 from trainer.settings.config import TrainingConfig
@@ -25,6 +25,7 @@ from trainer.training.calibration import calibrate
 
 # So many validation rows tell a gain from chance, and networks of so many rows what suits all of them.
 ENOUGH, MOST_ROWS = 1_000, 20_000
+OVERLAP = 0.5
 
 Members = list[tuple[Member, TrainedNetwork]]
 Vector = npt.NDArray[np.float64]
@@ -76,41 +77,39 @@ def select(config: TrainingConfig, start: Start, run: Run = PLAIN) -> Selection:
     candidates = candidates_for(config, start)
     if not candidates:
         return Selection(config, start)
-    folds, whole = trial_folds(start)
-    usual: Members = []
+    trial = Trial.of(start)
     alone = replace(PLAIN, train=run.train)
+    usual: Members = []
     try:
-        _train(config, start, folds, run if whole else alone, usual)
+        trial.train(config, start, run if trial.whole else alone, usual)
     except KeyboardInterrupt:
         if not usual:
             raise
         return Selection(config, start, trained=tuple(usual), interrupted=True)
     defaults = Selection(config, start, trained=tuple(usual))
     try:
-        best = _compare(defaults, candidates, folds, alone, usual)
+        best = _compare(defaults, candidates, trial, alone)
     except KeyboardInterrupt:
-        best = replace(defaults, interrupted=True)
+        return replace(defaults, interrupted=True)
     if start.file and best.start is not start:
         start.file.close()
         best = replace(best, start=best.start.shared())
-    return best if whole or best.interrupted else replace(best, trained=())
+    return best if trial.whole else replace(best, trained=())
 
 
-def _compare(
-    defaults: Selection, candidates: Sequence[Candidate], folds: Sequence[Fold], run: Run, usual: Members
-) -> Selection:
-    """The best of the candidates, or the defaults, whose networks are the `usual` ones.
+def _compare(defaults: Selection, candidates: Sequence[Candidate], trial: "Trial", run: Run) -> Selection:
+    """The best of the candidates, or the defaults.
 
     :raises KeyboardInterrupt: Ctrl-C came.
     """
     best, tried = defaults, list[Tried]()
-    losses, weights = held_out_losses(usual)
+    losses, weights = held_out_losses(defaults.trained)
     for candidate in candidates:
         config = defaults.config.model_copy(update={"input_dropout": candidate.input_dropout})
         start = defaults.start.with_codes(config, candidate.codes)
         trained: Members = []
         with suppress(Diverged):
-            _train(config, start, folds, run, trained)
+            trial.train(config, start, run, trained)
             gain, interval = gain_over(held_out_losses(trained)[0], losses, weights)
             if interval[0] > 0 and gain > max((one.gain for one in tried), default=0.0):
                 best = Selection(config, start, candidate, trained=tuple(trained))
@@ -132,48 +131,52 @@ def candidates_for(config: TrainingConfig, start: Start) -> tuple[Candidate, ...
     return tuple(Candidate(rate, columns) for columns in codes for rate in rates)[1:]
 
 
-def trial_folds(start: Start) -> tuple[Sequence[Fold], bool]:
-    """The first folds, until there are enough validation rows, most of each fold its own; and whether they are whole:
-    of a large table some rows of one fold are enough.
-    """
-    first = start.split.folds[0]
-    if len(first.train) > MOST_ROWS:
-        return [Fold(_some(first.train), _some(first.validation))], False
-    folds: list[Fold] = []
-    seen = first.validation[:0]
-    for fold in start.split.folds:
-        if len(seen) >= ENOUGH or np.isin(fold.validation, seen).mean() > 0.5:
-            break
-        folds.append(fold)
-        seen = np.concatenate([seen, fold.validation])
-    return folds, True
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """The folds that candidates are compared on, and whether they are `whole`, so that their networks can be kept."""
+
+    folds: tuple[Fold, ...]
+    whole: bool
+
+    @classmethod
+    def of(cls, start: Start) -> Self:
+        """The first folds, until there are enough validation rows, most of each fold its own; of a large table some
+        rows of one.
+        """
+        first = start.split.folds[0]
+        if len(first.train) > MOST_ROWS:
+            return cls((Fold(_some(first.train), _some(first.validation)),), whole=False)
+        folds: list[Fold] = []
+        seen = first.validation[:0]
+        for fold in start.split.folds:
+            if len(seen) >= ENOUGH or np.isin(fold.validation, seen).mean() > OVERLAP:
+                break
+            folds.append(fold)
+            seen = np.concatenate([seen, fold.validation])
+        return cls(tuple(folds), whole=True)
+
+    def train(self, config: TrainingConfig, start: Start, run: Run, done: Members) -> None:
+        """Train a network on each fold, and add it to those that are `done`.
+
+        :raises Diverged: a loss stopped being finite.
+        :raises KeyboardInterrupt: Ctrl-C came; a network with an epoch behind it is done.
+        """
+        start = start if self.whole else start.with_folds(self.folds)
+        for member, trained in in_turn(config, start, run, range(len(self.folds))):
+            done.append((member, trained))
+            if trained.history.interrupted:
+                raise KeyboardInterrupt
 
 
 def _some(rows: Indices) -> Indices:
     return rows[drawn(len(rows), MOST_ROWS)]
 
 
-def _train(config: TrainingConfig, start: Start, folds: Sequence[Fold], run: Run, done: Members) -> None:
-    """Train a network on each fold, and add it to those that are `done`.
-
-    :raises Diverged: a loss stopped being finite.
-    :raises KeyboardInterrupt: Ctrl-C came; a network with an epoch behind it is done.
-    """
-    members, classes = len(start.split.folds), len(start.examples.classes)
-    for number, fold in enumerate(folds):
-        parts = start.part(fold.train), start.part(fold.validation)
-        member = member_on(config, start.encoder, *parts, classes, number)
-        watch, checkpoint = partial(run.watch, number, members), run.checkpoint_of(number)
-        trained = train_member(config, number, member, watch, checkpoint, run.train)
-        run.ended(number, members)
-        done.append((member, trained))
-        if trained.history.interrupted:
-            raise KeyboardInterrupt
-
-
-def held_out_losses(members: Members) -> tuple[Vector, Vector]:
+def held_out_losses(members: Iterable[tuple[Member, TrainedNetwork]]) -> tuple[Vector, Vector]:
     """The losses of the validation rows, each of its own network and calibrated as a bag would be; and the weights."""
-    calibrator = calibrate([(member.network, member.validation) for member, _ in members])
-    parts = [(member.network.logits(member.validation.inputs[:]), member.validation) for member, _ in members]
-    losses = [losses_of(calibrator.probabilities(logits), part.labels) for logits, part in parts]
-    return np.concatenate(losses), np.concatenate([part.counts for _, part in parts])
+    pairs = [(member.network, member.validation) for member, _ in members]
+    calibrator = calibrate(pairs)
+    losses = [
+        losses_of(calibrator.probabilities(network.logits(part.inputs[:])), part.labels) for network, part in pairs
+    ]
+    return np.concatenate(losses), np.concatenate([part.counts for _, part in pairs])

@@ -179,7 +179,7 @@ def _babysit(options: argparse.Namespace) -> None:
     from trainer.terminal import progress
 
     repository = repository_of(options)
-    config = TrainingConfig.of(**{"members": 1, "selection": False, **given_settings(options)})
+    config = TrainingConfig.of(**{"members": 1, **given_settings(options), "selection": False})
     if config.members != 1:
         raise InvalidSetting(f"--members should be 1, not {config.members}: one model is looked after at a time")
     repository.versions(config.name)  # A name that breaks the grammar is refused before anything begins.

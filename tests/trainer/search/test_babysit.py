@@ -119,6 +119,8 @@ def test_left_alone_it_is_fit(penguins: Path, tmp_path: Path) -> None:
         "1",
         "--hidden",
         "8",
+        "--selection",
+        "false",
     ]
     for command in ("fit", "babysit"):
         assert main([command, *flags, "--repository", str(tmp_path / command)]) == 0
