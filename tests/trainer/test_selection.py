@@ -10,6 +10,7 @@ import pytest
 from models.commands.look import _summary
 from models.repository import ModelRepository
 from models.wording import selection_line
+from trainer.fitting import selection
 from trainer.fitting.fitted import Fitted, train_all
 from trainer.fitting.members import PLAIN, Run
 from trainer.fitting.selection import Candidate, Trial, candidates_for
@@ -73,6 +74,17 @@ def test_what_is_not_better_changes_nothing(penguins: Path) -> None:
     assert chosen.selection.chosen is None
     for ours, theirs in zip(weights(chosen), weights(plain), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_of_a_large_table_some_rows_are_tried(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all of them are learned from."""
+    monkeypatch.setattr(selection, "MOST_ROWS", 400)
+    chosen = fitted(codes).selection
+
+    assert chosen.chosen == Candidate(0.0, (0, 1))
+    assert {tried.rows for tried in chosen.tried} == {180}
+    assert not chosen.trained
+    assert all(len(fold.train) > 400 for fold in chosen.start.split.folds)
 
 
 def test_jobs_change_nothing(codes: Path) -> None:

@@ -199,11 +199,9 @@ def train_bag(
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
     """
     done = list(first)
-    interrupted = False
+    interrupted, left = False, range(len(done), len(start.split.folds))
     try:
-        done.extend(
-            train_members(config, start, run, range(len(done), len(start.split.folds)))
-        )  # What has come before a Ctrl-C stays.
+        done.extend(train_members(config, start, run, left))  # What has come before a Ctrl-C stays.
     except KeyboardInterrupt:
         if not done:
             raise
