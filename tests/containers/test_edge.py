@@ -51,6 +51,13 @@ def served() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def tags(name: str) -> list[str]:
+    """The images that a name has, with the tags that an upgrade sets."""
+    names = [name, f"{name}:next", f"{name}:previous"]
+    command = ["docker", "image", "inspect", "--format", "{{.Id}} {{.RepoTags}}", *names]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")
+
+
 def release(tmp_path: Path, lines: str) -> str:
     """An image of another release: the present one with more lines in its Dockerfile."""
     (tmp_path / "Dockerfile").write_text(f"FROM {NAME}\n{lines}\n")
@@ -65,7 +72,7 @@ def load(stack: Stack, least: int) -> Load:
 def test_an_upgrade_loses_no_request(stack: Stack, load: Load, tmp_path: Path) -> None:
     """Each replica is new afterwards, with the settings of now, and `docker compose up` finds nothing to change."""
     stack.environment["EVENKEEL_VERSIONS"] = "3"
-    before, old = images(stack), stack.replicas()
+    before, old, usual = images(stack), stack.replicas(), tags("evenkeel-service")
     image = release(tmp_path, "LABEL release=next")
     with load as clients:
         upgraded = stack.run("scripts/upgrade", image)
@@ -76,6 +83,8 @@ def test_an_upgrade_loses_no_request(stack: Stack, load: Load, tmp_path: Path) -
     assert clients.lost == []
     assert len(stack.replicas()) == 2
     assert not images(stack) & before
+    # Which another project may run.
+    assert tags("evenkeel-service") == usual
     assert images(stack) == {served()}
     assert all("EVENKEEL_VERSIONS=3" in replica["Config"]["Env"] for replica in stack.replicas().values())
     assert not stack.replicas().keys() & old.keys()
@@ -113,6 +122,34 @@ def test_a_trial_that_is_gone_is_no_good_one(stack: Stack, tmp_path: Path) -> No
     assert "the new image is not ready (gone 0)" in upgraded.stderr
     assert "the image is good" not in upgraded.stdout
     assert (stack.replicas().keys(), served()) == (before, good)
+
+
+def test_an_image_of_another_project_is_left_alone(stack: Stack) -> None:
+    """Its next start would take what was tried here."""
+    labels = ["--label", "com.docker.compose.project=other", "--label", "com.docker.compose.service=service"]
+    command = ["docker", "run", "--detach", "--rm", *labels, "--entrypoint", "sleep", NAME, "60"]
+    other = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    before = (stack.replicas().keys(), tags(NAME))
+    try:
+        refused = stack.run("scripts/upgrade", NAME)
+    finally:
+        subprocess.run(["docker", "rm", "--force", other], capture_output=True, check=True)
+
+    assert refused.returncode == 64
+    assert refused.stderr.startswith(f"upgrade: the project other runs {NAME} too")
+    assert f"put EVENKEEL_SERVICE_IMAGE={stack.project}-service into .env" in refused.stderr
+    assert (stack.replicas().keys(), tags(NAME)) == before
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "17"])
+def test_more_replicas_than_the_edge_takes_are_refused(stack: Stack, count: str) -> None:
+    """And none, or less; Compose itself takes each of them."""
+    stack.environment["EVENKEEL_REPLICAS"] = count
+    refused = stack.run("scripts/upgrade", NAME)
+    del stack.environment["EVENKEEL_REPLICAS"]
+
+    sentence = f"upgrade: EVENKEEL_REPLICAS should be a whole number from 1 to 16, not '{count}'\n"
+    assert (refused.returncode, refused.stderr) == (64, sentence)
 
 
 def test_scaling_loses_no_request(stack: Stack, load: Load) -> None:
@@ -176,7 +213,7 @@ def test_going_back_loses_no_request(stack: Stack, load: Load, tmp_path: Path) -
     command = "scripts/upgrade evenkeel-service:previous"
     assert command in OPERATIONS
     with load as clients:
-        went_back = stack.run(*command.split())
+        went_back = stack.run(*command.replace("evenkeel-service", NAME).split())
 
     assert went_back.returncode == 0, went_back.stderr
     assert clients.lost == []

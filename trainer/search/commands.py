@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models import variables
 from models.machine import available_cores
 from models.repository import ModelRepository
 from models.staging import NOTHING
@@ -201,7 +202,7 @@ def _request(options: argparse.Namespace, repository: ModelRepository) -> "Reque
             f"--sampler should be {', '.join(SAMPLERS[:-1])} or {SAMPLERS[-1]}, not {options.sampler!r}"
         )
     folder = options.study or repository.root / HIDDEN / options.name
-    address = options.storage or os.environ.get("EVENKEEL_STORAGE") or None
+    address = options.storage or variables.read(os.environ, "EVENKEEL_STORAGE", variables.one_line)
     return Request(
         given_settings(options),
         Place(options.name, folder, address),
