@@ -79,6 +79,10 @@ class RemoteModels(ModelRepository):
         bundle = Bundle(ModelCard.model_validate_json(data), 1, {**files, CARD: data})
         return self.add(bundle, renumber=True, hold=hold)[0]
 
+    def check_writable(self, name: str) -> None:
+        """Ask the bucket, and leave nothing in it."""
+        self._bucket.check_writable(name)
+
     def add(self, bundle: Bundle, *, renumber: bool = False, hold: bool = False) -> tuple[int, bool]:
         """Publish in the bucket what was published elsewhere."""
         self._fresh.discard(bundle.card.name)

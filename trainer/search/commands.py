@@ -114,6 +114,8 @@ def _search(options: argparse.Namespace) -> None:
     repository = repository_of(options)
     repository.versions(options.name)  # A name that breaks the grammar is refused before anything begins.
     request, seeds = _request(options, repository), count("--seeds", options.seeds, least=0)
+    if seeds:
+        repository.check_writable(options.name)
     if options.retest:
         _retest(options, request, seeds)
     else:
