@@ -337,6 +337,7 @@ def test_it_is_removed_by_the_commands_of_the_docs(swarm: Swarm) -> None:
     swarm.run("docker stack rm")
     swarm.wait(lambda: not docker("ps", "--all", "--quiet", "--filter", f"name={swarm.name}_"))
     swarm.run("docker volume rm")
+    swarm.run("docker secret rm evenkeel_storage")
 
     assert swarm.name not in docker("secret", "ls") + docker("config", "ls") + docker("volume", "ls")
     assert swarm.ran == set(COMMANDS)
