@@ -185,6 +185,7 @@ def run(
 
     try:
         with noting(NOTHING, KeyboardInterrupt):
+            repository.check_writable(config.name)
             trained = _train(config, frames, saved, jobs)
         return publish(
             trained,
