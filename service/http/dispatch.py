@@ -82,8 +82,6 @@ class Dispatcher:
         self._threads, self._explainer = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(1)
         # Requests that were handed over, and since when they have waited.
         self._queued: deque[tuple[float, Future[Any]]] = deque()
-        # Those that drift, feedback and the log are not told of yet.
-        self._untold: set[Future[Any]] = set()
 
     def ask(self, request: Request, client: Answers, memory: Reservation) -> None:
         """Answer a request, in this turn or in a thread."""
@@ -154,14 +152,12 @@ class Dispatcher:
                     connection.expire(self.now)
 
     async def close(self, seconds: float) -> None:
-        """End all connections, those with a request on its way after its answer, or after so many seconds; what was
-        answered is told of.
-        """
+        """End all connections, those with a request on its way after its answer, or after so many seconds."""
         self.admission.closing = True
         until = monotonic() + seconds
         for connection in list(self.admission.connections):
             connection.close_if_idle()
-        while (self.admission.connections or self._untold) and monotonic() < until:
+        while self.admission.connections and monotonic() < until:
             await asyncio.sleep(TICK_SECONDS)
         self._front.predictions.observer.note(0, 0, 0.0)
 
@@ -230,16 +226,6 @@ class Dispatcher:
         answer = self._threads.submit(self._answer_in_time, asked, since)
         self._queued.append((since, answer))
         answer.add_done_callback(lambda done: loop.call_soon_threadsafe(leave, done))
-        self._untold.add(answer)
-        answer.add_done_callback(self._tell)
-
-    def _tell(self, done: Future[Any]) -> None:
-        """Tell of what a thread has answered, in that thread, while the loop sends the answer."""
-        try:
-            if not done.cancelled():
-                self._front.predictions.tell()
-        finally:
-            self._untold.discard(done)
 
     def _slept(self, seconds: float) -> bool:
         """Whether the whole process has slept in the last so many seconds: then they tell nothing of a request."""
@@ -288,6 +274,7 @@ class Dispatcher:
         if began - since > self.admission.limits.deadline_seconds:
             return self._answer(request._replace(refusal=Overloaded(BUSY))), self.admission.seconds_each * THREADS
         self._predict([one])
+        self._front.predictions.tell()
         return self._reply(asked), monotonic() - began
 
     def _answer(self, request: Request) -> Reply:
