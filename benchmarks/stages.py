@@ -105,7 +105,8 @@ def _costs(calls: Mapping[str, Callable[[], object]], fixed: Mapping[str, int]) 
     `fixed` stages have so many calls. The thread's own time, which others on the machine leave alone.
     """
     timers = {stage: timeit.Timer(call, timer=time.thread_time) for stage, call in calls.items()}
-    often = {stage: max(1, int(1e-3 / min(timer.repeat(number=1)))) for stage, timer in timers.items()} | fixed
+    often = {stage: max(1, int(1e-3 / min(timer.repeat(number=1)))) for stage, timer in timers.items()}
+    often.update(fixed)
     costs = dict.fromkeys(calls, math.inf)
     for _ in range(SPELLS):
         for stage, timer in timers.items():
