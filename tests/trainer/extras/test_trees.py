@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from models.repository import ModelRepository
-from trainer.bag import Watch, unwatched
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, MissingExtra
-from trainer.job import run
-from trainer.publishing import Outcome
-from trainer.teacher import Teacher
+from trainer.fitting.members import Watch, unwatched
+from trainer.fitting.teacher import Teacher
+from trainer.job.job import run
+from trainer.job.publishing import Outcome
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Epoch
 
 SETTINGS = {"target": "y", "name": "taught", "epochs": 6, "hidden": (8,), "members": 2}
