@@ -2,10 +2,11 @@
 
 PYTHONPATH=. python benchmarks/serving.py --peers FOLDER --data FOLDER
 
-`--peers` holds a virtual environment for each peer (granian, fastapi, flask, mlserver, litserve, bentoml; what they
-need stands in benchmarks/peers/requirements), `--data` the table adult. Needs wrk and taskset. Models: what `fit`
-publishes by default of digits, penguins and adult, and with `--student 128,128`; everyone answers with the same file.
-Ours asks for API keys, counts and watches for drift.
+`--peers` holds a virtual environment for each peer, by name: granian, which is the bare handler, fastapi, mlserver and,
+where they are to be measured too, flask, litserve, bentoml; `pip install -r benchmarks/peers/requirements/NAME.txt`
+fills one. `--data` holds the table adult. Needs wrk and taskset. Models: what `fit` publishes by default of digits,
+penguins and adult, and with `--student 128,128`; everyone answers with the same file. Ours asks for API keys, counts
+and watches for drift. `--models` and `--parts` choose some of it.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -44,8 +46,28 @@ from service.prediction.predictor import Predictor
 PEERS = ROOT / "benchmarks/peers"
 OURS = ("by position", "by name", "V2 JSON", "V2 binary", "V2 raw")
 OTHERS = ("FastAPI", "Flask, gunicorn", "MLServer", "LitServe", "BentoML")
-# On the other models: what comes closest to the peers, and the two that goals name.
-SHORT = ("by name", "by position"), ("FastAPI", "MLServer")
+# Of the other models what goals name.
+SHORT = ("by name",), ("FastAPI", "MLServer")
+FOLDERS = {"FastAPI": "fastapi", "Flask, gunicorn": "flask", "MLServer": "mlserver"}
+FOLDERS |= {"LitServe": "litserve", "BentoML": "bentoml"}
+MODELS = [table + ending for table, ending in product(TARGETS, STUDENTS)]
+PARTS = ("ladder", "rows", "open", "stages")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Measurements with 16 connections and with one, each with that of the bare handler right before it."""
+
+    many: list[Load]
+    one: list[Load]
+    floors_of_many: list[Load]
+    floors_of_one: list[Load]
+
+    def of_bare(self, part: str) -> float:
+        return _ratio(self.many, self.floors_of_many, part)
+
+    def alone(self, part: str) -> float:
+        return _ratio(self.one, self.floors_of_one, part)
 
 
 def main() -> None:
@@ -55,43 +77,61 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--open-loop-seconds", type=float, default=60)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--store", type=Path, help="keep the models here, and take those that are there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        store = Path(folder)
+        store = options.store or Path(folder)
         train_models(store, options.data)
-        for table, ending in product(TARGETS, STUDENTS):
-            model = table + ending
-            print(f"\n### {model}", flush=True)
-            whole = model == "digits"
-            ours, others = (OURS, OTHERS) if whole else SHORT
+        goals = []
+        for model in options.models:
             with ExitStack() as stack:
-                asked = one_row(store, options.data, model)
-                names = ("empty", "bare", "ours", *others) if whole else ("bare", "ours", *others)
-                servers = start(stack, store, model, options.peers, names, asked)
-                if whole:
-                    for name in ("ours", "bare"):
-                        print(f"{name}: ready after {servers[name].ready_s:.2f} s, {servers[name].memory_mb():.0f} MB")
-                rates = ladder(servers, asked, ours, options.rounds, options.seconds)
-                if table == "digits":
-                    many_rows(servers["ours"], store, model, options.rounds, options.seconds)
-                if whole:
-                    servers["ours"].wake()
-                    check_counting(servers["ours"], asked["by position"])
-                    half_the_rate(servers, asked, rates, options.open_loop_seconds)
-        stages(store, store / KEYS, requests(store, options.data))
+                goals += measure(stack, store, model, options)
+        if goals:
+            print("\n| by name | of FastAPI | of MLServer | of bare | p50 alone, of bare | µs of processor, bare's |")
+            print("|---|---|---|---|---|---|")
+            print("\n".join(goals), flush=True)
+        if "stages" in options.parts:
+            stages(store, store / KEYS, requests(store, options.data))
 
 
-def half_the_rate(
-    servers: dict[str, Server], asked: dict[str, Request], rates: dict[str, float], seconds: float
-) -> None:
+def measure(stack: ExitStack, store: Path, model: str, options: argparse.Namespace) -> list[str]:
+    """All that is asked for of a model; returns its line in the table of goals."""
+    whole, parts, lines = model == "digits", options.parts, []
+    asked = one_row(store, options.data, model)
+    ours, peers = (OURS, OTHERS) if whole else SHORT
+    others = tuple(name for name in peers if "ladder" in parts and (options.peers / FOLDERS[name]).is_dir())
+    names = ("empty", "bare", "ours", *others) if whole else ("bare", "ours", *others)
+    servers = start(stack, store, model, options.peers, names, asked)
+    if "ladder" in parts:
+        if whole:
+            for name in ("ours", "bare"):
+                print(f"{name}: ready after {servers[name].ready_s:.2f} s, {servers[name].memory_mb():.0f} MB")
+        rungs = ladder(servers, asked, ours, options.rounds, options.seconds)
+        if whole:
+            tell(rungs)
+        lines.append(goal(model, rungs))
+    if "rows" in parts and model in ("digits", "digits-small"):
+        many_rows(servers["ours"], store, model, options.rounds, options.seconds)
+    if whole and "open" in parts:
+        half_the_rate(servers, asked, options.open_loop_seconds)
+    if whole:
+        servers["ours"].wake()
+        check_counting(servers["ours"], asked["by position"])
+    return lines
+
+
+def half_the_rate(servers: dict[str, Server], asked: dict[str, Request], seconds: float) -> None:
     """At half of the rate that a server can take."""
     print(f"\nat half of their rates for {seconds:.0f} s, whatever is answered when:")
     print("| open loop | requests/s | p50 µs | p99 µs | ratio |\n|---|---|---|---|---|")
     for name, request in (("bare", "peer"), ("ours", "by position")):
         server = servers[name]
+        rate = server.measure(asked[request], 16, 3).rate
         server.wake()
-        load = open_loop(server.port, asked[request], rates[name] / 2, seconds)
-        print(f"| {name} | {load.rate:.0f} | {load.p50:.0f} | {load.p99:.0f} | {load.p99 / load.p50:.1f} |")
+        load = open_loop(server.port, asked[request], rate / 2, seconds)
+        print(f"| {name} | {load.rate:.0f} | {load.p50:.0f} | {load.p99:.0f} | {load.p99 / load.p50:.1f} |", flush=True)
 
 
 def start(
@@ -149,33 +189,44 @@ def check_counting(server: Server, request: Request) -> None:
 
 def ladder(
     servers: dict[str, Server], asked: dict[str, Request], ours: Sequence[str], rounds: int, seconds: int
-) -> dict[str, float]:
-    """One row, from nothing at all to every peer; returns the rates of the bare handler and of ours, by position."""
-    bottom = {name: (name, "peer") for name in ("empty", "bare") if name in servers}
-    rungs = bottom | {name: ("ours", name) for name in ours}
+) -> dict[str, Rung]:
+    """One row, from nothing at all to every peer."""
+    asks = {name: (name, "peer") for name in ("empty", "bare") if name in servers} | {
+        name: ("ours", name) for name in ours if name in asked
+    }
     for name in (name for name in servers if name in OTHERS):
-        rungs[name] = (name, "peer V2" if name == "MLServer" else "peer")
-    loads: dict[tuple[str, int], list[Load]] = {(name, count): [] for name in rungs for count in (16, 1)}
-    floors: dict[tuple[str, int], list[Load]] = {rung: [] for rung in loads}
+        asks[name] = (name, "peer V2" if name == "MLServer" else "peer")
+    rungs = {name: Rung([], [], [], []) for name in asks}
     for _ in range(rounds):
-        for (name, count), measured in loads.items():
-            # A busy host gives more or less from one minute to the next: each is held against its neighbour in time.
-            floors[name, count].append(servers["bare"].measure(asked["peer"], count, seconds))
-            server, request = rungs[name]
-            measured.append(servers[server].measure(asked[request], count, seconds))
-    print(
-        "\n| one row | requests/s, 16 connections | of bare | µs of processor | of bare "
-        "| p50 / p99 µs, 1 connection | of bare |\n|---|---|---|---|---|---|---|"
-    )
-    for name in rungs:
-        many, one, floor, floor_of_one = loads[name, 16], loads[name, 1], floors[name, 16], floors[name, 1]
-        spread = " / ".join(f"{_ratio(one, floor_of_one, part):.2f}" for part in ("p50", "p99"))
+        for name, rung in rungs.items():
+            server, request = asks[name]
+            for count, floors, loads in ((16, rung.floors_of_many, rung.many), (1, rung.floors_of_one, rung.one)):
+                # A busy host gives more or less from one minute to the next: each is held against its neighbour.
+                floors.append(servers["bare"].measure(asked["peer"], count, seconds))
+                loads.append(servers[server].measure(asked[request], count, seconds))
+    return rungs
+
+
+def tell(rungs: dict[str, Rung]) -> None:
+    """The table of all rungs."""
+    print("\n| one row | requests/s | of bare | µs of processor | p50 / p99 µs alone | of bare |")
+    print("|---|---|---|---|---|---|")
+    for name, rung in rungs.items():
         print(
-            f"| {name} | {_median(many, 'rate'):.0f} | {_ratio(many, floor, 'rate'):.2f} "
-            f"| {_median(many, 'cpu'):.0f} | {_ratio(many, floor, 'cpu'):.2f} "
-            f"| {_median(one, 'p50'):.0f} / {_median(one, 'p99'):.0f} | {spread} |"
+            f"| {name} | {_median(rung.many, 'rate'):.0f} | {rung.of_bare('rate'):.2f} "
+            f"| {_median(rung.many, 'cpu'):.0f} "
+            f"| {_median(rung.one, 'p50'):.0f} / {_median(rung.one, 'p99'):.0f} "
+            f"| {rung.alone('p50'):.2f} / {rung.alone('p99'):.2f} |",
+            flush=True,
         )
-    return {name: _median(loads[rung, 16], "rate") for name, rung in (("bare", "bare"), ("ours", "by position"))}
+
+
+def goal(model: str, rungs: dict[str, Rung]) -> str:
+    """The line of a model: one row by name beside the peers and the bare handler."""
+    ours = rungs["by name"]
+    peers = (f"{ours.of_bare('rate') / rungs[name].of_bare('rate'):.1f}" if name in rungs else "" for name in SHORT[1])
+    processor = f"{_median(ours.many, 'cpu'):.0f}, {_median(ours.floors_of_many, 'cpu'):.0f}"
+    return f"| {model} | {' | '.join(peers)} | {ours.of_bare('rate'):.2f} | {ours.alone('p50'):.2f} | {processor} |"
 
 
 def many_rows(server: Server, store: Path, model: str, rounds: int, seconds: int) -> None:
@@ -184,21 +235,24 @@ def many_rows(server: Server, store: Path, model: str, rounds: int, seconds: int
     """
     cores = os.sched_getaffinity(0)
     predictor, rows, asked = Predictor(ModelRepository(store).read(model, 1)), digits(1000), thousand_rows(model)
-    print("\n| 1000 rows | connections | rows/s | of onnxruntime in process | by the processor's time |")
+    print(f"\n| {model} | connections | rows/s | of onnxruntime in process | by the processor's time |")
     print("|---|---|---|---|---|")
     for name, connections in product(asked, (1, 4)):
         loads, shares = [], []
         for _ in range(rounds):
             os.sched_setaffinity(0, {int(SERVER_CORE)})
             within, cpu = (
-                min(timeit.repeat(lambda: predictor.predict({"numeric": rows}), timer, repeat=5, number=50)) / 50
+                min(timeit.repeat(lambda: predictor.predict({"numeric": rows}), timer=timer, number=50)) / 50
                 for timer in (time.perf_counter, time.process_time)
             )
             os.sched_setaffinity(0, cores)
             loads.append(server.measure(asked[name], connections, seconds))
             shares.append((loads[-1].rate * within, 1e6 * cpu / (loads[-1].cpu or math.nan)))
         clock, processor = (statistics.median(each) for each in zip(*shares, strict=True))
-        print(f"| {name} | {connections} | {1000 * _median(loads, 'rate'):.0f} | {clock:.2f} | {processor:.2f} |")
+        print(
+            f"| {name} | {connections} | {1000 * _median(loads, 'rate'):.0f} | {clock:.2f} | {processor:.2f} |",
+            flush=True,
+        )
 
 
 def _median(loads: list[Load], part: str) -> float:

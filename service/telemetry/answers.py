@@ -46,7 +46,9 @@ def key_of(request_id: str, place: int = 0) -> int:
     return (hash(request_id) + place * _STEP) & _MASK or 1
 
 
-def keys_of(request_ids: Sequence[str], counts: Sequence[int] = (), places: Sequence[int] = ()) -> Keys:
+def keys_of(
+    request_ids: Sequence[str], counts: Sequence[int] = (), places: Sequence[int] | npt.NDArray[np.int64] = ()
+) -> Keys:
     """The same of the first rows of requests; or, with `counts`, of so many rows of each, which have these `places`."""
     keys: Keys = np.array(list(map(hash, request_ids)), np.int64).view(np.uint64)
     if len(counts):
@@ -86,11 +88,15 @@ class Ring:
         """Write rows; of more than there is room for, the last."""
         keys, records = keys[-self._rows :], records[-self._rows :]
         head = self._head[0]
-        at = (head + np.arange(len(keys))) % self._rows
-        # In this order: nobody may find a row half written.
-        self.keys[at] = 0
-        self.records[at] = records
-        self.keys[at] = keys
+        at = head % self._rows
+        # As far as the end of the ring, and from its beginning.
+        before = min(len(keys), self._rows - at)
+        for to, some in ((at, slice(0, before)), (0, slice(before, len(keys)))):
+            place = slice(to, to + len(keys[some]))
+            # In this order: nobody may find a row half written.
+            self.keys[place] = 0
+            self.records[place] = records[some]
+            self.keys[place] = keys[some]
         self._head[0] = head + len(keys)
 
     def matching(self, choose: Callable[[Keys], npt.NDArray[np.bool_]]) -> tuple[Keys, Records]:

@@ -12,6 +12,8 @@ from models.features import Feature, usual_range
 from service.rows.tensors import Probabilities, Tensors
 
 LARGEST = float(np.finfo(np.float32).max)
+# Bits.
+WORD = 64
 
 
 class RowBins:
@@ -34,17 +36,21 @@ class RowBins:
 
         numeric = [(one, start, odd) for one, start, odd in watched if one.kind == "numeric"]
         self._columns = np.array([place[one.feature] for one, _, _ in numeric], np.intp)
-        self._first = np.array([start for _, start, _ in numeric], np.int16)
-        self._missing = np.array([start + len(one.edges) + 1 for one, start, _ in numeric], np.int16)
+        self._missing = np.array([start + len(one.edges) + 1 for one, start, _ in numeric], np.intp)
         self._odd_numbers = np.array([odd for _, _, odd in numeric], np.intp)
         usual = np.array([usual_range(feature) for feature in card.numeric]).reshape(-1, 2)[self._columns]
-        self._low, self._high = np.clip(usual, -LARGEST, LARGEST).astype(np.float32).T
-        # Row i has edge i of each column; nothing is above the infinity that stands where a column has no more of them.
-        self._edges = np.full(
-            (max((len(one.edges) for one, _, _ in numeric), default=0), len(numeric)), np.inf, np.float32
-        )
-        for column, (one, _, _) in enumerate(numeric):
-            self._edges[: len(one.edges), column] = one.edges
+        self._low, self._high = np.clip(usual, -LARGEST, LARGEST).astype(np.float32).T[:, :, np.newaxis]
+        # Edge i of each column; nothing is above the infinity that stands where a column has no more of them.
+        most = max((len(one.edges) for one, _, _ in numeric), default=0)
+        self._edges = np.full((most, len(numeric), 1), np.inf, np.float32)
+        # Of bin i of each column the number, and where there is such a bin.
+        self._between = np.zeros((most + 1, len(numeric)), np.intp)
+        self._is_bin = np.zeros((most + 1, len(numeric)), np.bool_)
+        for column, (one, start, _) in enumerate(numeric):
+            bins = len(one.edges) + 1
+            self._edges[: bins - 1, column, 0] = one.edges
+            self._between[:bins, column], self._is_bin[:bins, column] = range(start, start + bins), True
+        self._between = self._between[self._is_bin]
 
         # Of each text column its place, the bin of each known text, and the odd one of any other.
         texts = [(one, start, odd) for one, start, odd in watched if one.kind == "categorical"]
@@ -76,25 +82,37 @@ class RowBins:
         """How many rows fell in each bin, and how many are odd in each feature; `numbers` is their numeric tensor,
         `texts` what `of_texts` made of their texts.
         """
-        found = [self._classes[answers.argmax(axis=1)], np.array(texts, np.int64)]
-        odd: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        if numbers is not None and len(self._columns):
-            values = numbers[:, self._columns]
-            found.append(self._of_numbers(values).ravel())
-            beyond = (values < self._low) | (values > self._high)
-            if beyond.any():
-                odd = np.count_nonzero(beyond, axis=0)
-        counts: npt.NDArray[np.int64] = np.bincount(np.concatenate(found), minlength=self.odd.stop)
+        found = np.concatenate([self._classes[answers.argmax(axis=1)], np.array(texts, np.int64)])
+        counts: npt.NDArray[np.int64] = np.bincount(found, minlength=self.odd.stop)
         counts[self._others] += counts[self._odd_texts]
-        if len(odd):
-            counts[self._odd_numbers] = odd
+        if numbers is not None and len(self._columns):
+            self._count_numbers(numbers, counts)
         return counts
 
-    def _of_numbers(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
-        above = np.zeros(values.shape, np.int8)
-        for edges in self._edges:
-            above += (values > edges).view(np.int8)
-        return np.where(np.isnan(values), self._missing, self._first + above)
+    def _count_numbers(self, numbers: npt.NDArray[np.float32], counts: npt.NDArray[np.int64]) -> None:
+        """Add those of the numeric columns.
+
+        How many values of a column lie above each edge is counted in bits: that takes a third of the time of finding
+        the bin of each value.
+        """
+        rows, most = len(numbers), len(self._edges)
+        # By column, as whole words of bits.
+        values = np.ascontiguousarray(numbers.T)[self._columns]
+        told = np.zeros((most + 3, len(values), -(-rows // WORD) * WORD), np.bool_)
+        np.greater(values, self._edges, out=told[:most, :, :rows])
+        np.greater(values, self._high, out=told[most, :, :rows])
+        np.less(values, self._low, out=told[most + 1, :, :rows])
+        # NumPy 2.4's `isnan` leaves some of an output alone that has gaps.
+        np.not_equal(values, values, out=told[most + 2, :, :rows])
+        words = np.packbits(told, axis=-1).view(np.uint64)
+        above = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
+        missing = above[most + 2]
+        counts[self._missing] = missing
+        counts[self._odd_numbers] = above[most] + above[most + 1]
+        between = np.empty((most + 1, len(values)), np.int64)
+        between[0], between[1:] = rows - missing, above[:most]
+        between[:most] -= above[:most]
+        counts[self._between] = between[self._is_bin]
 
 
 def _bins_of(known: Iterable[str], common: Sequence[str], start: int) -> dict[str | None, int]:

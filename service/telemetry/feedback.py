@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -190,8 +189,11 @@ def _written(watch: Watch, answers: Sequence[Noted]) -> tuple[Keys, Records]:
     keys, times = keys_of(ids), np.array(moments)
     if len(probabilities) > len(parts) or any(one is not None for one in places):
         counts = [len(part) // (4 * watch.bins.classes) for part in parts]
-        rows = [range(count) if one is None else one for one, count in zip(places, counts, strict=True)]
-        keys, times = keys_of(ids, counts, list(chain.from_iterable(rows))), np.repeat(times, counts)
+        rows = [
+            np.arange(count) if one is None else np.array(one, np.int64)
+            for one, count in zip(places, counts, strict=True)
+        ]
+        keys, times = keys_of(ids, counts, np.concatenate(rows)), np.repeat(times, counts)
     return keys, records_of(watch.owner, times, probabilities)
 
 

@@ -84,13 +84,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return to
 
 
-def test_each_row_falls_in_the_bin_of_its_value() -> None:
-    """As rules that are applied one row at a time say; an edge itself is in the bin below it."""
-    tensors, probabilities = rows(200)
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
+def test_each_row_falls_in_the_bin_of_its_value(count: int) -> None:
+    """As rules that are applied one row at a time say; an edge itself is in the bin below it. However many rows there
+    are: they are counted as words of 64 bits.
+    """
+    tensors, probabilities = rows(count)
     bins = RowBins(card(), BASELINE)
     counts = bins.count(tensors["numeric"], bins.of_texts(tensors), probabilities)
 
     assert [counts[part].tolist() for part in bins.parts] == counted(tensors, probabilities)
+
+
+def test_a_missing_value_alone_falls_in_the_bin_of_missing_ones() -> None:
+    tensors, probabilities = rows(1)
+    tensors["numeric"][:] = np.nan
+    bins = RowBins(card(), BASELINE)
+    counts = bins.count(tensors["numeric"], bins.of_texts(tensors), probabilities)
+
+    assert counts[bins.parts[0]].tolist() == [0, 0, 0, 0, 1]
 
 
 def test_what_training_has_not_seen_is_counted() -> None:
