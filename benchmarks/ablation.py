@@ -19,9 +19,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from benchmarks.quality import TASKS, Task, measure, read
-from trainer import job
-from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
+from trainer.job import job
+from trainer.settings.config import TrainingConfig
 
 CHANGES = (
     "",

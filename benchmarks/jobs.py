@@ -20,8 +20,8 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from models.repository import ModelRepository
-from trainer.config import TrainingConfig
-from trainer.job import prepare, run
+from trainer.job.job import prepare, run
+from trainer.settings.config import TrainingConfig
 
 TARGETS = {
     "adult": ("income", ()),

@@ -22,9 +22,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from models.repository import ModelRepository
-from trainer import job
-from trainer.config import TrainingConfig
-from trainer.parallel import ONE_THREAD
+from trainer.fitting.parallel import ONE_THREAD
+from trainer.job import job
+from trainer.settings.config import TrainingConfig
 from trainer.training.fit import fit
 
 COLUMNS, GROUP, MIB = 20, 250_000, 2**20

@@ -28,8 +28,8 @@ from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
 from service.telemetry.board import Board
 from service.telemetry.journal import Journal, LogRules
-from trainer.config import TrainingConfig
-from trainer.job import run
+from trainer.job.job import run
+from trainer.settings.config import TrainingConfig
 
 TABLE = Path(__file__).parents[1] / "examples/penguins.csv"
 # Rows in a request, and requests in a turn.

@@ -25,10 +25,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from trainer.arrays import Array
-from trainer.bag import train_bag
-from trainer.config import TrainingConfig
-from trainer.hyperparameters import Statistics
-from trainer.job import prepare
+from trainer.fitting.members import train_bag
+from trainer.job.job import prepare
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.batches import Batch, MiniBatches
 from trainer.nn.layers import Linear
@@ -36,6 +34,8 @@ from trainer.nn.loss import SoftmaxCrossEntropy, targets_of
 from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS
 from trainer.nn.statistics import Moments, RunningMoments
+from trainer.settings.config import TrainingConfig
+from trainer.settings.hyperparameters import Statistics
 from trainer.training.fit import build_step, score
 from trainer.training.records import Encoded, Score
 

@@ -20,9 +20,9 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from benchmarks.quality import TASKS, read
-from trainer import job
-from trainer.config import TrainingConfig
 from trainer.export.graph import to_onnx
+from trainer.job import job
+from trainer.settings.config import TrainingConfig
 
 ROUNDS, RUNS = 21, 500
 

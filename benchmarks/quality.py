@@ -25,10 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.contestants import CONTESTANTS, SCIKIT, fit_and_predict
-from trainer import job
-from trainer.config import TrainingConfig
 from trainer.data.rows import Column, Examples, Rows
 from trainer.data.table import read_table
+from trainer.job import job
+from trainer.settings.config import TrainingConfig
 from trainer.training.calibration import calibration_error
 
 Floats = npt.NDArray[np.floating[Any]]

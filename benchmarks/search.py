@@ -25,8 +25,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from models.repository import ModelRepository
-from trainer.config import TrainingConfig
-from trainer.job import prepare
+from trainer.job.job import prepare
 from trainer.report.svg import drawing, element, line, path, text
 from trainer.search.crew import run_workers
 from trainer.search.finish import publish
@@ -36,6 +35,7 @@ from trainer.search.rows import share
 from trainer.search.search import Request, open_search
 from trainer.search.space import Range
 from trainer.search.worker import Order, run_trials
+from trainer.settings.config import TrainingConfig
 
 TARGETS = {
     "phoneme": ("Class", ()),

@@ -27,10 +27,10 @@ import numpy.typing as npt
 
 from benchmarks.quality import TASKS, Task, read_csv
 from models.sets import PredictionSets
-from trainer import job
-from trainer.answers import Answers
-from trainer.config import TrainingConfig
+from trainer.evaluation.answers import Answers
 from trainer.evaluation.sets import choose, coverage_interval
+from trainer.job import job
+from trainer.settings.config import TrainingConfig
 
 TABLES = (
     *("phoneme", "telco_churn", "eeg_eye_state", "adult", "car"),

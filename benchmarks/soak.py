@@ -27,8 +27,8 @@ from benchmarks.soak_vitals import Vitals, growth_mb, level, listeners, ports_of
 from models.repository import ModelRepository, PublishedModel
 from service.registry.registry import Registry
 from tests.conftest import find_free_port
-from trainer.config import TrainingConfig
-from trainer.job import run
+from trainer.job.job import run
+from trainer.settings.config import TrainingConfig
 
 ROOT = Path(__file__).parents[1]
 NAME = "penguins"

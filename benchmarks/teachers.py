@@ -21,14 +21,14 @@ import numpy.typing as npt
 
 from benchmarks.quality import TASKS, Task, read
 from trainer.arrays import Array
-from trainer.bag import members_for, train_bag
-from trainer.config import TrainingConfig
 from trainer.data.split import split
-from trainer.evaluation.measures import losses_of
-from trainer.start import Start, generator
-from trainer.student import learn_from
-from trainer.teacher import Teacher, choose_share
-from trainer.trees import Trees
+from trainer.fitting.members import members_for, train_bag
+from trainer.fitting.start import Start, generator
+from trainer.fitting.student import learn_from
+from trainer.fitting.teacher import Teacher, choose_share
+from trainer.fitting.trees import Trees
+from trainer.measures.scores import losses_of
+from trainer.settings.config import TrainingConfig
 
 Rows = npt.NDArray[np.int64]
 T = TypeVar("T")

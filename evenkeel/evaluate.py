@@ -17,12 +17,12 @@ from models.repository import ModelRepository, PublishedModel
 from models.sets import PredictionSets, TestedSets
 from models.terminal import add_command, add_model, printable, room
 from models.wording import command_on, evaluation_lines
-from trainer.answers import Answers
 from trainer.arrays import Array
+from trainer.evaluation.answers import Answers
 from trainer.evaluation.baselines import commonest_class
-from trainer.evaluation.measures import measure
 from trainer.evaluation.sets import tested
-from trainer.evaluation.threshold import at_threshold
+from trainer.measures.scores import measure
+from trainer.measures.threshold import at_threshold
 
 
 def add_evaluate(commands: "argparse._SubParsersAction[Any]") -> None:

@@ -15,15 +15,16 @@ from models.evaluation import Evaluation
 from models.figures import REPORT
 from models.repository import PublishedModel
 from models.terminal import room
-from trainer import epochs, job
-from trainer.bag import Run
-from trainer.flags import count
-from trainer.promotion import check_promote
-from trainer.publishing import publish
-from trainer.spelling import in_python
-from trainer.summary import findings
+from trainer.fitting.members import Run
+from trainer.job import job
+from trainer.job.promotion import check_promote
+from trainer.job.publishing import publish
+from trainer.job.trained import Draft
+from trainer.settings.flags import count
+from trainer.settings.spelling import in_python
+from trainer.terminal import epochs
+from trainer.terminal.summary import findings
 from trainer.threads import one_thread
-from trainer.trained import Draft
 
 
 class Published(NamedTuple):

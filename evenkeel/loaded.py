@@ -24,7 +24,7 @@ from models.wording import evaluation_lines
 from trainer.arrays import Array
 from trainer.data.parsing import ArrowTable
 from trainer.errors import InvalidSetting
-from trainer.spelling import in_python
+from trainer.settings.spelling import in_python
 
 OnError = Literal["stop", "null"]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from evenkeel.tables import FRAME, TEST_FRAME, Table, path_of
-from trainer.config import TrainingConfig
 from trainer.data.decoded import Decoded
 from trainer.data.frames import decode_frame
 from trainer.data.scaling import Kind
 from trainer.errors import InvalidSetting
-from trainer.hyperparameters import Activation, Optimizer, Schedule, Statistics
-from trainer.spelling import check_kinds, plain
+from trainer.settings.config import TrainingConfig
+from trainer.settings.hyperparameters import Activation, Optimizer, Schedule, Statistics
+from trainer.settings.spelling import check_kinds, plain
 
 # A model is named when it is published.
 UNNAMED = "model"
@@ -57,6 +57,7 @@ class Settings(TypedDict, total=False):
     scaling: Kind
     atoms: bool
     one_hot: int
+    selection: bool
     members: int
     distil: bool
     student: Sequence[int]

@@ -13,7 +13,7 @@ from trainer.data.frames import Frame, frame_blocks, instead_of
 from trainer.data.records import Records, frame_of_records
 from trainer.data.schema import FileSchema
 from trainer.errors import InvalidTable
-from trainer.spelling import in_python
+from trainer.settings.spelling import in_python
 
 Table: TypeAlias = Frame | str | os.PathLike[str]
 # What a model is asked with: records too, whose columns the model knows.

@@ -117,6 +117,20 @@ class Distillation(_Part):
     test: Metrics
 
 
+class Candidate(_Part):
+    """What was tried beside the defaults: this rate of input dropout, and these numeric features as categories.
+
+    `gain` is by how much it lowers the log-loss of `rows` validation rows, in nats, and `interval` its 95 % interval.
+    """
+
+    input_dropout: float
+    categories: tuple[str, ...] = ()
+    rows: int
+    gain: float
+    interval: tuple[float, float]
+    chosen: bool = False
+
+
 class SearchSummary(_Part):
     """The search that chose the settings: how much was tried, and what the chosen trial reached on validation rows.
 
@@ -167,6 +181,7 @@ class ModelCard(_Part):
 
     `frozen_statistics` has one entry a network: a bag has several. Where one network learned from a bag, and is
     published in its place, `distillation` tells of the bag, and the validation metrics are those of its members.
+    `selection` has the candidates that were tried beside the default encoding, one of them `chosen` at most.
     `evaluation` is what the test rows say, `warnings` are what whoever uses the model should know, a sentence each. Of
     two classes `positive` is the one that is looked for, and `threshold` the probability from which on a row is taken
     for it. Cards from before there was one have no `drift` and no `evaluation`. `sets` says which classes belong to an
@@ -182,6 +197,7 @@ class ModelCard(_Part):
     frozen_statistics: tuple[FrozenStatistics, ...]
     calibration: Calibration | None = None
     distillation: Distillation | None = None
+    selection: tuple[Candidate, ...] = Field((), exclude_if=lambda value: not value)
     search: SearchSummary | None = None
     drift: DriftBaseline | None = None
     evaluation: Evaluation | None = None

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
-from models.card import Distillation
+from models.card import Candidate, Distillation
 from models.evaluation import Baseline, ClassScore, Confusion, Evaluation
 from models.repository import DEFAULT_ROOT, ModelRepository
 from models.sets import PredictionSets
@@ -61,6 +61,20 @@ def _scores(evaluation: Evaluation, what: str) -> Iterator[tuple[str, ...]]:
     yield "this model", f"{evaluation.log_loss:.4f}", f"{evaluation.accuracy:.4f}", f"{low:.3f} to {high:.3f}"
     for baseline in sorted(evaluation.baselines, key=lambda one: one.log_loss):
         yield called(baseline), f"{baseline.log_loss:.4f}", f"{baseline.accuracy:.4f}", ""
+
+
+def selection_line(selection: Sequence[Candidate]) -> str:
+    """Which of the candidates a model was trained with, and what they gain."""
+    rows = selection[0].rows
+    for chosen in (candidate for candidate in selection if candidate.chosen):
+        shown = [label(name, LONGEST_LABEL) for name in chosen.categories[:MOST_MENTIONED]]
+        more = len(chosen.categories) - len(shown)
+        names = ", ".join(shown) + (f" and {more} more" if more else "")
+        what = [f"{names} as categories"] if names else []
+        what += [] if chosen.input_dropout else ["no input dropout"]
+        return f"{', '.join(what)}; {chosen.gain:.4f} nats lower on {rows} validation rows"
+    others = "1 candidate" if len(selection) == 1 else f"{len(selection)} candidates"
+    return f"the defaults; {others} no better on {rows} validation rows"
 
 
 def sets_line(sets: PredictionSets) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 
 from models.repository import ModelRepository
 from models.terminal import CommandLine, add_command, noting, room, run, wrapped
-from trainer import COMMANDS, epochs, job, progress
-from trainer.config import TrainingConfig
+from trainer import COMMANDS
 from trainer.data.frames import NO_FRAMES, Frames
 from trainer.data.inspection import with_findings
 from trainer.data.logged import read_logged, target_and_time
@@ -17,7 +16,11 @@ from trainer.data.schema import file_schema, to_toml, write_schema
 from trainer.data.table import read_table
 from trainer.errors import EXIT_CODES
 from trainer.files import text_of
-from trainer.flags import (
+from trainer.job import job
+from trainer.job.promotion import check_promote
+from trainer.search.commands import add_babysit, add_search
+from trainer.settings.config import TrainingConfig
+from trainer.settings.flags import (
     add_output,
     add_publishing,
     add_table,
@@ -26,8 +29,7 @@ from trainer.flags import (
     given_settings,
     repository_of,
 )
-from trainer.promotion import check_promote
-from trainer.search.commands import add_babysit, add_search
+from trainer.terminal import epochs, progress
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m trainer") -> int:

@@ -12,7 +12,7 @@ from models.features import Feature
 from models.serving import Serving
 from models.store import Store
 from models.terminal import LONGEST_SENTENCE, label, print_json, room, spelled_out, wrapped
-from models.wording import evaluation_lines, sets_line
+from models.wording import evaluation_lines, selection_line, sets_line
 
 
 def list_models(repository: Store, _: argparse.Namespace) -> None:
@@ -107,6 +107,12 @@ def _values(feature: Feature) -> str:
     return values + ", or missing" * (feature.nullable and feature.seen_missing)
 
 
+def _selection(card: ModelCard) -> Iterator[str]:
+    """What the table was encoded with, where there was a choice."""
+    if card.selection:
+        yield from ("", "selection", *(f"  {line}" for line in wrapped(selection_line(card.selection), room() - 2)))
+
+
 def _summary(card: ModelCard, version: int, role: str | None) -> str:
     lines = [f"{card.name}, version {version}{f', {role}' if role else ''}"]
     lines += [f"warning: {sentence}" for sentence in card.warnings]
@@ -129,6 +135,7 @@ def _summary(card: ModelCard, version: int, role: str | None) -> str:
         other = "running" if frozen.source == "population" else "population"
         lines.append(f"  network {number}: {frozen.source}, {len(frozen.layers)} layers,")
         lines[-1] += f" at most {frozen.largest_shift:.3f} standard deviations from the {other} statistics"
+    lines += [*_selection(card)]
     if bag := card.distillation:
         lines += ["", "distillation", f"  from a bag of {bag.members} in {bag.epochs} epochs;"]
         lines[-1] += f" divergence {bag.divergence:.4f} nats"

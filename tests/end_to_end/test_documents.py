@@ -15,8 +15,8 @@ import pytest
 from service.errors import REFUSALS
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import ROOT, Service, running
-from trainer.config import TrainingConfig
 from trainer.data import wording
+from trainer.settings.config import TrainingConfig
 
 # What these train, serve and draw takes longer than that of all others.
 LENGTHY = ("backup.md", "explaining.md", "lifecycle.md", "report.md", "search.md", "training.md")
@@ -129,7 +129,7 @@ def test_every_hyperparameter_is_documented() -> None:
 
     for setting, field in TrainingConfig.model_fields.items():
         if field.description:
-            shown_as = {"hidden": "128,128", "compiled": "true", "atoms": "true", "distil": "true"}
+            shown_as = {"hidden": "128,128", "compiled": "true", "atoms": "true", "selection": "true", "distil": "true"}
             default = shown_as.get(setting, field.default)
             shown = "" if default is None else f" `{default}`"
             row = rf"^\| `--{setting.replace('_', '-')}` \|{shown} \| .+ \| {re.escape(field.description)} \|$"

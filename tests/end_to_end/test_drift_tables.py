@@ -15,9 +15,9 @@ from service.prediction.predictor import Predictor
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import MOST_ROWS
 from tests.end_to_end.test_real_tables import DATA
-from trainer.config import TrainingConfig
 from trainer.data.table import read_table
-from trainer.job import run
+from trainer.job.job import run
+from trainer.settings.config import TrainingConfig
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no tables in {DATA}; EVENKEEL_DATA names their folder")
 

@@ -11,8 +11,8 @@ from service.prediction.explain import Explainer, Explanation, Reference
 from service.prediction.predictor import Predictor
 from service.rows.tensors import Tensors
 from tests.end_to_end.test_real_tables import DATA, DROPPED
-from trainer.config import TrainingConfig
-from trainer.job import run
+from trainer.job.job import run
+from trainer.settings.config import TrainingConfig
 
 # Texts alone, with missing cells in most rows, 64 and 753 numbers.
 TARGETS = {"nursery": "class", "sick": "Class", "optdigits": "class", "pd_speech": "class"}

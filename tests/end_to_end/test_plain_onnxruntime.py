@@ -10,8 +10,8 @@ import pytest
 
 from models.repository import ModelRepository
 from tests.end_to_end.conftest import ROOT
-from trainer.config import TrainingConfig
-from trainer.job import run
+from trainer.job.job import run
+from trainer.settings.config import TrainingConfig
 
 pytestmark = pytest.mark.packaging
 

@@ -7,9 +7,9 @@ import pytest
 from models.repository import ModelRepository
 from service.prediction.predictor import Predictor
 from tests.end_to_end.conftest import ROOT
-from trainer.config import TrainingConfig
 from trainer.data.table import read_table
-from trainer.job import run
+from trainer.job.job import run
+from trainer.settings.config import TrainingConfig
 
 DATA = Path(os.environ.get("EVENKEEL_DATA", ROOT.parent / "shared/data"))
 

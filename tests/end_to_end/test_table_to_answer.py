@@ -12,23 +12,23 @@ import pytest
 from models.repository import ModelRepository
 from tests.end_to_end.conftest import ROOT, Service, train
 from tests.service.conftest import PUBLISHED
-from trainer.classifier import Classifier
-from trainer.config import TrainingConfig
 from trainer.data.table import read_table
-from trainer.job import run
+from trainer.fitting.trained_classifier import TrainedClassifier
+from trainer.job.job import run
+from trainer.settings.config import TrainingConfig
 
 Serve = Callable[..., Service]
 
 
 @pytest.fixture(scope="module")
-def trained(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Classifier]:
+def trained(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainedClassifier]:
     """A repository with a model of the penguins, by the defaults, and the networks that were exported into it."""
     repository = tmp_path_factory.mktemp("store")
     config = TrainingConfig.of(table=penguins, target="species", name="penguins")
     return repository, run(config, ModelRepository(repository)).classifier
 
 
-def test_http_answers_equal_the_networks(trained: tuple[Path, Classifier], penguins: Path, serve: Serve) -> None:
+def test_http_answers_equal_the_networks(trained: tuple[Path, TrainedClassifier], penguins: Path, serve: Serve) -> None:
     """A table in, a served model out: every row of it, over HTTP, within 1e-5 of the numpy network."""
     repository, classifier = trained
     rows = read_table(penguins, "species").examples.rows
@@ -42,7 +42,7 @@ def test_http_answers_equal_the_networks(trained: tuple[Path, Classifier], pengu
 
 
 def test_an_answer_does_not_depend_on_the_others(
-    trained: tuple[Path, Classifier], penguins: Path, serve: Serve
+    trained: tuple[Path, TrainedClassifier], penguins: Path, serve: Serve
 ) -> None:
     """A row alone and the same row among 256 others get the same answer, but for float32 rounding."""
     records = read_table(penguins, "species").examples.rows.records()[:257]

@@ -15,7 +15,7 @@ import evenkeel
 from evenkeel.errors import EXIT_CODES
 from evenkeel.settings import Settings
 from trainer.command_line import main
-from trainer.spelling import in_python
+from trainer.settings.spelling import in_python
 
 QUICK: Settings = {"epochs": 1, "members": 1, "hidden": (2,), "compiled": False}
 TABLE = "x,k,y\n" + "".join(f"{row},{'ab'[row % 2]},{'no' if row % 3 else 'yes'}\n" for row in range(30))

@@ -8,11 +8,11 @@ import pytest
 from models.repository import ModelRepository
 from tests.trainer.long_tables import HEADER, lines
 from tests.trainer.tables import PLAIN, fit
-from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.data.table import read_table
-from trainer.job import run
-from trainer.publishing import Outcome
+from trainer.job.job import run
+from trainer.job.publishing import Outcome
+from trainer.settings.config import TrainingConfig
 
 
 @pytest.fixture(scope="session")

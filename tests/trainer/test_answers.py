@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from models.repository import ModelRepository
-from trainer.answers import held_out
 from trainer.arrays import Array
-from trainer.bag import train_bag
-from trainer.config import TrainingConfig
-from trainer.fitting import Fitted
-from trainer.job import prepare, run
+from trainer.evaluation.answers import held_out
+from trainer.fitting.fitted import Fitted
+from trainer.fitting.members import train_bag
+from trainer.fitting.selection import Selection
+from trainer.job.job import prepare, run
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.network import Network
+from trainer.settings.config import TrainingConfig
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_the_answers_are_those_of_the_classifier(config: TrainingConfig) -> None
     """Bit for bit, with the calibrator and without it, and of each network alone on its own validation rows."""
     start = prepare(config)[1]
     bag = train_bag(config, start)
-    answers = held_out(start, Fitted(bag))
+    answers = held_out(start, Fitted(bag, Selection(config, start)))
     idle = replace(bag.classifier, calibrator=Calibrator.idle(len(bag.classifier.classes)))
     test = start.part(start.split.test)
 

@@ -6,14 +6,14 @@ import pytest
 
 from models.repository import ModelRepository
 from trainer.arrays import Array
-from trainer.bag import Watch, members_for, unwatched
-from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder
 from trainer.data.rows import Rows
 from trainer.data.table import read_table
-from trainer.job import run, train_on
-from trainer.publishing import Outcome
-from trainer.start import Start
+from trainer.fitting.members import Watch, members_for, unwatched
+from trainer.fitting.start import Start
+from trainer.job.job import run, train_on
+from trainer.job.publishing import Outcome
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Epoch
 
 SETTINGS = {"target": "species", "name": "bag", "epochs": 4, "hidden": (8,), "distil": False}
@@ -70,7 +70,7 @@ def test_a_bag_encodes_every_row_once(penguins: Path, tmp_path: Path, monkeypatc
         return encode(encoder, rows)
 
     monkeypatch.setattr(Encoder, "encode", counted)
-    train(penguins, tmp_path)
+    train(penguins, tmp_path, selection=False)
 
     table, golden, gate = 344, (8, 1), (1000, 11)
     assert sorted(encoded) == sorted([table, *golden, *gate])
@@ -120,7 +120,7 @@ def test_ctrl_c_between_members_publishes_those_that_have_begun(
     penguins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A member without an epoch behind it is left out."""
-    from trainer import bag
+    from trainer.fitting import members as bag
 
     build = bag.build_member
 

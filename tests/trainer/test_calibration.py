@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from models.repository import ModelRepository
-from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.export.gate import check_export
 from trainer.export.graph import to_onnx
-from trainer.job import run
+from trainer.job.job import run
+from trainer.job.publishing import Outcome
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import softmax
-from trainer.publishing import Outcome
+from trainer.settings.config import TrainingConfig
 from trainer.training.calibration import (
     calibrate,
     calibration_error,

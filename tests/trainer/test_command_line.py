@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer import epochs
 from trainer.command_line import main
+from trainer.terminal import epochs
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from models.drift import MOST_CATEGORIES, MOST_FEATURES, CategoricalBins, NumericBins
+from trainer.card.drift import MOST_ROWS, drift_baseline, feature_bins
 from trainer.data.rows import RARE, Column, Examples, Rows
-from trainer.drift import MOST_ROWS, drift_baseline, feature_bins
-from trainer.publishing import Outcome
+from trainer.job.publishing import Outcome
 
 
 def numbers(*columns: list[float]) -> Rows:

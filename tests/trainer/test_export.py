@@ -9,17 +9,17 @@ import pytest
 from models.card import ModelCard
 from models.operators import OPERATORS
 from models.sets import PredictionSets
+from trainer.card.describe import FILES, mirror
 from trainer.data.encoder import fit_encoder
 from trainer.data.rows import Examples
 from trainer.data.scaling import Kind
-from trainer.describe import FILES, mirror
 from trainer.errors import ExportMismatch, NoStatistics
 from trainer.export.gate import check_export, edge_rows
 from trainer.export.graph import reference_predict, to_onnx
+from trainer.job.publishing import Outcome
 from trainer.nn.activations import ACTIVATIONS
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.network import population_moments
-from trainer.publishing import Outcome
 
 SETS = PredictionSets(level=0.9, rows=100, threshold=0.5, coverage=0.9, interval=(0.8, 0.95))
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from models.repository import ModelRepository
-from trainer.classifier import Classifier
-from trainer.config import TrainingConfig
 from trainer.data.split import split
 from trainer.data.table import read_table
 from trainer.errors import ExportMismatch
 from trainer.export.graph import to_onnx
-from trainer.job import run
+from trainer.fitting.start import generator
+from trainer.fitting.trained_classifier import TrainedClassifier
+from trainer.job.job import run
+from trainer.job.publishing import Outcome
 from trainer.nn.calibrator import Calibrator
-from trainer.publishing import Outcome
-from trainer.start import generator
+from trainer.settings.config import TrainingConfig
 
 
 def train(table: Path, root: Path, target: str = "species", **settings: object) -> tuple[Outcome, bytes]:
@@ -70,10 +70,10 @@ def test_a_graph_that_answers_otherwise_is_not_published(
 ) -> None:
     """The gate stands before the repository."""
 
-    def mistaken(classifier: Classifier, *more: Any) -> bytes:
+    def mistaken(classifier: TrainedClassifier, *more: Any) -> bytes:
         return to_onnx(replace(classifier, calibrator=Calibrator(1.1, classifier.calibrator.bias)), *more)
 
-    monkeypatch.setattr("trainer.trained.to_onnx", mistaken)
+    monkeypatch.setattr("trainer.job.trained.to_onnx", mistaken)
     with pytest.raises(ExportMismatch):
         train(penguins, tmp_path / "store", epochs=2)
     assert not (tmp_path / "store").exists()

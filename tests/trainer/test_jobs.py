@@ -22,10 +22,10 @@ from models.card import ModelCard
 from models.repository import ModelRepository
 from tests.conftest import ROOT
 from tests.trainer.fits import FitProcess, arguments, fitting, wait_until_gone
-from trainer import parallel
 from trainer.command_line import main
-from trainer.config import TrainingConfig
-from trainer.job import prepare
+from trainer.fitting import parallel
+from trainer.job.job import prepare
+from trainer.settings.config import TrainingConfig
 
 LONG = ("--members", "3", "--epochs", "120", "--patience", "120")
 ENDLESS = ("--members", "3", "--epochs", "100000", "--patience", "100000", "--warm-up", "0")

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from tests.trainer.fits import arguments, fitting
 from tests.trainer.long_tables import HEADER, SHORT, TINY, lines
 from trainer.command_line import main
-from trainer.parallel import ONE_THREAD
+from trainer.fitting.parallel import ONE_THREAD
 
 
 def test_a_long_table_is_published_and_says_that_it_was_long(penguins: Path, tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_a_second_version_is_compared_on_the_same_rows(tmp_path: Path, capsys: p
 PEAK = """
 import sys, threading, time
 from pathlib import Path
-from trainer.config import TrainingConfig
-from trainer.job import prepare
+from trainer.settings.config import TrainingConfig
+from trainer.job.job import prepare
 
 peak = 0
 

@@ -12,16 +12,16 @@ import pytest
 from models.repository import ModelRepository
 from tests.trainer.fits import arguments
 from tests.trainer.long_tables import FITS, TINY, written
-from trainer.bag import Watch, unwatched
 from trainer.command_line import main
-from trainer.config import TrainingConfig
 from trainer.data import long, sample, size, stream
 from trainer.data.blocks import Blocks, open_blocks
 from trainer.data.long import read_long_table
 from trainer.data.schema import FileSchema
 from trainer.data.table import read_table, settled_schema
 from trainer.errors import InvalidTable, NoRoom, TableChanged
-from trainer.job import run
+from trainer.fitting.members import Watch, unwatched
+from trainer.job.job import run
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Epoch
 
 

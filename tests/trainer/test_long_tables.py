@@ -8,7 +8,6 @@ import pytest
 
 from tests.trainer.long_tables import ROWS, texts, without_note, written
 from trainer.arrays import Picked
-from trainer.config import TrainingConfig
 from trainer.data import sample, split
 from trainer.data import texts as data_texts
 from trainer.data import written as data_written
@@ -20,9 +19,10 @@ from trainer.data.schema import FileSchema
 from trainer.data.stream import Stream
 from trainer.data.table import read_table
 from trainer.errors import InvalidTable
-from trainer.job import prepare
+from trainer.job.job import prepare
 from trainer.nn import batches
 from trainer.nn.batches import MiniBatches
+from trainer.settings.config import TrainingConfig
 
 
 @pytest.mark.parametrize("form", ["csv", "gz", "zst", "parquet", "folder"])

@@ -14,7 +14,7 @@ import pytest
 from models.repository import ModelRepository
 from tests.conftest import ROOT
 from tests.trainer.tables import PLAIN, QUICK, fit
-from trainer import progress
+from trainer.terminal import progress
 
 FULL = "No space left on device"
 

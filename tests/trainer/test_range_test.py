@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer import job
-from trainer.config import TrainingConfig
 from trainer.errors import NoSuggestion
+from trainer.job import job
+from trainer.settings.config import TrainingConfig
 from trainer.training.range_test import RangeTest, suggest
 
 ROOT = Path(__file__).parents[2]

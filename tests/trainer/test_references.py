@@ -7,14 +7,14 @@ import pytest
 
 from models.features import Record
 from models.repository import ModelRepository
-from trainer.config import TrainingConfig
+from trainer.card.references import background_rows, typical_row
 from trainer.data.rows import Examples
 from trainer.data.table import read_table
 from trainer.errors import InvalidSetting
-from trainer.job import prepare, run
-from trainer.publishing import Outcome
-from trainer.references import background_rows, typical_row
-from trainer.start import BACKGROUND, generator
+from trainer.fitting.start import BACKGROUND, generator
+from trainer.job.job import prepare, run
+from trainer.job.publishing import Outcome
+from trainer.settings.config import TrainingConfig
 
 TABLE = """\
 number,date,text,sparse,weight,y

@@ -12,10 +12,10 @@ from models.card import ModelCard
 from models.sets import PARTS, PredictionSets, fewest_rows
 from tests.trainer.tables import PLAIN, contents, fit, graph
 from tests.trainer.test_split import examples_of
-from trainer.answers import Answers
 from trainer.data.division import Division
 from trainer.data.split import Split, split
 from trainer.errors import InvalidTable
+from trainer.evaluation.answers import Answers
 from trainer.evaluation.sets import check_enough, choose, coverage_interval, scores_of
 from trainer.export.sets import members_of
 

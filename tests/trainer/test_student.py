@@ -10,13 +10,13 @@ import onnx
 import pytest
 
 from models.repository import ModelRepository
-from trainer.bag import Watch, train_bag, unwatched
-from trainer.config import TrainingConfig
 from trainer.data.table import read_table
-from trainer.job import prepare, run, train_on
+from trainer.fitting.members import Watch, train_bag, unwatched
+from trainer.fitting.student import epochs_for, mean_divergence, units_for
+from trainer.job.job import prepare, run, train_on
+from trainer.job.publishing import Outcome
 from trainer.nn.loss import cross_entropy
-from trainer.publishing import Outcome
-from trainer.student import epochs_for, mean_divergence, units_for
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Epoch
 
 SETTINGS = {"target": "species", "name": "student", "epochs": 6, "hidden": (8,), "members": 3}

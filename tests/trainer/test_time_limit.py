@@ -11,14 +11,14 @@ import pytest
 from models.card import ModelCard
 from models.repository import ModelRepository
 from tests.trainer.fits import arguments, fitting, wait_until_gone
-from trainer import fitting as fitting_module
-from trainer.bag import build_member
 from trainer.command_line import main
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting
-from trainer.fitting import cut_short, train_all
-from trainer.job import prepare
+from trainer.fitting import fitted as fitting_module
+from trainer.fitting.fitted import cut_short, train_all
+from trainer.fitting.members import build_member
+from trainer.job.job import prepare
 from trainer.nn.optimizers import Adam
+from trainer.settings.config import TrainingConfig
 from trainer.training import deadline, pacing
 from trainer.training.deadline import Deadline, TimeLimit
 from trainer.training.fit import batches_of

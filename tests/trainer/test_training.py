@@ -7,15 +7,15 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from trainer import hyperparameters
 from trainer.errors import Diverged
-from trainer.hyperparameters import Hyperparameters
 from trainer.nn.activations import ACTIVATIONS
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
 from trainer.nn.optimizers import OPTIMIZERS
 from trainer.nn.schedules import SCHEDULES
 from trainer.nn.statistics import Moments
+from trainer.settings import hyperparameters
+from trainer.settings.hyperparameters import Hyperparameters
 from trainer.training.fit import fit, score
 from trainer.training.freezing import Frozen, disagreement, freeze, log_loss_on
 from trainer.training.records import Encoded, Epoch, History, Snapshot

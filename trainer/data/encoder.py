@@ -7,6 +7,7 @@ nodes of the exported graph while serving; `trainer.export.graph` writes the sam
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ FEWEST_ROWS = 10
 FEW_EXAMPLES = 1400
 # Above so many texts a column is a number for each, which the network embeds.
 MOST_ONE_HOT = 8
+# Whole numbers of more values than these are no codes.
+MOST_CODES = 32
 ROWS_AT_ONCE, CELLS_AT_ONCE = 1 << 14, 1 << 22
 DATE_WAVES, WEEKDAYS = 4, 7
 # The calendar's own ends, the first of which is a Monday, and the mean length of its year, in days.
@@ -163,38 +166,66 @@ def fit_encoder(
     atoms: bool = True,
     one_hot: int = MOST_ONE_HOT,
     counts: Sequence[npt.NDArray[np.int64]] | None = None,
+    codes: tuple[int, ...] = (),
 ) -> Encoder:
     """Fit the constants on training rows; where these are a sample, `counts` say by column how often each text stands
-    in all of them.
+    in all of them. The numeric columns `codes` are encoded as categories: their number is no input, and each of their
+    values is an atom.
     """
     median = np.array([np.median(values) if len(values) else 0.0 for values in _present(rows)], np.float32)
     return Encoder(
         median,
-        fit_scaling(scaling, _present(rows)),
+        fit_scaling(scaling, _present(rows, codes)),
         tuple(column for column, values in enumerate(rows.numeric.T) if np.isnan(values).any()),
-        _atoms(rows, median) if atoms else (),
+        _atoms(rows, median, codes, repeated=atoms),
         _frequent_texts(rows, counts or count_texts(rows, np.arange(len(rows)))),
         one_hot,
-        tuple(column for column, values in enumerate(_present(rows)) if len(np.unique(values)) > 2),
+        tuple(column for column, values in enumerate(_present(rows, codes)) if len(np.unique(values)) > 2),
         tuple(position for position, column in enumerate(rows.numbers) if column.kind == "date"),
     )
 
 
-def _present(rows: Rows) -> Iterator[npt.NDArray[np.float64]]:
-    """The numbers of each column that are not missing, a column at a time."""
-    return (values[~np.isnan(values)].astype(np.float64) for values in rows.numeric.T)
+def possible_codes(rows: Rows) -> tuple[int, ...]:
+    """The numeric columns that may be codes of categories: whole numbers of 3 to `MOST_CODES` values in training rows.
+
+    None of them where their inputs would be most of the table.
+    """
+    found, inputs = [], 0
+    for column, (kind, values) in enumerate(zip(rows.numbers, _present(rows), strict=True)):
+        distinct = np.unique(values)
+        if kind.kind != "date" and 2 < len(distinct) <= MOST_CODES and not np.any(distinct % 1):
+            found.append(column)
+            inputs += len(distinct)
+    return tuple(found) if inputs <= MOST_ATOMS else ()
 
 
-def _atoms(rows: Rows, median: Array) -> tuple[tuple[int, Array], ...]:
-    """By column, the values that get an input of their own."""
-    found = []
+def _present(rows: Rows, without: tuple[int, ...] = ()) -> Iterator[npt.NDArray[np.float64]]:
+    """The numbers of each column that are not missing, a column at a time; none of the columns `without`."""
+    for column, values in enumerate(rows.numeric.T):
+        yield values[~np.isnan(values) & (column not in without)].astype(np.float64)
+
+
+def _atoms(rows: Rows, median: Array, codes: tuple[int, ...], *, repeated: bool) -> tuple[tuple[int, Array], ...]:
+    """By column, the values that get an input of their own: all frequent ones of `codes`, and what others repeat."""
+    found, coded = [], []
     for column, (numbers, middle) in enumerate(zip(rows.numeric.T, median, strict=True)):
+        if not repeated and column not in codes:
+            continue
         values = np.where(np.isnan(numbers), middle, numbers)
         distinct, counts = np.unique(values, return_counts=True)
+        frequent = (column, distinct[counts >= _fewest(len(rows))])
         many = FEWEST_VALUES <= len(distinct) <= min(MOST_VALUES, len(values) / 20)
-        if many and counts.max() >= COMMON * len(values):
+        if column in codes:
+            coded.append(frequent)
+        elif many and counts.max() >= COMMON * len(values):
             found.append((column, distinct[counts >= FEWEST_ROWS]))
-    return tuple(found) if sum(len(values) for _, values in found) <= MOST_ATOMS else ()
+    kept = found if sum(len(values) for _, values in found) <= MOST_ATOMS else []
+    return tuple(sorted([*kept, *coded], key=itemgetter(0)))
+
+
+def _fewest(rows: int) -> int:
+    """How many of the training rows must hold a value that is to be learned from; in a small table one is enough."""
+    return FEWEST_ROWS if rows > FEW_EXAMPLES else 1
 
 
 def count_texts(rows: Rows, train: Indices) -> list[npt.NDArray[np.int64]]:
@@ -208,7 +239,7 @@ def count_texts(rows: Rows, train: Indices) -> list[npt.NDArray[np.int64]]:
 
 def _frequent_texts(rows: Rows, held: Sequence[npt.NDArray[np.int64]]) -> tuple[tuple[str, ...], ...]:
     """The texts of each column that are frequent enough to learn from; in a small table, all."""
-    fewest = FEWEST_ROWS if len(rows) > FEW_EXAMPLES else 1
+    fewest = _fewest(len(rows))
     known = []
     for vocabulary, numbers in zip(rows.vocabularies, held, strict=True):
         counts = dict(zip(vocabulary, numbers.tolist(), strict=True))

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainer.bag import Run, members_for
-from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, fit_encoder
 from trainer.data.rows import Examples, Rows, joined
 from trainer.data.scaling import LARGEST, Standard
 from trainer.data.split import Fold, Split, split
-from trainer.fitting import Fitted, train_all
-from trainer.start import Start, generator
+from trainer.fitting.fitted import Fitted, train_all
+from trainer.fitting.members import Run, members_for
+from trainer.fitting.start import Start, generator
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Epoch
 
 
@@ -57,4 +57,6 @@ def train_bag_on(
         chosen = Split((fold,) * members, fold.train[:0])
         config = config.model_copy(update={"split_by": "validation"})
     run = Run(watch=lambda member, members, epoch: watch(epoch))
-    return encoder, train_all(config, Start(examples, chosen, encoder), run)
+    config = config if scaled else config.model_copy(update={"selection": False})
+    fitted = train_all(config, Start(examples, chosen, encoder), run)
+    return fitted.selection.start.encoder, fitted

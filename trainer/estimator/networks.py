@@ -10,7 +10,6 @@ import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
 from trainer.arrays import Array
-from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder
 from trainer.data.rows import Column, Examples, Rows
 from trainer.estimator.bagged import encoder_for, train_bag_on
@@ -20,7 +19,8 @@ from trainer.nn.architecture import build_network
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.network import Network
 from trainer.nn.optimizers import Optimizer
-from trainer.spelling import in_python
+from trainer.settings.config import TrainingConfig
+from trainer.settings.spelling import in_python
 from trainer.training.calibration import calibrate
 from trainer.training.fit import build_optimizer, fit
 from trainer.training.freezing import Frozen, disagreement, freeze, log_loss_on

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting
-from trainer.spelling import check_kinds, in_python, plain
+from trainer.settings.config import TrainingConfig
+from trainer.settings.spelling import check_kinds, in_python, plain
 from trainer.training.records import Epoch
 
 # The one table of defaults.
@@ -58,6 +58,7 @@ class Parameters(BaseEstimator):
         scaling: str | None = OF["scaling"],
         atoms: bool = OF["atoms"],
         one_hot: int = OF["one_hot"],
+        selection: bool = OF["selection"],
         members: int | None = OF["members"],
         distil: bool = OF["distil"],
         student: Sequence[int] | None = OF["student"],
@@ -98,6 +99,7 @@ class Parameters(BaseEstimator):
         self.scaling = scaling
         self.atoms = atoms
         self.one_hot = one_hot
+        self.selection = selection
         self.members = members
         self.distil = distil
         self.student = student

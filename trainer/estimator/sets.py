@@ -6,17 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from models.sets import PredictionSets
-from trainer.answers import Answers
 from trainer.arrays import Array
-from trainer.config import TrainingConfig
 from trainer.data.rows import Rows
 from trainer.data.split import for_sets
 from trainer.errors import InvalidSetting, InvalidTable
 from trainer.estimator.checked import Checked, labels_of
 from trainer.estimator.networks import Networks
+from trainer.evaluation.answers import Answers
 from trainer.evaluation.sets import check_enough, choose
-from trainer.spelling import in_python
-from trainer.start import SETS, generator
+from trainer.fitting.start import SETS, generator
+from trainer.settings.config import TrainingConfig
+from trainer.settings.spelling import in_python
 
 
 class Sets(Networks):

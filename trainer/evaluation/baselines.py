@@ -5,11 +5,11 @@ import numpy as np
 from models.evaluation import Baseline
 from trainer.arrays import Array, Labels
 from trainer.data.split import Indices
-from trainer.evaluation.measures import Vector, gain_over, losses_of
-from trainer.hyperparameters import Hyperparameters
+from trainer.fitting.start import Start, generator
+from trainer.measures.scores import Vector, gain_over, losses_of
 from trainer.nn.architecture import build_network
 from trainer.nn.loss import softmax
-from trainer.start import Start, generator
+from trainer.settings.hyperparameters import Hyperparameters
 from trainer.training.fit import fit
 from trainer.training.records import Encoded
 

@@ -8,9 +8,9 @@ from models.evaluation import Baseline, Evaluation
 from models.repository import DEFAULT_ROOT, ModelRepository
 from models.terminal import printable, spelled_out
 from models.wording import command_on
-from trainer.config import INSPECTED, SEARCHED, TrainingConfig
 from trainer.data.division import By
 from trainer.data.schema import Schema
+from trainer.settings.config import INSPECTED, SEARCHED, TrainingConfig
 
 # What the inspection of a table says of a column from which the class follows.
 GIVES_AWAY = "gives the target away"

@@ -13,11 +13,11 @@ from math import ceil
 import numpy as np
 
 from models.sets import PARTS, ROUNDING, PredictionSets, TestedSets, fewest_rows
-from trainer.answers import Answers
 from trainer.arrays import Array, Labels
 from trainer.data.wording import refusal
-from trainer.evaluation.measures import effective_rows
+from trainer.evaluation.answers import Answers
 from trainer.export.sets import Whole, members_of, whole_parts
+from trainer.measures.scores import effective_rows
 
 # Of a probability, in parts: more than a graph may differ from its network, so that a row like the one that the
 # threshold was chosen on is not on one side of it here and on the other there.

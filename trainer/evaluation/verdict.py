@@ -8,19 +8,19 @@ import numpy as np
 
 from models.evaluation import Baseline, Evaluation
 from models.sets import PredictionSets
-from trainer.answers import Answers, HeldOut
 from trainer.arrays import Array
-from trainer.config import TrainingConfig
 from trainer.data.schema import Schema
 from trainer.errors import Diverged, InvalidSetting
 from trainer.evaluation import cautions, sets
+from trainer.evaluation.answers import Answers, HeldOut
 from trainer.evaluation.baselines import commonest_class, softmax_baseline, softmax_regression
 from trainer.evaluation.cautions import Caution
 from trainer.evaluation.codes import code_columns
 from trainer.evaluation.duplicates import repeated
-from trainer.evaluation.measures import Vector, measure
-from trainer.evaluation.threshold import Chosen, Rule, at_threshold, choose
-from trainer.start import Start
+from trainer.fitting.start import Start
+from trainer.measures.scores import Vector, measure
+from trainer.measures.threshold import Chosen, Rule, at_threshold, choose
+from trainer.settings.config import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ import numpy as np
 
 from models.sets import PredictionSets
 from trainer.arrays import Array
-from trainer.classifier import Classifier
 from trainer.data.rows import Rows
 from trainer.errors import ExportMismatch
 from trainer.export.graph import Threshold, labels_of, reference_predict
 from trainer.export.sets import members_of
+from trainer.fitting.trained_classifier import TrainedClassifier
 
 SAMPLE = 1000
 TOLERANCE = 1e-5
@@ -18,7 +18,7 @@ EXTREMES = (0.0, 1.0, -1.0, 1e-38, 1e6, -1e6, 1e20, float(np.finfo(np.float32).m
 
 def check_export(
     model: bytes,
-    classifier: Classifier,
+    classifier: TrainedClassifier,
     rows: Rows,
     rng: np.random.Generator,
     threshold: Threshold | None = None,
@@ -45,7 +45,7 @@ def edge_rows(rows: Rows) -> Rows:
 
 
 def _compare(
-    model: bytes, classifier: Classifier, rows: Rows, threshold: Threshold | None, sets: PredictionSets | None
+    model: bytes, classifier: TrainedClassifier, rows: Rows, threshold: Threshold | None, sets: PredictionSets | None
 ) -> float:
     expected = classifier.predict(rows)
     labels, probabilities, found = reference_predict(model, rows)

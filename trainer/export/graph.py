@@ -14,12 +14,12 @@ from onnx.reference import ReferenceEvaluator
 
 from models.sets import PredictionSets
 from trainer.arrays import Array
-from trainer.classifier import Classifier
 from trainer.data.rows import Rows
 from trainer.export.network import write_network
 from trainer.export.nodes import Graph
 from trainer.export.preprocessing import write_encoder
 from trainer.export.sets import write_sets
+from trainer.fitting.trained_classifier import TrainedClassifier
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
 
@@ -32,7 +32,7 @@ class Threshold(NamedTuple):
 
 
 def to_onnx(
-    classifier: Classifier,
+    classifier: TrainedClassifier,
     metadata: Mapping[str, str],
     threshold: Threshold | None = None,
     sets: PredictionSets | None = None,
@@ -86,7 +86,7 @@ def reference_predict(model: bytes, rows: Rows) -> Answered:
     return Answered(label.tolist(), probabilities, sets[0] if sets else None)
 
 
-def write_probabilities(graph: Graph, classifier: Classifier, inputs: str, width: int) -> str:
+def write_probabilities(graph: Graph, classifier: TrainedClassifier, inputs: str, width: int) -> str:
     """Write the networks and the calibrator behind inputs (N, `width`); return the name of the probabilities."""
     calibrator = classifier.calibrator
     cooling = graph.constant("1/temperature", np.array(1.0 / calibrator.temperature, np.float32))

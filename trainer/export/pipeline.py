@@ -10,7 +10,6 @@ from skl2onnx import update_registered_converter
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 
-from trainer.classifier import Classifier
 from trainer.data.encoder import Encoder
 from trainer.errors import InvalidSetting
 from trainer.export.graph import IR_VERSION, ML_OPSET, OPSET, write_probabilities
@@ -18,6 +17,7 @@ from trainer.export.graph import to_onnx as table_to_onnx
 from trainer.export.nodes import Graph
 from trainer.export.preprocessing import write_encoder
 from trainer.export.sets import write_sets
+from trainer.fitting.trained_classifier import TrainedClassifier
 
 
 def estimator_to_onnx(estimator: Any) -> onnx.ModelProto:
@@ -119,8 +119,8 @@ def _write(graph: Graph, estimator: Any, inputs: str) -> tuple[str, str]:
     return graph.node("LabelEncoder", [index], "label", domain="ai.onnx.ml", keys_int64s=keys, **values), probabilities
 
 
-def _classifier(estimator: Any, encoder: Any) -> Classifier:
-    return Classifier(encoder, estimator.networks_, tuple(map(str, estimator.classes_)), estimator.calibrator_)
+def _classifier(estimator: Any, encoder: Any) -> TrainedClassifier:
+    return TrainedClassifier(encoder, estimator.networks_, tuple(map(str, estimator.classes_)), estimator.calibrator_)
 
 
 def _label_type(classes: npt.NDArray[Any]) -> Any:

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from models.evaluation import wilson
 from models.figures import MOST_CURVES, MOST_POINTS, Confidence, Curves, Point
-from trainer.answers import Answers
 from trainer.arrays import Array
-from trainer.evaluation.measures import Vector, auc, effective_rows
+from trainer.evaluation.answers import Answers
+from trainer.measures.scores import Vector, auc, effective_rows
 
 BINS, DIGITS = 15, 5
 

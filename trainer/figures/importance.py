@@ -6,10 +6,10 @@ import numpy as np
 
 from models.figures import MOST_FEATURES, MOST_SHOWN_CLASSES, Dependence, Distribution, Importance
 from trainer.arrays import Array, Codes
-from trainer.classifier import Classifier
 from trainer.data.rows import Examples, Rows
-from trainer.evaluation.measures import Vector, gain_over, losses_of
 from trainer.figures.distributions import middles
+from trainer.fitting.trained_classifier import TrainedClassifier
+from trainer.measures.scores import Vector, gain_over, losses_of
 
 PERMUTATIONS = 5
 # So many multiplications are a second or so on one core; the rows are as many as they allow.
@@ -23,7 +23,7 @@ DIGITS = 6
 class Asked:
     """A classifier, and some examples in which one column at a time is replaced."""
 
-    def __init__(self, classifier: Classifier, examples: Examples) -> None:
+    def __init__(self, classifier: TrainedClassifier, examples: Examples) -> None:
         self.classifier, self.labels = classifier, examples.labels
         rows = examples.rows
         self.rows = Rows(rows.columns, rows.numeric.copy(), rows.codes.copy(), rows.vocabularies)
@@ -60,7 +60,9 @@ class Asked:
         return Importance(feature=feature, mean=mean, interval=interval)
 
 
-def importances(classifier: Classifier, test: Examples, rng: np.random.Generator) -> tuple[tuple[Importance, ...], int]:
+def importances(
+    classifier: TrainedClassifier, test: Examples, rng: np.random.Generator
+) -> tuple[tuple[Importance, ...], int]:
     """The features that matter most, the first of them most, and how many test rows said so."""
     names = [column.name for column in test.rows.columns]
     if len(names) > MOST_WEIGHED:
@@ -75,7 +77,7 @@ def importances(classifier: Classifier, test: Examples, rng: np.random.Generator
 
 
 def dependences(
-    classifier: Classifier, test: Examples, leading: Sequence[Distribution]
+    classifier: TrainedClassifier, test: Examples, leading: Sequence[Distribution]
 ) -> tuple[tuple[Dependence, ...], int]:
     """How the mean answer depends on each of these features, and how many test rows said so."""
     asked = Asked(classifier, some(test, DEPENDENCE_ROWS))

@@ -4,15 +4,15 @@ from pathlib import Path
 
 from models.card import ModelCard
 from models.figures import MOST_FEATURES, MOST_LEADING, MOST_MEMBERS, Figures
-from trainer.answers import HeldOut
-from trainer.config import TrainingConfig
+from trainer.evaluation.answers import HeldOut
 from trainer.figures.curves import confidences, curves
 from trainer.figures.distributions import distributions
 from trainer.figures.importance import PERMUTATIONS, dependences, importances
 from trainer.figures.learning import course, layers, unit_course
 from trainer.files import text_of
-from trainer.fitting import Fitted
-from trainer.start import Start, generator
+from trainer.fitting.fitted import Fitted
+from trainer.fitting.start import Start, generator
+from trainer.settings.config import TrainingConfig
 
 # A stream of randomness of its own: nothing that is trained or published changes by it.
 STREAM = 901

@@ -15,8 +15,8 @@ import numpy as np
 from models.card import ModelCard
 from trainer.errors import DamagedCheckpoint, InvalidSetting
 from trainer.files import remove_files, replace_file
-from trainer.hyperparameters import Hyperparameters
 from trainer.nn.network import Network
+from trainer.settings.hyperparameters import Hyperparameters
 from trainer.training.fit import fit
 from trainer.training.records import Checkpoint, Encoded, Epoch, History, StopTraining
 

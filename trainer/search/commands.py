@@ -14,10 +14,17 @@ from models.staging import NOTHING
 from models.terminal import add_command, noting
 from models.wording import command_on
 from trainer import COMMANDS
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, MissingExtra
-from trainer.flags import add_output, add_publishing, add_table_and_settings, count, given_settings, repository_of
-from trainer.training.deadline import RULE, seconds
+from trainer.settings.config import TrainingConfig
+from trainer.settings.durations import RULE, seconds
+from trainer.settings.flags import (
+    add_output,
+    add_publishing,
+    add_table_and_settings,
+    count,
+    given_settings,
+    repository_of,
+)
 
 if TYPE_CHECKING:
     from trainer.search.search import Request
@@ -120,11 +127,11 @@ def _search(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace, request: "Request", repository: ModelRepository, seeds: int) -> None:
-    from trainer import progress
     from trainer.search import finish, leaderboard, report, screen
     from trainer.search.crew import run_workers
     from trainer.search.search import open_search
     from trainer.search.study import importances
+    from trainer.terminal import progress
 
     with open_search(request) as search:
         folder, shares = request.place.folder, {}
@@ -167,11 +174,12 @@ def _retest(options: argparse.Namespace, request: "Request", seeds: int) -> None
 
 
 def _babysit(options: argparse.Namespace) -> None:
-    from trainer import job, progress
+    from trainer.job import job
     from trainer.search.babysit import Babysitter, Control
+    from trainer.terminal import progress
 
     repository = repository_of(options)
-    config = TrainingConfig.of(**{"members": 1, **given_settings(options)})
+    config = TrainingConfig.of(**{"members": 1, **given_settings(options), "selection": False})
     if config.members != 1:
         raise InvalidSetting(f"--members should be 1, not {config.members}: one model is looked after at a time")
     repository.versions(config.name)  # A name that breaks the grammar is refused before anything begins.

@@ -10,16 +10,16 @@ from models.card import ModelCard, SearchSummary
 from models.errors import CorruptModel
 from models.repository import ModelRepository
 from models.terminal import noting
-from trainer.bag import Watch, unwatched
-from trainer.config import TrainingConfig
 from trainer.errors import Diverged
-from trainer.job import run
-from trainer.publishing import Outcome
+from trainer.fitting.members import Watch, unwatched
+from trainer.job.job import run
+from trainer.job.publishing import Outcome
 from trainer.search import space
 from trainer.search.claims import CLOSING, holding
 from trainer.search.plan import Trial, Trials, ranked
 from trainer.search.search import Search
 from trainer.search.trial import train
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Epoch
 
 
@@ -90,7 +90,7 @@ def _but_refits(summary: SearchSummary) -> dict[str, Any]:
 
 def settings_of(search: Search, trial: Trial) -> dict[str, Any]:
     """What `fit` would be given to train a trial again."""
-    return {**search.request.given, **space.settings(trial.values)}
+    return {"selection": False, **search.request.given, **space.settings(trial.values)}
 
 
 def leading(search: Search, trials: Trials, published: Outcome | None = None) -> TrainingConfig:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
-from trainer.config import TrainingConfig
 from trainer.files import replace_file, text_of
 from trainer.report.page import document, facts, section, table
 from trainer.search import charts, leaderboard
 from trainer.search.charts import Ranks
 from trainer.search.plan import FEWEST_TO_WEIGH, Plan, Trial, Trials
+from trainer.settings.config import TrainingConfig
 
 SHOWN = 25
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from trainer.config import TrainingConfig
 from trainer.errors import Diverged, OtherStudy
 from trainer.search import space
 from trainer.search.plan import Trial, ranked
 from trainer.search.rows import Table
 from trainer.search.search import Request, look_back
 from trainer.search.trial import train
+from trainer.settings.config import TrainingConfig
 
 # Two means further apart than so many standard errors of their difference are taken as different.
 CLEARLY = 2.0

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 
-from trainer import job
-from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder
 from trainer.data.scaling import Kind
+from trainer.fitting.start import Start
+from trainer.job import job
 from trainer.search.space import Choice, Space
-from trainer.start import Start
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Encoded
 
 PARTS = ("train", "validation")

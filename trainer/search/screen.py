@@ -1,4 +1,4 @@
-"""What a person sees of a search in the terminal. Beside `trainer.progress`, the only module that knows rich."""
+"""What a person sees of a search in the terminal. Beside `trainer.terminal`, the only one that knows rich."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from models.terminal import print_json, show
-from trainer.bag import Watch as WatchEpoch
+from trainer.fitting.members import Watch as WatchEpoch
 from trainer.search.crew import Watch
 from trainer.search.leaderboard import first_columns
 from trainer.search.plan import Plan, Trial, Trials, ranked

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSpace, InvalidTable, OtherStudy, UnknownStudy
 from trainer.search import space
 from trainer.search.claims import FOUNDING, Claims, holding
@@ -17,6 +16,7 @@ from trainer.search.rows import Table
 from trainer.search.space import Space
 from trainer.search.space_file import check_space, read_space
 from trainer.search.study import Study
+from trainer.settings.config import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, InvalidSpace
-from trainer.hyperparameters import Hyperparameters
 from trainer.nn.optimizers import OPTIMIZERS
 from trainer.report.axes import Scaled
 from trainer.search.rows import Encoding
 from trainer.search.space import DEFAULT, Choice, Range, Space, Value, draw, settings
+from trainer.settings.config import TrainingConfig
+from trainer.settings.hyperparameters import Hyperparameters
 
 SCALES = ("uniform", "log", "one_minus_log")
 # What decides how long and on what a trial trains is the same for all trials.

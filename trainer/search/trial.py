@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from trainer.bag import member_on
-from trainer.config import TrainingConfig
+from trainer.fitting.members import member_on
 from trainer.search.rows import Rows
+from trainer.settings.config import TrainingConfig
 from trainer.training.fit import fit, freeze_for_validation, score
 from trainer.training.records import Epoch, History, Score
 

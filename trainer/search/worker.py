@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from trainer.config import TrainingConfig
 from trainer.errors import Diverged, TrainerError
 from trainer.search import space
 from trainer.search.claims import FIRST_TRIAL, Claims
@@ -23,6 +22,7 @@ from trainer.search.search import Search
 from trainer.search.space import Values
 from trainer.search.study import Study, suggest
 from trainer.search.trial import cost, train
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Epoch, StopTraining
 
 PAUSE_S = 0.05

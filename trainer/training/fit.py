@@ -7,13 +7,13 @@ import numpy as np
 
 from trainer.arrays import Array, Labels
 from trainer.errors import Diverged
-from trainer.hyperparameters import Hyperparameters
 from trainer.nn.batches import Batches, MiniBatches
 from trainer.nn.loss import SoftmaxCrossEntropy, cross_entropy, targets_of
 from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.optimizers import OPTIMIZERS, Optimizer
 from trainer.nn.schedules import learning_rates
 from trainer.nn.step import NumpyStep, Step
+from trainer.settings.hyperparameters import Hyperparameters
 from trainer.training.deadline import NEVER, Deadline
 from trainer.training.interrupts import held_back
 from trainer.training.records import (

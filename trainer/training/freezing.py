@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from trainer.hyperparameters import Statistics
 from trainer.nn.network import Network, population_moments, running_moments
 from trainer.nn.statistics import Moments
+from trainer.settings.hyperparameters import Statistics
 from trainer.training.fit import score
 from trainer.training.records import Encoded
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainer.hyperparameters import Hyperparameters
 from trainer.nn.batches import Batches
 from trainer.nn.network import Network
+from trainer.settings.hyperparameters import Hyperparameters
 from trainer.training.deadline import NEVER, Deadline
 from trainer.training.fit import fit
 from trainer.training.records import Checkpoint, Encoded, Epoch, History, OutOfTime, Snapshot, StopTraining

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.errors import NoSuggestion
-from trainer.hyperparameters import Hyperparameters
 from trainer.nn.batches import Batch, Batches
 from trainer.nn.network import Network
+from trainer.settings.hyperparameters import Hyperparameters
 from trainer.training.fit import batches_of, build_optimizer, step_of
 from trainer.training.interrupts import held_back
 from trainer.training.records import Encoded

@@ -19,9 +19,9 @@ from service.rows.rules import BrokenRules
 from service.wire.refusals import refuse
 from tests.conftest import ROOT
 from tests.evenkeel.page.conftest import Javascript
-from trainer.config import TrainingConfig
 from trainer.data.table import read_table
-from trainer.job import run
+from trainer.job.job import run
+from trainer.settings.config import TrainingConfig
 
 DATA = Path(os.environ.get("EVENKEEL_DATA", ROOT.parent / "shared/data"))
 ROWS, MOST_TRAINED = 1000, 6000

@@ -7,14 +7,14 @@ import pytest
 
 from models.repository import ModelRepository
 from tests.trainer.evaluation.conftest import Run, crossed, linear
-from trainer import job
-from trainer.bag import train_bag
-from trainer.config import TrainingConfig
 from trainer.data.table import read_table
 from trainer.evaluation.baselines import softmax_regression
 from trainer.evaluation.codes import code_columns
 from trainer.evaluation.duplicates import hash_rows
-from trainer.publishing import Outcome
+from trainer.fitting.members import train_bag
+from trainer.job import job
+from trainer.job.publishing import Outcome
+from trainer.settings.config import TrainingConfig
 
 Fit = Callable[..., Run]
 # What a person can type: a flag, or a command.

@@ -8,7 +8,6 @@ import pytest
 from onnxruntime import InferenceSession
 
 from models.sets import PARTS, PredictionSets
-from trainer.classifier import Classifier
 from trainer.data.encoder import fit_encoder
 from trainer.data.rows import Column, Rows
 from trainer.data.scaling import Kind
@@ -16,6 +15,7 @@ from trainer.evaluation.sets import scores_of
 from trainer.export.graph import IR_VERSION, OPSET, to_onnx
 from trainer.export.nodes import Graph
 from trainer.export.sets import members_of, write_sets
+from trainer.fitting.trained_classifier import TrainedClassifier
 from trainer.nn.architecture import Architecture, build_network
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.network import population_moments
@@ -91,7 +91,7 @@ def check(columns: int, scaling: Kind, members: int, settings: dict[str, Any]) -
         last = network.layers[-1].parameters[0].value
         last[...] = rng.standard_normal(last.shape)
         network.freeze(population_moments(network, encoder.encode(rows), 64))
-    classifier = Classifier(encoder, networks, ("a", "b", "c"), Calibrator.idle(3))
+    classifier = TrainedClassifier(encoder, networks, ("a", "b", "c"), Calibrator.idle(3))
     session = InferenceSession(to_onnx(classifier, {}))
 
     def answers(together: int) -> list[bytes]:

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from sklearn.utils import check_random_state
 
-from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
 from trainer.errors import InvalidSetting, InvalidTable
 from trainer.estimator import BatchNormMLPClassifier
 from trainer.estimator.framed import read_new
-from trainer.job import train_on
+from trainer.job.job import train_on
+from trainer.settings.config import TrainingConfig
 
 QUICK: dict[str, Any] = {"hidden": (8,), "epochs": 10, "members": 3, "random_state": 0}
 pytestmark = pytest.mark.filterwarnings("ignore:running and population statistics disagree")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from trainer.evaluation.measures import measure
+from trainer.measures.scores import measure
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])

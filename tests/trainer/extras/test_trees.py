@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from models.repository import ModelRepository
-from trainer import bag
-from trainer.bag import Watch, unwatched
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, MissingExtra
-from trainer.job import run
-from trainer.publishing import Outcome
-from trainer.teacher import Teacher
+from trainer.fitting import members
+from trainer.fitting.members import Watch, unwatched
+from trainer.fitting.teacher import Teacher
+from trainer.job.job import run
+from trainer.job.publishing import Outcome
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Epoch
 
 SETTINGS = {"target": "y", "name": "taught", "epochs": 6, "hidden": (8,), "members": 2}
@@ -128,7 +128,7 @@ def test_a_teacher_of_nobody_is_refused(tmp_path: Path, settings: dict[str, Any]
 
 def test_a_table_of_one_network_has_nobody_to_teach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of many rows gets one network where nobody says more."""
-    monkeypatch.setattr(bag, "ROWS_TOGETHER", 900)
+    monkeypatch.setattr(members, "ROWS_TOGETHER", 900)
     table = table_of(tmp_path / "t.csv", "line")
     with pytest.raises(InvalidSetting, match=r"^--teacher auto needs a bag, and a table of 900 rows .* --members 2 or"):
         train(table, tmp_path, teacher="auto", members=None)

@@ -5,20 +5,21 @@ import pytest
 
 from models.card import ModelCard
 from models.figures import MOST_EPOCHS, MOST_POINTS, Figures
-from trainer.answers import Answers, held_out
 from trainer.arrays import Array
-from trainer.bag import Bag, train_bag
-from trainer.config import TrainingConfig
 from trainer.data.rows import Examples
-from trainer.evaluation.measures import auc
+from trainer.evaluation.answers import Answers, held_out
 from trainer.figures.curves import confidences, curves
 from trainer.figures.distributions import distributions
 from trainer.figures.importance import Asked, dependences, importances
 from trainer.figures.learning import course
-from trainer.fitting import Fitted
-from trainer.job import prepare
+from trainer.fitting.fitted import Fitted
+from trainer.fitting.members import Bag, train_bag
+from trainer.fitting.selection import Selection
+from trainer.fitting.start import Start
+from trainer.job.job import prepare
+from trainer.measures.scores import auc
 from trainer.nn.loss import cross_entropy
-from trainer.start import Start
+from trainer.settings.config import TrainingConfig
 from trainer.training.calibration import calibration_error
 from trainer.training.records import Epoch, History, Score
 
@@ -211,7 +212,8 @@ def test_rows_that_count_twice_count_twice(trained: tuple[Start, Bag]) -> None:
 def test_more_than_two_classes_have_a_curve_each(trained: tuple[Start, Bag]) -> None:
     """Those that the test rows hold; of more than ten classes there are none."""
     start, bag = trained
-    test = held_out(start, Fitted(bag)).test
+    config = TrainingConfig.of(table="t.csv", target="y", name="m")
+    test = held_out(start, Fitted(bag, Selection(config, start))).test
     many = np.tile(test.probabilities, 6) / 6
     assert not curves(Answers(many, many, test.labels, None), tuple("abcdefghijkl"), None, None)
     three = many[:, :3]

@@ -13,8 +13,8 @@ import pytest
 from models.repository import ModelRepository
 from trainer.command_line import main
 from trainer.errors import DamagedCheckpoint
-from trainer.hyperparameters import Hyperparameters
 from trainer.search.babysit import Control
+from trainer.settings.hyperparameters import Hyperparameters
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 180.0
@@ -119,6 +119,8 @@ def test_left_alone_it_is_fit(penguins: Path, tmp_path: Path) -> None:
         "1",
         "--hidden",
         "8",
+        "--selection",
+        "false",
     ]
     for command in ("fit", "babysit"):
         assert main([command, *flags, "--repository", str(tmp_path / command)]) == 0

@@ -9,9 +9,8 @@ import pytest
 
 from models.repository import ModelRepository
 from tests.trainer.search.conftest import outcomes
-from trainer.config import TrainingConfig
 from trainer.errors import Diverged, TrainerError
-from trainer.job import run
+from trainer.job.job import run
 from trainer.search.crew import run_workers
 from trainer.search.finish import publish, settings_of
 from trainer.search.plan import ranked
@@ -19,6 +18,7 @@ from trainer.search.rows import share
 from trainer.search.search import Request, Search
 from trainer.search.study import importances
 from trainer.search.trial import train
+from trainer.settings.config import TrainingConfig
 
 Make = Callable[..., Request]
 Open = Callable[[Request], Search]

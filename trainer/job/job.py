@@ -9,16 +9,13 @@ from models.card import ModelCard
 from models.repository import ModelRepository
 from models.staging import NOTHING
 from models.terminal import noting
-from trainer.bag import PLAIN, Ended, Fit, Run, Watch, build_member, members_for, untold, unwatched
-from trainer.classifier import Classifier
-from trainer.config import TrainingConfig
+from trainer.card.describe import libraries
 from trainer.data.frames import NO_FRAMES, Frames
 from trainer.data.long import needed_memory, read_long_table
 from trainer.data.rows import Examples
 from trainer.data.size import memory_for_tables
 from trainer.data.split import split
 from trainer.data.table import Table, read_table
-from trainer.describe import libraries
 from trainer.errors import (
     BelowBaseline,
     Diverged,
@@ -30,12 +27,15 @@ from trainer.errors import (
 )
 from trainer.evaluation.sets import check_enough
 from trainer.evaluation.verdict import check_positive
-from trainer.fitting import train_all
-from trainer.parallel import jobs_for
-from trainer.promotion import Known, Promote
-from trainer.publishing import Outcome, publish
-from trainer.start import Start, generator
-from trainer.trained import Trained
+from trainer.fitting.fitted import train_all
+from trainer.fitting.members import PLAIN, Ended, Fit, Run, Watch, build_member, members_for, untold, unwatched
+from trainer.fitting.parallel import jobs_for
+from trainer.fitting.start import Start, generator
+from trainer.fitting.trained_classifier import TrainedClassifier
+from trainer.job.promotion import Known, Promote
+from trainer.job.publishing import Outcome, publish
+from trainer.job.trained import Trained
+from trainer.settings.config import TrainingConfig
 from trainer.training.checkpoint import FileCheckpoint
 from trainer.training.deadline import TimeLimit
 from trainer.training.fit import fit
@@ -115,7 +115,7 @@ def _read_again(config: TrainingConfig, frames: Frames, table: Table, known: Kno
     return again.examples
 
 
-def train_on(config: TrainingConfig, examples: Examples) -> Classifier:
+def train_on(config: TrainingConfig, examples: Examples) -> TrainedClassifier:
     """Train on examples that are all there to learn from; a share of them chooses the epoch. Nothing is published.
 
     :raises TrainerError: the examples cannot be trained on.
@@ -152,7 +152,7 @@ def _train(config: TrainingConfig, frames: Frames, run_on: Callable[[Table, int]
     jobs = min(jobs or jobs_for(config, start), folds)
     start = start.shared() if jobs > 1 else start
     fitted = train_all(config, start, run_on(table, folds), limit=limit, jobs=jobs)
-    return Trained.of(config, table, start, fitted, partial(_read_again, config, frames, table))
+    return Trained.of(config, table, fitted.selection.start, fitted, partial(_read_again, config, frames, table))
 
 
 def run(

@@ -14,6 +14,7 @@ import numpy as np
 from models import __version__
 from models.card import (
     Calibration,
+    Candidate,
     Distillation,
     FrozenStatistics,
     GoldenRow,
@@ -23,24 +24,25 @@ from models.card import (
     Moments,
     Provenance,
 )
-from trainer.answers import Answers, HeldOut
 from trainer.arrays import shortest_decimal
-from trainer.bag import Trained
-from trainer.classifier import Classifier
-from trainer.config import TrainingConfig
+from trainer.card.drift import drift_baseline
+from trainer.card.references import background_rows, typical_row
 from trainer.data.encoder import describe_features
 from trainer.data.rows import Rows
 from trainer.data.table import Table
-from trainer.drift import drift_baseline
+from trainer.evaluation.answers import Answers, HeldOut
 from trainer.evaluation.duplicates import learned_rows
 from trainer.evaluation.verdict import Verdict
 from trainer.files import text_of
-from trainer.fitting import Fitted, cut_short
+from trainer.fitting.fitted import Fitted, cut_short
+from trainer.fitting.members import TrainedNetwork
+from trainer.fitting.selection import Selection
+from trainer.fitting.start import BACKGROUND, Start, generator
+from trainer.fitting.student import distance, student_rows
+from trainer.fitting.trained_classifier import TrainedClassifier
 from trainer.nn import statistics
 from trainer.nn.calibrator import Calibrator
-from trainer.references import background_rows, typical_row
-from trainer.start import BACKGROUND, Start, generator
-from trainer.student import distance, student_rows
+from trainer.settings.config import TrainingConfig
 from trainer.training.calibration import reliability, warning
 from trainer.training.fit import score_of
 from trainer.training.freezing import disagreement
@@ -71,6 +73,7 @@ def describe(
         frozen_statistics=tuple(_statistics(config, one, fitted.student is not None) for one in fitted.networks),
         calibration=calibration,
         distillation=_distillation(fitted, answers.bag),
+        selection=tuple(_candidates(fitted.selection)),
         drift=drift_baseline(classifier, start.examples, start.inputs, start.split.train),
         evaluation=verdict.evaluation,
         warnings=(*(one.kept(config) for one in verdict.warnings), *doubts(config, fitted)),
@@ -107,6 +110,20 @@ def _distillation(fitted: Fitted, answers: Answers | None) -> Distillation | Non
         divergence=fitted.student.divergence,
         test=Metrics(**asdict(_score(answers))),
     )
+
+
+def _candidates(selection: Selection) -> Iterator[Candidate]:
+    """What was tried beside the defaults."""
+    names = [column.name for column in selection.start.examples.rows.numbers]
+    for tried in selection.tried:
+        yield Candidate(
+            input_dropout=tried.candidate.input_dropout,
+            categories=tuple(names[column] for column in tried.candidate.codes),
+            rows=tried.rows,
+            gain=tried.gain,
+            interval=tried.interval,
+            chosen=tried.candidate == selection.chosen,
+        )
 
 
 def _mean_metrics(scores: Iterable[Score]) -> Metrics:
@@ -178,7 +195,7 @@ def _provenance(config: TrainingConfig, table: Table) -> Provenance:
     )
 
 
-def _statistics(config: TrainingConfig, trained: Trained, student: bool) -> FrozenStatistics:
+def _statistics(config: TrainingConfig, trained: TrainedNetwork, student: bool) -> FrozenStatistics:
     by_layer, frozen = trained.network.by_layer, trained.frozen
     losses: dict[Literal["running", "population"], float]
     losses = {"running": frozen.running_loss, "population": frozen.population_loss}
@@ -199,7 +216,7 @@ def _on_card(moments: statistics.Moments) -> Moments:
     return Moments(mean=tuple(moments.mean.tolist()), variance=tuple(moments.variance.tolist()))
 
 
-def _golden_rows(classifier: Classifier, rows: Rows) -> tuple[GoldenRow, ...]:
+def _golden_rows(classifier: TrainedClassifier, rows: Rows) -> tuple[GoldenRow, ...]:
     """A few test rows, and the first of them once more with everything missing that may be missing."""
     chosen = rows.take(np.linspace(0, len(rows) - 1, min(GOLDEN_ROWS, len(rows)), dtype=np.int64))
     return tuple(

@@ -7,12 +7,12 @@ from typing import BinaryIO
 import numpy as np
 
 from trainer.arrays import Array, Picked
-from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder, count_texts, fit_encoder
 from trainer.data.hashing import drawn
 from trainer.data.rows import Examples
-from trainer.data.split import Indices, Split
+from trainer.data.split import Fold, Indices, Split
 from trainer.mapped import check_room, keep_in, moved, nameless_file
+from trainer.settings.config import TrainingConfig
 from trainer.training.records import Encoded
 
 # The number of the generator that draws the card's background rows; no bag has so many members.
@@ -37,16 +37,33 @@ class Start:
     file: BinaryIO | None = None
 
     @classmethod
-    def on(cls, config: TrainingConfig, examples: Examples, split: Split) -> "Start":
-        """Fit the encoder on the rows that the networks learn from."""
+    def on(cls, config: TrainingConfig, examples: Examples, split: Split, codes: tuple[int, ...] = ()) -> "Start":
+        """Fit the encoder on the rows that the networks learn from; the numeric columns `codes` become categories."""
         train, counts = split.train, None
         if examples.long:
             counts = count_texts(examples.rows, train)
             most = min(FITTED_ROWS, FITTED_CELLS // len(examples.rows.columns))
             train = train[drawn(len(train), most)]
         rows = examples.rows.take(train)
-        encoder = fit_encoder(rows, scaling=config.scaling, atoms=config.atoms, one_hot=config.one_hot, counts=counts)
+        encoder = fit_encoder(
+            rows,
+            scaling=config.scaling,
+            atoms=config.atoms,
+            one_hot=config.one_hot,
+            counts=counts,
+            codes=codes,
+        )
         return cls(examples, split, encoder)
+
+    def with_codes(self, config: TrainingConfig, codes: tuple[int, ...]) -> "Start":
+        """The same with the numeric columns `codes` encoded as categories."""
+        return Start.on(config, self.examples, self.split, codes) if codes else self
+
+    def with_folds(self, folds: tuple[Fold, ...]) -> "Start":
+        """The same encoded rows with other folds."""
+        other = replace(self, split=replace(self.split, folds=folds))
+        vars(other)["inputs"] = self.inputs
+        return other
 
     @cached_property
     def inputs(self) -> Array:

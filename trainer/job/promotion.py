@@ -10,13 +10,13 @@ from models.card import ModelCard
 from models.errors import ModelError
 from models.repository import ModelRepository, PublishedModel
 from models.wording import command_on
-from trainer.answers import Answers
 from trainer.arrays import Array
 from trainer.data.rows import RARE, Examples, Rows
 from trainer.errors import InvalidSetting, TrainerError
+from trainer.evaluation.answers import Answers
 from trainer.export.graph import reference_predict
+from trainer.fitting.start import Start
 from trainer.nn.loss import cross_entropy
-from trainer.start import Start
 
 Promote = Literal["always", "if-better", "never"]
 Known = Mapping[str, Collection[str]]

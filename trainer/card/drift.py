@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from models.drift import MOST_CATEGORIES, MOST_FEATURES, Bins, CategoricalBins, DriftBaseline, NumericBins
 from trainer.arrays import Array, shortest_decimal
-from trainer.classifier import Classifier
 from trainer.data.rows import RARE, Examples, Rows
 from trainer.data.split import Indices
+from trainer.fitting.trained_classifier import TrainedClassifier
 
 # Of more training rows, so many from everywhere in the table: no share moves by more than a few thousandths.
 MOST_ROWS = 20_000
@@ -19,7 +19,7 @@ LOWEST = np.finfo(np.float32).min
 Weights = npt.NDArray[np.float64]
 
 
-def drift_baseline(classifier: Classifier, examples: Examples, inputs: Array, train: Indices) -> DriftBaseline:
+def drift_baseline(classifier: TrainedClassifier, examples: Examples, inputs: Array, train: Indices) -> DriftBaseline:
     """Spread the training rows over bins; a row counts as often as its weight says.
 
     `inputs` (n, width) are the encoded examples.

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 from models.remote import opened
 from models.repository import ModelRepository
 from models.terminal import tell
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting
+from trainer.settings.config import TrainingConfig
 
 Flags = argparse._ArgumentGroup  # noqa: SLF001
 

@@ -7,15 +7,15 @@ from models.card import ModelCard
 from models.repository import ModelRepository
 from models.staging import NOTHING
 from models.terminal import noting
-from trainer import promotion
-from trainer.bag import Bag
-from trainer.classifier import Classifier
+from trainer.card.describe import doubts
 from trainer.data.schema import Schema
-from trainer.describe import doubts
 from trainer.errors import BelowBaseline
-from trainer.fitting import Fitted
-from trainer.promotion import Promote
-from trainer.trained import Draft, Trained
+from trainer.fitting.fitted import Fitted
+from trainer.fitting.members import Bag
+from trainer.fitting.trained_classifier import TrainedClassifier
+from trainer.job import promotion
+from trainer.job.promotion import Promote
+from trainer.job.trained import Draft, Trained
 from trainer.training.interrupts import held_back
 
 
@@ -55,7 +55,7 @@ class Outcome:
         return self.fitted.bag
 
     @property
-    def classifier(self) -> Classifier:
+    def classifier(self) -> TrainedClassifier:
         return self.fitted.classifier
 
     @property

@@ -5,19 +5,19 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from models.card import ModelCard
-from trainer.answers import HeldOut, held_out
-from trainer.config import TrainingConfig
+from trainer.card.describe import describe, mirror
 from trainer.data.rows import Examples
 from trainer.data.table import Table
-from trainer.describe import describe, mirror
+from trainer.evaluation.answers import HeldOut, held_out
 from trainer.evaluation.verdict import Verdict, judge
 from trainer.export.gate import check_export
 from trainer.export.graph import Threshold, to_onnx
 from trainer.figures.measured import figures
-from trainer.fitting import Fitted
-from trainer.promotion import Known
+from trainer.fitting.fitted import Fitted
+from trainer.fitting.start import Start, generator
+from trainer.job.promotion import Known
 from trainer.report.report import drawn
-from trainer.start import Start, generator
+from trainer.settings.config import TrainingConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,10 @@ from typing import Any, Self
 import numpy as np
 
 from trainer.arrays import Array, Inputs
-from trainer.bag import Bag
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting, MissingExtra
-from trainer.start import Start
+from trainer.fitting.members import Bag
+from trainer.fitting.start import Start
+from trainer.settings.config import TrainingConfig
 from trainer.threads import one_core
 from trainer.training.records import Encoded
 

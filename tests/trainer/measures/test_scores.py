@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.evaluation import MOST_CLASSES, MOST_CONFUSED, wilson
-from trainer.evaluation.measures import auc, effective_rows, gain_over, measure
+from trainer.measures.scores import auc, effective_rows, gain_over, measure
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 ANSWERS = np.array(

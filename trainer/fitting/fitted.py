@@ -4,17 +4,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from trainer.bag import PLAIN, Bag, Run, Trained, in_turn, train_bag
-from trainer.classifier import Classifier
-from trainer.config import TrainingConfig
 from trainer.errors import InvalidSetting
-from trainer.parallel import side_by_side
-from trainer.start import Start
-from trainer.student import Student, learn_from
-from trainer.teacher import Teacher
+from trainer.fitting.members import PLAIN, Bag, Member, Run, TrainedNetwork, TrainMembers, in_turn, train_bag
+from trainer.fitting.parallel import side_by_side
+from trainer.fitting.selection import Selection, select
+from trainer.fitting.start import Start
+from trainer.fitting.student import Student, learn_from
+from trainer.fitting.teacher import Teacher
+from trainer.fitting.trained_classifier import TrainedClassifier
+from trainer.fitting.trees import check_trees
+from trainer.settings.config import TrainingConfig
 from trainer.training.deadline import TimeLimit
 from trainer.training.records import OutOfTime
-from trainer.trees import check_trees
 
 # How much of the time limit the members may take where a student is to learn from them.
 SHARE_OF_MEMBERS = 0.5
@@ -24,20 +25,21 @@ SHARE_OF_MEMBERS = 0.5
 class Fitted:
     """What training leaves behind. The student is published where there is one, else the bag.
 
-    It may be missing because it was `out_of_time`.
+    It may be missing because it was `out_of_time`. The `selection` has the settings and the encoder that were used.
     """
 
     bag: Bag
+    selection: Selection
     student: Student | None = None
     out_of_time: bool = False
 
     @property
-    def classifier(self) -> Classifier:
+    def classifier(self) -> TrainedClassifier:
         """What is published."""
         return self.student.classifier if self.student else self.bag.classifier
 
     @property
-    def networks(self) -> tuple[Trained, ...]:
+    def networks(self) -> tuple[TrainedNetwork, ...]:
         """The networks of what is published."""
         return (self.student.trained,) if self.student else self.bag.members
 
@@ -76,6 +78,11 @@ def check_learner(config: TrainingConfig, start: Start) -> None:
         )
 
 
+def nobody(*_: object) -> Iterator[tuple[Member, TrainedNetwork]]:
+    """Train no member more, because Ctrl-C came."""
+    raise KeyboardInterrupt
+
+
 def train_all(
     config: TrainingConfig, start: Start, run: Run = PLAIN, *, limit: TimeLimit | None = None, jobs: int = 1
 ) -> Fitted:
@@ -100,18 +107,23 @@ def train_all(
         check_trees(config, start)
     if limit:
         run = replace(run, deadline=limit.after(SHARE_OF_MEMBERS if learning else 1.0))
-    bag = train_bag(config, start, run, partial(side_by_side, jobs=jobs) if min(jobs, wanted) > 1 else in_turn)
+    selection = select(config, start, run)
+    config, start = selection.config, selection.start
+    train_members: TrainMembers = partial(side_by_side, jobs=jobs) if min(jobs, wanted) > 1 else in_turn
+    if selection.interrupted:
+        train_members = nobody
+    bag = train_bag(config, start, run, train_members, selection.trained)
     members = len(bag.members)
     if not learning or members == 1 or bag.interrupted:
-        return Fitted(bag)
+        return Fitted(bag, selection)
     number = bag.wanted
     watch, deadline = partial(run.watch, number, number), limit.after(1.0) if limit else None
     try:
         teacher = Teacher.of(bag, config, start)
         student = learn_from(teacher, config, start, watch, run.checkpoint_of(number), deadline, ahead=jobs > 1)
     except OutOfTime:
-        return Fitted(bag, out_of_time=True)
+        return Fitted(bag, selection, out_of_time=True)
     except KeyboardInterrupt:
-        return Fitted(replace(bag, interrupted=True))
+        return Fitted(replace(bag, interrupted=True), selection)
     run.ended(number, number)
-    return Fitted(bag, student)
+    return Fitted(bag, selection, student)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from models.evaluation import AtThreshold
 from trainer.arrays import Array
-from trainer.evaluation.measures import DIGITS, Vector, count, precision_recall
+from trainer.measures.scores import DIGITS, Vector, count, precision_recall
 
 GRAMMAR = "f1, recall@precision=0.8 or cost=5:1"
 

@@ -12,9 +12,9 @@ from trainer.data.scaling import Kind
 from trainer.data.schema import FileSchema, file_schema
 from trainer.data.size import RULE as MEMORY_RULE
 from trainer.data.size import memory_of
-from trainer.evaluation.threshold import Rule
-from trainer.hyperparameters import Hyperparameters, Units, units_between_commas
-from trainer.training.deadline import RULE, seconds
+from trainer.measures.threshold import Rule
+from trainer.settings.durations import RULE, seconds
+from trainer.settings.hyperparameters import Hyperparameters, Units, units_between_commas
 
 # What every command names first.
 NAMED = ("table", "target", "name")
@@ -64,6 +64,10 @@ class TrainingConfig(Hyperparameters):
     atoms: bool = Field(True, description="add an indicator input for each value that a numeric feature often repeats")
     one_hot: int = Field(
         8, ge=0, description="largest number of categories that is one-hot encoded; features with more are embedded"
+    )
+    selection: bool = Field(
+        True,
+        description="choose by validation log-loss between input dropout and none, and whole numbers and categories",
     )
     members: int | None = Field(
         None,

@@ -11,19 +11,19 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from signal import Signals
 from socket import socketpair
 
 from models.machine import available_cores
-from trainer.bag import Member, Run, Trained, build_member
-from trainer.config import TrainingConfig
 from trainer.errors import WorkerLost
-from trainer.start import Start
+from trainer.fitting.members import Member, Run, TrainedNetwork, build_member
+from trainer.fitting.start import Start
+from trainer.fitting.worker import STOP, Order, Outcome, Task
+from trainer.settings.config import TrainingConfig
 from trainer.training.interrupts import held_back
 from trainer.training.records import Epoch
-from trainer.worker import STOP, Order, Outcome, Task
 
 LOOK_EVERY_S = 0.1
 # A bag of fewer steps is trained sooner than a process has loaded what it needs.
@@ -34,7 +34,7 @@ ONE_THREAD = dict.fromkeys(
 )
 BEGIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from trainer.worker import work; work(int(sys.argv[2]), int(sys.argv[3]))"
+    "from trainer.fitting.worker import work; work(int(sys.argv[2]), int(sys.argv[3]))"
 )
 
 
@@ -45,15 +45,17 @@ def jobs_for(config: TrainingConfig, start: Start) -> int:
     return min(available_cores(), len(folds)) if steps >= FEWEST_STEPS else 1
 
 
-def side_by_side(config: TrainingConfig, start: Start, run: Run, *, jobs: int) -> Iterator[tuple[Member, Trained]]:
-    """Train all members, so many at a time, and give each back when it is done.
+def side_by_side(
+    config: TrainingConfig, start: Start, run: Run, numbers: Sequence[int], *, jobs: int
+) -> Iterator[tuple[Member, TrainedNetwork]]:
+    """Train members, so many at a time, and give each back when it is done.
 
     :raises Diverged: a loss stopped being finite.
     :raises OSError: a checkpoint could not be written, or the rows not be shared.
     :raises WorkerLost: a process was killed, or failed.
     :raises KeyboardInterrupt: Ctrl-C came; the members that have an epoch behind them were given back before.
     """
-    crew = Crew(config, start, run)
+    crew = Crew(config, start, run, numbers)
     interrupted = False
     try:
         with held_back() as ctrl_c:
@@ -76,15 +78,15 @@ def side_by_side(config: TrainingConfig, start: Start, run: Run, *, jobs: int) -
 class Crew:
     """The processes that train the members of one bag."""
 
-    def __init__(self, config: TrainingConfig, start: Start, run: Run) -> None:
+    def __init__(self, config: TrainingConfig, start: Start, run: Run, numbers: Sequence[int]) -> None:
         self._config, self._start, self._run = config, start, run
         self._members = len(start.split.folds)
-        self._waiting = deque(range(self._members))
+        self._waiting = deque(numbers)
         self._workers: list[Worker] = []
 
     def begin(self, jobs: int) -> None:
         """Start so many workers, and give each a member."""
-        for _ in range(min(jobs, self._members)):
+        for _ in range(min(jobs, len(self._waiting))):
             self._workers.append(Worker(self._start.shared_file.fileno(), self._members))
         # This encodes the rows, while the workers load what they need.
         task = Task.of(self._config, self._start)
@@ -97,7 +99,7 @@ class Crew:
         """Whether any member is being trained."""
         return any(worker.member is not None for worker in self._workers)
 
-    def look(self) -> Iterator[tuple[Member, Trained]]:
+    def look(self) -> Iterator[tuple[Member, TrainedNetwork]]:
         """Wait a moment for what the workers say; the members that are done."""
         connections = [worker.connection for worker in self._workers if worker.member is not None]
         heard = wait(connections, LOOK_EVERY_S)
@@ -117,7 +119,7 @@ class Crew:
             worker.end()
         self._start.shared_file.close()
 
-    def _heard(self, worker: "Worker", member: int) -> Iterator[tuple[Member, Trained]]:
+    def _heard(self, worker: "Worker", member: int) -> Iterator[tuple[Member, TrainedNetwork]]:
         said = worker.hear()
         if isinstance(said, Epoch):
             self._run.watch(member, self._members, said)

@@ -16,7 +16,7 @@ ROWS_AT_ONCE = 16384
 
 
 @dataclass(frozen=True)
-class Classifier:
+class TrainedClassifier:
     """What training leaves behind. The `networks` are frozen; `classes` gives the order of the probabilities.
 
     Several networks are a bag: the answer is the mean of theirs, each through the `calibrator` (Breiman 1996).

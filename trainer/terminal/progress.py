@@ -15,14 +15,14 @@ from models import terminal
 from models.repository import ModelRepository
 from models.terminal import label, printable, room, spelled_out, tell, wrapped
 from models.wording import aligned
-from trainer.bag import Watch, unwatched
 from trainer.data.schema import Found, Schema
 from trainer.data.table import Table as TrainingTable
 from trainer.data.wording import PARTICULAR, REMEDIES
-from trainer.epochs import COLOUR, brief, lines
 from trainer.evaluation.cautions import GIVES_AWAY
-from trainer.publishing import Outcome
-from trainer.summary import published, summary
+from trainer.fitting.members import Watch, unwatched
+from trainer.job.publishing import Outcome
+from trainer.terminal.epochs import COLOUR, brief, lines
+from trainer.terminal.summary import published, summary
 from trainer.training.range_test import RangeTest
 from trainer.training.records import Epoch
 

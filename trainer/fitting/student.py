@@ -13,15 +13,15 @@ from functools import partial
 import numpy as np
 
 from trainer.arrays import Array, Inputs, Labels, Picked
-from trainer.bag import Trained, member_on
-from trainer.classifier import Classifier
-from trainer.config import TrainingConfig
 from trainer.data.split import Indices
+from trainer.fitting.members import TrainedNetwork, member_on
+from trainer.fitting.start import Start
+from trainer.fitting.teacher import Teacher
+from trainer.fitting.trained_classifier import TrainedClassifier
 from trainer.mapped import check_room, keep_in, nameless_file
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import targets_of
-from trainer.start import Start
-from trainer.teacher import Teacher
+from trainer.settings.config import TrainingConfig
 from trainer.training.deadline import Deadline
 from trainer.training.fit import fit
 from trainer.training.freezing import freeze
@@ -52,8 +52,8 @@ class Student:
     what it has learned from.
     """
 
-    trained: Trained
-    classifier: Classifier
+    trained: TrainedNetwork
+    classifier: TrainedClassifier
     planned: int
     trees: float = 0.0
 
@@ -143,8 +143,8 @@ def learn_from(
         return mean_divergence(answers, member.network.predict(mixed))
 
     frozen = freeze(member.network, member.train, divergence, statistics=config.statistics, batch_size=size)
-    trained = Trained(number, member.network, history, frozen)
-    classifier = Classifier(start.encoder, (member.network,), start.examples.classes, Calibrator.idle(classes))
+    trained = TrainedNetwork(number, member.network, history, frozen)
+    classifier = TrainedClassifier(start.encoder, (member.network,), start.examples.classes, Calibrator.idle(classes))
     return Student(trained, classifier, epochs, teacher.share)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.arrays import Array, Labels
-from trainer.classifier import Classifier
-from trainer.fitting import Fitted
-from trainer.start import Start
+from trainer.fitting.fitted import Fitted
+from trainer.fitting.start import Start
+from trainer.fitting.trained_classifier import TrainedClassifier
 from trainer.training.records import Encoded
 
 
@@ -62,7 +62,7 @@ def held_out(start: Start, fitted: Fitted) -> HeldOut:
     return HeldOut(answers_of(fitted.classifier, test), validation, teacher, sets)
 
 
-def answers_of(classifier: Classifier, part: Encoded) -> Answers:
+def answers_of(classifier: TrainedClassifier, part: Encoded) -> Answers:
     """Ask a classifier about encoded rows, each network once."""
     probabilities, uncalibrated = classifier.predict_both(part.inputs)
     return Answers(probabilities, uncalibrated, part.labels, part.weights)

@@ -6,11 +6,11 @@ from typing import Self
 import numpy as np
 
 from trainer.arrays import Array, Inputs
-from trainer.bag import Bag
-from trainer.config import TrainingConfig
-from trainer.evaluation.measures import gain_over, losses_of
-from trainer.start import Start
-from trainer.trees import Trees
+from trainer.fitting.members import Bag
+from trainer.fitting.start import Start
+from trainer.fitting.trees import Trees
+from trainer.measures.scores import gain_over, losses_of
+from trainer.settings.config import TrainingConfig
 
 # The shares of the trees that validation rows choose from.
 SHARES = (0.25, 0.5, 0.75)

@@ -1,4 +1,4 @@
-"""The other side of `trainer.parallel`: a process that trains the members it is told to."""
+"""The other side of `trainer.fitting.parallel`: a process that trains the members it is told to."""
 
 import _thread
 import os
@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from trainer.arrays import Array, Labels
-from trainer.bag import Fit, Member, Trained, member_on, train_member
-from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder
 from trainer.data.split import Fold
 from trainer.errors import TrainerError
+from trainer.fitting.members import Fit, Member, TrainedNetwork, member_on, train_member
+from trainer.fitting.start import Start, part_of
 from trainer.mapped import mapped
 from trainer.nn.network import Network, State
 from trainer.nn.statistics import Moments
-from trainer.start import Start, part_of
+from trainer.settings.config import TrainingConfig
 from trainer.training.freezing import Frozen
 from trainer.training.interrupts import held_back
 from trainer.training.records import Checkpoint, Encoded, Epoch, History, OutOfTime
@@ -79,18 +79,18 @@ class Outcome:
     moments: tuple[Moments, ...]
 
     @classmethod
-    def of(cls, trained: Trained) -> "Outcome":
+    def of(cls, trained: TrainedNetwork) -> "Outcome":
         network = trained.network
         moments = tuple(layer.frozen for layer in network.batch_norms if layer.frozen)
         return cls(trained.history, trained.frozen, network.state(), moments)
 
-    def applied(self, member: Member, number: int) -> tuple[Member, Trained]:
+    def applied(self, member: Member, number: int) -> tuple[Member, TrainedNetwork]:
         """The member with its network as it was trained elsewhere."""
         network: Network = member.network
         network.restore(self.state)
         for layer, frozen in zip(network.batch_norms, self.moments, strict=True):
             layer.frozen = frozen
-        return member, Trained(number, network, self.history, self.frozen)
+        return member, TrainedNetwork(number, network, self.history, self.frozen)
 
 
 class Orders:
@@ -139,7 +139,7 @@ def work(connection: int, rows: int) -> None:
         telling.send(said)
 
 
-def _train(task: Task, rows: Encoded, order: Order, orders: Orders, telling: Connection) -> Trained:
+def _train(task: Task, rows: Encoded, order: Order, orders: Orders, telling: Connection) -> TrainedNetwork:
     """Train one member; told to stop, it ends with the best epoch so far, and is frozen in peace.
 
     :raises KeyboardInterrupt: before the first epoch was over.

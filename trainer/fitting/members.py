@@ -1,19 +1,19 @@
 """The members of a bag: networks on one encoder, each with validation rows and first weights of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from trainer.classifier import Classifier
-from trainer.config import TrainingConfig
 from trainer.data.encoder import Encoder
-from trainer.hyperparameters import Hyperparameters
+from trainer.fitting.start import Start, generator
+from trainer.fitting.trained_classifier import TrainedClassifier
 from trainer.nn.architecture import build_network
 from trainer.nn.network import Network
-from trainer.start import Start, generator
+from trainer.settings.config import TrainingConfig
+from trainer.settings.hyperparameters import Hyperparameters
 from trainer.training.calibration import calibrate
 from trainer.training.deadline import Deadline
 from trainer.training.fit import fit
@@ -71,7 +71,7 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedNetwork:
     """One network after its training, its statistics frozen; `number` says which fold it learned from."""
 
     number: int
@@ -87,8 +87,8 @@ class Bag:
     A bag that was `interrupted`, or whose time was over, may lack some.
     """
 
-    members: tuple[Trained, ...]
-    classifier: Classifier
+    members: tuple[TrainedNetwork, ...]
+    classifier: TrainedClassifier
     wanted: int
     interrupted: bool = False
 
@@ -137,18 +137,20 @@ class Run:
 
 
 PLAIN = Run()
-# Trains all members, one after the other or several at a time.
-TrainMembers = Callable[[TrainingConfig, Start, Run], Iterator[tuple[Member, Trained]]]
+# Trains the members of these numbers, one after the other or several at a time.
+TrainMembers = Callable[[TrainingConfig, Start, Run, Sequence[int]], Iterator[tuple[Member, TrainedNetwork]]]
 
 
-def in_turn(config: TrainingConfig, start: Start, run: Run) -> Iterator[tuple[Member, Trained]]:
+def in_turn(
+    config: TrainingConfig, start: Start, run: Run, numbers: Sequence[int]
+) -> Iterator[tuple[Member, TrainedNetwork]]:
     """Train member after member, until Ctrl-C or the deadline.
 
     :raises Diverged: a loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of a member was over.
     """
     folds = len(start.split.folds)
-    for number in range(folds):
+    for number in numbers:
         member = build_member(config, start, number)
         watch, checkpoint = partial(run.watch, number, folds), run.checkpoint_of(number)
         try:
@@ -168,7 +170,7 @@ def train_member(
     watch: Callable[[Epoch], None],
     checkpoint: Checkpoint | None,
     train: Fit,
-) -> Trained:
+) -> TrainedNetwork:
     """Train one member with `train`, and freeze its statistics.
 
     :raises OutOfTime: before its first epoch was over.
@@ -179,21 +181,27 @@ def train_member(
     loss = log_loss_on(member.network, member.validation)
     size = config.batch_of(len(member.train))
     frozen = freeze(member.network, member.train, loss, statistics=config.statistics, batch_size=size)
-    return Trained(number, member.network, history, frozen)
+    return TrainedNetwork(number, member.network, history, frozen)
 
 
-def train_bag(config: TrainingConfig, start: Start, run: Run = PLAIN, train_members: TrainMembers = in_turn) -> Bag:
-    """Train the members with `train_members`, and calibrate them together.
+def train_bag(
+    config: TrainingConfig,
+    start: Start,
+    run: Run = PLAIN,
+    train_members: TrainMembers = in_turn,
+    first: Sequence[tuple[Member, TrainedNetwork]] = (),
+) -> Bag:
+    """Train the members with `train_members`, but for the `first` ones, which are trained, and calibrate all.
 
     Ctrl-C and the deadline end with the members that have an epoch behind them.
 
     :raises Diverged: a loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
     """
-    done: list[tuple[Member, Trained]] = []
-    interrupted = False
+    done = list(first)
+    interrupted, left = False, range(len(done), len(start.split.folds))
     try:
-        done.extend(train_members(config, start, run))  # What has come before a Ctrl-C stays.
+        done.extend(train_members(config, start, run, left))  # What has come before a Ctrl-C stays.
     except KeyboardInterrupt:
         if not done:
             raise
@@ -202,6 +210,6 @@ def train_bag(config: TrainingConfig, start: Start, run: Run = PLAIN, train_memb
     members = tuple(trained for _, trained in done)
     calibrator = calibrate([(member.network, member.validation) for member, _ in done])
     networks = tuple(trained.network for trained in members)
-    classifier = Classifier(start.encoder, networks, start.examples.classes, calibrator)
+    classifier = TrainedClassifier(start.encoder, networks, start.examples.classes, calibrator)
     interrupted = interrupted or any(trained.history.interrupted for trained in members)
     return Bag(members, classifier, len(start.split.folds), interrupted)

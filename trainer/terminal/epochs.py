@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from models.terminal import room
-from trainer.bag import Ended, Watch, untold, unwatched
+from trainer.fitting.members import Ended, Watch, untold, unwatched
 from trainer.training.records import Epoch
 
 # Its contrast with black and with white is 3.8 or more.

@@ -6,9 +6,9 @@ from models.card import Calibration, Distillation, ModelCard
 from models.figures import REPORT
 from models.repository import ModelRepository
 from models.terminal import label, printable
-from models.wording import aligned, called, command_on, evaluation_lines, sets_line, taught_by
-from trainer.publishing import Outcome
-from trainer.trained import Draft
+from models.wording import aligned, called, command_on, evaluation_lines, selection_line, sets_line, taught_by
+from trainer.job.publishing import Outcome
+from trainer.job.trained import Draft
 from trainer.training.records import History
 
 MOST_CLASSES = 5
@@ -113,6 +113,7 @@ def _details(draft: Draft, width: int) -> Iterator[str]:
     assert calibration is not None  # A job always calibrates.
     facts = [
         *([("networks", _networks(card, len(members)))] if len(members) > 1 else []),
+        *([("selection", selection_line(card.selection))] if card.selection else []),
         ("epochs", _epochs([member.history for member in members])),
         ("step", "compiled" if members[0].history.compiled else "numpy"),
         ("statistics", f"{frozen.source}, at most {frozen.largest_shift:.3f} sd from the population's"),

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.arrays import Array
-from trainer.evaluation.measures import Vector
-from trainer.evaluation.threshold import Rule, at_threshold, choose
+from trainer.measures.scores import Vector
+from trainer.measures.threshold import Rule, at_threshold, choose
 
 Rows = list[tuple[float, bool, int]]
 ROWS = st.lists(

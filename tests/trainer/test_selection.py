@@ -1,0 +1,145 @@
+"""The choice of input dropout and of whole numbers as categories: when it is made, and what it changes."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.commands.look import _summary
+from models.repository import ModelRepository
+from models.wording import selection_line
+from trainer.fitting import selection
+from trainer.fitting.fitted import Fitted, train_all
+from trainer.fitting.members import PLAIN, Run
+from trainer.fitting.selection import Candidate, Trial, candidates_for
+from trainer.job.job import prepare, run
+from trainer.settings.config import TrainingConfig
+from trainer.training.fit import fit
+from trainer.training.records import History
+
+QUICK: dict[str, Any] = {"target": "y", "name": "codes", "epochs": 20, "hidden": "32", "student": "32"}
+
+
+@pytest.fixture(scope="module")
+def codes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two codes, each with a weight by chance, say the class; `size` is a number that says a little."""
+    rng = np.random.default_rng(5)
+    weights = rng.normal(size=(2, 24))
+    first, second = rng.integers(0, 24, (2, 900))
+    size = rng.normal(size=900)
+    high = weights[0, first] + weights[1, second] + 0.2 * size > 0
+    path = tmp_path_factory.mktemp("codes") / "codes.csv"
+    rows = zip(first, second, size, high, strict=True)
+    lines = (f"{a},{b},{c:.3f},{'high' if d else 'low'}\n" for a, b, c, d in rows)
+    path.write_text("first,second,size,y\n" + "".join(lines))
+    return path
+
+
+def fitted(table: Path, run: Run = PLAIN, jobs: int = 1, **settings: Any) -> Fitted:
+    config = TrainingConfig.of(table=table, **{**QUICK, **settings})
+    start = prepare(config)[1]
+    return train_all(config, start.shared() if jobs > 1 else start, run, jobs=jobs)
+
+
+def weights(of: Fitted) -> list[np.ndarray[Any, Any]]:
+    return [network.values for network in of.classifier.networks]
+
+
+def test_codes_become_categories_where_that_is_better(codes: Path, tmp_path: Path) -> None:
+    """The card names them and the gain, the file answers as the network does, and the service is asked as before."""
+    repository = ModelRepository(tmp_path)
+    card = run(TrainingConfig.of(table=codes, **QUICK), repository).card
+    (chosen,) = (one for one in card.selection if one.chosen)
+
+    assert chosen.categories == ("first", "second")
+    assert 0 < chosen.interval[0] < chosen.gain < chosen.interval[1]
+    assert chosen.gain == max(one.gain for one in card.selection if one.interval[0] > 0)
+    assert [feature.kind for feature in card.features] == ["numeric"] * 3
+    assert selection_line(card.selection).startswith("first, second as categories")
+    assert "first, second as categories" in _summary(card, 1, None)
+
+    plain = run(TrainingConfig.of(table=codes, **QUICK, selection=False), repository).card
+    assert not plain.selection
+    assert card.metrics["test"].log_loss < 0.8 * plain.metrics["test"].log_loss
+
+
+def test_what_is_not_better_changes_nothing(penguins: Path) -> None:
+    """The defaults that are chosen have the very weights that they have without a choice."""
+    settings: dict[str, Any] = {"target": "species", "epochs": 60}
+    chosen, plain = fitted(penguins, **settings), fitted(penguins, **settings, selection=False)
+
+    assert chosen.selection.tried
+    assert chosen.selection.chosen is None
+    for ours, theirs in zip(weights(chosen), weights(plain), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_of_a_large_table_some_rows_are_tried(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all of them are learned from."""
+    monkeypatch.setattr(selection, "MOST_ROWS", 400)
+    chosen = fitted(codes).selection
+
+    assert chosen.chosen == Candidate(0.0, (0, 1))
+    assert {tried.rows for tried in chosen.tried} == {180}
+    assert not chosen.trained
+    assert all(len(fold.train) > 400 for fold in chosen.start.split.folds)
+
+
+def test_jobs_change_nothing(codes: Path) -> None:
+    """Neither the choice nor any bit of what is trained."""
+    alone, together = fitted(codes, epochs=4), fitted(codes, jobs=2, epochs=4)
+
+    assert alone.selection.chosen is not None
+    assert alone.selection.tried == together.selection.tried
+    for ours, theirs in zip(weights(alone), weights(together), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "candidates"),
+    [
+        ({}, [Candidate(0.0), Candidate(0.1, (0, 1)), Candidate(0.0, (0, 1))]),
+        ({"input_dropout": 0.2}, [Candidate(0.2, (0, 1))]),
+        ({"input_dropout": 0.0}, [Candidate(0.0, (0, 1))]),
+        ({"selection": False}, []),
+        ({"time_limit": 60.0}, []),
+    ],
+)
+def test_candidates_leave_settings_alone(codes: Path, settings: dict[str, Any], candidates: list[Candidate]) -> None:
+    """A rate that somebody has set is kept, and a time limit is for training."""
+    config = TrainingConfig.of(table=codes, **QUICK, **settings)
+
+    assert list(candidates_for(config, prepare(config)[1])) == candidates
+
+
+def test_folds_are_enough_and_never_the_same_twice(codes: Path) -> None:
+    """Of five folds with a quarter of the rows four are enough; a table's own validation rows are one fold."""
+    config = TrainingConfig.of(table=codes, **QUICK)
+    start = prepare(config)[1]
+    trial = Trial.of(start)
+    same = replace(start, split=replace(start.split, folds=start.split.folds[:1] * 5))
+
+    assert trial.whole
+    assert trial.folds == start.split.folds[:4]
+    assert len(Trial.of(same).folds) == 1
+
+
+@pytest.mark.parametrize(("before", "members"), [(2, 2), (7, 4)])
+def test_ctrl_c_leaves_what_is_trained(codes: Path, before: int, members: int) -> None:
+    """In the defaults' networks those that are trained, in a candidate's all of the defaults."""
+    seen: list[int] = []
+
+    def interrupted(*parts: Any, **how: Any) -> History:
+        seen.append(1)
+        if len(seen) > before:
+            raise KeyboardInterrupt
+        return fit(*parts, **how)
+
+    left = fitted(codes, replace(PLAIN, train=interrupted), epochs=2)
+
+    assert left.bag.interrupted
+    assert len(left.bag.members) == members
+    assert left.student is None
+    assert left.selection.chosen is None

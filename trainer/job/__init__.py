@@ -1,0 +1,1 @@
+"""A training job from the table to the published version."""
