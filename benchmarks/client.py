@@ -22,10 +22,10 @@ import numpy.typing as npt
 import pandas as pd
 
 import evenkeel
-from evenkeel import remote
-from evenkeel.labelled import schema_of
-from evenkeel.rows import RowReader
-from evenkeel.tables import FRAME
+from evenkeel.client import remote
+from evenkeel.tables.given import FRAME
+from evenkeel.tables.labelled import schema_of
+from evenkeel.tables.rows import RowReader
 from models.card import ModelCard
 from models.repository import ModelRepository
 from tests.conftest import find_free_port

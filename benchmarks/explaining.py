@@ -15,7 +15,7 @@ import time
 from itertools import product
 from pathlib import Path
 
-from evenkeel.row import record_of
+from evenkeel.scoring.row import record_of
 from models.repository import ModelRepository
 from service.prediction.explain import Explainer, Reference
 from service.prediction.predictor import Predictor

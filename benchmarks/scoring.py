@@ -23,9 +23,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from evenkeel import command_line
-from evenkeel.labelled import schema_of
-from evenkeel.rows import RowReader
-from evenkeel.scoring import LocalModel
+from evenkeel.scoring.local import LocalModel
+from evenkeel.tables.labelled import schema_of
+from evenkeel.tables.rows import RowReader
 from models.repository import ModelRepository
 from trainer.data.blocks import open_blocks
 

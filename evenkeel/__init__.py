@@ -15,23 +15,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evenkeel.client import Client
+    from evenkeel.client.client import Client
     from evenkeel.errors import BadInput, ClientError, KeyRefused, NotServed, RefusedByService, RowsRefused, Unreachable
-    from evenkeel.fitted import FittedModel, fit
-    from evenkeel.loaded import Model, load
+    from evenkeel.model.fitted import FittedModel, fit
+    from evenkeel.model.loaded import Model, load
     from models import __version__
     from models.errors import EvenkeelError, EvenkeelWarning
 
 # Where each name of the API stands.
 PLACES = {
-    "fit": "evenkeel.fitted",
-    "FittedModel": "evenkeel.fitted",
-    "load": "evenkeel.loaded",
-    "Model": "evenkeel.loaded",
+    "fit": "evenkeel.model.fitted",
+    "FittedModel": "evenkeel.model.fitted",
+    "load": "evenkeel.model.loaded",
+    "Model": "evenkeel.model.loaded",
     "EvenkeelError": "models.errors",
     "EvenkeelWarning": "models.errors",
     "__version__": "models",
-    "Client": "evenkeel.client",
+    "Client": "evenkeel.client.client",
     "BadInput": "evenkeel.errors",
     "ClientError": "evenkeel.errors",
     "KeyRefused": "evenkeel.errors",

@@ -105,7 +105,7 @@ def _own(name: str, arguments: Sequence[str]) -> int:
     with needing("trainer", f"evenkeel {name}"):
         from evenkeel.errors import EXIT_CODES
 
-        module = import_module(f"evenkeel.{name}")
+        module = import_module(f"evenkeel.commands.{name}")
     getattr(module, f"add_{name}")(commands)
     if name not in REMOTE:
         commands.choices[name].add_argument(

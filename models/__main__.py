@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from models import variables
 from models.commands import decide, look, travel
 from models.errors import CorruptModel, InvalidName, TakenVersion, UnknownModel
 from models.repository import DEFAULT_ROOT
@@ -25,8 +26,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m model
 
 def _run(arguments: Sequence[str] | None, program: str) -> None:
     options = _command_line(program).parse_args(arguments)
-    place = options.repository or os.environ.get("EVENKEEL_REPOSITORY") or str(DEFAULT_ROOT)
-    options.command(travel.opened(place), options)
+    place = options.repository or variables.read(os.environ, variables.REPOSITORY, variables.repository)
+    options.command(travel.opened(str(place or DEFAULT_ROOT)), options)
 
 
 def _command_line(program: str) -> CommandLine:

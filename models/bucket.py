@@ -24,6 +24,8 @@ from models.serving import Serving
 from models.store import Store
 
 ATTEMPTS = 20
+# No object has such a name, or such a tag.
+CHECK, NO_TAG = ".writable", '"00000000000000000000000000000000"'
 
 
 class Held(NamedTuple):
@@ -122,6 +124,19 @@ class BucketRepository(Store):
             raise CorruptModel(f"{where} is missing")
         check_file(found.data, digest, where)
         return found.data
+
+    def check_writable(self, name: str) -> None:
+        """Ask for the replacement of an object that is not there: rights are looked at first, and nothing is written.
+
+        :raises OSError: these credentials may not write, or there is no such bucket. What may pass is no reason.
+        """
+        try:
+            if self._objects.put_if(f"{name}/{CHECK}", b"", NO_TAG):
+                # A storage that knows no conditions has written it.
+                self._objects.remove([f"{name}/{CHECK}"])
+        except OSError as error:
+            if error.errno in disk.LASTING:
+                raise OSError(error.errno, f"no model can be published: {error.strerror}", self._place) from None
 
     def add(self, bundle: Bundle, *, renumber: bool = False, hold: bool = False) -> tuple[int, bool]:
         """Publish a version that was published elsewhere, byte for byte; return its number, and whether it is new here.

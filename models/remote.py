@@ -9,17 +9,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from models import variables
 from models.bucket import BucketRepository
 from models.bundle import Bundle
 from models.cache import default_folder, root_of
 from models.card import ModelCard
-from models.errors import EvenkeelWarning, InvalidName
+from models.errors import EvenkeelWarning
 from models.following import MEGABYTES, Follower
 from models.objects import is_url
 from models.repository import DEFAULT_ROOT, ModelRepository
 from models.seal import CARD, sealed
 from models.serving import Serving
 from models.terminal import sentence_of
+from models.variables import CACHE, CACHE_MEGABYTES, REPOSITORY
 
 Say = Callable[[str], None]
 T = TypeVar("T")
@@ -34,16 +36,14 @@ def opened(place: str | os.PathLike[str] | None, environment: Mapping[str, str],
     """The repository at a path or a URL; without one, the one that EVENKEEL_REPOSITORY names, or `models/store`.
 
     :param say: gets a sentence where object storage does not answer, and what was copied before is taken.
-    :raises InvalidName: it is a URL that cannot be used, or a setting of the cache is wrong.
+    :raises InvalidName: it is a URL that cannot be used, or a variable is wrong, which the sentence names.
     """
-    where = os.fspath(place or environment.get("EVENKEEL_REPOSITORY") or DEFAULT_ROOT)
+    where = os.fspath(place or variables.read(environment, REPOSITORY, variables.repository) or DEFAULT_ROOT)
     if not is_url(where):
         return ModelRepository(Path(where))
-    given = environment.get("EVENKEEL_CACHE_MEGABYTES") or str(MEGABYTES)
-    if not (given.isascii() and given.isdigit()):
-        raise InvalidName(f"EVENKEEL_CACHE_MEGABYTES should be a number of megabytes, not {given[:64]!r}")
-    folder = Path(environment.get("EVENKEEL_CACHE") or default_folder())
-    return RemoteModels(where, folder, int(given) << 20, say)
+    megabytes = variables.read(environment, CACHE_MEGABYTES, variables.megabytes) or MEGABYTES
+    folder = variables.read(environment, CACHE, variables.folder) or default_folder()
+    return RemoteModels(where, folder, megabytes << 20, say)
 
 
 class RemoteModels(ModelRepository):
@@ -78,6 +78,10 @@ class RemoteModels(ModelRepository):
         data = sealed(card, files)
         bundle = Bundle(ModelCard.model_validate_json(data), 1, {**files, CARD: data})
         return self.add(bundle, renumber=True, hold=hold)[0]
+
+    def check_writable(self, name: str) -> None:
+        """Ask the bucket, and leave nothing in it."""
+        self._bucket.check_writable(name)
 
     def add(self, bundle: Bundle, *, renumber: bool = False, hold: bool = False) -> tuple[int, bool]:
         """Publish in the bucket what was published elsewhere."""

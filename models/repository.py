@@ -65,6 +65,13 @@ class ModelRepository(Store):
     def exists(self) -> bool:
         return self.root.exists()
 
+    def check_writable(self, name: str) -> None:
+        """See before a long training whether a version of a model may be published. A folder says so by itself: what
+        is saved of the run lies in it too.
+
+        :raises OSError: it may not, and that lasts until somebody changes it.
+        """
+
     def names(self) -> list[str]:
         """The models with at least one version, or with a folder that cannot be listed; sorted.
 

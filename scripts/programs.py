@@ -42,6 +42,9 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], *,
             _end_all(process)
             raise
     if process.returncode:
+        # What a program that failed has left behind.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         raise subprocess.CalledProcessError(process.returncode, command)
     return (printed or "").strip()
 

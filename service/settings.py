@@ -10,32 +10,24 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from models.cache import default_folder, root_of
-from models.errors import InvalidName
 from models.naming import NAME
-from models.objects import is_url
 from models.repository import DEFAULT_ROOT
+from models.variables import LONGEST, MOST_MEGABYTES, one_line, shown
 from service.errors import InvalidSetting
+from service.kinds import File, Folder, Host, HostNames, Names, OriginNames, Repository, named
 
 PREFIX = "EVENKEEL_"
 # What others read: the trainer, the client of the service, the compose files and their scripts, the tests.
 _OTHERS = """
     API_KEY CERTIFICATES DATA DISK_IMAGE EDGE_IMAGE GRAFANA_IMAGE GRAFANA_PORT HTTPS_PORT HTTP_PORT KEYS KEYS_SECRET
-    MEMORY POSTGRESQL_IMAGE PROMETHEUS_IMAGE PROMETHEUS_PORT REPLICAS SEARCH SERVICE_IMAGE SITE STORAGE TABLES
-    TLS TLS_IMAGE UPGRADE_SECONDS
+    MEMORY POSTGRESQL_IMAGE PROMETHEUS_IMAGE PROMETHEUS_PORT REPLICAS SEARCH SERVICE_IMAGE SITE STORAGE STORAGE_SECRET
+    TABLES TLS TLS_IMAGE UPGRADE_SECONDS
 """
 ELSEWHERE = frozenset(_OTHERS.split())
 # What Kubernetes sets in a pod beside a service that is called evenkeel, or whose name begins with it.
 SERVICE_LINK = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
-# So much of a wrong name or value is shown.
-LONGEST = 64
-# What may open a storage in a URL: a user and a query.
-OPENS = re.compile(r"(?<=//)[^/]*@|\?.*", re.DOTALL)
-# As browsers write one (RFC 6454): in small letters, and without a path.
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
-DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
-# Begins the path of a Unix socket, in the place of an address; no longer path can be bound (unix(7)).
-UNIX = "unix:"
-LONGEST_SOCKET_PATH = 107
+# The types of settings that are numbers.
+NUMBERS = (int, float, int | None, float | None)
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -44,21 +36,24 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    repository: Path | str = Field(DEFAULT_ROOT, description="model repository: a folder, or an s3:// URL")
-    cache: Path | None = Field(
+    repository: Repository = Field(DEFAULT_ROOT, description="model repository: a folder, or an s3:// URL")
+    cache: Folder | None = Field(
         None, description="folder that holds a copy of object storage (default: in the temporary folder)"
     )
     cache_megabytes: int = Field(
-        1024, ge=1, le=1 << 24, description="limit of that copy, in megabytes; what serves comes first, then the newest"
+        1024,
+        ge=1,
+        le=MOST_MEGABYTES,
+        description="limit of that copy, in megabytes; what serves comes first, then the newest",
     )
     follow_seconds: float = Field(
         10.0, gt=0, le=3600, description="seconds between two listings of object storage, a request each"
     )
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on, or unix:/PATH of a Unix socket")
+    host: Host = Field("127.0.0.1", description="address to listen on, or unix:/PATH of a Unix socket")
     port: int = Field(8080, ge=1, le=65535, description="port to listen on")
-    api_keys_file: Path | None = Field(None, description="file of API keys (default: no authentication)")
-    allow_hosts: str = Field("", description="comma-separated Host names to accept beside those of this machine")
-    allow_origins: str = Field(
+    api_keys_file: File | None = Field(None, description="file of API keys (default: no authentication)")
+    allow_hosts: HostNames = Field("", description="comma-separated Host names to accept beside those of this machine")
+    allow_origins: OriginNames = Field(
         "", description="comma-separated origins allowed by CORS; * allows any, without API keys only"
     )
     root_path: str = Field(
@@ -79,7 +74,7 @@ class Settings(BaseModel):
     trial_megabytes: int = Field(
         512, ge=16, le=1 << 20, description="memory limit of the trial of a version, in megabytes"
     )
-    max_body_bytes: int = Field(16 << 20, ge=1024, description="request body limit, in bytes")
+    max_body_bytes: int = Field(16 << 20, ge=1024, le=1 << 32, description="request body limit, in bytes")
     max_rows: int = Field(100_000, ge=1, le=10_000_000, description="row limit of a request")
     max_answer_bytes: int = Field(32 << 20, ge=1024, le=1 << 32, description="response limit, in bytes")
     body_seconds: float = Field(30.0, gt=0, le=3600, description="timeout for receiving a request body, in seconds")
@@ -104,7 +99,7 @@ class Settings(BaseModel):
         le=1_000_000,
         description="answers that each worker remembers for POST /v1/feedback, 264 bytes each; 0: no feedback",
     )
-    prediction_log: Path | None = Field(
+    prediction_log: Folder | None = Field(
         None, description="folder of the prediction log: each answer, and the labels sent later (default: no log)"
     )
     prediction_log_megabytes: int = Field(
@@ -117,13 +112,13 @@ class Settings(BaseModel):
         None, gt=0, le=36_600, description="days to keep files of the prediction log (default: for ever)"
     )
     prediction_log_share: float = Field(1.0, gt=0, le=1, description="share of the requests to log, drawn at random")
-    prediction_log_drop: str = Field(
+    prediction_log_drop: Names = Field(
         "", description="comma-separated features whose values are not logged; * drops all"
     )
-    prediction_log_hash: str = Field(
+    prediction_log_hash: Names = Field(
         "", description="comma-separated features of whose values a keyed hash is logged; * hashes all"
     )
-    prediction_log_key_file: Path | None = Field(None, description="file with the key of these hashes")
+    prediction_log_key_file: File | None = Field(None, description="file with the key of these hashes")
     access_log: bool = Field(False, description="log each request")
     tracing: bool = Field(False, description="trace each request with OpenTelemetry (extra `tracing`)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
@@ -148,36 +143,22 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             rule = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-            value = OPENS.sub("…", str(first["input"]))[:LONGEST]
-            raise InvalidSetting(f"{names[str(first['loc'][0])]} {rule}, not {value!r}") from None
+            raise InvalidSetting(f"{names[str(first['loc'][0])]} {rule}, not {shown(str(first['input']))}") from None
 
-    @field_validator("repository")
+    @field_validator("*", mode="before")
     @classmethod
-    def _is_folder_or_url(cls, value: Path | str) -> Path | str:
-        try:
-            return value if is_url(str(value)) else Path(value)
-        except InvalidName as error:
-            raise ValueError(f"is wrong: {error}") from None
-
-    @field_validator("host")
-    @classmethod
-    def _is_a_place(cls, value: str) -> str:
-        path = value.removeprefix(UNIX)
-        if path != value and not (path.startswith("/") and len(path.encode()) <= LONGEST_SOCKET_PATH):
-            raise ValueError(f"should be unix: and a whole path of at most {LONGEST_SOCKET_PATH} bytes")
+    def _is_one_line(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        if "_" in one_line(value) and cls.model_fields[str(info.field_name)].annotation in NUMBERS:
+            raise ValueError("should be a number in digits alone")
         return value
 
     @field_validator("allow_origins")
     @classmethod
-    def _are_origins(cls, value: str, info: ValidationInfo) -> str:
-        names = _named(value)
-        if "*" in names and info.data.get("api_keys_file"):
+    def _are_not_all_where_keys_are(cls, value: str, info: ValidationInfo) -> str:
+        if "*" in named(value) and info.data.get("api_keys_file"):
             raise ValueError("should name each origin, with API keys")
-        if names == {"*"}:
-            return value
-        for name in names:
-            if not ORIGIN.fullmatch(name) or DEFAULT_PORT.fullmatch(name):
-                raise ValueError("should have origins as browsers write them, such as https://shop.example (no path)")
         return value
 
     @property
@@ -198,17 +179,17 @@ class Settings(BaseModel):
     @property
     def allowed_origins(self) -> frozenset[str]:
         """The origins whose pages may ask: none, each by its name, or *, which is any."""
-        return _named(self.allow_origins)
+        return named(self.allow_origins)
 
     @property
     def dropped_features(self) -> frozenset[str]:
         """The features whose values the prediction log does not have."""
-        return _named(self.prediction_log_drop)
+        return named(self.prediction_log_drop)
 
     @property
     def hashed_features(self) -> frozenset[str]:
         """The features of whose values the prediction log has a keyed hash."""
-        return _named(self.prediction_log_hash)
+        return named(self.prediction_log_hash)
 
     @property
     def allowed_hosts(self) -> frozenset[str] | None:
@@ -217,9 +198,9 @@ class Settings(BaseModel):
         On loopback and without API keys, nothing but the Host tells a page of another origin, whose name was made to
         lead here (DNS rebinding), from a client of this machine.
         """
-        named = _named(self.allow_hosts.lower())
+        names = named(self.allow_hosts.lower())
         own = f"[{self.host}]" if ":" in self.host else self.host.lower()
-        return LOCAL_HOSTS | {own} | named if self._loopback and self.api_keys_file is None else None
+        return LOCAL_HOSTS | {own} | names if self._loopback and self.api_keys_file is None else None
 
     @property
     def _loopback(self) -> bool:
@@ -227,11 +208,6 @@ class Settings(BaseModel):
             return ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
-
-
-def _named(value: str) -> frozenset[str]:
-    """The names between commas."""
-    return frozenset(name.strip() for name in value.split(",") if name.strip())
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

@@ -8,21 +8,21 @@ from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
 
-from service.settings import UNIX
+from service.kinds import UNIX
 
 # How many connections may wait for a worker that is busy, or is being replaced.
 BACKLOG = 2048
 # What to type where the system lets nobody listen.
 WAYS = {
-    errno.EADDRINUSE: "another program listens there: end it, or say --port with another number",
-    errno.EACCES: "ports below 1024 need the right to them: say --port with a larger number",
-    errno.EADDRNOTAVAIL: "no network of this machine has that address: say --host with one that it has, or 0.0.0.0",
-    socket.EAI_NONAME: "no machine has that name: say --host with an address of this one, or 0.0.0.0",
+    errno.EADDRINUSE: "another program listens there: end it, or say --port, or EVENKEEL_PORT, with another number",
+    errno.EACCES: "ports below 1024 need the right to them: say --port, or EVENKEEL_PORT, with a larger number",
+    errno.EADDRNOTAVAIL: "this machine has no such address: say --host, or EVENKEEL_HOST, with one it has, or 0.0.0.0",
+    socket.EAI_NONAME: "no machine has that name: say --host, or EVENKEEL_HOST, with an address of this one",
 }
 UNIX_WAYS = {
-    errno.EADDRINUSE: "another program listens there: end it, or say --host with another path",
-    errno.ENOENT: "there is no such folder: make it, or say --host with another path",
-    errno.EACCES: "say --host with a path in a folder of yours",
+    errno.EADDRINUSE: "another program listens there: end it, or say --host, or EVENKEEL_HOST, with another path",
+    errno.ENOENT: "there is no such folder: make it, or say --host, or EVENKEEL_HOST, with another path",
+    errno.EACCES: "say --host, or EVENKEEL_HOST, with a path in a folder of yours",
 }
 
 

@@ -34,19 +34,10 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
     """
     preload()
     # They load numpy, which has to be set up.
-    from service.http.root import Root
-    from service.processes.prediction_log import check_log, log_rules
     from service.processes.remembered import recall
     from service.telemetry.board import Board, Metrics
 
-    if settings.tracing and find_spec("opentelemetry") is None:
-        raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
-    if settings.api_keys_file:
-        _check_keys(settings.api_keys_file)
-    if settings.root_path:
-        Root(settings.root_path)
-    if rules := log_rules(settings):
-        check_log(rules)
+    checked(settings)
     _allow_connections()
     found = capacity(settings.max_body_bytes)
     workers = settings.workers or found.workers
@@ -71,6 +62,24 @@ def serve(settings: Settings, warnings: Iterable[str] = ()) -> None:
         with following(settings) as tend:
             recall(metrics.feedback, settings.prediction_log, ModelRepository(settings.root))
             Supervisor(work, sockets, settings.drain_seconds + PATIENCE_SECONDS, metrics, tend).run()
+
+
+def checked(settings: Settings) -> None:
+    """See whether what the settings ask for is there.
+
+    :raises InvalidSetting: it is not; the sentence names the variable.
+    """
+    from service.http.root import Root
+    from service.processes.prediction_log import check_log, log_rules
+
+    if settings.tracing and find_spec("opentelemetry") is None:
+        raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
+    if settings.api_keys_file:
+        _check_keys(settings.api_keys_file)
+    if settings.root_path:
+        Root(settings.root_path)
+    if rules := log_rules(settings):
+        check_log(rules)
 
 
 def _check_keys(file: Path) -> None:

@@ -18,14 +18,17 @@ from tests.conftest import find_free_port
 WEED = Path(sys.executable).parent / "weed"
 PARTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
 CREDENTIALS = {"accessKey": "key", "secretKey": "secret"}
-IDENTITY = {"name": "tests", "credentials": [CREDENTIALS], "actions": ["Admin", "Read", "Write", "List"]}
+IDENTITIES = [
+    {"name": "tests", "credentials": [CREDENTIALS], "actions": ["Admin", "Read", "Write", "List"]},
+    {"name": "reader", "credentials": [{"accessKey": "reader", "secretKey": "secret"}], "actions": ["Read", "List"]},
+]
 
 
 @contextmanager
 def seaweed(folder: Path) -> Iterator[int]:
     """The port of a server that makes each bucket that something is put into."""
     folder.mkdir(parents=True)
-    (folder / "s3.json").write_text(json.dumps({"identities": [IDENTITY]}))
+    (folder / "s3.json").write_text(json.dumps({"identities": IDENTITIES}))
     (folder / "data").mkdir()
     port = find_free_port()
     ports = [f"-{part}={find_free_port()}" for part in (*PARTS, "s3.port.grpc")]

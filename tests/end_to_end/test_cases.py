@@ -16,7 +16,7 @@ import pytest
 from pyarrow import parquet
 
 from evenkeel.command_line import main as evenkeel
-from evenkeel.labelled import read_labelled
+from evenkeel.tables.labelled import read_labelled
 from models.cells import days_of, moment
 from models.features import Feature, Value, cell_reader
 from models.repository import ModelRepository

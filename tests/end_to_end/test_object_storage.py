@@ -145,6 +145,33 @@ def test_a_storage_that_refuses_is_one_sentence(
     assert not (tmp_path / "back").exists()
 
 
+def test_a_training_is_refused_where_its_model_could_not_be_published(
+    url: str, between: Between, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever may only read, before the table is; where somebody may write, the question leaves nothing."""
+    fit = [sys.executable, "-m", "trainer", "fit", "none.csv", "--target", "y", "--name", "plain", "--repository", url]
+    said = {}
+    for key in ("key", "reader"):
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        run = subprocess.run(fit, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
+        said[key] = (run.returncode, run.stderr)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+
+    assert said["key"][0] == 66
+    assert "none.csv" in said["key"][1]
+    sentence = "no model can be published: these credentials may not do that; look at AWS_ACCESS_KEY_ID"
+    assert said["reader"] == (74, f"trainer: {url}: {sentence}\n")
+    assert Objects(url).list() == []
+
+    # What passes by the time that the model is there is no reason, and one request is all it takes.
+    BucketRepository(url).check_writable("plain")
+    counted = between.requests
+    BucketRepository(url).check_writable("plain")
+    assert between.requests == counted + 1
+    between.before = lambda _: 503
+    BucketRepository(url).check_writable("plain")
+
+
 def test_a_storage_that_is_overloaded_is_said_to_be(three: Path, url: str, between: Between) -> None:
     between.before = lambda _: 503
     said = models("copy", "--all", "--from", three, "--to", url, code=74)

@@ -173,7 +173,16 @@ def test_locks_are_read_whole() -> None:
     [
         (["--help"], "60", "type scripts/upgrade, or scripts/upgrade IMAGE"),
         (["one", "another"], "60", "type scripts/upgrade, or scripts/upgrade IMAGE"),
-        (["one"], "1m", "EVENKEEL_UPGRADE_SECONDS should be a whole number of seconds, not '1m'"),
+        (["one"], "1m", "EVENKEEL_UPGRADE_SECONDS should be a whole number from 1 to 3600, not '1m'"),
+        (["one"], "0", "EVENKEEL_UPGRADE_SECONDS should be a whole number from 1 to 3600, not '0'"),
+        (["one"], "-1", "EVENKEEL_UPGRADE_SECONDS should be a whole number from 1 to 3600, not '-1'"),
+        (["one"], " 5", "EVENKEEL_UPGRADE_SECONDS should be a whole number from 1 to 3600, not ' 5'"),
+        (["one"], "5\n6", "EVENKEEL_UPGRADE_SECONDS should be a whole number from 1 to 3600, not '56'"),
+        (
+            ["one"],
+            "9" * 30,
+            "EVENKEEL_UPGRADE_SECONDS should be a whole number from 1 to 3600, not '999999999999999999999999999999'",
+        ),
     ],
 )
 def test_an_upgrade_is_refused_before_anything_is_touched(arguments: list[str], seconds: str, sentence: str) -> None:

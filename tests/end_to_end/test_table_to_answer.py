@@ -108,7 +108,7 @@ def test_a_taken_port_is_refused(serve: Serve) -> None:
     )
 
     assert second.returncode == 74
-    way = "another program listens there: end it, or say --port with another number"
+    way = "another program listens there: end it, or say --port, or EVENKEEL_PORT, with another number"
     assert second.stderr == f"service: 127.0.0.1:{port}: Address already in use; {way}\n"
 
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import pytest
 
-from evenkeel.compare import add_compare
+from evenkeel.commands.compare import add_compare
+from evenkeel.commands.evaluate import add_evaluate
+from evenkeel.commands.explain import add_explain
+from evenkeel.commands.predict import add_predict
+from evenkeel.commands.report import add_report
 from evenkeel.errors import EXIT_CODES
-from evenkeel.evaluate import add_evaluate
-from evenkeel.explain import add_explain
-from evenkeel.predict import add_predict
-from evenkeel.report import add_report
 from models.card import ModelCard
 from models.repository import ModelRepository
 from models.terminal import CommandLine, run

@@ -17,8 +17,8 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 import evenkeel
-from evenkeel.fitted import Published
-from evenkeel.settings import Settings
+from evenkeel.model.fitted import Published
+from evenkeel.model.settings import Settings
 from models.repository import ModelRepository
 from tests.evenkeel.conftest import Command, rows_of
 from trainer.command_line import _parser, main

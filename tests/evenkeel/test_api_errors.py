@@ -13,7 +13,7 @@ import pytest
 
 import evenkeel
 from evenkeel.errors import EXIT_CODES
-from evenkeel.settings import Settings
+from evenkeel.model.settings import Settings
 from trainer.command_line import main
 from trainer.settings.spelling import in_python
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 import evenkeel
-from evenkeel import remote
+from evenkeel.client import remote
 from models.repository import ModelRepository
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import Service, running, train

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evenkeel.compare import mcnemar
+from evenkeel.commands.compare import mcnemar
 from models.repository import ModelRepository
 from tests.evenkeel.conftest import Command
 from trainer.command_line import main

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evenkeel.labelled import read_labelled
-from evenkeel.scoring import answers
+from evenkeel.scoring.local import answers
+from evenkeel.tables.labelled import read_labelled
 from models.card import ModelCard
 from models.repository import ModelRepository
 from models.terminal import USAGE

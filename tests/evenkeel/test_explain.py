@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evenkeel.bars import WIDTH, Bar, bars
+from evenkeel.commands.bars import WIDTH, Bar, bars
 from models.figures import figures_of
 from models.repository import ModelRepository
 from service.app import create_app

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 import evenkeel
+from evenkeel.client.labels import _labelled
 from evenkeel.command_line import main
 from evenkeel.errors import BadInput, ClientError
-from evenkeel.labels import _labelled
 from models.repository import ModelRepository
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import Service, running

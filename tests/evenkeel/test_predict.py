@@ -15,7 +15,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from evenkeel.command_line import main as console
-from evenkeel.scoring import answers
+from evenkeel.scoring.local import answers
 from models.repository import ModelRepository
 from tests.conftest import ROOT
 from tests.evenkeel.conftest import OURS, Command, rows_of

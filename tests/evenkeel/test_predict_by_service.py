@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from evenkeel import remote
+from evenkeel.client import remote
 from models.repository import ModelRepository
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import Service, running

@@ -8,7 +8,9 @@ from tempfile import gettempdir
 
 import pytest
 
+from service import settings
 from service.errors import REFUSALS, InvalidSetting, ServiceError
+from service.processes.server import checked
 from service.settings import ELSEWHERE, Settings, unknown_variables, variable
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import running
@@ -47,6 +49,83 @@ def test_a_wrong_setting_is_named(variable: str, value: str) -> None:
     """Variable, rule and value."""
     with pytest.raises(InvalidSetting, match=f"^{variable} .*'{value}'"):
         Settings.from_environment({variable: value})
+
+
+# Wrong for every setting; wrong for those of a kind; and, where it matters, wrong for one alone.
+NOWHERE = (" ", "8080 ", "a\nb", "8080\n", "a\0b")
+NUMBERS = ("-1", "9" * 30, "1e30", "many", "http://x/y", "nan", "inf", "1_000", "0x10", "1 0")
+WORDS = ("-1", "9" * 30, "Many", "http://x/y", "a b")
+FOLDERS = ("http://x/y", "FILE", "FILE/in", "x" * 5000)
+HOSTS = ("999.1.1.1", "0", "-1", "http://x/y", "a b", "a,b", "host:80", "[::1]", "/run/socket", "*", "é", "x" * 64)
+WRONG = {
+    "repository": (*FOLDERS, "s3://key:secret@bucket"),
+    "cache": (*FOLDERS, "s3://bucket"),
+    "prediction_log": (*FOLDERS, "s3://bucket"),
+    "api_keys_file": ("http://x/y", "FOLDER", "MISSING", "FILE"),
+    "prediction_log_key_file": ("http://x/y", "FOLDER", "MISSING", "FILE"),
+    "host": (*HOSTS, "unix:socket", f"unix:/{'x' * 108}"),
+    "allow_hosts": ("http://x/y", "x/y", "a b", "host:80", "::1", "*", "good.example,999.1.1.1", ","),
+    "allow_origins": ("x", "http://x/y", "a b", "http://x:80", ",", "http://good.example,*"),
+    "root_path": ("x", "http://x/y", "/a b", "/v1", "//x", "/a/../b"),
+    "prediction_log_drop": (",",),
+    "prediction_log_hash": (",",),
+    "default_model": WORDS,
+    "extra_features": WORDS,
+    "log_level": WORDS,
+    "access_log": WORDS,
+    "tracing": WORDS,
+}
+MAY_BE_0 = ("drain_seconds", "drift_hours", "feedback_rows")
+
+
+def test_every_wrong_value_is_refused_by_the_name_of_its_variable(tmp_path: Path) -> None:
+    """Before anything listens: each kind of setting with each kind of wrong value."""
+    (tmp_path / "file").write_text("no key\n")
+    places = {"FILE": tmp_path / "file", "FOLDER": tmp_path, "MISSING": tmp_path / "missing"}
+    # What such a setting says is asked for only together with these.
+    log = {"EVENKEEL_PREDICTION_LOG": str(tmp_path / "log"), "EVENKEEL_PREDICTION_LOG_HASH": "age"}
+    numbers = {name for name in Settings.model_fields if Settings.model_fields[name].annotation in settings.NUMBERS}
+    assert {*Settings.model_fields} == numbers | {*WRONG}
+
+    taken = []
+    for name in Settings.model_fields:
+        wrong = NUMBERS if name in numbers else WRONG[name]
+        for value in (*NOWHERE, *wrong, *(["0"] if name in numbers and name not in MAY_BE_0 else [])):
+            for word, place in places.items():
+                value = value.replace(word, str(place))
+            given = log | {variable(name): value} if name == "prediction_log_key_file" else {variable(name): value}
+            try:
+                checked(Settings.from_environment(given))
+                taken.append((name, value))
+            except InvalidSetting as refused:
+                said = str(refused)
+                assert said.startswith(variable(name)), said
+                assert "\n" not in said
+                assert "secret" not in said
+                assert len(said) < 400
+
+    assert taken == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HOST", "::1"),
+        ("HOST", "0.0.0.0"),
+        ("HOST", "evenkeel_service"),
+        ("HOST", "a.example."),
+        ("ALLOW_HOSTS", "shop.example, 10.0.0.1,[::1]"),
+        ("ACCESS_LOG", "1"),
+        ("ACCESS_LOG", "False"),
+        ("DRIFT_HOURS", "1e-3"),
+        ("PREDICTION_LOG_DROP", "name, Größe in cm,1_0"),
+        ("REPOSITORY", "my models"),
+        ("DEFAULT_MODEL", "nan"),
+    ],
+)
+def test_an_odd_value_may_be_right(variable: str, value: str) -> None:
+    """What is refused is what cannot work, and no more."""
+    checked(Settings.from_environment({f"EVENKEEL_{variable}": value}))
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def test_columns_of_a_later_file_may_stand_in_another_order(folder: Folder) -> N
 @pytest.mark.parametrize(
     ("later", "sentence"),
     [
-        ("x,y\n1,no\n", "b.csv has no column 'k', which {a} has"),
-        ("x,k,y,z\n1,a,no,3\n", "b.csv has a column 'z', which {a} lacks"),
+        ("x,y\n1,no\n", "b.csv, line 1: no column 'k', which {a} has"),
+        ("x,k,y,z\n1,a,no,3\n", "b.csv, line 1: a column 'z', which {a} lacks"),
         ("x,k,y\n1,a,no\n2,b\n", "b.csv, line 3: expected 3 cells, got 2"),
         ("", "b.csv is empty"),
     ],

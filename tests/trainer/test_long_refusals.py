@@ -2,19 +2,31 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models.repository import ModelRepository
 from tests.trainer.fits import arguments
 from tests.trainer.long_tables import FITS, TINY, written
 from trainer.command_line import main
-from trainer.data import long, sample, size
+from trainer.data import long, sample, size, stream
+from trainer.data.blocks import Blocks, open_blocks
 from trainer.data.long import read_long_table
+from trainer.data.schema import FileSchema
 from trainer.data.table import read_table, settled_schema
-from trainer.errors import InvalidTable
+from trainer.errors import InvalidTable, NoRoom, TableChanged
+from trainer.fitting.members import Watch, unwatched
+from trainer.job.job import run
+from trainer.settings.config import TrainingConfig
+from trainer.training.records import Epoch
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "folder"])
@@ -63,7 +75,7 @@ def test_what_a_sample_takes_for_a_boolean_may_turn_out_to_be_none(
     }
 
 
-@pytest.mark.parametrize("form", ["csv", "folder"])
+@pytest.mark.parametrize("form", ["csv", "gz", "zst", "folder"])
 def test_a_later_cell_that_is_no_number_is_refused_with_its_place(
     form: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +84,7 @@ def test_a_later_cell_that_is_no_number_is_refused_with_its_place(
     rows[35_000] = "seven" + rows[35_000][rows[35_000].index(",") :]
     path = written(form, header + "".join(rows), tmp_path)
 
-    place = {"csv": "table.csv, line 35002", "folder": "2.csv, line 5002"}[form]
+    place = "2.csv, line 5002" if form == "folder" else f"table.{form}, line 35002"
     with pytest.raises(InvalidTable, match=rf"{place}, column 'x': 'seven' is no number; the schema can list it"):
         read_long_table(path, "y")
 
@@ -91,6 +103,10 @@ def gone(path: Path) -> None:
 
 def joined(path: Path) -> None:
     (path.parent / "z.csv").write_bytes(path.read_bytes())
+
+
+def broken(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"1,2\n")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +137,68 @@ def test_a_table_that_changes_between_the_two_readings_is_refused(
     assert main(arguments(path, tmp_path / "store", *FITS, target="y")) == 75
 
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["parquet", "gz", "zst", "csv"])
+def test_a_row_that_is_refused_because_the_table_changes_is_refused_for_that(
+    form: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second reading has begun when somebody writes over the file: what is read of it is no table any more."""
+    path = written(form, content * 4 if form == "csv" else content, tmp_path)
+    opened: list[Path] = []
+
+    @contextmanager
+    def overwritten(file: Path, given: FileSchema) -> Iterator[Blocks]:
+        with open_blocks(file, given) as blocks:
+            opened.append(file)
+            if len(opened) == 2:
+                size = file.stat().st_size
+                file.write_bytes(b"\xff" * size)
+            yield blocks
+
+    monkeypatch.setattr(stream, "open_blocks", overwritten)
+
+    with pytest.raises(TableChanged, match=f"table.{form} was written to while"):
+        read_long_table(path, "y")
+
+
+def full(disk: pytest.MonkeyPatch) -> None:
+    """Room for the rows as they are, and none for the encoded ones."""
+    usage = shutil.disk_usage("/")
+    left = iter([usage])
+    disk.setattr(shutil, "disk_usage", lambda folder: next(left, usage._replace(free=1000)))
+
+
+@pytest.mark.parametrize("happens", [rewritten, broken, None], ids=["rewritten", "broken", "full"])
+def test_a_checkpoint_outlives_what_a_run_is_refused_for(
+    happens: Callable[[Path], None] | None, penguins: Path, tmp_path: Path
+) -> None:
+    """A run is killed, and cannot be taken up; once table and disk are as they were, it is, to the same bytes."""
+    table = tmp_path / "table.csv"
+    table.write_bytes(penguins.read_bytes())
+    config = TrainingConfig.of(table=table, target="species", name="m", memory="20k", epochs=3, hidden=(8,), members=2)
+
+    def train(store: str, watch: Watch = unwatched) -> bytes:
+        repository = ModelRepository(tmp_path / store)
+        run(config, repository, watch, resume=True, with_report=False)
+        return repository.read("m", 1).onnx
+
+    def kill(member: int, members: int, epoch: Epoch) -> None:
+        if member == members and epoch.number == 2:  # Two epochs of the distilled network.
+            raise Killed
+
+    with pytest.raises(Killed):
+        train("killed", kill)
+    kept = sorted((tmp_path / "killed" / ".checkpoints").iterdir())
+    with pytest.MonkeyPatch.context() as disk:
+        full(disk) if happens is None else happens(table)
+        with pytest.raises(NoRoom if happens is None else InvalidTable):
+            train("killed")
+    assert sorted((tmp_path / "killed" / ".checkpoints").iterdir()) == kept
+    assert len(kept) == 3
+    table.write_bytes(penguins.read_bytes())
+
+    assert train("killed") == train("whole")
 
 
 def test_a_disk_without_room_is_named_before_anything_is_written(

@@ -1,14 +1,16 @@
 """Mixed rows, and the batches that a student learns from."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from trainer.arrays import Array
+from trainer.arrays import Array, Picked
 from trainer.data.encoder import fit_encoder
 from trainer.data.table import read_table
+from trainer.nn import batches as nn_batches
 from trainer.training import mixing
 from trainer.training.mixing import Ahead, MixedBatches, Mixer, draw_shares
 from trainer.training.records import Encoded
@@ -22,14 +24,17 @@ def part(weights: Array | None = None) -> Encoded:
     return Encoded(np.stack([number, 10 * number, number], axis=1), np.zeros(ROWS, np.int64), weights)
 
 
-def batches(weights: Array | None = None, times: int = 1) -> MixedBatches:
+def batches(weights: Array | None = None, times: int = 1, *, on_disk: bool = False) -> MixedBatches:
     """Real rows have the target (1, 0), mixed ones (0, 1)."""
 
     def teach(inputs: Array) -> Array:
         return np.tile(np.array([0, 1], np.float32), (len(inputs), 1))
 
     targets = np.tile(np.array([1, 0], np.float32), (ROWS, 1))
-    return MixedBatches(part(weights), targets, teach, Mixer(2, np.array([2])), SIZE, times)
+    rows = part(weights)
+    assert isinstance(rows.inputs, np.ndarray)
+    rows = replace(rows, inputs=Picked(rows.inputs, np.arange(ROWS), on_disk))
+    return MixedBatches(rows, targets, teach, Mixer(2, np.array([2])), SIZE, times)
 
 
 def test_numbers_lie_between_and_everything_else_is_one_rows() -> None:
@@ -73,6 +78,24 @@ def test_an_epoch_has_every_row_once_and_so_many_mixed_ones(
     # A number near zero is what is left of two that are hundreds.
     np.testing.assert_allclose(inputs[~real, 1], 10 * inputs[~real, 0], rtol=1e-5, atol=1e-3)
     assert len(set(inputs[~real, 0].tolist())) > 0.9 * ROWS
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_rows_of_a_disk_are_mixed_with_rows_near_them(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row once, in the batches that there are of rows in memory, and none is looked for all over the disk."""
+    monkeypatch.setattr(mixing, "MOST_ROWS", 64)
+    monkeypatch.setattr(nn_batches, "NEAR_ROWS", 16)
+    monkeypatch.setattr(nn_batches, "SHUFFLED_ROWS", 128)
+    source = batches(times=times, on_disk=True)
+    pairs = list(source._drawn(np.random.default_rng(0)))
+    epoch = list(source.shuffled(np.random.default_rng(0)))
+
+    assert sorted(np.concatenate([block for block, _ in pairs]).tolist()) == list(range(ROWS))
+    assert [len(block) for block, _ in pairs] == [64, 64, 64, 64, 44]
+    assert len(epoch) == len(source)
+    # Of 300 rows no more than 128, and the two or more that a block leaves over, are looked at together.
+    shuffled = [set(np.concatenate(pair).tolist()) for pair in pairs]
+    assert max(map(len, shuffled)) <= 192
 
 
 def test_every_epoch_mixes_other_rows() -> None:
@@ -135,8 +158,11 @@ def _with(rows, place: int, row: int):  # type: ignore[no-untyped-def]
     return type(rows)(rows.columns, numeric, codes, rows.vocabularies)
 
 
+@pytest.mark.parametrize("on_disk", [False, True])
 @pytest.mark.parametrize("most", [ROWS, 100])
-def test_what_is_made_ready_ahead_is_what_would_have_come(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_made_ready_ahead_is_what_would_have_come(
+    most: int, on_disk: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Batch for batch, to the last bit; and between two epochs the generator stands where it would have stood, so that
     a run can be saved and taken up there.
     """
@@ -144,13 +170,15 @@ def test_what_is_made_ready_ahead_is_what_would_have_come(most: int, monkeypatch
     weights = np.linspace(1, 2, ROWS, dtype=np.float32)
     plain, drawn = np.random.default_rng(0), np.random.default_rng(0)
     with ThreadPoolExecutor(1) as pool:
-        ahead = Ahead(batches(weights), pool)
+        ahead = Ahead(batches(weights, on_disk=on_disk), pool)
         for epoch in range(3):
             if epoch == 2:  # A run is given up in the middle of an epoch, and taken up from its beginning.
                 state = drawn.bit_generator.state
                 next(ahead.shuffled(drawn))
                 drawn.bit_generator.state = state
-            for one, other in zip(batches(weights).shuffled(plain), ahead.shuffled(drawn), strict=True):
+            for one, other in zip(
+                batches(weights, on_disk=on_disk).shuffled(plain), ahead.shuffled(drawn), strict=True
+            ):
                 for expected, found in zip(one[:2], other[:2], strict=True):
                     np.testing.assert_array_equal(expected, found)
                 np.testing.assert_array_equal(one[2].shares, other[2].shares)

@@ -70,7 +70,7 @@ class Blocks:
 
     `share` tells how much of it is read, from 0 to 1. `notes` grow while it is read. `otherwise` says what to type
     where other columns were expected. A file that is `typed` declares what its columns hold; `numbering` are those of
-    which it declares that they number the rows.
+    which it declares that they number the rows. `heading` is where the names stand.
     """
 
     names: tuple[str, ...]
@@ -83,6 +83,7 @@ class Blocks:
     typed: bool = False
     numbering: tuple[str, ...] = ()
     encoding: Callable[[], str | None] = lambda: None
+    heading: str = ""
 
 
 @contextmanager
@@ -138,12 +139,17 @@ def _text_blocks(
     notes: list[str],
     kind: str,
     encoding: Callable[[], str | None] = lambda: None,
+    line: int | None = None,
 ) -> Blocks:
     empty = _without_nameless(text_table([], names), path, names)
     named = tuple(empty.column_names)
     numbering = named[:1] if named[:1] == (INDEX,) else ()
     return Blocks(
-        *(named, empty, delimiter, blocks, share, notes), OTHERWISE[kind], numbering=numbering, encoding=encoding
+        *(named, empty, delimiter, blocks, share, notes),
+        OTHERWISE[kind],
+        numbering=numbering,
+        encoding=encoding,
+        heading=f"{path}, line {line}" if line else str(path),
     )
 
 
@@ -171,8 +177,9 @@ def _csv(file: OpenedFile, given: FileSchema) -> Blocks:
             line += lines_in(rows)
         file.check_unchanged()
 
+    heading, found = header.line - 1, header.delimiter
     return _text_blocks(
-        path, names, header.delimiter, blocks(), lambda: file.share, notes, "csv", lambda: text.encoding
+        path, names, found, blocks(), lambda: file.share, notes, "csv", lambda: text.encoding, line=heading
     )
 
 
@@ -238,6 +245,7 @@ def _parquet(file: OpenedFile) -> Blocks:
         *(names, empty, ",", blocks(), lambda: read / max(parquet.rows, 1)),
         typed=True,
         numbering=tuple(name for name in numbering if name in names),
+        heading=str(path),
     )
 
 

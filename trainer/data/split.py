@@ -45,13 +45,13 @@ class Split:
     @property
     def learning(self) -> Indices:
         """What the networks learn from, and what chooses their epochs: all but the rows of the test and of the sets."""
-        return np.unique(np.concatenate([part for fold in self.folds for part in (fold.train, fold.validation)]))
+        return _union([part for fold in self.folds for part in (fold.train, fold.validation)])
 
     @property
     def train(self) -> Indices:
         """Every row that some network learns from. Whatever is fitted, is fitted on these."""
         first, *others = self.folds
-        return np.unique(np.concatenate([fold.train for fold in self.folds])) if others else first.train
+        return _union([fold.train for fold in self.folds]) if others else first.train
 
 
 def split(
@@ -179,6 +179,14 @@ class Places:
     def done(self) -> Indices:
         with self._file:
             return self._file.mapped()[:, 0]
+
+
+def _union(parts: list[Indices]) -> Indices:
+    """The rows of any of the parts, in order; a byte a row beside them."""
+    chosen = np.zeros(max((int(part.max()) + 1 for part in parts if len(part)), default=0), np.bool_)
+    for part in parts:
+        chosen[part] = True
+    return np.flatnonzero(chosen)
 
 
 def _sorted(chosen: list[Indices]) -> Indices:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from trainer.data.parsing import ArrowTable, release
 from trainer.data.schema import FileSchema
 from trainer.data.unreadable import unreadable
 from trainer.data.wording import refusal
-from trainer.errors import TableChanged, Unreadable
+from trainer.errors import InvalidTable, TableChanged, Unreadable
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,10 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """What a file says of its columns: their `names`, the `kinds` that it declares, and those that number the rows."""
+    """What a file says of its columns: their `names`, the `kinds` that it declares, and those that number the rows.
+
+    The names stand in its `place`.
+    """
 
     path: Path
     names: tuple[str, ...]
@@ -52,11 +56,12 @@ class Head:
     typed: bool
     numbering: tuple[str, ...]
     delimiter: str
+    place: str
 
     @classmethod
     def of(cls, path: Path, opened: Blocks) -> "Head":
         kinds = tuple(kind_of(column) for column in opened.empty.columns)
-        return cls(path, opened.names, kinds, opened.typed, opened.numbering, opened.delimiter)
+        return cls(path, opened.names, kinds, opened.typed, opened.numbering, opened.delimiter, opened.heading)
 
     def check(self, other: "Head") -> None:
         """Refuse another file of the same table that has other columns; their order may be another.
@@ -65,10 +70,10 @@ class Head:
         """
         for name in self.names:
             if name not in other.names:
-                raise refusal("file_lacks", path=other.path, name=name, table=self.path)
+                raise refusal("file_lacks", place=other.place, name=name, table=self.path)
         for name in other.names:
             if name not in self.names:
-                raise refusal("file_adds", path=other.path, name=name, table=self.path)
+                raise refusal("file_adds", place=other.place, name=name, table=self.path)
         kinds = dict(zip(other.names, other.kinds, strict=True))
         for name, kind in zip(self.names, self.kinds, strict=True):
             if kind != kinds[name] and kind and kinds[name]:
@@ -104,7 +109,7 @@ class Stream:
         row = 0
         for path, before in zip(self.files, self.states, strict=True):
             _check(path, before)
-            with open_blocks(path, self.given) as opened:
+            with self.unchanged(), open_blocks(path, self.given) as opened:
                 own = Head.of(path, opened)
                 head = head or own
                 head.check(own)
@@ -120,6 +125,19 @@ class Stream:
             release()
         if files_of(self.path) != self.files:
             raise TableChanged(f"{self.path} has other files than before; try again when it is whole")
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Refuse what is refused in this block for the change, where a file was written to meanwhile.
+
+        :raises TableChanged: the table is not what it was when it was found.
+        """
+        try:
+            yield
+        except InvalidTable:
+            for path, before in zip(self.files, self.states, strict=True):
+                _check(path, before)
+            raise
 
     def where(self, row: int) -> str:
         """Where a row stands, for a sentence; the table is read again up to it."""

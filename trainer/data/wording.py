@@ -29,9 +29,9 @@ REFUSALS = {
     "of memory; clear what stands far outside the table, or save the table alone as CSV",
     "long": "{path} takes more than {memory} of memory unpacked; {way}",
     "folder": "{path} holds the folder '{name}'; move the files of the table into one folder",
-    "file_lacks": "{path} has no column '{name}', which {table} has; the files of a folder are one table: give it the "
+    "file_lacks": "{place}: no column '{name}', which {table} has; the files of a folder are one table: give it the "
     "column, or move it elsewhere",
-    "file_adds": "{path} has a column '{name}', which {table} lacks; the files of a folder are one table: take it out, "
+    "file_adds": "{place}: a column '{name}', which {table} lacks; the files of a folder are one table: take it out, "
     "or move the file elsewhere",
     "file_holds": "{path}: column '{name}' holds {held}, and in {table} {other}; the files of a folder are one table: "
     "write them alike",

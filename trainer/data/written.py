@@ -64,11 +64,12 @@ class Written:
         :raises InvalidTable: a row breaks the schema; the sentence names the file and the line.
         :raises TableChanged: the table is not what it was.
         """
-        for part in stream.parts():
-            decoded = part.decoded()
-            if test_of:
-                self._check_columns(decoded, test_of)
-            self._add(decoded, None if test_of else self.roles.divide, strict=self.stated or test_of is not None)
+        with stream.unchanged():
+            for part in stream.parts():
+                decoded = part.decoded()
+                if test_of:
+                    self._check_columns(decoded, test_of)
+                self._add(decoded, None if test_of else self.roles.divide, strict=self.stated or test_of is not None)
         if self.roles.weight and not len(self):
             raise refusal("no_weight", path=stream.path, name=self.roles.weight)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+from trainer.errors import InvalidSetting
 from trainer.fitting.members import PLAIN, Bag, Member, Run, TrainedNetwork, TrainMembers, in_turn, train_bag
 from trainer.fitting.parallel import side_by_side
 from trainer.fitting.selection import Selection, select
@@ -64,6 +65,19 @@ def cut_short(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
         )
 
 
+def check_learner(config: TrainingConfig, start: Start) -> None:
+    """Refuse a teacher where nobody would learn from it.
+
+    :raises InvalidSetting: one network is trained, and no other learns from it.
+    """
+    if len(start.split.folds) == 1:
+        rows = len(start.examples)
+        raise InvalidSetting(
+            f"--teacher {config.teacher} needs a bag, and a table of {rows} rows gets a single network; say "
+            "--members 2 or more, or leave --teacher out"
+        )
+
+
 def nobody(*_: object) -> Iterator[tuple[Member, TrainedNetwork]]:
     """Train no member more, because Ctrl-C came."""
     raise KeyboardInterrupt
@@ -84,11 +98,12 @@ def train_all(
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
     :raises WorkerLost: a process that trained a member was killed.
     :raises MissingExtra: trees are to teach, and scikit-learn is not installed.
-    :raises InvalidSetting: trees are to teach, and the table is larger than memory.
+    :raises InvalidSetting: trees are to teach, and the table is larger than memory or no network learns from them.
     """
     wanted = len(start.split.folds)
     learning = config.distil and wanted > 1
-    if learning and config.teacher != "bag":
+    if config.teacher != "bag":
+        check_learner(config, start)
         check_trees(config, start)
     if limit:
         run = replace(run, deadline=limit.after(SHARE_OF_MEMBERS if learning else 1.0))

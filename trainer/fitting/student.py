@@ -12,12 +12,13 @@ from functools import partial
 
 import numpy as np
 
-from trainer.arrays import Array
+from trainer.arrays import Array, Inputs, Labels, Picked
 from trainer.data.split import Indices
 from trainer.fitting.members import TrainedNetwork, member_on
 from trainer.fitting.start import Start
 from trainer.fitting.teacher import Teacher
 from trainer.fitting.trained_classifier import TrainedClassifier
+from trainer.mapped import check_room, keep_in, nameless_file
 from trainer.nn.calibrator import Calibrator
 from trainer.nn.loss import targets_of
 from trainer.settings.config import TrainingConfig
@@ -26,7 +27,7 @@ from trainer.training.fit import fit
 from trainer.training.freezing import freeze
 from trainer.training.mixing import Ahead, MixedBatches, Mixer
 from trainer.training.pacing import fit_in_time
-from trainer.training.records import Checkpoint, Epoch, OutOfTime
+from trainer.training.records import Checkpoint, Encoded, Epoch, OutOfTime
 
 # How much of a labelled row's target is its label; the rest is the bag's answer.
 TRUTH = 0.3
@@ -41,6 +42,8 @@ MEASURED = 16_384
 # A student whose time is over sooner is not worth its bag.
 FEWEST_IN_TIME = 5
 FAR = 0.05
+# So many rows of a disk are answered at a time.
+ROWS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +114,7 @@ def learn_from(
     settings = config.model_copy(update={"hidden": units_for(config, classes), "dropout": 0.0, "input_dropout": 0.0})
     member = member_on(settings, start.encoder, part, part, classes, number)
     teach = teacher.predict_encoded
-    truth = targets_of(classes, config.label_smoothing)[part.labels]
-    targets = np.float32(1 - TRUTH) * teach(part.inputs) + np.float32(TRUTH) * truth
+    targets = _targets(teach, part, targets_of(classes, config.label_smoothing))
     mixer = Mixer(len(start.encoder.median), start.encoder.owners)
     size = settings.batch_of(len(part))
     # Trees take long to answer.
@@ -146,9 +148,32 @@ def learn_from(
     return Student(trained, classifier, epochs, teacher.share)
 
 
+def _targets(teach: Callable[[Inputs], Array], part: Encoded, truth: Array) -> Array:
+    """What a student learns of each row of a part, (n, classes): the teacher's answer and the label's row of `truth`.
+
+    Those of rows of a disk are in a file too.
+    """
+
+    def targets_of_rows(inputs: Inputs, labels: Labels) -> Array:
+        return np.float32(1 - TRUTH) * teach(inputs) + np.float32(TRUTH) * truth[labels]
+
+    if not (isinstance(part.inputs, Picked) and part.inputs.on_disk):
+        return targets_of_rows(part.inputs, part.labels)
+    classes = truth.shape[1]
+    check_room(len(part) * classes * truth.itemsize, "the answers that the distilled network learns from")
+    blocks = (slice(start, start + ROWS_AT_ONCE) for start in range(0, len(part), ROWS_AT_ONCE))
+    with nameless_file() as file:
+        answered = (targets_of_rows(part.inputs[block], part.labels[block]) for block in blocks)
+        return keep_in(file, answered, classes, np.float32)
+
+
 def _fresh(batches: MixedBatches, rng: np.random.Generator) -> tuple[Array, Array]:
     """Mixed rows that nobody has learned from, and what the teacher answers to them."""
     rows = len(batches.part)
+    if batches.on_disk:
+        chosen, others = rng.integers(rows, size=(2, min(MEASURED, rows)))
+        inputs, _ = batches.mix(chosen, others, rng)
+        return inputs, batches.teach(inputs)
     chosen = rng.permutation(rows)[:MEASURED]
     inputs, _ = batches.mix(chosen, rng.permutation(rows)[: len(chosen)], rng)
     return inputs, batches.teach(inputs)

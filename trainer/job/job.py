@@ -16,7 +16,15 @@ from trainer.data.rows import Examples
 from trainer.data.size import memory_for_tables
 from trainer.data.split import split
 from trainer.data.table import Table, read_table
-from trainer.errors import DamagedCheckpoint, LargerThanMemory, TableChanged, TrainerError, Unreadable, WorkerLost
+from trainer.errors import (
+    BelowBaseline,
+    Diverged,
+    ExportMismatch,
+    LargerThanMemory,
+    NoStatistics,
+    TableChanged,
+    Unreadable,
+)
 from trainer.evaluation.sets import check_enough
 from trainer.evaluation.verdict import check_positive
 from trainer.fitting.fitted import train_all
@@ -32,6 +40,9 @@ from trainer.training.checkpoint import FileCheckpoint
 from trainer.training.deadline import TimeLimit
 from trainer.training.fit import fit
 from trainer.training.range_test import RangeTest, find_learning_rate
+
+# The same run would come to the same end again; after whatever else stops one, its checkpoint takes it up.
+TO_THE_SAME_END = (BelowBaseline, Diverged, ExportMismatch, NoStatistics)
 
 
 def prepare(config: TrainingConfig, frames: Frames = NO_FRAMES) -> tuple[Table, Start]:
@@ -167,8 +178,8 @@ def run(
     `train` trains each network, and `annotate` adds to the card what only the caller knows. `promote` says whether the
     new version is to serve, and `fail_below_baseline` refuses a model that is no better than a baseline. Beside the
     model go its figures and its report, if `with_report`.
-    After each epoch the run is saved beside the models, and `resume` takes up one that was killed; the file is gone
-    when the run is over.
+    After each epoch the run is saved beside the models, and `resume` takes up one that was killed or refused half-way;
+    the file is gone when the run is over.
 
     :raises TrainerError: nothing was published; the sentence says why.
     :raises OSError: the table cannot be read or the repository cannot be written; nothing was published.
@@ -185,6 +196,7 @@ def run(
 
     try:
         with noting(NOTHING, KeyboardInterrupt):
+            repository.check_writable(config.name)
             trained = _train(config, frames, saved, jobs)
         return publish(
             trained,
@@ -195,9 +207,7 @@ def run(
             with_report=with_report,
             published=lambda: _remove(checkpoints),
         )
-    except (DamagedCheckpoint, WorkerLost):
-        raise
-    except TrainerError:
+    except TO_THE_SAME_END:
         _remove(checkpoints)
         raise
 

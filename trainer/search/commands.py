@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models import variables
 from models.machine import available_cores
 from models.repository import ModelRepository
 from models.staging import NOTHING
@@ -120,6 +121,8 @@ def _search(options: argparse.Namespace) -> None:
     repository = repository_of(options)
     repository.versions(options.name)  # A name that breaks the grammar is refused before anything begins.
     request, seeds = _request(options, repository), count("--seeds", options.seeds, least=0)
+    if seeds:
+        repository.check_writable(options.name)
     if options.retest:
         _retest(options, request, seeds)
     else:
@@ -209,7 +212,7 @@ def _request(options: argparse.Namespace, repository: ModelRepository) -> "Reque
             f"--sampler should be {', '.join(SAMPLERS[:-1])} or {SAMPLERS[-1]}, not {options.sampler!r}"
         )
     folder = options.study or repository.root / HIDDEN / options.name
-    address = options.storage or os.environ.get("EVENKEEL_STORAGE") or None
+    address = options.storage or variables.read(os.environ, "EVENKEEL_STORAGE", variables.one_line)
     return Request(
         given_settings(options),
         Place(options.name, folder, address),

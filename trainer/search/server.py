@@ -22,7 +22,9 @@ def check_address(address: str) -> None:
     :raises StorageUnreachable: it is no address of a PostgreSQL server, or nobody answers there.
     """
     if urlsplit(address).scheme not in SCHEMES:
-        raise StorageUnreachable(f"--storage takes postgresql://user@host/database, not {shown(address)!r}")
+        raise StorageUnreachable(
+            f"--storage, or EVENKEEL_STORAGE, takes postgresql://user@host/database, not {shown(address)!r}"
+        )
     try:
         psycopg.connect(address, connect_timeout=CONNECT_S).close()
     except psycopg.Error as error:

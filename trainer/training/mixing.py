@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainer.arrays import Array
-from trainer.nn.batches import Batch, MiniBatches, batches
+from trainer.arrays import Array, Picked
+from trainer.nn.batches import Batch, MiniBatches, batches, nearby
 from trainer.training.records import Encoded
 
 # The two parameters of the Beta distribution of the shares: most rows lie near one of their two.
@@ -23,6 +23,7 @@ CONCENTRATION = 0.3
 MOST_ROWS, MOST_VALUES = 16_384, 1 << 24
 
 State = Mapping[str, Any]
+Places = npt.NDArray[np.int64]
 # A block of batches; with the last one of an epoch, where the generator stands behind it.
 Ready = tuple[Iterator[Batch], State | None]
 
@@ -61,7 +62,8 @@ class MixedBatches:
     """Every row of a part once, with its `targets` (n, classes), and `times` as many mixed rows, as `teach` answers.
 
     Other rows are mixed in each epoch, some thousands at a time: the epoch goes through the part block by block. A row
-    weighs as much as those that it is mixed of.
+    weighs as much as those that it is mixed of. Rows of a disk are mixed with rows near them, and no array has a place
+    for each of them.
 
     A teacher that takes long to answer is asked once: with `seeds`, each draws mixed rows that are always the same, and
     an epoch takes those of one of them.
@@ -81,13 +83,19 @@ class MixedBatches:
         self.times, self.seeds = times, seeds
         # What the teacher has answered, by seed and block.
         self._answers: dict[tuple[int, int], Array] = {}
-        most = min(MOST_ROWS, max(MOST_VALUES // part.inputs.shape[1], size))
-        self.blocks_an_epoch = -(-len(part) // most)
+        self.on_disk = isinstance(part.inputs, Picked) and part.inputs.on_disk
+        self._most = min(MOST_ROWS, max(MOST_VALUES // part.inputs.shape[1], size))
+        # How many rows each block of an epoch has.
+        if self.on_disk:
+            self._sizes = [block.stop - block.start for block in batches(len(part), self._most)]
+        else:
+            blocks = -(-len(part) // self._most)
+            self._sizes = [len(part) // blocks + (block < len(part) % blocks) for block in range(blocks)]
+        self.blocks_an_epoch = len(self._sizes)
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
-        blocks = np.array_split(np.arange(len(self.part)), self.blocks_an_epoch)
-        return sum(1 for block in blocks for _ in batches((1 + self.times) * len(block), self.size))
+        return sum(1 for rows in self._sizes for _ in batches((1 + self.times) * rows, self.size))
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Batch]:
         """The batches of one epoch, in an order that `rng` draws."""
@@ -98,10 +106,7 @@ class MixedBatches:
         """The same block by block; whatever a block needs of `rng` is drawn when it is given out."""
         seed = int(rng.choice(self.seeds)) if self.seeds else None
         draw = rng if seed is None else np.random.default_rng(seed)
-        order = draw.permutation(len(self.part))
-        partners = [draw.permutation(len(self.part)) for _ in range(self.times)]
-        for number, block in enumerate(np.array_split(order, self.blocks_an_epoch)):
-            others = np.concatenate([each[block] for each in partners])
+        for number, (block, others) in enumerate(self._drawn(draw)):
             mixed, weights = self.mix(np.tile(block, self.times), others, draw)
             answers = self.teach(mixed) if seed is None else self._answered(mixed, seed, number)
             inputs = np.concatenate([self.part.inputs[block], mixed])
@@ -112,9 +117,21 @@ class MixedBatches:
             places = np.arange(len(inputs))
             yield MiniBatches(inputs, places, weights, self.size, targets).in_order(rng.permutation(len(inputs)))
 
-    def mix(
-        self, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64], rng: np.random.Generator
-    ) -> tuple[Array, Array | None]:
+    def _drawn(self, rng: np.random.Generator) -> Iterator[tuple[Places, Places]]:
+        """The rows of each block of an epoch, and `times` as many that they are to be mixed with."""
+        rows = len(self.part)
+        if self.on_disk:
+            for near in nearby(rows, self._most, rng):
+                partners = [rng.permutation(near) for _ in range(self.times)]
+                for block in batches(len(near), self._most):
+                    yield near[block], np.concatenate([each[block] for each in partners])
+            return
+        order = rng.permutation(rows)
+        partners = [rng.permutation(rows) for _ in range(self.times)]
+        for chosen in np.array_split(order, self.blocks_an_epoch):
+            yield chosen, np.concatenate([each[chosen] for each in partners])
+
+    def mix(self, rows: Places, others: Places, rng: np.random.Generator) -> tuple[Array, Array | None]:
         """Rows of the part mixed with others of it: inputs and weights."""
         shares = draw_shares(len(rows), rng)
         inputs = self.mixer.mix(self.part.inputs[rows], self.part.inputs[others], shares, rng)

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from evenkeel.inlined import UnfitModule, in_order, inlined
+from evenkeel.page.inlined import UnfitModule, in_order, inlined
 from tests.evenkeel.page.conftest import STATIC, Javascript
 
 MODULES = {

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evenkeel import one_file
-from evenkeel.page import page_of, synthetic_rows
+from evenkeel.commands.page import page_of, synthetic_rows
+from evenkeel.page import one_file
 from models.features import Record
 from models.repository import ModelRepository, PublishedModel
 from service.prediction.predictor import Predictor
@@ -233,7 +233,7 @@ class TestInABrowser:
         self, model: PublishedModel, tab: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """By more than 1e-5: nothing is shown."""
-        from evenkeel.scoring import LocalModel
+        from evenkeel.scoring.local import LocalModel
 
         answer = LocalModel.answer_records
         monkeypatch.setattr(LocalModel, "answer_records", lambda self, rows: answer(self, rows) + np.float32(2e-5))

@@ -9,6 +9,7 @@ import pytest
 
 from models.repository import ModelRepository
 from trainer.errors import InvalidSetting, MissingExtra
+from trainer.fitting import members
 from trainer.fitting.members import Watch, unwatched
 from trainer.fitting.teacher import Teacher
 from trainer.job.job import run
@@ -123,6 +124,14 @@ def test_without_scikit_learn_nothing_begins(tmp_path: Path, monkeypatch: pytest
 def test_a_teacher_of_nobody_is_refused(tmp_path: Path, settings: dict[str, Any], flag: str) -> None:
     with pytest.raises(InvalidSetting, match=f"^--teacher auto needs a distilled network, and {flag} has none"):
         train(tmp_path / "t.csv", tmp_path, teacher="auto", **settings)
+
+
+def test_a_table_of_one_network_has_nobody_to_teach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of many rows gets one network where nobody says more."""
+    monkeypatch.setattr(members, "ROWS_TOGETHER", 900)
+    table = table_of(tmp_path / "t.csv", "line")
+    with pytest.raises(InvalidSetting, match=r"^--teacher auto needs a bag, and a table of 900 rows .* --members 2 or"):
+        train(table, tmp_path, teacher="auto", members=None)
 
 
 def test_a_table_longer_than_memory_is_refused(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_leaders_are_tested_again_on_other_rows(
         (["--sampler", "grid"], 64, "there is nothing to search"),
         (["--space", "{folder}/space.toml"], 64, "no such parameter to search"),
         (["--space", "{folder}/none.toml"], 74, "none.toml: No such file or directory"),
-        (["--storage", "mysql://here/study"], 74, "--storage takes postgresql://"),
+        (["--storage", "mysql://here/study"], 74, "--storage, or EVENKEEL_STORAGE, takes postgresql://"),
         (["--retest"], 64, "there is no study 'penguins'"),
         (["--dropout", "2"], 64, "--dropout should be less than 1, not '2'"),
         (["--beta1", "0.9", "--optimizer", "rmsprop"], 64, "--beta1 means nothing to rmsprop"),

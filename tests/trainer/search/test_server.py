@@ -236,8 +236,8 @@ def test_a_claim_is_one_s_alone_and_ends_with_the_connection(address: str) -> No
     [
         (lambda port: f"postgresql://u:hush@127.0.0.1:{port}/none", "cannot be reached"),
         (lambda port: "postgresql://u:hush@nowhere.invalid/none", "cannot be reached"),
-        (lambda port: "sqlite:///study.db", "--storage takes postgresql://user@host/database"),
-        (lambda port: "study", "--storage takes postgresql://user@host/database"),
+        (lambda port: "sqlite:///study.db", "--storage, or EVENKEEL_STORAGE, takes postgresql://user@host/database"),
+        (lambda port: "study", "--storage, or EVENKEEL_STORAGE, takes postgresql://user@host/database"),
     ],
 )
 def test_a_storage_out_of_reach_is_refused(

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from evenkeel.one_file import one_file
-from evenkeel.scoring import LocalModel
+from evenkeel.page.one_file import one_file
+from evenkeel.scoring.local import LocalModel
 from models.card import GoldenRow, ModelCard
 from models.cells import iso_date
 from models.features import CategoricalFeature, Feature, Record, Value

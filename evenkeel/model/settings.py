@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from evenkeel.tables import FRAME, TEST_FRAME, Table, path_of
+from evenkeel.tables.given import FRAME, TEST_FRAME, Table, path_of
 from trainer.data.decoded import Decoded
 from trainer.data.frames import decode_frame
 from trainer.data.scaling import Kind

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evenkeel.errors import Unanswered
-from evenkeel.labelled import schema_of
-from evenkeel.rows import RowReader, Rows, Tensors
-from evenkeel.scoring import decision_of, sets_of
-from evenkeel.written import Answers, Columns, Writer, writing
+from evenkeel.scoring.local import decision_of, sets_of
+from evenkeel.tables.labelled import schema_of
+from evenkeel.tables.rows import RowReader, Rows, Tensors
+from evenkeel.tables.written import Answers, Columns, Writer, writing
 from models.card import ModelCard
 from models.terminal import printable, tell
 from trainer.arrays import Array

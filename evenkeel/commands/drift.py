@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from evenkeel.bars import Bar, bars
-from evenkeel.connection import Connection
-from evenkeel.scoring import API_KEY, address_from_settings, api_key
+from evenkeel.client.connection import Connection
+from evenkeel.commands.bars import Bar, bars
+from evenkeel.scoring.local import API_KEY, address_from_settings, api_key
 from models.repository import ModelRepository
 from models.terminal import add_command, add_model, printable, tell
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evenkeel.bars import Bar, bars
-from evenkeel.row import record_of
-from evenkeel.scoring import LocalModel, parsed
+from evenkeel.commands.bars import Bar, bars
+from evenkeel.scoring.local import LocalModel, parsed
+from evenkeel.scoring.row import record_of
 from models.figures import figures_of
 from models.repository import ModelRepository
 from models.terminal import add_command, add_model, label, print_json, printable

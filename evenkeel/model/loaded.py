@@ -10,12 +10,12 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from evenkeel.labelled import schema_of
-from evenkeel.run import Model as Answering
-from evenkeel.run import Refuse, Run, check_features
-from evenkeel.scoring import LocalModel, local_model
-from evenkeel.tables import Asked, one_tree, opened
-from evenkeel.written import Answers, named
+from evenkeel.scoring.local import LocalModel, local_model
+from evenkeel.scoring.run import Model as Answering
+from evenkeel.scoring.run import Refuse, Run, check_features
+from evenkeel.tables.given import Asked, one_tree, opened
+from evenkeel.tables.labelled import schema_of
+from evenkeel.tables.written import Answers, named
 from models.card import Metrics, ModelCard
 from models.errors import EvenkeelWarning
 from models.remote import opened as opened_repository

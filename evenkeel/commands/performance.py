@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from evenkeel.drift import LONGEST_SUMMARY, add_service, ask_service
+from evenkeel.commands.drift import LONGEST_SUMMARY, add_service, ask_service
 from models.repository import ModelRepository
 from models.terminal import add_command, printable
 

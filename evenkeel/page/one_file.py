@@ -14,7 +14,7 @@ from importlib.resources.abc import Traversable
 from string import Template
 from typing import Any
 
-from evenkeel.inlined import inlined
+from evenkeel.page.inlined import inlined
 from models.card import ModelCard
 
 SHELL, ICON = "file.html", "icon.svg"

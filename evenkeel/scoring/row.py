@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from evenkeel.labelled import schema_of
-from evenkeel.rows import RowReader, Tensors
-from evenkeel.run import check_features
+from evenkeel.scoring.run import check_features
+from evenkeel.tables.labelled import schema_of
+from evenkeel.tables.rows import RowReader, Tensors
 from models.card import ModelCard
 from models.cells import iso_date
 from models.features import Feature, Record, Value

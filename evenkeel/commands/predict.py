@@ -10,11 +10,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from evenkeel.connection import Connection
-from evenkeel.remote import RemoteModel
-from evenkeel.run import Model, Run
-from evenkeel.scoring import API_KEY, address_from_settings, api_key, local_model
-from evenkeel.written import check_output
+from evenkeel.client.connection import Connection
+from evenkeel.client.remote import RemoteModel
+from evenkeel.scoring.local import API_KEY, address_from_settings, api_key, local_model
+from evenkeel.scoring.run import Model, Run
+from evenkeel.tables.written import check_output
 from models.repository import ModelRepository
 from models.terminal import add_command, noting, version_number
 from trainer.data.schema import file_schema

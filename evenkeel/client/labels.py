@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evenkeel.connection import Connection
+from evenkeel.client.connection import Connection
 
 # Of one request, which then has some ten thousand bytes for each hundred.
 MOST_LABELS = 2000

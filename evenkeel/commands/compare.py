@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from evenkeel.commands.evaluate import evaluation_of
 from evenkeel.errors import Incomparable
-from evenkeel.evaluate import evaluation_of
-from evenkeel.labelled import Labelled, learned_by, read_labelled
-from evenkeel.scoring import answers
+from evenkeel.scoring.local import answers
+from evenkeel.tables.labelled import Labelled, learned_by, read_labelled
 from models import terminal
 from models.card import ModelCard
 from models.evaluation import Evaluation

@@ -6,10 +6,10 @@ from functools import cached_property
 from html import escape
 from typing import NamedTuple, Unpack
 
-from evenkeel.loaded import Model, repository_at
-from evenkeel.scoring import LocalModel
-from evenkeel.settings import Settings, training_config
-from evenkeel.tables import Table, one_tree
+from evenkeel.model.loaded import Model, repository_at
+from evenkeel.model.settings import Settings, training_config
+from evenkeel.scoring.local import LocalModel
+from evenkeel.tables.given import Table, one_tree
 from models.errors import EvenkeelWarning
 from models.evaluation import Evaluation
 from models.figures import REPORT

@@ -157,7 +157,8 @@ def address_from_settings() -> str:
     :raises InvalidSetting: one is outside its range.
     """
     from service import errors
-    from service.settings import UNIX, Settings
+    from service.kinds import UNIX
+    from service.settings import Settings
 
     try:
         settings = Settings.from_environment(os.environ)

@@ -13,15 +13,15 @@ from urllib.parse import quote
 
 import numpy as np
 
-from evenkeel.connection import Connection
+from evenkeel.client.connection import Connection
+from evenkeel.client.labels import MOST_LABELS, ids_of, send_labels
+from evenkeel.client.remote import RemoteModel
 from evenkeel.errors import BadInput, ClientError, RowsRefused
-from evenkeel.labels import MOST_LABELS, ids_of, send_labels
-from evenkeel.loaded import OnError, answers_of, check_sets, sets_in
-from evenkeel.remote import RemoteModel
-from evenkeel.run import Reasons
-from evenkeel.scoring import address_from_settings, api_key
-from evenkeel.tables import Asked, one_tree
-from evenkeel.written import Answers
+from evenkeel.model.loaded import OnError, answers_of, check_sets, sets_in
+from evenkeel.scoring.local import address_from_settings, api_key
+from evenkeel.scoring.run import Reasons
+from evenkeel.tables.given import Asked, one_tree
+from evenkeel.tables.written import Answers
 from models.card import ModelCard
 from models.errors import EvenkeelError
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from evenkeel.connection import Connection, Reply
+from evenkeel.client.connection import Connection, Reply
 from evenkeel.errors import RefusedByService
 from models.card import ModelCard
 from trainer.arrays import Array

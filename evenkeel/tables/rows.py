@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evenkeel.labelled import column_of
+from evenkeel.tables.labelled import column_of
 from models.card import ModelCard
 from models.features import FLOAT32_MAX, Feature, cell_reader, usual_range
 from models.terminal import printable

@@ -1,0 +1,1 @@
+"""The commands of this package, each in a module of its name."""
