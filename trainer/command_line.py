@@ -142,6 +142,7 @@ def _fit(options: argparse.Namespace) -> None:
             repository,
             shown.watch,
             ended=shown.ended,
+            tried=shown.tried,
             jobs=jobs,
             resume=options.resume,
             promote=promote,

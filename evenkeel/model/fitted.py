@@ -130,9 +130,10 @@ def fit(
     with one_tree():
         config, frames = training_config(table, target, settings)
         processes = None if jobs is None else count("--jobs", str(jobs))
-        shown = epochs.watching(config.epochs, quiet=not verbose, verbose=verbose)
-        with one_thread(), shown as (watch, ended):
-            model = FittedModel(job.train(config, frames, Run(watch, ended), jobs=processes).draft())
+        watching = epochs.watching(config.epochs, quiet=not verbose, verbose=verbose)
+        with one_thread(), watching as shown:
+            run = Run(shown.watch, shown.ended, shown.tried)
+            model = FittedModel(job.train(config, frames, run, jobs=processes).draft())
     for sentence in model.report.warnings:
         warnings.warn(sentence, EvenkeelWarning, stacklevel=2)
     return model

@@ -17,7 +17,7 @@ from trainer.fitting.selection import Candidate, Trial, candidates_for
 from trainer.job.job import prepare, run
 from trainer.settings.config import TrainingConfig
 from trainer.training.fit import fit
-from trainer.training.records import History
+from trainer.training.records import Epoch, History
 
 QUICK: dict[str, Any] = {"target": "y", "name": "codes", "epochs": 20, "hidden": "32", "student": "32"}
 
@@ -95,6 +95,22 @@ def test_jobs_change_nothing(codes: Path) -> None:
     assert alone.selection.tried == together.selection.tried
     for ours, theirs in zip(weights(alone), weights(together), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_candidates_are_told_apart_from_members(codes: Path) -> None:
+    """Which of how many, epoch by epoch; whoever watches members hears of members alone."""
+    members, tried = set[int](), set[tuple[int, int]]()
+
+    def watch(member: int, _: int, epoch: Epoch) -> None:
+        members.add(member)
+
+    def told(number: int, count: int, epoch: Epoch) -> None:
+        tried.add((number, count))
+
+    fitted(codes, Run(watch, tried=told), epochs=2)
+
+    assert members == {0, 1, 2, 3, 4, 5}
+    assert tried == {(0, 3), (1, 3), (2, 3)}
 
 
 @pytest.mark.parametrize(

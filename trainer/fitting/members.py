@@ -21,7 +21,7 @@ from trainer.training.freezing import Frozen, freeze, log_loss_on
 from trainer.training.records import Checkpoint, Encoded, Epoch, History, OutOfTime
 from trainer.training.weighting import as_counts, class_shares, weigh
 
-# A member's number, from 0, how many there are, and its epoch.
+# The number of a member, or of a candidate, from 0, how many there are, and an epoch of it.
 Watch = Callable[[int, int, Epoch], None]
 # A member's number, whose training is over, and how many there are.
 Ended = Callable[[int, int], None]
@@ -123,10 +123,14 @@ def member_on(
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """How networks are trained, and who is told of it. A `deadline` is kept by `fit`, and by nothing in its place."""
+    """How networks are trained, and who is told of it, and of candidates that are `tried`.
+
+    A `deadline` is kept by `fit`, and by nothing in its place.
+    """
 
     watch: Watch = unwatched
     ended: Ended = untold
+    tried: Watch = unwatched
     checkpoint_of: CheckpointOf = lambda member: None
     train: Fit = fit
     deadline: Deadline | None = None

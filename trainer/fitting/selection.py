@@ -17,7 +17,7 @@ from trainer.data.encoder import possible_codes
 from trainer.data.hashing import drawn
 from trainer.data.split import Fold, Indices
 from trainer.errors import Diverged
-from trainer.fitting.members import PLAIN, Member, Run, TrainedNetwork, in_turn
+from trainer.fitting.members import PLAIN, Member, Run, TrainedNetwork, Watch, in_turn
 from trainer.fitting.start import Start
 from trainer.measures.scores import gain_over, losses_of
 from trainer.settings.config import TrainingConfig
@@ -78,17 +78,16 @@ def select(config: TrainingConfig, start: Start, run: Run = PLAIN) -> Selection:
     if not candidates:
         return Selection(config, start)
     trial = Trial.of(start)
-    alone = replace(PLAIN, train=run.train)
     usual: Members = []
     try:
-        trial.train(config, start, run if trial.whole else alone, usual)
+        trial.train(config, start, run if trial.whole else replace(PLAIN, train=run.train), usual)
     except KeyboardInterrupt:
         if not usual:
             raise
         return Selection(config, start, trained=tuple(usual), interrupted=True)
     defaults = Selection(config, start, trained=tuple(usual))
     try:
-        best = _compare(defaults, candidates, trial, alone)
+        best = _compare(defaults, candidates, trial, run)
     except KeyboardInterrupt:
         return replace(defaults, interrupted=True)
     if start.file and best.start is not start:
@@ -104,12 +103,16 @@ def _compare(defaults: Selection, candidates: Sequence[Candidate], trial: "Trial
     """
     best, tried = defaults, list[Tried]()
     losses, weights = held_out_losses(defaults.trained)
-    for candidate in candidates:
+
+    def told(number: int) -> Watch:
+        return lambda member, members, epoch: run.tried(number, len(candidates), epoch)
+
+    for number, candidate in enumerate(candidates):
         config = defaults.config.model_copy(update={"input_dropout": candidate.input_dropout})
         start = defaults.start.with_codes(config, candidate.codes)
         trained: Members = []
         with suppress(Diverged):
-            trial.train(config, start, run, trained)
+            trial.train(config, start, replace(PLAIN, train=run.train, watch=told(number)), trained)
             gain, interval = gain_over(held_out_losses(trained)[0], losses, weights)
             if interval[0] > 0 and gain > max((one.gain for one in tried), default=0.0):
                 best = Selection(config, start, candidate, trained=tuple(trained))

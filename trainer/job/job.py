@@ -161,6 +161,7 @@ def run(
     watch: Watch = unwatched,
     *,
     ended: Ended = untold,
+    tried: Watch = unwatched,
     jobs: int | None = 1,
     resume: bool = False,
     train: Fit = fit,
@@ -172,8 +173,9 @@ def run(
 ) -> Outcome:
     """Train as `config` says and publish into `repository`; `frames` are the tables that are in memory.
 
-    `watch` is called after every epoch, and `ended` when a network is trained. Up to `jobs` members of a bag are
-    trained at a time, None for as many as there are cores if that is worth it; their number changes nothing else.
+    `watch` is called after every epoch, `ended` when a network is trained, and `tried` after an epoch of a candidate.
+    Up to `jobs` members of a bag are trained at a time, None for as many as there are cores if that is worth it; their
+    number changes nothing else.
 
     `train` trains each network, and `annotate` adds to the card what only the caller knows. `promote` says whether the
     new version is to serve, and `fail_below_baseline` refuses a model that is no better than a baseline. Beside the
@@ -192,7 +194,7 @@ def run(
             FileCheckpoint(folder, config.name, {**identity, "member": number}, resume=resume)
             for number in range(folds + 1)
         )
-        return Run(watch, ended, checkpoints.__getitem__, train)
+        return Run(watch, ended, tried, checkpoints.__getitem__, train)
 
     try:
         with noting(NOTHING, KeyboardInterrupt):

@@ -20,10 +20,11 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 class Shown(NamedTuple):
-    """What is told of epochs, and of networks that are trained."""
+    """What is told of epochs, of networks that are trained, and of candidates that are tried."""
 
     watch: Watch = unwatched
     ended: Ended = untold
+    tried: Watch = unwatched
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def watching(epochs: int, *, quiet: bool = False, verbose: bool = False) -> Iter
         return
     growing = Growing(console, epochs)
     with Live(console=console, get_renderable=growing.drawn, refresh_per_second=10, transient=True):
-        yield Shown(growing, growing.ended)
+        yield Shown(growing, growing.ended, growing.tried)
     growing.finish()
 
 
@@ -49,7 +50,11 @@ def lines(console: Console, quiet: bool, verbose: bool) -> Iterator[Shown]:
     if quiet:
         yield Shown()
     elif verbose:
-        yield Shown(lambda member, members, epoch: print(_line(member, members, epoch), file=console.file, flush=True))
+        say = partial(print, file=console.file, flush=True)
+        yield Shown(
+            lambda member, members, epoch: say(_line(_which(member, members), epoch)),
+            tried=lambda number, count, epoch: say(_line(f"candidate {number + 1} of {count}", epoch)),
+        )
     else:
         summing = Summing(partial(print, file=console.file, flush=True))
         try:
@@ -98,6 +103,7 @@ class Growing:
         self._summing = Summing(partial(console.print, markup=False, soft_wrap=True))
         self._losses: dict[tuple[int, int], list[float]] = {}
         self._said: dict[tuple[int, int], str] = {}
+        self._tried = ""
 
     def __call__(self, member: int, members: int, epoch: Epoch) -> None:
         self._summing(member, members, epoch)
@@ -105,11 +111,15 @@ class Growing:
         self._said[member, members] = f"{which}epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
         self._losses.setdefault((member, members), []).append(_log_loss(epoch))
 
+    def tried(self, number: int, count: int, epoch: Epoch) -> None:
+        """Take what the epoch of a candidate has come to; no line of it stays."""
+        self._tried = f"candidate {number + 1} of {count}  epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
+
     def drawn(self) -> Text:
-        """The lines of the networks that are being trained."""
+        """The lines of the networks that are being trained, or that of a candidate."""
         losses = sorted(self._losses.copy().items())  # Drawn in a thread of rich.
         shown = [line for place, one in losses for line in (self._bars(one), Text(self._said[place]))]
-        return Text("\n").join(shown) if shown else Text("training")
+        return Text("\n").join(shown) if shown else Text(self._tried or "training")
 
     def ended(self, member: int, members: int) -> None:
         """Leave what a network has come to on the terminal."""
@@ -143,8 +153,8 @@ def _which(member: int, members: int) -> str:
     return f"member {member + 1} of {members}" if members > 1 else ""
 
 
-def _line(member: int, members: int, epoch: Epoch) -> str:
-    place = f"{_which(member, members)}  " if members > 1 else ""
+def _line(which: str, epoch: Epoch) -> str:
+    place = f"{which}  " if which else ""
     return f"{place}epoch {epoch.number:4d}  loss {epoch.loss:.4f}  {brief(epoch)}"
 
 
