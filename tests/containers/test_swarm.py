@@ -29,6 +29,8 @@ from tests.service.conftest import PUBLISHED
 
 DOCUMENT = (ROOT / "docs/swarm.md").read_text()
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+DEPLOY = "set -a; . ./.env; set +a\ndocker stack deploy --compose-file deploy/stack.yml evenkeel"
+DEPLOY_BUCKET = DEPLOY.replace(" evenkeel", " --compose-file deploy/stack-storage.yml")
 QUICK = " --members 1 --epochs 20"
 # Swarm watches each change for a while, and a busy machine takes long to start a replica.
 PATIENCE_S = 300.0
@@ -76,7 +78,7 @@ class Swarm:
     def deploy(self, **settings: str) -> str:
         """Update by the documented commands, with settings for this once; how it ended."""
         kept, self.settings = self.settings, self.settings | settings
-        self.run("set -a")
+        self.run(DEPLOY)
         self.settings = kept
         self.wait(lambda: "completed" in self.state())
         return self.state()
@@ -158,7 +160,7 @@ def _load(swarm: Swarm, least: int) -> Iterator[None]:
 
 def test_nothing_is_published_without_keys(swarm: Swarm) -> None:
     """What to type is said, and nothing of the stack is made."""
-    refused = swarm.run("set -a", check=False)
+    refused = swarm.run(DEPLOY, check=False)
 
     assert refused.returncode != 0
     assert "docker secret create evenkeel_keys_1 FILE" in refused.stderr
@@ -169,7 +171,7 @@ def test_a_service_without_a_model_is_alive_and_gets_no_request(swarm: Swarm) ->
     """Once there is a model, the same replicas answer."""
     swarm.secret(1, KEY)
     swarm.settings["EVENKEEL_SERVICE_IMAGE"] = f"{swarm.name}-service:1"
-    swarm.run("set -a")
+    swarm.run(DEPLOY)
     # The edge finds out by its first question to each.
     nobody = (503, {"error": "no replica is ready", "code": "not_ready", "details": []})
     swarm.wait(lambda: swarm.healthy() == 2 and swarm.ask() == nobody)
@@ -313,7 +315,7 @@ def test_the_lines_of_the_docs_serve_a_bucket(swarm: Swarm, tmp_path: Path) -> N
             "EVENKEEL_FOLLOW_SECONDS": "0.5",
         }
         before = swarm.replicas().keys()
-        swarm.run("# with a bucket")
+        swarm.run(DEPLOY_BUCKET)
         swarm.wait(lambda: swarm.state() == "completed" and not before & swarm.replicas().keys())
         assert swarm.healthy() == 2
 
@@ -326,7 +328,7 @@ def test_the_lines_of_the_docs_serve_a_bucket(swarm: Swarm, tmp_path: Path) -> N
 
         kept, good = swarm.settings, swarm.replicas().keys()
         swarm.settings = kept | {"EVENKEEL_REPOSITORY": "s3://models/none", "EVENKEEL_DEADLINE_SECONDS": "-1"}
-        swarm.run("# with a bucket")
+        swarm.run(DEPLOY_BUCKET)
         swarm.wait(lambda: swarm.state() == "rollback_completed")
         assert swarm.replicas().keys() == good
         assert swarm.ask()[0] == 200
