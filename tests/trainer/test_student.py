@@ -239,8 +239,8 @@ def test_the_mirror_in_the_model_tells_of_the_bag_too(penguins: Path, tmp_path: 
 
 def test_the_bag_is_the_one_that_would_be_published_alone(penguins: Path, tmp_path: Path) -> None:
     """Whether a student follows or not: the members' weights are the same to the last bit."""
-    outcome = train(penguins, tmp_path)
-    config = TrainingConfig.of(table=penguins, **SETTINGS)
+    outcome = train(penguins, tmp_path, selection=False)
+    config = TrainingConfig.of(table=penguins, **SETTINGS, selection=False)
     alone = train_bag(config, prepare(config)[1])
 
     for one, other in zip(alone.members, outcome.bag.members, strict=True):
