@@ -101,10 +101,10 @@ def test_candidates_are_told_apart_from_members(codes: Path) -> None:
     """Which of how many, epoch by epoch; whoever watches members hears of members alone."""
     members, tried = set[int](), set[tuple[int, int]]()
 
-    def watch(member: int, _: int, epoch: Epoch) -> None:
+    def watch(member: int, *_: object) -> None:
         members.add(member)
 
-    def told(number: int, count: int, epoch: Epoch) -> None:
+    def told(number: int, count: int, _: Epoch) -> None:
         tried.add((number, count))
 
     fitted(codes, Run(watch, tried=told), epochs=2)

@@ -146,10 +146,12 @@ def _calibration(calibrator: Calibrator, test: Answers) -> Calibration:
 def doubts(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
     """What training itself is in doubt about."""
     frozen = [one.frozen for one in fitted.networks]
+    rates = {fitted.selection.config.input_dropout, *(one.candidate.input_dropout for one in fitted.selection.tried)}
+    dropout = 0.0 not in rates
     loss = "divergence from the bag" if fitted.student else "validation log-loss"
     sentences = (
         disagreement(frozen, loss),
-        warning(fitted.bag.classifier.calibrator.temperature),
+        warning(fitted.bag.classifier.calibrator.temperature, dropout=dropout),
         distance(fitted.student.divergence) if fitted.student else None,
     )
     yield from filter(None, sentences)

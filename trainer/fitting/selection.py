@@ -88,6 +88,8 @@ def select(config: TrainingConfig, start: Start, run: Run = PLAIN) -> Selection:
     defaults = Selection(config, start, trained=tuple(usual))
     try:
         best = _compare(defaults, candidates, trial, run)
+        if best.chosen and trial.whole:
+            _tell(best, run)
     except KeyboardInterrupt:
         return replace(defaults, interrupted=True)
     if start.file and best.start is not start:
@@ -118,6 +120,15 @@ def _compare(defaults: Selection, candidates: Sequence[Candidate], trial: "Trial
                 best = Selection(config, start, candidate, trained=tuple(trained))
             tried.append(Tried(candidate, len(losses), gain, interval))
     return replace(best, tried=tuple(tried))
+
+
+def _tell(best: Selection, run: Run) -> None:
+    """Tell of the networks of a chosen candidate, which take the place of those that have been told of."""
+    members = len(best.start.split.folds)
+    for _, trained in best.trained:
+        for epoch in trained.history.epochs:
+            run.watch(trained.number, members, epoch)
+        run.ended(trained.number, members)
 
 
 def candidates_for(config: TrainingConfig, start: Start) -> tuple[Candidate, ...]:

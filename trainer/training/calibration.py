@@ -21,13 +21,14 @@ FAR = 1.5
 Vector = npt.NDArray[np.float64]
 
 
-def warning(temperature: float) -> str | None:
-    """A sentence where the temperature is far from 1, else None."""
+def warning(temperature: float, *, dropout: bool = True) -> str | None:
+    """A sentence where the temperature is far from 1, else None; `dropout` tells whether less of it may yet help."""
     if 1 / FAR <= temperature <= FAR:
         return None
     kind, way_out = "over", "another --learning-rate, --weight-decay or --dropout may suit the table better"
     if temperature < 1:
-        kind, way_out = "under", "--input-dropout 0 may suit the table better"
+        less = "--input-dropout 0" if dropout else "a smaller --weight-decay or more --epochs"
+        kind, way_out = "under", f"{less} may suit the table better"
     return (
         f"the network is {kind}confident: its logits had to be divided by {temperature:.2f} to fit the validation "
         f"rows; {way_out}"
