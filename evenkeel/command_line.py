@@ -15,7 +15,7 @@ from importlib.util import find_spec
 
 from models import __version__
 from models.remote import opened
-from models.terminal import USAGE, CommandLine, needing, refuse, run, tell
+from models.terminal import INTERRUPTED, USAGE, CommandLine, needing, refuse, run, tell
 
 # The commands of this package, each in a module of its name.
 OWN = {
@@ -39,7 +39,15 @@ SIDES = ("trainer", "service")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code. Ctrl-C may come while a command is imported."""
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        tell("evenkeel", "interrupted")
+        return INTERRUPTED
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     # Read when onnxruntime is imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"

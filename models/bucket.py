@@ -131,6 +131,7 @@ class BucketRepository(Store):
         :raises OSError: these credentials may not write, or there is no such bucket. What may pass is no reason.
         """
         try:
+            self._objects.look(name)  # A bucket that is not there has no object whose replacement it could refuse.
             if self._objects.put_if(f"{name}/{CHECK}", b"", NO_TAG):
                 # A storage that knows no conditions has written it.
                 self._objects.remove([f"{name}/{CHECK}"])

@@ -78,7 +78,7 @@ def is_url(text: str) -> bool:
                 f"{', '.join(SCHEMES)}; AWS_ENDPOINT_URL is for the address of a storage"
             )
         return False
-    if "@" in text.partition("://")[2].partition("/")[0] or "?" in text:
+    if "@" in text or "?" in text:
         raise InvalidName("the URL of object storage holds no credentials; set AWS_ACCESS_KEY_ID and its kind")
     return True
 

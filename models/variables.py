@@ -13,8 +13,8 @@ REPOSITORY, CACHE, CACHE_MEGABYTES = "EVENKEEL_REPOSITORY", "EVENKEEL_CACHE", "E
 MOST_MEGABYTES = 1 << 24
 # Control characters, the ends of lines among them.
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# What may open a storage in a URL: a user and a query.
-OPENS = re.compile(r"(?<=//)[^/]*@|\?.*", re.DOTALL)
+# What may open a storage in a URL: a user, whose key may have slashes, and a query.
+OPENS = re.compile(r"(?P<scheme>^[A-Za-z][A-Za-z0-9+.-]*:/+)?.*@|\?.*", re.DOTALL)
 LONGEST = 64
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def read(environment: Mapping[str, str], name: str, kind: Callable[[str], T]) ->
 
 def shown(text: str) -> str:
     """A wrong value as it is shown: not what opens a storage, and not the whole of a long one."""
-    return repr(OPENS.sub("…", text)[:LONGEST])
+    return repr(OPENS.sub(lambda found: f"{found['scheme'] or ''}…", text)[:LONGEST])
 
 
 def one_line(text: str) -> str:

@@ -135,7 +135,7 @@ class Settings(BaseModel):
         for setting, value in given.items():
             if value.startswith("tcp://"):
                 raise InvalidSetting(
-                    f"{names[setting]} is {value[:LONGEST]!r}, as Kubernetes sets it in every pod beside a service "
+                    f"{names[setting]} is {shown(value)}, as Kubernetes sets it in every pod beside a service "
                     f"that is called like it: set {variable(setting)} in the pod, or enableServiceLinks: false"
                 )
         try:

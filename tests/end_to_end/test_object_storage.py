@@ -163,13 +163,18 @@ def test_a_training_is_refused_where_its_model_could_not_be_published(
     assert said["reader"] == (74, f"trainer: {url}: {sentence}\n")
     assert Objects(url).list() == []
 
-    # What passes by the time that the model is there is no reason, and one request is all it takes.
+    # What passes by the time that the model is there is no reason, and two requests are all it takes.
     BucketRepository(url).check_writable("plain")
     counted = between.requests
     BucketRepository(url).check_writable("plain")
-    assert between.requests == counted + 1
+    assert between.requests == counted + 2
     between.before = lambda _: 503
     BucketRepository(url).check_writable("plain")
+
+
+def test_a_training_into_no_bucket_is_refused(url: str) -> None:
+    with pytest.raises(OSError, match="no model can be published: there is no such bucket"):
+        BucketRepository(url.replace("s3://", "s3://no-")).check_writable("plain")
 
 
 def test_a_storage_that_is_overloaded_is_said_to_be(three: Path, url: str, between: Between) -> None:

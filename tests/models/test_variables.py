@@ -29,10 +29,19 @@ def test_a_cache_of_no_size_is_refused_by_name(value: str) -> None:
         opened(None, given)
 
 
-def test_what_opens_a_storage_is_not_shown() -> None:
-    """Not even where the rest of the value is wrong too."""
+@pytest.mark.parametrize(
+    "value",
+    [
+        "s3://key:secret@bucket/models\n",
+        "s3://key:se/secret@bucket/models",
+        "s3:/key:secret@bucket",
+        "s3://k:a/secret@b?x",
+    ],
+)
+def test_what_opens_a_storage_is_not_shown(value: str) -> None:
+    """Not even where the rest of the value is wrong too, or a key has slashes."""
     with pytest.raises(InvalidName) as refused:
-        opened(None, {variables.REPOSITORY: "s3://key:secret@bucket/models\n"})
+        opened(None, {variables.REPOSITORY: value})
     assert "secret" not in str(refused.value)
 
 

@@ -55,7 +55,7 @@ def test_elsewhere_than_on_a_terminal_a_network_is_a_line(
     penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What its epochs have come to; a log of five hundred lines would hide the warnings."""
-    assert fit(penguins, tmp_path, "--epochs", "3", "--members", "2") == 0
+    assert fit(penguins, tmp_path, "--epochs", "3", "--members", "2", "--selection", "false") == 0
 
     lines = capsys.readouterr().err.splitlines()
     shown = r"member [12] of 2  3 epochs, best [123]: validation log-loss \d\.\d{4}  accuracy \d\.\d{4}"

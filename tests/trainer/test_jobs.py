@@ -27,8 +27,10 @@ from trainer.fitting import parallel
 from trainer.job.job import prepare
 from trainer.settings.config import TrainingConfig
 
-LONG = ("--members", "3", "--epochs", "120", "--patience", "120")
-ENDLESS = ("--members", "3", "--epochs", "100000", "--patience", "100000", "--warm-up", "0")
+# Candidates would be told of between the members.
+ALL = ("--members", "3", "--selection", "false")
+LONG = (*ALL, "--epochs", "120", "--patience", "120")
+ENDLESS = (*ALL, "--epochs", "100000", "--patience", "100000", "--warm-up", "0")
 
 Begin = Callable[..., FitProcess]
 

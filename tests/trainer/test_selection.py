@@ -16,6 +16,7 @@ from trainer.fitting.members import PLAIN, Run
 from trainer.fitting.selection import Candidate, Trial, candidates_for
 from trainer.job.job import prepare, run
 from trainer.settings.config import TrainingConfig
+from trainer.training.deadline import TimeLimit
 from trainer.training.fit import fit
 from trainer.training.records import Epoch, History
 
@@ -120,11 +121,12 @@ def test_candidates_are_told_apart_from_members(codes: Path) -> None:
         ({"input_dropout": 0.2}, [Candidate(0.2, (0, 1))]),
         ({"input_dropout": 0.0}, [Candidate(0.0, (0, 1))]),
         ({"selection": False}, []),
-        ({"time_limit": 60.0}, []),
+        ({"validation": 0.01}, []),
+        ({"group": "size"}, []),
     ],
 )
 def test_candidates_leave_settings_alone(codes: Path, settings: dict[str, Any], candidates: list[Candidate]) -> None:
-    """A rate that somebody has set is kept, and a time limit is for training."""
+    """A rate that somebody has set is kept. Few validation rows, and groups, tell no gain from chance."""
     config = TrainingConfig.of(table=codes, **QUICK, **settings)
 
     assert list(candidates_for(config, prepare(config)[1])) == candidates
@@ -140,6 +142,16 @@ def test_folds_are_enough_and_never_the_same_twice(codes: Path) -> None:
     assert trial.whole
     assert trial.folds == start.split.folds[:4]
     assert len(Trial.of(same).folds) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+def test_a_time_limit_ends_the_trials(codes: Path, seconds: float) -> None:
+    """What is over is published; with time enough nothing changes."""
+    config = TrainingConfig.of(table=codes, **QUICK)
+    limited = train_all(config, prepare(config)[1], limit=TimeLimit.from_now(seconds))
+
+    assert bool(limited.selection.tried) == bool(limited.selection.chosen) == bool(seconds)
+    assert len(limited.bag.members) == (5 if seconds else 1)
 
 
 @pytest.mark.parametrize(("before", "members"), [(2, 2), (7, 4)])

@@ -101,9 +101,9 @@ def test_a_killed_run_is_taken_up_to_the_same_end(penguins: Path, tmp_path: Path
     """Whether a member was trained or the student: the file is the same to the last bit, and nothing stays behind."""
     seen: list[tuple[int, int]] = []
     with pytest.raises(Killed):
-        train(penguins, tmp_path / "killed", at(network, epoch, Killed))
-    train(penguins, tmp_path / "killed", lambda which, _, ended: seen.append((which, ended.number)))
-    train(penguins, tmp_path / "whole")
+        train(penguins, tmp_path / "killed", at(network, epoch, Killed), selection=False)
+    train(penguins, tmp_path / "killed", lambda which, _, one: seen.append((which, one.number)), selection=False)
+    train(penguins, tmp_path / "whole", selection=False)
 
     killed, whole = (ModelRepository(tmp_path / store).read("student", 1).onnx for store in ("killed", "whole"))
     assert killed == whole

@@ -46,7 +46,8 @@ class Encoder:
     `one_hot` texts have an input a text, all of them zero for any other text. A column of more has one input, at the
     end: a code for a network to embed, which no other column uses. `varied` lists the columns with more than two
     values in training. `dates` lists the columns of days since 1970-01-01, each of which has `DATE_WAVES` inputs, the
-    season and the hour as points on a circle, and one for each of `WEEKDAYS`.
+    season and the hour as points on a circle, and one for each of `WEEKDAYS`. `as_categories` lists the columns of
+    numbers whose values are atoms alone.
     """
 
     median: Array
@@ -57,6 +58,7 @@ class Encoder:
     one_hot: int
     varied: tuple[int, ...]
     dates: tuple[int, ...] = ()
+    as_categories: tuple[int, ...] = ()
 
     @property
     def marked(self) -> list[int]:
@@ -182,6 +184,7 @@ def fit_encoder(
         one_hot,
         tuple(column for column, values in enumerate(_present(rows, codes)) if len(np.unique(values)) > 2),
         tuple(position for position, column in enumerate(rows.numbers) if column.kind == "date"),
+        codes,
     )
 
 

@@ -55,8 +55,13 @@ def check_positive(config: TrainingConfig, classes: Sequence[str]) -> None:
         )
 
 
-def judge(config: TrainingConfig, schema: Schema, start: Start, answers: HeldOut) -> Verdict:
-    """Measure what a bag answers. Training is over: nothing of this reaches the networks."""
+def judge(
+    config: TrainingConfig, schema: Schema, start: Start, answers: HeldOut, *, codes_tried: bool = False
+) -> Verdict:
+    """Measure what a bag answers. Training is over: nothing of this reaches the networks.
+
+    Where whole numbers were tried as codes, nobody is asked whether they are any.
+    """
     test, classes = answers.test, start.examples.classes
     evaluation = measure(test.probabilities, test.labels, classes, test.weights)
     shares, factors = _class_shares(config, start)
@@ -76,7 +81,7 @@ def judge(config: TrainingConfig, schema: Schema, start: Start, answers: HeldOut
             said.append(cautions.unreached(Rule.parse(config.threshold).precision, chosen.shortfall))
     below = cautions.below_baseline(evaluation)
     copies = repeated(start.examples.rows, start.split.train, start.split.test)
-    codes = code_columns(start.examples.rows, start.told(start.split.train))
+    codes = [] if codes_tried else code_columns(start.examples.rows, start.told(start.split.train))
     if config.divide and config.coverage is not None:
         said += cautions.sets_by(*config.divide)
     others = cautions.cautions(schema, evaluation, config.positive, copies, codes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +34,22 @@ def distributions(examples: Examples, encoder: Encoder, chosen: Sequence[str]) -
     counts = np.ones(len(rows)) if examples.weights is None else examples.weights.astype(np.float64)
     wanted, found = set(chosen), dict[str, Distribution]()
     for place, column in enumerate(rows.numbers):
-        if column.name in wanted:
+        values = rows.numeric[:, place]
+        if column.name in wanted and place in encoder.as_categories:
+            different, codes = np.unique(values[~np.isnan(values)], return_inverse=True)
+            places = np.zeros(len(values), np.int64)
+            places[~np.isnan(values)] = 1 + codes
+            missing, categories, shares = _counted(["", *(f"{value:g}" for value in different)], places, counts)
+            found[column.name] = Distribution(
+                feature=column.name,
+                kind="categorical",
+                missing=missing,
+                treatment="; ".join(_of_code(encoder, place)),
+                categories=categories,
+                shares=shares,
+            )
+        elif column.name in wanted:
             said = "; ".join(_of_number(encoder, place, column.kind))
-            values = rows.numeric[:, place]
             kind = "date" if column.kind == "date" else "numeric"
             missing, edges, shares = _binned(values, counts)
             found[column.name] = Distribution(
@@ -87,7 +101,7 @@ def _edges(values: Vector) -> Vector:
 
 
 def _counted(
-    vocabulary: Sequence[str], codes: npt.NDArray[np.int32], counts: Vector
+    vocabulary: Sequence[str], codes: npt.NDArray[np.integer[Any]], counts: Vector
 ) -> tuple[float, tuple[str, ...], tuple[float, ...]]:
     totals = dict(zip(vocabulary, np.bincount(codes, counts, minlength=len(vocabulary)).tolist(), strict=True))
     rows = dict(zip(vocabulary, np.bincount(codes, minlength=len(vocabulary)).tolist(), strict=True))
@@ -115,6 +129,13 @@ def _of_number(encoder: Encoder, place: int, kind: str) -> Iterator[str]:
     for column, values in encoder.atoms:
         if column == place:
             yield f"{len(values)} values that often repeat have inputs of their own"
+
+
+def _of_code(encoder: Encoder, place: int) -> Iterator[str]:
+    values = dict(encoder.atoms)[place]
+    yield f"taken for a category: an input for each of {len(values)} numbers; any other has none"
+    if place in encoder.gaps:
+        yield f"a missing cell counts as {encoder.median[place]:g}, and is marked"
 
 
 def _of_text(encoder: Encoder, place: int) -> str:

@@ -19,6 +19,8 @@ from trainer.training.records import OutOfTime
 
 # How much of the time limit the members may take where a student is to learn from them.
 SHARE_OF_MEMBERS = 0.5
+# How much of it may be over before candidates are left alone.
+SHARE_OF_SELECTION = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,8 @@ class Fitted:
 def cut_short(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
     """Sentences about what Ctrl-C or the time limit has left out."""
     members, student = fitted.bag.members, fitted.student
+    if fitted.selection.interrupted:
+        yield "Ctrl-C came before the candidates were compared: the networks are those of the defaults"
     networks, missing = len(members), fitted.bag.wanted - len(members)
     late = sum(member.history.out_of_time for member in members)
     limit = f"--time-limit {config.time_limit:g}" if config.time_limit else ""
@@ -107,7 +111,7 @@ def train_all(
         check_trees(config, start)
     if limit:
         run = replace(run, deadline=limit.after(SHARE_OF_MEMBERS if learning else 1.0))
-    selection = select(config, start, run)
+    selection = select(config, start, run, limit.after(SHARE_OF_SELECTION) if limit else None)
     config, start = selection.config, selection.start
     train_members: TrainMembers = partial(side_by_side, jobs=jobs) if min(jobs, wanted) > 1 else in_turn
     if selection.interrupted:

@@ -139,6 +139,12 @@ class Run:
         """What trains a member; the first has an epoch whatever the time."""
         return partial(fit, deadline=replace(self.deadline, least=int(number == 0))) if self.deadline else self.train
 
+    def as_candidate(self, number: int, count: int) -> "Run":
+        """How the networks of a candidate are trained: nothing of them is saved, and `tried` is told."""
+        return Run(
+            lambda member, members, epoch: self.tried(number, count, epoch), train=self.train, deadline=self.deadline
+        )
+
 
 PLAIN = Run()
 # Trains the members of these numbers, one after the other or several at a time.

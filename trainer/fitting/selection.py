@@ -14,17 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.encoder import possible_codes
-from trainer.data.hashing import drawn
-from trainer.data.split import Fold, Indices
+from trainer.data.split import Fold, Indices, Split
 from trainer.errors import Diverged
-from trainer.fitting.members import PLAIN, Member, Run, TrainedNetwork, Watch, in_turn
+from trainer.fitting.members import PLAIN, Member, Run, TrainedNetwork, in_turn
 from trainer.fitting.start import Start
 from trainer.measures.scores import gain_over, losses_of
 from trainer.settings.config import TrainingConfig
 from trainer.training.calibration import calibrate
+from trainer.training.deadline import Deadline
 
 # So many validation rows tell a gain from chance, and networks of so many rows what suits all of them.
 ENOUGH, MOST_ROWS = 1_000, 20_000
+# Fewer in each fold tell nothing.
+FEWEST_ROWS = 20
 OVERLAP = 0.5
 
 Members = list[tuple[Member, TrainedNetwork]]
@@ -66,10 +68,10 @@ class Selection:
     interrupted: bool = False
 
 
-def select(config: TrainingConfig, start: Start, run: Run = PLAIN) -> Selection:
+def select(config: TrainingConfig, start: Start, run: Run = PLAIN, deadline: Deadline | None = None) -> Selection:
     """Train the networks of a few folds with the defaults and with each candidate, and choose.
 
-    A candidate that diverges is none, and Ctrl-C ends it with the defaults.
+    A candidate that diverges is none, as is one that the `deadline` ends, and Ctrl-C ends it with the defaults.
 
     :raises Diverged: the loss of the defaults stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of the first network was over.
@@ -77,48 +79,55 @@ def select(config: TrainingConfig, start: Start, run: Run = PLAIN) -> Selection:
     candidates = candidates_for(config, start)
     if not candidates:
         return Selection(config, start)
-    trial = Trial.of(start)
-    usual: Members = []
+    trial, usual = Trial.of(start), Members()
+    apart = replace(PLAIN, train=run.train, deadline=deadline)
+    interrupted = False
     try:
-        trial.train(config, start, run if trial.whole else replace(PLAIN, train=run.train), usual)
+        trial.train(config, start, run if trial.whole else apart, usual)
     except KeyboardInterrupt:
         if not usual:
             raise
-        return Selection(config, start, trained=tuple(usual), interrupted=True)
-    defaults = Selection(config, start, trained=tuple(usual))
+        interrupted = True
+    best = defaults = Selection(config, start, interrupted=interrupted)
     try:
-        best = _compare(defaults, candidates, trial, run)
-        if best.chosen and trial.whole:
-            _tell(best, run)
+        if not interrupted and trial.ended(usual):
+            best = _compare(defaults, usual, candidates, trial, replace(run, deadline=deadline))
     except KeyboardInterrupt:
-        return replace(defaults, interrupted=True)
+        best = replace(defaults, interrupted=True)
     if start.file and best.start is not start:
         start.file.close()
         best = replace(best, start=best.start.shared())
-    return best if trial.whole else replace(best, trained=())
+    # Networks of some rows of a table are no members.
+    kept = best.trained if best.chosen else tuple(usual)
+    return replace(best, trained=kept if trial.whole else ())
 
 
-def _compare(defaults: Selection, candidates: Sequence[Candidate], trial: "Trial", run: Run) -> Selection:
-    """The best of the candidates, or the defaults.
+def _compare(
+    defaults: Selection, usual: Members, candidates: Sequence[Candidate], trial: "Trial", run: Run
+) -> Selection:
+    """The best of the candidates that there is time for, or the defaults, whose networks are the `usual` ones.
 
     :raises KeyboardInterrupt: Ctrl-C came.
     """
-    best, tried = defaults, list[Tried]()
-    losses, weights = held_out_losses(defaults.trained)
-
-    def told(number: int) -> Watch:
-        return lambda member, members, epoch: run.tried(number, len(candidates), epoch)
-
+    best, tried, start = defaults, list[Tried](), defaults.start
+    losses, weights = held_out_losses(usual)
     for number, candidate in enumerate(candidates):
+        if run.deadline and run.deadline.left_s <= 0:
+            break
         config = defaults.config.model_copy(update={"input_dropout": candidate.input_dropout})
-        start = defaults.start.with_codes(config, candidate.codes)
-        trained: Members = []
+        if candidate.codes and start is defaults.start:
+            start = Start.on(config, start.examples, start.split, candidate.codes)
+        trained = Members()
         with suppress(Diverged):
-            trial.train(config, start, replace(PLAIN, train=run.train, watch=told(number)), trained)
+            trial.train(config, start, run.as_candidate(number, len(candidates)), trained)
+            if not trial.ended(trained):
+                break
             gain, interval = gain_over(held_out_losses(trained)[0], losses, weights)
             if interval[0] > 0 and gain > max((one.gain for one in tried), default=0.0):
                 best = Selection(config, start, candidate, trained=tuple(trained))
-            tried.append(Tried(candidate, len(losses), gain, interval))
+            tried.append(Tried(candidate, trial.rows, gain, interval))
+    if best.chosen and trial.whole:
+        _tell(best, run)
     return replace(best, tried=tuple(tried))
 
 
@@ -135,9 +144,11 @@ def candidates_for(config: TrainingConfig, start: Start) -> tuple[Candidate, ...
     """What is tried beside the defaults: no input dropout, unless the settings have another rate than the default,
     whole numbers as categories, and both.
 
-    A long table is not read so many times more, and a time limit is for training.
+    A long table is not read so many times more. Few validation rows, and those of a few groups, tell no gain from
+    chance.
     """
-    if not config.selection or config.time_limit or start.examples.long:
+    few = len(start.split.folds[0].validation) < FEWEST_ROWS
+    if not config.selection or start.examples.long or config.group or few:
         return ()
     usual = config.input_dropout
     rates = (usual, 0.0) if usual == TrainingConfig.model_fields["input_dropout"].default else (usual,)
@@ -147,10 +158,14 @@ def candidates_for(config: TrainingConfig, start: Start) -> tuple[Candidate, ...
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """The folds that candidates are compared on, and whether they are `whole`, so that their networks can be kept."""
+    """The folds that candidates are compared on, and how many different `rows` validate in them.
+
+    They are `whole` where their networks can be kept.
+    """
 
     folds: tuple[Fold, ...]
     whole: bool
+    rows: int
 
     @classmethod
     def of(cls, start: Start) -> Self:
@@ -159,31 +174,44 @@ class Trial:
         """
         first = start.split.folds[0]
         if len(first.train) > MOST_ROWS:
-            return cls((Fold(_some(first.train), _some(first.validation)),), whole=False)
+            part = Fold(_some(first.train), _some(first.validation))
+            return cls((part,), whole=False, rows=len(part.validation))
         folds: list[Fold] = []
         seen = first.validation[:0]
         for fold in start.split.folds:
             if len(seen) >= ENOUGH or np.isin(fold.validation, seen).mean() > OVERLAP:
                 break
             folds.append(fold)
-            seen = np.concatenate([seen, fold.validation])
-        return cls(tuple(folds), whole=True)
+            seen = np.union1d(seen, fold.validation)
+        return cls(tuple(folds), whole=True, rows=len(seen))
+
+    def on(self, start: Start) -> Start:
+        """A start of which nothing is encoded but the rows of the folds."""
+        if self.whole:
+            return start
+        (fold,) = self.folds
+        rows = np.union1d(fold.train, fold.validation)
+        places = Fold(np.searchsorted(rows, fold.train), np.searchsorted(rows, fold.validation))
+        return Start(start.examples.take(rows), Split((places,), rows[:0]), start.encoder)
+
+    def ended(self, trained: Members) -> bool:
+        """Whether there was time for all of its networks."""
+        return len(trained) == len(self.folds) and not any(one.history.out_of_time for _, one in trained)
 
     def train(self, config: TrainingConfig, start: Start, run: Run, done: Members) -> None:
-        """Train a network on each fold, and add it to those that are `done`.
+        """Train a network on each fold, and add it to those that are `done`, until the run's deadline.
 
         :raises Diverged: a loss stopped being finite.
         :raises KeyboardInterrupt: Ctrl-C came; a network with an epoch behind it is done.
         """
-        start = start if self.whole else start.with_folds(self.folds)
-        for member, trained in in_turn(config, start, run, range(len(self.folds))):
+        for member, trained in in_turn(config, self.on(start), run, range(len(self.folds))):
             done.append((member, trained))
             if trained.history.interrupted:
                 raise KeyboardInterrupt
 
 
 def _some(rows: Indices) -> Indices:
-    return rows[drawn(len(rows), MOST_ROWS)]
+    return np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
 
 
 def held_out_losses(members: Iterable[tuple[Member, TrainedNetwork]]) -> tuple[Vector, Vector]:

@@ -10,7 +10,7 @@ from trainer.arrays import Array, Picked
 from trainer.data.encoder import Encoder, count_texts, fit_encoder
 from trainer.data.hashing import drawn
 from trainer.data.rows import Examples
-from trainer.data.split import Fold, Indices, Split
+from trainer.data.split import Indices, Split
 from trainer.mapped import check_room, keep_in, moved, nameless_file
 from trainer.settings.config import TrainingConfig
 from trainer.training.records import Encoded
@@ -54,16 +54,6 @@ class Start:
             codes=codes,
         )
         return cls(examples, split, encoder)
-
-    def with_codes(self, config: TrainingConfig, codes: tuple[int, ...]) -> "Start":
-        """The same with the numeric columns `codes` encoded as categories."""
-        return Start.on(config, self.examples, self.split, codes) if codes else self
-
-    def with_folds(self, folds: tuple[Fold, ...]) -> "Start":
-        """The same encoded rows with other folds."""
-        other = replace(self, split=replace(self.split, folds=folds))
-        vars(other)["inputs"] = self.inputs
-        return other
 
     @cached_property
     def inputs(self) -> Array:

@@ -110,7 +110,7 @@ class Orders:
         while True:
             try:
                 message = self._connection.recv()
-            except (EOFError, OSError):
+            except Exception:
                 os._exit(1)
             if message == STOP:
                 # In this order: who begins a member looks at it after a Ctrl-C would be heard.

@@ -41,7 +41,9 @@ class Trained:
     ) -> Self:
         """Measure what was trained."""
         answers = held_out(start, fitted)
-        return cls(config, table, start, fitted, answers, judge(config, table.schema, start, answers), again)
+        tried = any(one.candidate.codes for one in fitted.selection.tried)
+        verdict = judge(config, table.schema, start, answers, codes_tried=tried)
+        return cls(config, table, start, fitted, answers, verdict, again)
 
     def named(self, name: str) -> Self:
         """The same under another name, which is in the card and in the file of the model."""

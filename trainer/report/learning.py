@@ -2,10 +2,11 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 
 from models.card import Distillation, ModelCard
 from models.figures import Course, Figures
-from models.wording import taught_by
+from models.wording import selection_line, taught_by
 from trainer.report.axes import Axis
 from trainer.report.page import figure, grid, section
 from trainer.report.plot import Plot
@@ -32,6 +33,8 @@ def learning(card: ModelCard, figures: Figures) -> str:
         said += "lines are the networks, the thick line is their mean, dots mark the epochs kept."
     losses = figure("Log-loss", log_losses(courses))
     accuracy = figure("Accuracy on the validation rows", accuracies(courses))
+    if card.selection:
+        said += f" Selection: {escape(selection_line(card.selection))}."
     student = ""
     if card.distillation and figures.student:
         said += f" {_distilled(card, card.distillation)}"
