@@ -1,6 +1,6 @@
 """The verdict on a bag: measured on its test rows, held against baselines, with what to be warned of."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -56,11 +56,11 @@ def check_positive(config: TrainingConfig, classes: Sequence[str]) -> None:
 
 
 def judge(
-    config: TrainingConfig, schema: Schema, start: Start, answers: HeldOut, *, codes_tried: bool = False
+    config: TrainingConfig, schema: Schema, start: Start, answers: HeldOut, tried: Collection[str] = ()
 ) -> Verdict:
     """Measure what a bag answers. Training is over: nothing of this reaches the networks.
 
-    Where whole numbers were tried as codes, nobody is asked whether they are any.
+    Of whole numbers that were `tried` as categories nobody need be asked whether they are any.
     """
     test, classes = answers.test, start.examples.classes
     evaluation = measure(test.probabilities, test.labels, classes, test.weights)
@@ -81,7 +81,7 @@ def judge(
             said.append(cautions.unreached(Rule.parse(config.threshold).precision, chosen.shortfall))
     below = cautions.below_baseline(evaluation)
     copies = repeated(start.examples.rows, start.split.train, start.split.test)
-    codes = [] if codes_tried else code_columns(start.examples.rows, start.told(start.split.train))
+    codes = [one for one in code_columns(start.examples.rows, start.told(start.split.train)) if one not in tried]
     if config.divide and config.coverage is not None:
         said += cautions.sets_by(*config.divide)
     others = cautions.cautions(schema, evaluation, config.positive, copies, codes)

@@ -41,8 +41,9 @@ class Trained:
     ) -> Self:
         """Measure what was trained."""
         answers = held_out(start, fitted)
-        tried = any(one.candidate.codes for one in fitted.selection.tried)
-        verdict = judge(config, table.schema, start, answers, codes_tried=tried)
+        columns = start.examples.rows.numbers
+        tried = {columns[place].name for one in fitted.selection.tried for place in one.candidate.codes}
+        verdict = judge(config, table.schema, start, answers, tried)
         return cls(config, table, start, fitted, answers, verdict, again)
 
     def named(self, name: str) -> Self:

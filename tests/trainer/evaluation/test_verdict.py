@@ -171,10 +171,13 @@ def test_whole_numbers_that_look_like_codes(tmp_path: Path, name: str, values: l
 
 
 def test_codes_are_warned_of(fit: Fit) -> None:
-    """With the schema line that makes them categories."""
-    columns = {**linear(), "region": np.random.default_rng(0).integers(1, 9, 600).tolist()}
+    """With the schema line that makes them categories; not those that were tried as such."""
+    rng = np.random.default_rng(0)
+    columns = {**linear(), "region": rng.integers(1, 9, 600).tolist(), "plz": rng.integers(100, 150, 600).tolist()}
 
     run = fit(columns)
+    assert "'region'" not in warning(run, "'plz'")
+    run = fit(columns, "--selection", "false")
     assert 'kind = "categorical"' in warning(run, "'region'")
     assert re.search(r": evenkeel inspect /\S*/table.csv --target y\n", run.err)
 
