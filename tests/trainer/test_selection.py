@@ -1,5 +1,6 @@
 """The choice of input dropout and of whole numbers as categories: when it is made, and what it changes."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.commands.look import _summary
+from models.figures import FIGURES
 from models.repository import ModelRepository
 from models.wording import selection_line
 from trainer.fitting import selection
@@ -60,6 +62,13 @@ def test_codes_become_categories_where_that_is_better(codes: Path, tmp_path: Pat
     assert [feature.kind for feature in card.features] == ["numeric"] * 3
     assert selection_line(card.selection).startswith("first, second as categories")
     assert "first, second as categories" in _summary(card, 1, None)
+
+    drawn = json.loads((tmp_path / "codes/1" / FIGURES).read_bytes())
+    (first,) = (one for one in drawn["distributions"] if one["feature"] == "first")
+    (answered,) = (one for one in drawn["dependence"] if one["feature"] == "first")
+    assert first["kind"] == "categorical"
+    assert set(answered["values"]) == set(first["categories"]) <= set(map(str, range(24)))
+    assert len(set(answered["probabilities"][0])) > 10
 
     plain = run(TrainingConfig.of(table=codes, **QUICK, selection=False), repository).card
     assert not plain.selection
