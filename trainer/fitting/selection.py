@@ -111,6 +111,7 @@ def _compare(
     """
     best, tried, start = defaults, list[Tried](), defaults.start
     losses, weights = held_out_losses(usual)
+    most = 0.0
     for number, candidate in enumerate(candidates):
         if run.deadline and run.deadline.left_s <= 0:
             break
@@ -123,8 +124,8 @@ def _compare(
             if not trial.ended(trained):
                 break
             gain, interval = gain_over(held_out_losses(trained)[0], losses, weights)
-            if interval[0] > 0 and gain > max((one.gain for one in tried), default=0.0):
-                best = Selection(config, start, candidate, trained=tuple(trained))
+            if interval[0] > 0 and gain > most:
+                most, best = gain, Selection(config, start, candidate, trained=tuple(trained))
             tried.append(Tried(candidate, trial.rows, gain, interval))
     if best.chosen and trial.whole:
         _tell(best, run)
