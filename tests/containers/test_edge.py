@@ -54,8 +54,8 @@ def served() -> str:
 
 
 def tags(name: str) -> list[str]:
-    """The images that a name has, with the tags that an upgrade sets."""
-    names = [name, f"{name}:next", f"{name}:previous"]
+    """The images that an upgrade has given tags of a name; the name itself others may be building."""
+    names = [f"{name}:next", f"{name}:previous"]
     command = ["docker", "image", "inspect", "--format", "{{.Id}}", *names]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")
 
