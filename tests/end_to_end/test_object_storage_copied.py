@@ -289,7 +289,7 @@ def test_credentials_do_not_belong_into_a_url(tmp_path: Path) -> None:
         ("AWS_REGION", "eu central", "AWS_REGION should be a region such as eu-central-1, without a blank"),
         ("AWS_ACCESS_KEY_ID", "key\n", "AWS_ACCESS_KEY_ID should be one word of ASCII, without a blank or the end"),
         ("AWS_SESSION_TOKEN", "a\tb", "AWS_SESSION_TOKEN should be one word of ASCII"),
-        ("EVENKEEL_CACHE_MEGABYTES", "much", "EVENKEEL_CACHE_MEGABYTES should be a number of megabytes, not 'much'"),
+        ("EVENKEEL_CACHE_MEGABYTES", "much", "EVENKEEL_CACHE_MEGABYTES should be a whole number of megabytes"),
     ],
 )
 def test_a_wrong_setting_is_named(
