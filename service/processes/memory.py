@@ -6,10 +6,10 @@ from contextlib import suppress
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 # What one request takes in large blocks is not kept for the next: a worker would stay as large as its largest request,
 # and where its threads take turns, larger.
-LARGE_BLOCK = 4 << 20
+LARGE_BLOCK = 2 << 20
 # So much of what small blocks took is kept. By default a setting of the other limit leaves this one at an eighth of a
 # large block, and each answer of a thousand rows would take its pages from the system anew.
-KEPT = 8 << 20
+KEPT = 4 << 20
 
 
 def return_large_blocks() -> None:

@@ -330,10 +330,11 @@ def test_without_a_folder_nothing_is_done(registry: Registry, record: dict[str, 
 def test_a_log_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
     """By the name of the variable, as a key that is missing is."""
     (tmp_path / "file").touch()
-    settings = {"EVENKEEL_PREDICTION_LOG": str(tmp_path / "file" / "log")}
-    rules = log_rules(Settings.from_environment(settings))
+    with pytest.raises(InvalidSetting, match=r"^EVENKEEL_PREDICTION_LOG should be a folder \(Not a directory\)"):
+        Settings.from_environment({"EVENKEEL_PREDICTION_LOG": str(tmp_path / "file" / "log")})
+    rules = log_rules(Settings.from_environment({"EVENKEEL_PREDICTION_LOG": "/proc/log"}))
     assert rules is not None
-    with pytest.raises(InvalidSetting, match=r"^EVENKEEL_PREDICTION_LOG names .*/log, in which no .*: Not a directory"):
+    with pytest.raises(InvalidSetting, match=r"^EVENKEEL_PREDICTION_LOG names /proc/log, in which no .*: No such file"):
         check_log(rules)
     settings = {"EVENKEEL_PREDICTION_LOG": str(tmp_path / "log"), "EVENKEEL_PREDICTION_LOG_HASH": "sex"}
     with pytest.raises(InvalidSetting, match=r"^EVENKEEL_PREDICTION_LOG_HASH needs a key: let .*_KEY_FILE name"):
