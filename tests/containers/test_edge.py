@@ -98,9 +98,11 @@ def test_an_upgrade_loses_no_request(stack: Stack, load: Load, tmp_path: Path) -
 @pytest.mark.parametrize(
     "fault", ['ENTRYPOINT ["false"]', "ENV EVENKEEL_REPOSITORY=/nowhere"], ids=["ends", "never ready"]
 )
-def test_a_bad_image_takes_nobodys_place(stack: Stack, load: Load, tmp_path: Path, fault: str) -> None:
+def test_a_bad_image_takes_nobodys_place(
+    stack: Stack, load: Load, tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The old replicas go on, no request meets the new one, and a restart would take the old image."""
-    stack.environment["EVENKEEL_UPGRADE_SECONDS"] = "8"
+    monkeypatch.setitem(stack.environment, "EVENKEEL_UPGRADE_SECONDS", "8")
     before, good = stack.replicas().keys(), served()
     with load as clients:
         upgraded = stack.run("scripts/upgrade", release(tmp_path, fault))
