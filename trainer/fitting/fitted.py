@@ -94,9 +94,9 @@ def train_all(
 
     The run's `watch` is told of the student's epochs as of a member behind the last; its checkpoint has that number
     too. Ctrl-C ends with the members that have an epoch behind them, and a student that is half trained is not kept.
-    The `limit` gives half of the time to the members, and what they leave of all of it to the student. So many `jobs`
-    train members at a time, and more than one let another core answer for the bag, with the same outcome; the rows of
-    `start` must be shared for that.
+    The `limit` gives half of the time to the members, the first quarter to candidates too, and what is left
+    to the student. So many `jobs` train members at a time, and more than one let another core answer for the bag, with
+    the same outcome; the rows of `start` must be shared for that.
 
     :raises Diverged: a loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
