@@ -21,7 +21,7 @@ from trainer.settings.config import TrainingConfig
 
 def train(table: Path, root: Path, target: str = "species", **settings: object) -> tuple[Outcome, bytes]:
     repository = ModelRepository(root)
-    config = TrainingConfig.of(table=table, target=target, name="model", **settings)
+    config = TrainingConfig.of(table=table, target=target, name="model", **({"members": 2} | settings))
     outcome = run(config, repository)
     return outcome, repository.read("model", outcome.version).onnx
 
