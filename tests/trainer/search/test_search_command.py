@@ -15,6 +15,7 @@ import pytest
 from models.repository import ModelRepository
 from tests.trainer.report.pages import check
 from trainer.command_line import main
+from trainer.search.crew import Crew
 
 ROOT = Path(__file__).parents[3]
 # What is compiled takes longer to load than these runs take without it.
@@ -72,8 +73,11 @@ def test_the_report_needs_nothing_beside_it(store: Path) -> None:
     assert "inf" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
 
 
-def test_the_same_command_does_nothing_twice(penguins: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is trained, nothing is published."""
+def test_the_same_command_does_nothing_twice(
+    penguins: Path, store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is trained, nothing is published, and no process is started for it."""
+    monkeypatch.setattr(Crew, "_hire", None)
     assert search(penguins, store, "--trials", "16", "--stage", "8", "--seeds", "2") == 0
 
     captured = capsys.readouterr()
