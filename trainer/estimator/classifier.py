@@ -40,7 +40,7 @@ class BatchNormMLPClassifier(ClassifierMixin, Sets):
     :param members: networks in the bag; by default 5, fewer on large tables. With `members=1` one network is trained,
         in about a tenth of the time: enough for cross-validation and searches.
     :param selection: False keeps the defaults, where else networks are trained with other encodings too, and the best
-        is taken: a network alone then takes a quarter of the time.
+        is taken: a network alone then takes a fraction of the time.
     :param scaling: also None, which leaves numbers as they are, for a scaler of one's own before the classifier;
         nothing is selected then. With `members=1` the network has the precision of the numbers, 64 bits too.
     :param class_weight: also a mapping from class to weight; None is "none".
