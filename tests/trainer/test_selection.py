@@ -108,12 +108,14 @@ def test_what_is_not_better_changes_nothing(penguins: Path) -> None:
 
 
 def test_of_a_large_table_some_rows_are_tried(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And all of them are learned from."""
+    """And all of them are learned from. Whoever hears of candidates hears of the defaults on these rows too."""
     monkeypatch.setattr(selection, "MOST_ROWS", 400)
-    chosen = fitted(codes).selection
+    heard = set[int]()
+    chosen = fitted(codes, Run(tried=lambda number, *_: heard.add(number))).selection
 
     assert chosen.chosen == Candidate(0.0, (0, 1))
     assert {tried.rows for tried in chosen.tried} == {180}
+    assert heard == set(range(1 + len(chosen.tried)))
     assert not chosen.trained
     assert all(len(fold.train) > 400 for fold in chosen.start.split.folds)
 

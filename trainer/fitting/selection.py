@@ -111,10 +111,12 @@ def select(config: TrainingConfig, start: Start, run: Run = PLAIN, deadline: Dea
     changes = tuple(changes_for(config, start))
     if not changes:
         return Selection(config, start)
-    trial, trained = Trial.of(start), Members()
+    trial, trained, trying = Trial.of(start), Members(), replace(run, deadline=deadline)
+    # Of some rows the defaults are but another candidate.
+    count = 0 if trial.whole else 1
     interrupted = False
     try:
-        trial.train(config, start, run if trial.whole else run.apart(deadline), trained)
+        trial.train(config, start, trying.as_candidate(0, count + len(changes)) if count else run, trained)
     except KeyboardInterrupt:
         if not trained:
             raise
@@ -125,7 +127,7 @@ def select(config: TrainingConfig, start: Start, run: Run = PLAIN, deadline: Dea
         return defaults
     usual = Contender.of(Candidate(config.input_dropout), config, start, trained)
     try:
-        best, tried = _race(usual, changes, trial, replace(run, deadline=deadline))
+        best, tried = _race(usual, changes, trial, trying, count)
     except KeyboardInterrupt:
         return replace(defaults, interrupted=True)
     if best is not usual:
@@ -145,14 +147,17 @@ def _taken(best: Contender, usual: Start, trial: "Trial", run: Run) -> Selection
     return Selection(best.config, start, best.candidate, trained=tuple(best.trained))
 
 
-def _race(usual: Contender, changes: Sequence[Change], trial: "Trial", run: Run) -> tuple[Contender, list[Tried]]:
-    """The best contender that there is time for, and all candidates that were tried beside the `usual` one.
+def _race(
+    usual: Contender, changes: Sequence[Change], trial: "Trial", run: Run, begun: int
+) -> tuple[Contender, list[Tried]]:
+    """The best contender that there is time for, and all candidates that were tried beside the `usual` one, which are
+    numbered from `begun` on.
 
     Each change is tried alone; then, on top of the best, those that are left, until none gains any more.
 
     :raises KeyboardInterrupt: Ctrl-C came.
     """
-    best, tried, left, begun = usual, list[Tried](), list(changes), 0
+    best, tried, left = usual, list[Tried](), list(changes)
     with suppress(OutOfTime):
         while left:
             before, most, taken, count = best, 0.0, None, begun + len(left)
