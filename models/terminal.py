@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from models.extras import way_to
 from models.absent import instead_of
 from models.output import Unwritten, guarded
 
@@ -135,7 +136,7 @@ def needing(extra: str, command: str) -> Iterator[None]:
         library = (error.name or "").partition(".")[0]
         if library in OURS:
             raise
-        sentence = f"needs {library}: install evenkeel with the extra `{extra}`, as docs/install.md says"
+        sentence = f"needs {library}: {way_to(extra)}"
         print(f"{command}: {sentence}", file=sys.stderr)
         raise SystemExit(USAGE) from None
 
