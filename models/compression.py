@@ -11,8 +11,8 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any, Protocol
 
-from models.extras import way_to
 from models.errors import CorruptModel, InvalidName
+from models.extras import way_to
 
 ENDINGS = (".tar.zst", ".tar.gz", ".tar")
 # Weights are close to noise: a higher level takes longer and gains nothing.

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from models.extras import way_to
 from models.errors import InvalidName
+from models.extras import way_to
 
 SCHEMES = ("s3://", "gs://", "az://")
 # What passes within seconds is tried again; an outage is told. A large file may take its time, if it comes at all.

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from models.extras import way_to
 from models.absent import instead_of
+from models.extras import way_to
 from models.output import Unwritten, guarded
 
 USAGE = 64

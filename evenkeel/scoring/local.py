@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from evenkeel.errors import UnfitRow
-from models.extras import way_to
 from models.card import ModelCard
 from models.errors import CorruptModel, ModelError
+from models.extras import way_to
 from models.features import Record
 from models.repository import ModelRepository, PublishedModel
 from trainer.arrays import Array

@@ -80,7 +80,9 @@ def test_without_the_library_the_extra_is_named(
 
     assert main(["--repository", str(STORE), "export", "plain", str(tmp_path / NAME)]) == 64
     said = capsys.readouterr().err
-    assert said.startswith("models: zstd needs Python 3.14, which .tar.gz does not; or install evenkeel with the extra `ar")
+    assert said.startswith(
+        "models: zstd needs Python 3.14, which .tar.gz does not; or install evenkeel with the extra `ar"
+    )
     assert not list(tmp_path.iterdir())
 
 

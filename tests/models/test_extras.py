@@ -11,9 +11,7 @@ from models.extras import ROOT, way_to
 
 def test_in_a_checkout_the_command_is_told() -> None:
     """With the Python that runs, so that it works in a shell without the environment; the folder is quoted."""
-    assert way_to("search").endswith(
-        f"the extra `search`: {sys.executable} -m pip install --editable '{ROOT}[search]'"
-    )
+    assert way_to("search").endswith(f"the extra `search`: {sys.executable} -m pip install --editable '{ROOT}[search]'")
     assert way_to("trainer", "service").endswith(f" --editable '{ROOT}[trainer,service]'")
 
 

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.extras import way_to
 from models import variables
+from models.extras import way_to
 from models.machine import available_cores
 from models.repository import ModelRepository
 from models.staging import NOTHING

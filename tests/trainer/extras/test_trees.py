@@ -114,7 +114,9 @@ def test_ctrl_c_while_they_grow_publishes_the_bag(tmp_path: Path, monkeypatch: p
 def test_without_scikit_learn_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: str) -> None:
     """It is said before the table is read, which is not even there, and before anything asks for its version."""
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
-    with pytest.raises(MissingExtra, match=rf"^--teacher {teacher} needs scikit-learn 1\.7 or later; .* `sklearn`: .*pip"):
+    with pytest.raises(
+        MissingExtra, match=rf"^--teacher {teacher} needs scikit-learn 1\.7 or later; .* `sklearn`: .*pip"
+    ):
         train(tmp_path / "t.csv", tmp_path, teacher=teacher)
 
     assert not (tmp_path / "taught").exists()
