@@ -148,6 +148,14 @@ def test_the_help_of_fit_is_in_groups() -> None:
             ["fit", "x.csv", "--target", "y", "--name", "x", "--bogus"],
             "evenkeel fit: unrecognized arguments: --bogus; evenkeel fit --help shows",
         ),
+        (
+            ["fit", "x.csv", "--target", "y", "--name", "x", "--hiden", "3"],
+            "evenkeel fit: unrecognized arguments: --hiden 3; --hidden may be meant; evenkeel fit --help shows",
+        ),
+        (
+            ["models", "canary", "penguins", "2", "--shares=5%"],
+            "evenkeel models canary: unrecognized arguments: --shares=5%; --share may be meant; evenkeel models canary",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], sentence: str) -> None:
