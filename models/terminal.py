@@ -84,9 +84,9 @@ class CommandLine(argparse.ArgumentParser):
 
     def _nearest(self, unknown: Sequence[str]) -> str:
         """The flags of this command that may be meant by those that it does not know."""
-        flags = [flag for action in self._actions for flag in action.option_strings]
-        names = [one.partition("=")[0] for one in unknown if one.startswith("--")]
-        nearest = dict.fromkeys(flag for name in names for flag in get_close_matches(name, flags, 1))
+        flags = [flag[2:] for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        names = [one[2:].partition("=")[0] for one in unknown if one.startswith("--")]
+        nearest = dict.fromkeys(f"--{flag}" for name in names for flag in get_close_matches(name, flags, 1))
         return f"; {' and '.join(nearest)} may be meant" if nearest else ""
 
 
