@@ -154,6 +154,11 @@ def moment(text: str, order: Order = "ymd") -> int:
     return spelled
 
 
+def without_spelling(label: str) -> str:
+    """What classes have in common that differ by case or blanks only, where a table's schema merges these."""
+    return label.strip(BLANKS).casefold()
+
+
 def days_of(moment: int) -> float:
     """Days since 1970-01-01, as a model takes a date."""
     return float(moment) / DAY
