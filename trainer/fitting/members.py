@@ -123,7 +123,8 @@ def member_on(
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """How networks are trained, and who is told of it, and of candidates that are `tried`.
+    """How networks are trained, and who is told of it, of candidates that are `tried`, and again of the networks of the
+    candidate that is `taken`, which become members.
 
     A `deadline` is kept by `fit`, and by nothing in its place.
     """
@@ -134,10 +135,15 @@ class Run:
     checkpoint_of: CheckpointOf = lambda member: None
     train: Fit = fit
     deadline: Deadline | None = None
+    taken: Watch = unwatched
 
     def train_of(self, number: int) -> Fit:
         """What trains a member; the first has an epoch whatever the time."""
         return partial(fit, deadline=replace(self.deadline, least=int(number == 0))) if self.deadline else self.train
+
+    def apart(self, deadline: Deadline | None) -> "Run":
+        """How networks are trained that nobody is told of: nothing of them is saved."""
+        return Run(train=self.train, deadline=deadline)
 
     def as_candidate(self, number: int, count: int) -> "Run":
         """How the networks of a candidate are trained: nothing of them is saved, and `tried` is told."""

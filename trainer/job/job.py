@@ -196,7 +196,7 @@ def run(
             FileCheckpoint(folder, config.name, {**identity, "member": number}, resume=resume)
             for number in range(folds + 1)
         )
-        return Run(watch, ended, tried, checkpoints.__getitem__, train)
+        return Run(watch, ended, tried, checkpoints.__getitem__, train, taken=watch)
 
     try:
         with noting(NOTHING, KeyboardInterrupt):

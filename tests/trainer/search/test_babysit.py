@@ -134,7 +134,8 @@ def test_a_terminal_gets_the_learning_curve(penguins: Path, tmp_path: Path) -> N
     controller, terminal = pty.openpty()
     arguments = ["babysit", str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path)]
     command = [sys.executable, "-m", "trainer", *arguments, *LIGHT, "--epochs", "15"]
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    # What draws the curve would be compiled first, for longer than all of the rest takes.
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "NUMBA_DISABLE_JIT": "1"}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal, env=environment)
     os.close(terminal)
     shown = b""
