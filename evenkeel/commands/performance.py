@@ -42,7 +42,7 @@ def _lines(told: Any) -> Iterator[str]:
             continue
         yield _figures("labelled", window["live"])
         yield _figures("promised", window["promised"])
-        yield f"  chance alone leaves an accuracy of {window['chance_accuracy']:.1%} or more"
+        yield f"  as labelled it may be as low as {window['chance_accuracy']:.1%} by chance alone"
     last = told["windows"][-1]
     if last["live"]["rows"] and len(last["confusion"]["labels"]) <= MOST_CLASSES:
         yield from ("", f"labels of the {printable(last['name'], 64)}, in lines, and what was answered:")

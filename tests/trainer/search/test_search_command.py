@@ -198,7 +198,7 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setattr("trainer.search.commands.find_spec", lambda name: None)
 
     assert search(penguins, tmp_path) == 64
-    assert "search needs optuna: install evenkeel with the extra `search`" in capsys.readouterr().err
+    assert "search needs optuna: install evenkeel with the extra `search`: " in capsys.readouterr().err
 
 
 def test_other_commands_do_without_the_extra() -> None:
