@@ -119,6 +119,7 @@ def _candidates(selection: Selection) -> Iterator[Candidate]:
         yield Candidate(
             input_dropout=tried.candidate.input_dropout,
             categories=tuple(names[column] for column in tried.candidate.codes),
+            scaling=tried.candidate.scaling,
             rows=tried.rows,
             gain=tried.gain,
             interval=tried.interval,

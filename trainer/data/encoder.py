@@ -29,6 +29,8 @@ FEW_EXAMPLES = 1400
 MOST_ONE_HOT = 8
 # Whole numbers of more values than these are no codes.
 MOST_CODES = 32
+# Of more numbers than these the quantiles cost more than the network.
+MOST_RANKED = 64
 ROWS_AT_ONCE, CELLS_AT_ONCE = 1 << 14, 1 << 22
 DATE_WAVES, WEEKDAYS = 4, 7
 # The calendar's own ends, the first of which is a Monday, and the mean length of its year, in days.
@@ -200,6 +202,16 @@ def possible_codes(rows: Rows) -> tuple[int, ...]:
             found.append(column)
             inputs += len(distinct)
     return tuple(found) if inputs <= MOST_ATOMS else ()
+
+
+def tells_by_rank(rows: Rows) -> bool:
+    """Whether ranks may tell something else of the numbers than their scaled values: some column of training rows has
+    more values than codes may have. Not where there are so many columns that their quantiles would fill memory.
+    """
+    if len(rows.numbers) > MOST_RANKED:
+        return False
+    columns = zip(rows.numbers, _present(rows), strict=True)
+    return any(kind.kind != "date" and len(np.unique(values)) > MOST_CODES for kind, values in columns)
 
 
 def _present(rows: Rows, without: tuple[int, ...] = ()) -> Iterator[npt.NDArray[np.float64]]:

@@ -148,6 +148,10 @@ class Run:
         """What trains a member; the first has an epoch whatever the time."""
         return partial(fit, deadline=replace(self.deadline, least=int(number == 0))) if self.deadline else self.train
 
+    def apart(self, deadline: Deadline | None) -> "Run":
+        """How networks are trained that nobody is told of: nothing of them is saved."""
+        return Run(train=self.train, deadline=deadline)
+
     def as_candidate(self, number: int, count: int) -> "Run":
         """How the networks of a candidate are trained: nothing of them is saved, and `tried` is told."""
         return Run(
