@@ -59,11 +59,6 @@ class Reading(BaseModel):
             raise ValueError("'decimal' and 'thousands' must differ")
         return self
 
-    def is_missing(self, text: str) -> bool:
-        """Whether nothing is there."""
-        stripped = text.strip(BLANKS)
-        return not stripped or stripped in self.missing
-
     def number(self, text: str) -> float:
         """The number that a text spells, in 64 bits.
 

@@ -98,6 +98,8 @@ def show(repository: Store, options: argparse.Namespace) -> None:
 
 def _values(feature: Feature) -> str:
     match feature.kind:
+        case "numeric" if feature.codes:
+            values = "one of the numbers " + ", ".join(f"{code:g}" for code in feature.codes)
         case "numeric":
             values = f"number from {feature.minimum:g} to {feature.maximum:g}"
         case "date":

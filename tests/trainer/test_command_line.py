@@ -80,7 +80,7 @@ def test_a_terminal_gets_a_growing_curve(penguins: Path, tmp_path: Path) -> None
     """A bar an epoch, the highest loss the tallest, and one line that is drawn over; no line an epoch."""
     controller, terminal = pty.openpty()
     arguments = ["fit", str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path)]
-    command = [sys.executable, "-m", "trainer", *arguments, "--epochs", "5", "--members", "1"]
+    command = [sys.executable, "-m", "trainer", *arguments, "--epochs", "5", "--members", "1", "--compiled", "false"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal, env=environment)
     os.close(terminal)

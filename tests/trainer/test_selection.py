@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.commands.look import _summary
+from models.features import codes_of
 from models.figures import FIGURES
 from models.repository import ModelRepository
 from models.wording import selection_line
@@ -61,8 +62,11 @@ def test_codes_become_categories_where_that_is_better(codes: Path, tmp_path: Pat
     assert 0 < chosen.interval[0] < chosen.gain < chosen.interval[1]
     assert chosen.gain > 2 * max(one.gain for one in card.selection if not one.categories)
     assert [feature.kind for feature in card.features] == ["numeric"] * 3
+    assert [set(codes_of(feature)) <= set(range(24)) for feature in card.features] == [True] * 3
+    assert [len(codes_of(feature)) for feature in card.features] == [24, 24, 0]
     assert selection_line(card.selection).startswith("first, second as categories")
     assert "first, second as categories" in _summary(card, 1, None)
+    assert "one of the numbers 0, 1, 2, " in " ".join(_summary(card, 1, None).split())
 
     drawn = json.loads((tmp_path / "codes/1" / FIGURES).read_bytes())
     (first,) = (one for one in drawn["distributions"] if one["feature"] == "first")
@@ -73,6 +77,7 @@ def test_codes_become_categories_where_that_is_better(codes: Path, tmp_path: Pat
 
     plain = run(TrainingConfig.of(table=codes, **QUICK, selection=False), repository).card
     assert not plain.selection
+    assert not any(map(codes_of, plain.features))
     assert card.metrics["test"].log_loss < 0.8 * plain.metrics["test"].log_loss
 
 

@@ -61,7 +61,7 @@ def describe(
     calibration = _calibration(classifier.calibrator, answers.test)
     return ModelCard(
         name=config.name,
-        features=describe_features(start.examples.rows, start.split.train),
+        features=describe_features(start.examples.rows, start.split.train, start.encoder.as_categories),
         classes=classifier.classes,
         # Rows count as the table says, and class weights do not.
         metrics={

@@ -265,10 +265,16 @@ def _frequent_texts(rows: Rows, held: Sequence[npt.NDArray[np.int64]]) -> tuple[
     return tuple(known)
 
 
-def describe_features(rows: Rows, train: Indices | slice = slice(None)) -> tuple[Feature, ...]:
-    """The features as the card lists them, with the ranges and categories of the training rows, in table order."""
+def describe_features(
+    rows: Rows, train: Indices | slice = slice(None), codes: tuple[int, ...] = ()
+) -> tuple[Feature, ...]:
+    """The features as the card lists them, with the ranges and categories of the training rows, in table order.
+
+    The numeric columns `codes` are those that are encoded as categories.
+    """
     places = np.arange(len(rows))[train] if isinstance(train, slice) else train
     numbers, counts = _ranges(rows, places), zip(rows.vocabularies, count_texts(rows, places), strict=True)
+    coded = {rows.numbers[place].name: _distinct(rows.numeric[places, place]) for place in codes}
     features: list[Feature] = []
     for column in rows.columns:
         named = {"name": column.name, "nullable": column.nullable, "reading": column.reading}
@@ -280,8 +286,14 @@ def describe_features(rows: Rows, train: Indices | slice = slice(None)) -> tuple
         ends, gaps = next(numbers)
         low, high = map(shortest_decimal, ends)
         kind = DateFeature if column.kind == "date" else NumericFeature
-        features.append(kind(**named, seen_missing=gaps, minimum=low, maximum=high))
+        own = {"codes": coded[column.name]} if column.name in coded else {}
+        features.append(kind(**named, seen_missing=gaps, minimum=low, maximum=high, **own))
     return tuple(features)
+
+
+def _distinct(values: Array) -> tuple[float, ...]:
+    """The numbers of a column, each once, ascending."""
+    return tuple(map(shortest_decimal, np.unique(values[~np.isnan(values)])))
 
 
 def _ranges(rows: Rows, train: Indices) -> Iterator[tuple[tuple[np.float32, np.float32], bool]]:

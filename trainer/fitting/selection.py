@@ -198,7 +198,7 @@ def _tell(best: Contender, run: Run) -> None:
     members = len(best.start.split.folds)
     for _, trained in best.trained:
         for epoch in trained.history.epochs:
-            run.watch(trained.number, members, epoch)
+            run.taken(trained.number, members, epoch)
         run.ended(trained.number, members)
 
 

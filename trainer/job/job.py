@@ -195,7 +195,7 @@ def run(
             return FileCheckpoint(folder, config.name, {**identity, "member": member}, resume=resume, chosen=chosen)
 
         checkpoints.extend(map(checkpoint_of, range(folds + 1)))
-        return Run(watch, ended, tried, checkpoint_of, train)
+        return Run(watch, ended, tried, checkpoint_of, train, taken=watch)
 
     try:
         with noting(NOTHING, KeyboardInterrupt):
