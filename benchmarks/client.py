@@ -24,13 +24,13 @@ import pandas as pd
 import evenkeel
 from evenkeel.client import remote
 from evenkeel.tables.given import FRAME
-from evenkeel.tables.labelled import schema_of
 from evenkeel.tables.rows import RowReader
 from models.card import ModelCard
 from models.repository import ModelRepository
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import running
 from trainer.data.frames import frame_blocks
+from trainer.data.stated import stated_schema
 
 Times = npt.NDArray[np.float64]
 TABLES = {"penguins": ("penguins/penguins.csv", "species"), "adult": ("adult/adult.csv.gz", "income")}
@@ -46,7 +46,7 @@ def publish(store: Path, data: Path, epochs: int) -> None:
 def curl(url: str, frame: pd.DataFrame, card: ModelCard, folder: Path) -> list[str]:
     """A command of curl that posts the batches of the client, one after the other."""
     words = ["curl", "--silent", "--fail-early"]
-    reader = RowReader(card, schema_of(card))
+    reader = RowReader(card, stated_schema(card))
     for block in frame_blocks(frame, FRAME).blocks:
         tensors = reader.read(block).tensors
         for start in range(0, len(block), remote.MOST_ROWS):

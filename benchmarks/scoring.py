@@ -24,10 +24,10 @@ import numpy as np
 
 from evenkeel import command_line
 from evenkeel.scoring.local import LocalModel
-from evenkeel.tables.labelled import schema_of
 from evenkeel.tables.rows import RowReader
 from models.repository import ModelRepository
 from trainer.data.blocks import open_blocks
+from trainer.data.stated import stated_schema
 
 TABLES = {
     "penguins": ("penguins/penguins.csv", "species"),
@@ -57,8 +57,8 @@ def onnxruntime_alone(store: Path, table: Path) -> float:
     """Rows a second."""
     repository = ModelRepository(store)
     model = LocalModel(repository.read("m", 1))
-    reader = RowReader(model.card, schema_of(model.card))
-    with open_blocks(table, schema_of(model.card).file) as blocks:
+    reader = RowReader(model.card, stated_schema(model.card))
+    with open_blocks(table, stated_schema(model.card).file) as blocks:
         tensors = [reader.read(block).tensors for block in blocks.blocks]
     started = time.perf_counter()
     rows = sum(len(model.answer(some)[0]) for some in tensors)

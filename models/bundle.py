@@ -4,15 +4,16 @@ A bundle is checked when it is made: each of its files is listed in the card, an
 The bytes of card.json stay as they are, so provenance and the card's own digest are the same wherever a version lies.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from models import files as disk
 from models.card import FileDigest, ModelCard
 from models.errors import CorruptModel
+from models.naming import FILE
 from models.seal import CARD, is_unbroken
 
 MODEL = "model.onnx"
@@ -40,8 +41,11 @@ def read_card(data: bytes, name: str, version: int) -> ModelCard:
     where = f"{CARD} of {name} version {version}"
     try:
         card = ModelCard.model_validate_json(data)
+        json.loads(data, parse_int=_within_64_bits)
     except ValidationError as error:
         raise CorruptModel(f"{where}: {first_fault(error)}") from None
+    except ValueError as error:
+        raise CorruptModel(f"{where}: {error}") from None
     if card.name != name:
         raise CorruptModel(f"{where} describes another model, '{card.name}'")
     if not is_unbroken(card, data):
@@ -57,8 +61,11 @@ def listed(card: ModelCard, version: int) -> dict[str, FileDigest]:
     if MODEL not in card.files:
         raise CorruptModel(f"{CARD} of {card.name} version {version} lists no {MODEL}")
     for file in card.files:
-        if Path(file).name != file:
-            raise CorruptModel(f"{file} of {card.name} version {version} lies outside the version's folder")
+        if not FILE.fullmatch(file):
+            raise CorruptModel(
+                f"'{file[:64]}' of {card.name} version {version} is no name of a file beside {CARD}: at most 128 "
+                "letters, digits and ._-, the first a letter or a digit"
+            )
     return {file: card.files[file] for file in sorted(card.files) if file != CARD}
 
 
@@ -69,6 +76,12 @@ def check_file(data: bytes, digest: FileDigest, where: str) -> None:
     """
     if len(data) != digest.bytes or disk.sha256(data) != digest.sha256:
         raise CorruptModel(f"{where} {disk.DIFFERS}")
+
+
+def _within_64_bits(digits: str) -> None:
+    """Other readers of JSON hold no longer number, or lose its last digits."""
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+        raise ValueError(f"{digits[:24]} does not fit in 64 bits")
 
 
 def first_fault(error: ValidationError) -> str:

@@ -1,6 +1,7 @@
 """The model card: everything a stranger must know to use a model, and everything a service needs to check it."""
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -162,6 +163,13 @@ class LearnedRows(_Part):
     all: bool
     tested: int = Field(ge=0)
     repeated: int = Field(ge=0)
+
+    @field_validator("hashes")
+    @classmethod
+    def _of_eight_bytes(cls, hashes: str) -> str:
+        if len(b64decode(hashes)) % 8:
+            raise ValueError("hashes have eight bytes each")
+        return hashes
 
 
 class GoldenRow(_Part):

@@ -19,7 +19,7 @@ class _Bins(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     feature: str
-    shares: tuple[float, ...]
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...]
 
 
 class NumericBins(_Bins):

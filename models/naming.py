@@ -7,6 +7,8 @@ from models.errors import InvalidName, TakenVersion
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+# What lies beside a card.
+FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 SERVING = "serving.json"
 
 

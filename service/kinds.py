@@ -18,7 +18,8 @@ LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 NUMBER = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 LONGEST_NAME = 253
 # As browsers write one (RFC 6454): in small letters, and without a path.
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?P<host>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(:(?P<port>[1-9][0-9]{0,4}))?")
+LARGEST_PORT = 65535
 DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 
 
@@ -35,8 +36,7 @@ def _names(value: str) -> str:
 
 def _host_names(value: str) -> str:
     for name in named(value):
-        inner = name.removeprefix("[").removesuffix("]")
-        if not (_is_address(inner) if name == f"[{inner}]" else ":" not in name and _is_host(name)):
+        if not _is_url_host(name):
             raise ValueError("should have names as Host has them, such as evenkeel.internal (no http://, port or path)")
     return value
 
@@ -45,7 +45,13 @@ def _origins(value: str) -> str:
     if named(value) == {"*"}:
         return value
     for name in named(value):
-        if not ORIGIN.fullmatch(name) or DEFAULT_PORT.fullmatch(name):
+        match = ORIGIN.fullmatch(name)
+        if (
+            not match
+            or DEFAULT_PORT.fullmatch(name)
+            or not _is_url_host(match["host"])
+            or int(match["port"] or 1) > LARGEST_PORT
+        ):
             raise ValueError("should have origins as browsers write them, such as https://shop.example (no path)")
     return value
 
@@ -57,6 +63,12 @@ def _host(value: str) -> str:
     if path != value and not (path.startswith("/") and len(path.encode()) <= LONGEST_SOCKET_PATH):
         raise ValueError(f"should be unix: and a whole path of at most {LONGEST_SOCKET_PATH} bytes")
     return value
+
+
+def _is_url_host(text: str) -> bool:
+    """Whether it is a name or an address as URLs have it, IPv6 in brackets."""
+    inner = text.removeprefix("[").removesuffix("]")
+    return _is_address(inner) if text == f"[{inner}]" else ":" not in text and _is_host(text)
 
 
 def _is_host(text: str) -> bool:

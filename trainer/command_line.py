@@ -131,7 +131,7 @@ def _fit(options: argparse.Namespace) -> None:
     frames = _table_of(options, repository)
     config = TrainingConfig.of(**given_settings(options))
     promote = check_promote(options.promote)
-    jobs = count("--jobs", options.jobs) if options.jobs else None
+    jobs = None if options.jobs is None else count("--jobs", options.jobs)
     published = repository.versions(config.name)
     if options.once and published:
         print(f"{config.name} is published already, version {published[-1]}; nothing to do")

@@ -1,10 +1,26 @@
 """The trainer's files: replaced in one step, and removed with the folder that they leave empty."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from models.replacing import remove_strays, replacing
+
+# Of a schema, or of a search space.
+LONGEST = 1 << 25
+
+
+def read_settings(path: Path) -> bytes:
+    """The bytes of a file that somebody wrote by hand.
+
+    :raises OSError: it cannot be read, or is longer than anybody writes.
+    """
+    with path.open("rb") as file:
+        data = file.read(LONGEST + 1)
+    if len(data) > LONGEST:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return data
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -14,7 +14,6 @@ from evenkeel.scoring.local import LocalModel, local_model
 from evenkeel.scoring.run import Model as Answering
 from evenkeel.scoring.run import Refuse, Run, check_features
 from evenkeel.tables.given import Asked, one_tree, opened
-from evenkeel.tables.labelled import schema_of
 from evenkeel.tables.written import Answers, named
 from models.card import Metrics, ModelCard
 from models.errors import EvenkeelWarning
@@ -23,6 +22,7 @@ from models.repository import ModelRepository
 from models.wording import evaluation_lines
 from trainer.arrays import Array
 from trainer.data.parsing import ArrowTable
+from trainer.data.stated import stated_schema
 from trainer.errors import InvalidSetting
 from trainer.settings.spelling import in_python
 
@@ -125,7 +125,8 @@ def answers_of(model: Answering, table: Asked, on_error: OnError, refuse: Refuse
         raise InvalidSetting(f"on_error should be 'stop' or 'null', not {str(on_error)[:64]!r}")
     kept = _Kept(len(model.card.classes), with_sets=model.card.sets is not None)
     run = Run(model, keep_going=on_error == "null", refuse=refuse)
-    with opened(table, schema_of(model.card).file, [feature.name for feature in model.card.features]) as (path, blocks):
+    names = [feature.name for feature in model.card.features]
+    with opened(table, stated_schema(model.card).file, names) as (path, blocks):
         check_features(path, blocks, model.card)
         run.answer(blocks, kept)
     for kind, sentence in run.said():

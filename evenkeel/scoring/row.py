@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from evenkeel.scoring.run import check_features
-from evenkeel.tables.labelled import schema_of
 from evenkeel.tables.rows import RowReader, Tensors
 from models.card import ModelCard
 from models.cells import iso_date
 from models.features import Feature, Record, Value
 from trainer.arrays import shortest_decimal
 from trainer.data.blocks import open_blocks
+from trainer.data.stated import stated_schema
 from trainer.errors import InvalidSetting, InvalidTable
 
 
@@ -22,7 +22,7 @@ def record_of(path: Path, number: int, card: ModelCard) -> Record:
     :raises InvalidSetting: the table has no such row.
     :raises InvalidTable: it lacks a feature, cannot be read, or the row is none that the model could answer.
     """
-    schema = schema_of(card)
+    schema = stated_schema(card)
     seen = 0
     with open_blocks(path, schema.file) as table:
         check_features(path, table, card)

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from evenkeel.errors import Unanswered
 from evenkeel.scoring.local import decision_of, sets_of
-from evenkeel.tables.labelled import schema_of
 from evenkeel.tables.rows import RowReader, Rows, Tensors
 from evenkeel.tables.written import Answers, Columns, Writer, writing
 from models.card import ModelCard
@@ -22,6 +21,7 @@ from models.terminal import printable, tell
 from trainer.arrays import Array
 from trainer.data.blocks import Block, Blocks, open_blocks
 from trainer.data.schema import FileSchema
+from trainer.data.stated import stated_schema
 from trainer.data.wording import REMEDIES
 from trainer.errors import InvalidTable
 
@@ -98,7 +98,7 @@ class Run:
         :raises InvalidTable: the table lacks a feature, cannot be read, or a row cannot be answered.
         """
         card = self._model.card
-        with open_blocks(path, schema_of(card).file.overruled(given)) as table:
+        with open_blocks(path, stated_schema(card).file.overruled(given)) as table:
             check_features(path, table, card)
             columns = Columns(table.names, card.classes, with_sets=self._sets is not None)
             with writing(output, table.empty, columns, table.delimiter) as writer, _Progress(table) as progress:
@@ -109,7 +109,7 @@ class Run:
 
         :raises InvalidTable: a row cannot be answered, or the table not be read.
         """
-        reader = RowReader(self._model.card, schema_of(self._model.card))
+        reader = RowReader(self._model.card, stated_schema(self._model.card))
         with _Turns(aside=self._model.in_process) as turns:
             for block in table.blocks:
                 turns.take(partial(self._score, block, reader.read(block), writer))

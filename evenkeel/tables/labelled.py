@@ -1,6 +1,5 @@
 """Labelled rows for a published model: a table read as its card says the training table was read."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from trainer.data.decoded import Decoded, decode
 from trainer.data.examples import fill_numbers, to_rows
 from trainer.data.rows import Column, Rows
 from trainer.data.schema import Schema
+from trainer.data.stated import stated_schema
 from trainer.errors import InvalidTable
 from trainer.evaluation.duplicates import share_learned
 
@@ -49,7 +49,7 @@ def read_labelled(path: Path, card: ModelCard) -> Labelled:
     :raises InvalidTable: it lacks a column, a cell is not what training read there, or a row is of no class of the
         model.
     """
-    given, target = schema_of(card), card.provenance.target
+    given, target = stated_schema(card), card.provenance.target
     decoded = decode(path, given.file)
     for name in (target, *(feature.name for feature in card.features)):
         if name not in decoded.columns:
@@ -78,14 +78,6 @@ def learned_by(card: ModelCard, labelled: Labelled) -> str:
     if card.learned_rows and (share := share_learned(card.learned_rows, labelled.rows)):
         return "all" if share > ALL else f"about {share:.0%}"
     return "most" if labelled.sha256 == card.provenance.table_sha256 else ""
-
-
-def schema_of(card: ModelCard) -> Schema:
-    """How the table was read that a model was trained on, as far as its card tells."""
-    stated = card.provenance.table_schema
-    if not stated:
-        return Schema(target=card.provenance.target, columns={})
-    return Schema.model_validate_json(json.dumps(stated))
 
 
 def column_of(feature: Feature, given: Schema) -> Column:

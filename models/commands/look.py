@@ -63,7 +63,7 @@ def _roles(repository: Store, name: str) -> dict[int, str]:
     try:
         chosen, version = repository.serving(name), repository.serving_version(name)
     except ModelError as error:
-        return dict.fromkeys(repository.versions(name)[-1:], str(error))
+        return dict.fromkeys(repository.versions(name)[-1:], spelled_out(str(error)))
     return roles(chosen, version)
 
 
@@ -178,7 +178,7 @@ def verify(repository: Store, options: argparse.Namespace) -> None:
                     repository.bundle(name, version)
                 except CorruptModel as error:
                     corrupt += 1
-                    print(f"{name} {version}: CORRUPT, {error}")
+                    print(spelled_out(f"{name} {version}: CORRUPT, {error}"))
                 else:
                     print(f"{name} {version}: intact")
     if corrupt:

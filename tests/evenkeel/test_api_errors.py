@@ -78,6 +78,11 @@ def words(sentence: str) -> str:
         (np.ones((9, 2)), "an array has no names of columns: hand in pandas.DataFrame(array, columns=[…])"),
         (pl.LazyFrame({"x": [1], "y": [2]}), "a LazyFrame is no table; a lazy one has no rows yet: hand in frame.coll"),
         (pd.Series([1, 2]), "the frame, a Series, is no table of columns ("),
+        (pd.DataFrame({"x": [10**30, 1], "y": [1, 2]}), "column 'x' (object) holds values of several types, or of one"),
+        (
+            pd.DataFrame({"x": pd.cut([0.1, 0.9], 2), "y": [1, 2]}),
+            "(category) holds values of several types, or of one that no table has; make them texts with astype(str)",
+        ),
         (pd.DataFrame({"x": [1, "a"], "y": [1, 2]}), "column 'x' (object) holds values of several types, or"),
         (pl.Series([1, 2]), "the frame, a Series, is no table of columns ("),
         (pl.DataFrame({"x": [b"x"] * 30, "y": [1, 2] * 15}), "the frame: column 'x' holds binary_view; leave it out"),

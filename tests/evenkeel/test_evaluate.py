@@ -148,6 +148,23 @@ def test_the_schema_of_the_training_reads_later_tables(
     assert found["at_threshold"]["predicted"] > 0
 
 
+def test_a_schema_that_a_card_states_wrongly_is_refused(
+    command: Command, repository: ModelRepository, later: Path
+) -> None:
+    """Of a card that somebody else has written."""
+    published = repository.read("penguins", 1)
+    schema = {**published.card.provenance.table_schema, "columns": {"sex": 0}}
+    provenance = published.card.provenance.model_copy(update={"table_schema": schema})
+    files = {"model.onnx": published.onnx}
+    repository.publish(published.card.model_copy(update={"provenance": provenance, "files": {}}), files)
+    for arguments in (("evaluate", "penguins", later), ("predict", later, "--model", "penguins")):
+        ended = command(*arguments)
+
+        assert ended.code == 65
+        assert "card.json of penguins: provenance.table_schema.columns.sex: Input should be" in ended.err
+        assert ended.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("typed", ["0", "-1", "two", "1.0"])
 def test_no_version_is_taken_for_the_one_that_serves(command: Command, later: Path, typed: str) -> None:
     """Versions are 1, 2, 3 and so on; all else is refused, as `models show` refuses it."""

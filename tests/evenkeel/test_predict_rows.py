@@ -10,7 +10,6 @@ from pyarrow import parquet
 
 from evenkeel.command_line import main as console
 from evenkeel.tables.given import opened
-from evenkeel.tables.labelled import schema_of
 from evenkeel.tables.rows import RowReader as TableReader
 from models.card import ModelCard
 from models.repository import ModelRepository
@@ -19,6 +18,7 @@ from service.rows.reader import RowReader
 from tests.evenkeel.conftest import OURS, Command, rows_of
 from trainer.command_line import main
 from trainer.data.schema import FileSchema
+from trainer.data.stated import stated_schema
 from trainer.data.table import read_table
 
 
@@ -84,7 +84,7 @@ def test_codes_are_warned_of_as_the_service_does(card: ModelCard) -> None:
     for column in (cells, numbers):
         with opened(pd.DataFrame({"year": column}), FileSchema(), ()) as (_, blocks):
             (block,) = blocks.blocks
-        found = TableReader(coded, schema_of(coded)).read(block)
+        found = TableReader(coded, stated_schema(coded)).read(block)
 
         assert [sorted(code for (_, code), odd in found.unusual.items() if odd[row]) for row in range(7)] == expected
 

@@ -15,6 +15,7 @@ from models.bundle import Bundle
 from models.card import ModelCard
 from models.errors import CorruptModel, InvalidName
 from models.repository import ModelRepository
+from models.seal import CARD, sealed
 
 NAME = "tides.tar"
 
@@ -209,3 +210,12 @@ def test_a_file_that_is_not_compressed_as_its_ending_says(bundle: Bundle) -> Non
         unpack(pack(bundle, "tides.tar"), "tides.tar.gz")
     with pytest.raises(CorruptModel, match="no tar archive"):
         unpack(pack(bundle, "tides.tar.gz"), "tides.tar")
+
+
+@pytest.mark.parametrize("file", ["..", "a\nb", "\x1b[31m", "C:\\x", ".hidden", " ", "é", "x" * 129])
+def test_a_name_that_no_file_beside_a_card_has_is_refused(card: ModelCard, file: str) -> None:
+    """Whatever a card lists: nothing that leads elsewhere, hides, or commands a terminal."""
+    files = {"model.onnx": b"model", file: b"more"}
+    packed = [Entry(f"tides/1/{CARD}", sealed(card, files)), Entry("tides/1/model.onnx", b"model")]
+    with pytest.raises(CorruptModel, match=r"is no name of a file beside card\.json"):
+        unpack(written([*packed, Entry("tides/1/x", b"more")]), NAME)

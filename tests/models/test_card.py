@@ -37,6 +37,8 @@ def test_a_newer_card_can_be_read(card: ModelCard) -> None:
         ("typical", {"height-m": 1.0}),
         ("background", [{"height-m": 1.0, "__class__": "ebb"}, {"height-m": 1.0, "__class__": "ebb", "more": None}]),
         ("format", 2),
+        ("learned_rows", {"hashes": "AAAA", "all": True, "tested": 1, "repeated": 0}),
+        ("learned_rows", {"hashes": "AAAAA", "all": True, "tested": 1, "repeated": 0}),
     ],
 )
 def test_a_card_that_contradicts_itself_is_refused(card: ModelCard, part: str, value: object) -> None:

@@ -77,6 +77,19 @@ def test_verify_names_what_is_corrupt(root: str, capsys: pytest.CaptureFixture[s
     assert captured.err == "models: 1 of 2 versions are corrupt; a service refuses them\n"
 
 
+def test_what_is_corrupt_commands_no_terminal(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither by the name in a card nor by a key in serving.json."""
+    card = Path(root) / "tides/1/card.json"
+    card.write_text(card.read_text().replace('"name": "tides"', '"name": "\\u001b[31m"', 1))
+    (Path(root) / "tides/serving.json").write_text('{"\\u001b[31m": 1}')
+    assert main(["--repository", root, "verify"]) == 65
+    assert main(["--repository", root, "list"]) == 0
+
+    shown = capsys.readouterr().out
+    assert "describes another model, '\\x1b[31m'" in shown
+    assert "\x1b" not in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [(["show", "waves"], 65), (["show", "No Name"], 64), (["verify", "waves"], 65), (["show", "tides", "9"], 65)],

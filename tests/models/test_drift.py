@@ -48,6 +48,9 @@ def test_bins_that_do_not_fit_are_refused(card: ModelCard) -> None:
         NumericBins(feature="x", edges=(2.0, 1.0), shares=SHARES)
     with pytest.raises(ValidationError, match="share for each bin"):
         CategoricalBins(feature="k", categories=("a",), shares=SHARES)
+    for share in (-1e-9, 1.1, -1e308):
+        with pytest.raises(ValidationError, match="than or equal to"):
+            NumericBins(feature="x", edges=(1.0, 2.0), shares=(share, *SHARES[1:]))
     baseline = DriftBaseline(
         rows=10,
         features=(NumericBins(feature="__class__", edges=(1.0, 2.0), shares=SHARES),),

@@ -150,13 +150,29 @@ def test_a_card_cannot_reach_outside_its_folder(repository: ModelRepository, car
     digest = document["files"]["model.onnx"]
     (tmp_path / "secret").write_bytes(ONNX)
     path.write_text(json.dumps(document | {"files": {"model.onnx": digest, "../../../secret": digest}}))
-    with pytest.raises(CorruptModel, match="lies outside the version's folder"):
+    with pytest.raises(CorruptModel, match=r"is no name of a file beside card\.json"):
         repository.read("tides", 1)
 
     path.write_text(text)
     (repository.root / "tides/1/model.onnx").unlink()
     (repository.root / "tides/1/model.onnx").symlink_to(tmp_path / "secret")
     with pytest.raises(CorruptModel, match="cannot be read"):
+        repository.read("tides", 1)
+
+
+@pytest.mark.parametrize("number", [str(2**63), str(-(2**63) - 1), "9" * 25, "9" * 5000], ids=len)
+def test_a_number_that_no_reader_of_json_holds_is_refused(
+    repository: ModelRepository, card: ModelCard, number: str
+) -> None:
+    """A service that could not write such a card would fail to list all of its models."""
+    publish(repository, card)
+    path = repository.root / "tides/1/card.json"
+    path.write_text(path.read_text().replace('"settings": {}', f'"settings": {{"epochs": {2**63 - 1}}}'))
+    with pytest.raises(CorruptModel, match="differs from what was published"):
+        repository.read("tides", 1)
+
+    path.write_text(path.read_text().replace(str(2**63 - 1), number))
+    with pytest.raises(CorruptModel, match=r"card\.json of tides version 1.*(64 bits|[Nn]umber)"):
         repository.read("tides", 1)
 
 

@@ -60,9 +60,12 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "one class": (PLAIN.replace("yes", "no").encode(), "holds one class only ('no'); a classifier needs two or more"),
     "no feature": (b"y\na\nb\n", "has no feature column beside the target"),
     "infinity": (line(31, "inf,a,no"), "line 31, column 'x': inf does not fit in a 32-bit float"),
-    "minus infinity": (line(31, "-Infinity,a,no"), "line 31, column 'x': -inf does not fit"),
-    "1e308": (line(31, "1e308,a,no"), "line 31, column 'x': 1e+308 does not fit in a 32-bit float"),
-    "1e999": (line(31, "-1e999,a,no"), "line 31, column 'x': -inf does not fit in a 32-bit float"),
+    "minus infinity": (line(31, "-Infinity,a,no"), "line 31, column 'x': -Infinity does not fit"),
+    "1e308": (
+        line(31, "1.50e308,a,no"),
+        '1.50e308 does not fit in a 32-bit float; the schema can list it as missing: missing = ["1.50e308"]',
+    ),
+    "1e999": (line(31, "-1e999,a,no"), "line 31, column 'x': -1e999 does not fit in a 32-bit float"),
     "a damaged gzip file": (gzip.compress(PLAIN.encode())[:-20], "is a damaged gzip file"),
     "a line after a cell of two lines": (
         line(31, "inf,a,no", PLAIN.replace("a,no", '"a\nb",no', 1)),

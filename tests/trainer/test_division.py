@@ -179,6 +179,7 @@ def test_a_column_is_kept_where_asked(tmp_path: Path) -> None:
         ("--split-by", "", "table.csv, line 4, column 'by': a part is missing"),
         ("--group", "NA", "table.csv, line 4, column 'by': a group is missing"),
         ("--time", "yesterday", "table.csv, line 4, column 'by': 'yesterday' is neither a number nor a date such as"),
+        ("--time", "inf", "table.csv, line 4, column 'by': a time is infinite"),
         ("--time", "2026-01-31", "table.csv, line 2, column 'by': '0' is a number among dates"),
         ("--time", "", "table.csv, line 4, column 'by': a time is missing"),
     ],

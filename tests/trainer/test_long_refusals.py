@@ -48,6 +48,15 @@ def test_a_later_row_that_breaks_a_stated_schema_is_refused_with_its_place(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("read", [read_table, read_long_table])
+def test_rows_that_count_of_one_class_only_are_refused(read: Callable[..., object], tmp_path: Path) -> None:
+    """Whatever has no weight: a model of one class would be right in each test row."""
+    path = tmp_path / "table.csv"
+    path.write_text("x,w,y\n" + "".join(f"{row},{row % 2},{'ab'[row % 2]}\n" for row in range(2000)))
+    with pytest.raises(InvalidTable, match=r"column 'w' is not 0 are of one class only \('b'\)"):
+        read(path, "y", weight="w")
+
+
 def with_third_text(content: str) -> str:
     """The table with a word in a late row of the column of two texts."""
     header, *rows = content.splitlines(keepends=True)

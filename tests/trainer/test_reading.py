@@ -160,7 +160,8 @@ def test_a_parquet_file_of_pandas_has_no_index_and_dates(tmp_path: Path) -> None
     assert read.schema.read_as.endswith("left out: the index '__index_level_0__'")
 
 
-def test_an_encoding_of_another_name_is_a_setting(table: Write) -> None:
-    """And no fault of the table."""
+@pytest.mark.parametrize("encoding", ["no such", "rot13", "base64", "zlib", "undefined", "a\0b"])
+def test_an_encoding_of_another_name_is_a_setting(table: Write, encoding: str) -> None:
+    """And no fault of the table; what makes no text of bytes is none."""
     with pytest.raises(InvalidSetting):
-        read_table(table(PLAIN), "y", file=FileSchema(encoding="no such"))
+        read_table(table(PLAIN), "y", file=FileSchema(encoding=encoding))

@@ -97,6 +97,12 @@ def test_a_schema_that_breaks_a_rule_is_refused(table: Write, tmp_path: Path, co
     assert "\n" not in str(refusal.value)
 
 
+def test_a_schema_that_does_not_end_is_unreadable() -> None:
+    """What is longer than anybody writes is not read to its end."""
+    with pytest.raises(Unreadable, match="/dev/zero: File too large"):
+        read_schema(Path("/dev/zero"))
+
+
 def test_a_schema_that_is_not_there_is_unreadable(table: Write, tmp_path: Path) -> None:
     """As a table is."""
     with pytest.raises(Unreadable, match=r"none.toml: No such file"):

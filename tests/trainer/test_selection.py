@@ -13,6 +13,7 @@ from models.features import codes_of
 from models.figures import FIGURES
 from models.repository import ModelRepository
 from models.wording import selection_line
+from trainer.fitting import fitted as fitting_module
 from trainer.fitting import selection
 from trainer.fitting.fitted import Fitted, train_all
 from trainer.fitting.members import PLAIN, Run
@@ -188,6 +189,27 @@ def test_a_time_limit_ends_the_trials(codes: Path, seconds: float) -> None:
 
     assert bool(limited.selection.tried) == bool(limited.selection.chosen) == bool(seconds)
     assert len(limited.bag.members) == (5 if seconds else 1)
+
+
+def test_a_run_that_is_taken_up_with_less_time_mixes_no_two_choices(
+    codes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks of a candidate that there is no time for again are no members beside those of the defaults."""
+    config = TrainingConfig.of(table=codes, **QUICK | {"epochs": 8}, time_limit=3600.0)
+
+    def killed(member: int, _: int, epoch: Epoch) -> None:
+        if member == 4 and epoch.number == 2:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        run(config, ModelRepository(tmp_path / "killed"), killed)
+    monkeypatch.setattr(fitting_module, "SHARE_OF_SELECTION", 0.0)
+    resumed = run(config, ModelRepository(tmp_path / "killed"), resume=True)
+    alone = run(config, ModelRepository(tmp_path / "alone"))
+
+    assert not resumed.card.selection
+    assert resumed.card.golden == alone.card.golden
+    assert [entry.name for entry in (tmp_path / "killed").iterdir()] == ["codes"]
 
 
 @pytest.mark.parametrize(("before", "members"), [(2, 2), (7, 4)])

@@ -49,6 +49,7 @@ def read_division(decoded: Decoded, by: By, column: str, missing: Sequence[str],
         if by == "time":
             numbers = cells.numbers(Reading(missing=tuple(missing)))
             refuse_first(np.isnan(numbers), "a time is missing")
+            refuse_first(np.isinf(numbers), "a time is infinite")
             return Division(by, column, numbers)
         cells = cells.as_texts()
     # The code of a row of which the file says that nothing is there comes after those of the texts.
@@ -86,6 +87,7 @@ def _times(cells: TextCells, refuse_first: Refuse) -> npt.NDArray[np.float64]:
     everything = np.ones(len(cells), np.bool_)
     numbers = cells.numbers(everything, Reading())
     if not np.isnan(numbers).any():
+        refuse_first(np.isinf(numbers), "a time is infinite")
         return numbers
     read = [cells.days(everything, Reading(date=order)) for order in ORDERS]
     times = min(read, key=lambda days: np.isnan(days).sum())

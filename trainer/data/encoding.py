@@ -88,8 +88,9 @@ class Text:
     def _decide(self, encoding: str) -> None:
         try:
             self.encoding = "utf-8" if encoding.lower() in _UTF8 else encoding
+            bytes(4).decode(self.encoding)  # This refuses what makes no text of bytes, such as rot13 and base64.
             self._decoder = codecs.getincrementaldecoder(self.encoding)()
-        except LookupError:
+        except (LookupError, ValueError):  # Of a name with a NUL.
             raise InvalidSetting(f"no encoding is called '{encoding}'; say --encoding utf-8 or windows-1252") from None
 
     def _refused(self, error: UnicodeError) -> Exception:

@@ -1,6 +1,7 @@
 """From a decoded table and a settled schema to features and target. A cell that its column forbids is refused."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -101,7 +102,9 @@ def fill_numbers(into: Array, decoded: Decoded, column: Column) -> None:
     too_large = np.flatnonzero(np.abs(numbers) > FLOAT32_MAX)
     if len(too_large):
         place = decoded.place(cells.first_row(int(too_large[0])))
-        raise refusal("too_large", place=place, name=column.name, number=numbers[too_large[0]])
+        spelled = cells.spelled(too_large[:1])[0].strip(BLANKS) if isinstance(cells, TextCells) else None
+        text = spelled or repr(float(numbers[too_large[0]]))
+        raise refusal("too_large", place=place, name=column.name, text=text[:40], quoted=f'"{text}"')
     cells.spread(numbers.astype(np.float32), np.float32(np.nan), into)
 
 
@@ -189,6 +192,15 @@ def read_weights(decoded: Decoded, name: str, missing: Sequence[str], labelled: 
     if not (weights[labelled] > 0).any():
         raise refusal("no_weight", path=decoded.path, name=name)
     return weights
+
+
+def check_weighed(path: Path, name: str, labels: Labels, classes: Sequence[str]) -> None:
+    """Refuse the `labels` (n,) of the rows that count, where they are those of one class.
+
+    :raises InvalidTable: they are.
+    """
+    if (labels == labels[0]).all():
+        raise refusal("one_weighed", path=path, name=name, text=classes[int(labels[0])])
 
 
 def weights_of(decoded: Decoded, name: str, missing: Sequence[str], labelled: npt.NDArray[np.bool_]) -> Array:

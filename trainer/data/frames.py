@@ -109,9 +109,13 @@ def _from_pandas(frame: Any, path: Path) -> ArrowTable:
     for position, name in enumerate(frame.columns):
         cells = frame.iloc[:, position]
         try:
-            columns.append(pa.Table.from_pandas(cells.to_frame("cells"), preserve_index=False).column(0))
-        except (TypeError, pa.ArrowException):
+            column = pa.Table.from_pandas(cells.to_frame("cells"), preserve_index=False).column(0)
+        except (OverflowError, TypeError, pa.ArrowException):
             raise refusal("objects", path=path, name=name, held=cells.dtype) from None
+        # Categories that are intervals, as of pandas.cut, or periods; pyarrow cannot decode them.
+        if pa.types.is_dictionary(column.type) and isinstance(column.type.value_type, pa.BaseExtensionType):
+            raise refusal("objects", path=path, name=name, held=cells.dtype)
+        columns.append(column)
     return pa.Table.from_arrays(columns, names=[str(name) for name in frame.columns])
 
 

@@ -31,6 +31,7 @@ from models.terminal import tell
 from trainer.data.columns import Cells, NumberCells, TextCells
 from trainer.data.decoded import Decoded
 from trainer.data.schema import ColumnSchema, FileSchema, Schema
+from trainer.data.stated import stated_schema
 from trainer.errors import InvalidTable, Unreadable
 
 # When a row was answered; the column divides the rows by time where nothing else does.
@@ -212,8 +213,7 @@ def _free(name: str, card: ModelCard) -> str:
 
 def _schema(card: ModelCard, time: str) -> Schema:
     """How the rows are read: as the training table was, as far as the card tells; a log is no file of cells."""
-    stated = card.provenance.table_schema
-    given = Schema.model_validate(stated, strict=False) if stated else Schema(target=card.provenance.target, columns={})
+    given = stated_schema(card)
     columns = {
         feature.name: given.columns.get(feature.name) or ColumnSchema(kind=feature.kind, required=not feature.nullable)
         for feature in card.features

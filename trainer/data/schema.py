@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from models.cells import MISSING, Order, Reading
 from trainer.data.unreadable import unreadable
 from trainer.errors import InvalidSchema, InvalidSetting
+from trainer.files import read_settings
 
 Kind = Literal["numeric", "categorical", "boolean", "date", "ignored"]
 
@@ -166,7 +167,7 @@ def read_schema(path: Path) -> Schema:
     :raises InvalidSchema: it is no TOML, or breaks a rule; the sentence names the key.
     """
     try:
-        document = tomllib.loads(path.read_bytes().decode())
+        document = tomllib.loads(read_settings(path).decode())
     except OSError as error:
         raise unreadable(path, error) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

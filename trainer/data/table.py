@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.data.decoded import Decoded, decode
 from trainer.data.division import By, Division, read_division
-from trainer.data.examples import NOTHING, columns_of, read_labels, read_weights, to_rows
+from trainer.data.examples import NOTHING, check_weighed, columns_of, read_labels, read_weights, to_rows
 from trainer.data.frames import NO_FRAMES, Frames
 from trainer.data.inspection import with_warnings
 from trainer.data.rows import Examples, joined
@@ -159,6 +159,7 @@ def _read(decoded: Decoded, schema: Schema, roles: Roles, known: Mapping[str, Co
     if roles.weight:
         weights = read_weights(decoded, roles.weight, schema.missing, kept)
         kept &= weights > 0
+        check_weighed(decoded.path, roles.weight, labels[kept], classes)
     division = read_division(decoded, *roles.divide, schema.missing) if roles.divide else None
     examples = Examples(to_rows(decoded, columns_of(decoded, schema), known), labels, classes, weights)
     if not kept.all():

@@ -49,8 +49,8 @@ REFUSALS = {
     "no_number": "{place}, column '{name}': '{text}' is no number; the schema can list it as missing: "
     "missing = [{quoted}]",
     "no_date": "{place}, column '{name}': '{text}' is no date; the schema can list it as missing: missing = [{quoted}]",
-    "too_large": "{place}, column '{name}': {number:g} does not fit in a 32-bit float; the schema can list it as "
-    'missing: missing = ["{number:g}"]',
+    "too_large": "{place}, column '{name}': {text} does not fit in a 32-bit float; the schema can list it as missing: "
+    "missing = [{quoted}]",
     "third_text": "{place}, column '{name}': '{text}' is a third text in a boolean column, which holds two; "
     'kind = "categorical" takes any',
     "no_boolean": "{place}, column '{name}': {number:g} is neither 0 nor 1, as a boolean is; "
@@ -62,6 +62,8 @@ REFUSALS = {
     "that repeat, and predicts no numbers (regression): divide it into ranges, or say --target with another column",
     "weight": "{place}, column '{name}': a weight must be 0 or more, not {found}; mend it, or leave --weight out",
     "no_weight": "{path}: every weight in column '{name}' is 0; at least one row must count: leave --weight out",
+    "one_weighed": "{path}: the rows whose weight in column '{name}' is not 0 are of one class only ('{text}'); a "
+    "classifier needs two or more: mend the weights, or leave --weight out",
     "no_part": "{place}, column '{name}': {rule}; mend it, or leave {flag} out",
     "test_column": "{path} has no column '{name}', which {table} has; --drop '{name}' leaves it out of both",
     "test_class": "{path}: '{name}' is no class of {table}; leave its rows out of it",

@@ -12,7 +12,7 @@ from trainer.arrays import Array
 from trainer.data.columns import NumberCells, TextCells
 from trainer.data.decoded import Decoded
 from trainer.data.division import By, Division, read_division
-from trainer.data.examples import fill_numbers, read_labels, weights_of
+from trainer.data.examples import check_weighed, fill_numbers, read_labels, weights_of
 from trainer.data.rows import Column, Examples, Rows
 from trainer.data.schema import Schema
 from trainer.data.settled import Roles
@@ -127,7 +127,7 @@ class Written:
 
         :param head: the table without its columns.
         :param known: by column, the texts that its vocabulary keeps however rare they are.
-        :raises InvalidTable: there are no two classes, or as many as there are rows.
+        :raises InvalidTable: there are no two classes of rows that count, or as many as there are rows.
         """
         names = [column.name for column in self.columns if column.kind == "categorical"]
         found = [texts.vocabulary(known.get(name, ())) for name, texts in zip(names, self._texts, strict=True)]
@@ -142,6 +142,8 @@ class Written:
         cells = TextCells.numbered(self.classes.found, labels.view(np.uint32))
         whole = replace(head, columns={self.roles.target: cells}, rows=len(self))
         numbers, classes, remark = read_labels(whole, self.roles.target, self.schema)
+        if self.roles.weight:
+            check_weighed(head.path, self.roles.weight, numbers, classes)
         weights = moved(np.concatenate(self._weights)) if self._weights else None
         return Examples(rows, moved(numbers), classes, weights, long=True), remark
 

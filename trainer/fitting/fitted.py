@@ -114,6 +114,8 @@ def train_all(
         run = replace(run, deadline=limit.after(SHARE_OF_MEMBERS if learning else 1.0))
     selection = select(config, start, run, limit.after(SHARE_OF_SELECTION) if limit else None)
     config, start = selection.config, selection.start
+    # With a time limit, a run that is taken up may choose something else.
+    run = replace(run, checkpoint_of=partial(run.checkpoint_of, chosen=selection.chosen))
     train_members: TrainMembers = partial(side_by_side, jobs=jobs) if min(jobs, wanted) > 1 else in_turn
     if selection.interrupted:
         train_members = nobody

@@ -25,7 +25,6 @@ from trainer.training.weighting import as_counts, class_shares, weigh
 Watch = Callable[[int, int, Epoch], None]
 # A member's number, whose training is over, and how many there are.
 Ended = Callable[[int, int], None]
-CheckpointOf = Callable[[int], Checkpoint | None]
 
 # A small table is learned in a moment, and gains most from a bag.
 MOST_MEMBERS, ROWS_TOGETHER = 5, 200_000
@@ -45,6 +44,16 @@ class Fit(Protocol):
         watch: Callable[[Epoch], None] = ...,
         checkpoint: Checkpoint | None = ...,
     ) -> History: ...
+
+
+class CheckpointOf(Protocol):
+    """Where a member's epochs are saved, trained with the defaults or with what was `chosen` instead of them."""
+
+    def __call__(self, member: int, *, chosen: object = ...) -> Checkpoint | None: ...
+
+
+def unsaved(member: int, *, chosen: object = None) -> None:
+    """Save no epoch."""
 
 
 def unwatched(member: int, members: int, epoch: Epoch) -> None:
@@ -132,7 +141,7 @@ class Run:
     watch: Watch = unwatched
     ended: Ended = untold
     tried: Watch = unwatched
-    checkpoint_of: CheckpointOf = lambda member: None
+    checkpoint_of: CheckpointOf = unsaved
     train: Fit = fit
     deadline: Deadline | None = None
     taken: Watch = unwatched

@@ -192,11 +192,12 @@ def run(
 
     def saved(table: Table, folds: int) -> Run:
         identity, folder = _identity(config, table), repository.root / ".checkpoints"
-        checkpoints.extend(
-            FileCheckpoint(folder, config.name, {**identity, "member": number}, resume=resume)
-            for number in range(folds + 1)
-        )
-        return Run(watch, ended, tried, checkpoints.__getitem__, train, taken=watch)
+
+        def checkpoint_of(member: int, *, chosen: object = None) -> FileCheckpoint:
+            return FileCheckpoint(folder, config.name, {**identity, "member": member}, resume=resume, chosen=chosen)
+
+        checkpoints.extend(map(checkpoint_of, range(folds + 1)))
+        return Run(watch, ended, tried, checkpoint_of, train, taken=watch)
 
     try:
         with noting(NOTHING, KeyboardInterrupt):

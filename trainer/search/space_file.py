@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from trainer.errors import InvalidSetting, InvalidSpace
+from trainer.files import read_settings
 from trainer.nn.optimizers import OPTIMIZERS
 from trainer.report.axes import Scaled
 from trainer.search.rows import Encoding
@@ -75,7 +76,7 @@ def check_space(space: Space, given: Mapping[str, object]) -> None:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_settings(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSpace(f"{path} is no TOML file: {error}") from None
 

@@ -14,7 +14,7 @@ from trainer.data.size import RULE as MEMORY_RULE
 from trainer.data.size import memory_of
 from trainer.measures.threshold import Rule
 from trainer.settings.durations import RULE, seconds
-from trainer.settings.hyperparameters import Hyperparameters, Units, units_between_commas
+from trainer.settings.hyperparameters import MOST, Hyperparameters, Units, units_between_commas
 
 # What every command names first.
 NAMED = ("table", "target", "name")
@@ -63,7 +63,10 @@ class TrainingConfig(Hyperparameters):
     )
     atoms: bool = Field(True, description="add an indicator input for each value that a numeric feature often repeats")
     one_hot: int = Field(
-        8, ge=0, description="largest number of categories that is one-hot encoded; features with more are embedded"
+        8,
+        ge=0,
+        le=MOST,
+        description="largest number of categories that is one-hot encoded; features with more are embedded",
     )
     selection: bool = Field(
         True,

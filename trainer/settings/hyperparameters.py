@@ -15,6 +15,8 @@ Optimizer = Literal["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine", "coslog4"]
 Statistics = Literal["running", "population", "auto"]
 
+# Of epochs and of rows in a batch: more means no more.
+MOST = 1_000_000_000
 # Batches are powers of two: 32 to 256.
 SMALLEST_BATCH, LARGEST_BATCH, STEPS_AN_EPOCH = 5, 8, 300
 
@@ -55,10 +57,10 @@ class Hyperparameters(BaseModel):
         0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises to its peak"
     )
     batch_size: int | None = Field(
-        None, ge=1, description="mini-batch size; by default 32, and up to 256 on large tables"
+        None, ge=1, le=MOST, description="mini-batch size; by default 32, and up to 256 on large tables"
     )
-    epochs: int = Field(100, ge=1, description="maximum number of epochs")
-    patience: int = Field(20, ge=1, description="early stopping: epochs without a lower validation log-loss")
+    epochs: int = Field(100, ge=1, le=MOST, description="maximum number of epochs")
+    patience: int = Field(20, ge=1, le=MOST, description="early stopping: epochs without a lower validation log-loss")
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="label smoothing: share of the target that is spread evenly over the classes"
     )
@@ -74,7 +76,7 @@ class Hyperparameters(BaseModel):
     ewma_decay: float = Field(
         0.9, ge=0, lt=1, description="decay of the running mean and variance: the weight of the old value"
     )
-    epsilon: float = Field(1e-5, gt=0, description="constant that batch normalisation adds to the variance")
+    epsilon: float = Field(1e-5, gt=0, le=1, description="constant that batch normalisation adds to the variance")
     compiled: bool = Field(True, description="use the compiled training step where numba is installed")
     seed: int = Field(
         0, ge=0, lt=2**63, description="random seed of the split, the initial weights and the order of the rows"

@@ -26,13 +26,16 @@ class FileCheckpoint:
     have to start again.
     """
 
-    def __init__(self, folder: Path, name: str, depends_on: Mapping[str, Any], *, resume: bool) -> None:
+    def __init__(
+        self, folder: Path, name: str, depends_on: Mapping[str, Any], *, resume: bool, chosen: object = None
+    ) -> None:
+        """Where the epochs of a network go that is trained with what was `chosen`, None being the defaults."""
         fingerprint = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
         self.path = folder / f"{name}-{fingerprint[:16]}.npz"
-        self._resume = resume
+        self._resume, self._chosen = resume, repr(chosen)
 
     def load(self) -> Snapshot | None:
-        """The last snapshot of the same run, if there is one and it is wanted.
+        """The last snapshot of the same run under the same choice, if there is one and it is wanted.
 
         :raises DamagedCheckpoint: there is one, and it cannot be read.
         """
@@ -40,7 +43,8 @@ class FileCheckpoint:
             return None
         try:
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return _unpack(dict(arrays))
+                facts = json.loads(arrays["facts"].tobytes())
+                return _unpack(facts, arrays) if facts["chosen"] == self._chosen else None
         except FileNotFoundError:
             return None
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError):
@@ -50,7 +54,7 @@ class FileCheckpoint:
         """Replace the last snapshot. A Ctrl-C waits until that is done."""
         try:
             with replacing(self.path) as file, held_back():
-                np.savez(file, **_pack(snapshot))
+                np.savez(file, **_pack(snapshot, self._chosen))
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from None
 
@@ -59,7 +63,7 @@ class FileCheckpoint:
         remove_files(self.path)
 
 
-def _pack(snapshot: Snapshot) -> dict[str, Any]:
+def _pack(snapshot: Snapshot, chosen: str) -> dict[str, Any]:
     arrays: dict[str, Any] = {f"memory{index}": memory for index, memory in enumerate(snapshot.optimizer_memory)}
     arrays |= {"values": snapshot.network.values, "running_sums": snapshot.network.running_sums}
     if snapshot.best:
@@ -70,6 +74,7 @@ def _pack(snapshot: Snapshot) -> dict[str, Any]:
         "running_batches": snapshot.network.running_batches,
         "optimizer_steps": snapshot.optimizer_steps,
         "generator": snapshot.generator,
+        "chosen": chosen,
         "best": snapshot.best
         and {"epoch": snapshot.best.epoch.number, "running_batches": snapshot.best.state.running_batches},
     }
@@ -83,8 +88,7 @@ def _epoch(facts: dict[str, Any]) -> Epoch:
     return Epoch(facts["number"], facts["loss"], score and Score(**score), looked)
 
 
-def _unpack(arrays: dict[str, Any]) -> Snapshot:
-    facts = json.loads(arrays["facts"].tobytes())
+def _unpack(facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> Snapshot:
     epochs = tuple(map(_epoch, facts["epochs"]))
     best = facts["best"] and Best(
         epochs[facts["best"]["epoch"] - 1],
