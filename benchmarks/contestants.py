@@ -27,8 +27,10 @@ def fit_and_predict(name: str, rows: Rows, labels: npt.NDArray[np.int64], train:
         more = {"cat_col_names": categorical}
         numbers = frame.columns.difference(categorical)
         frame[numbers] = frame[numbers].fillna(frame.iloc[train][numbers].median())
-    model.fit(frame.iloc[train], labels[train], **more)
-    return np.asarray(model.classes_).ravel(), np.asarray(model.predict_proba(frame.iloc[test]))
+    # XGBoost wants classes without a gap, and rare ones may all be test rows.
+    classes, numbered = np.unique(labels[train], return_inverse=True)
+    model.fit(frame.iloc[train], numbered, **more)
+    return classes[np.asarray(model.classes_).ravel().astype(int)], np.asarray(model.predict_proba(frame.iloc[test]))
 
 
 def table_of(rows: Rows, train: Any) -> tuple[Any, list[str]]:

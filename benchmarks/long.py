@@ -27,7 +27,7 @@ from trainer.job import job
 from trainer.settings.config import TrainingConfig
 from trainer.training.fit import fit
 
-COLUMNS, GROUP, MIB = 20, 250_000, 2**20
+GROUP, MIB = 250_000, 2**20
 NUMBERS = 17
 
 

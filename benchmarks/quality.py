@@ -1,6 +1,7 @@
 """How good the defaults are: real tables, one split, next to the defaults of others.
 
 PYTHONPATH=. python benchmarks/quality.py --data ../shared/data [--only adult letter] [--against CatBoost]
+    [--measure log_loss]
 
 Each table is split once: its official test rows where there are any, else 70/30, stratified, random_state 0. Ours takes
 its validation rows out of the training part. Two tables are too long for the peers' patience, and they get a random
@@ -32,6 +33,7 @@ from trainer.settings.config import TrainingConfig
 from trainer.training.calibration import calibration_error
 
 Floats = npt.NDArray[np.floating[Any]]
+MEASURES = ("accuracy", "log_loss", "auc", "ece", "seconds")
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[task.name for task in TASKS])
     parser.add_argument("--against", nargs="*", default=SCIKIT, choices=CONTESTANTS, help="none for ours alone")
     parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="change one of ours")
+    parser.add_argument("--measure", choices=MEASURES, help="this one alone, of each contestant")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -164,7 +167,7 @@ def main() -> None:
     peers = options.against
     print("| table | " + " | ".join(("ours", *peers)) + " |\n|" + "---|" * (2 + len(peers)))
     for name in options.only:
-        cells = [show(measured_alone(name, contestant, options)) for contestant in ("ours", *peers)]
+        cells = [show(measured_alone(name, contestant, options), options.measure) for contestant in ("ours", *peers)]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
@@ -187,7 +190,9 @@ def run_one(options: argparse.Namespace) -> dict[str, float]:
     return peer(options.one, task, options.data)
 
 
-def show(cell: dict[str, float]) -> str:
+def show(cell: dict[str, float], one: str | None) -> str:
+    if one:
+        return f"{cell[one]:.4f}"
     memory = f"; {cell['mebibytes']:.0f} MiB" if "mebibytes" in cell else ""
     scores = f"{cell['accuracy']:.4f} / {cell['log_loss']:.4f} / {cell['auc']:.4f} / {cell['ece']:.3f}"
     return f"{scores}; {cell['seconds']:.1f} s{memory}"

@@ -67,9 +67,9 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(PLACES[name]), name)
     except ModuleNotFoundError as error:
         from models.errors import MissingLibrary
+        from models.extras import way_to
 
-        way = "install evenkeel with the extras `trainer` and `service`, as docs/install.md says"
-        raise MissingLibrary(f"evenkeel.{name} needs {error.name}: {way}") from None
+        raise MissingLibrary(f"evenkeel.{name} needs {error.name}: {way_to('trainer', 'service')}") from None
 
 
 def __dir__() -> list[str]:

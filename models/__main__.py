@@ -14,6 +14,7 @@ from models.terminal import DATA, IO, USAGE, CommandLine, add_command, add_model
 
 DESCRIPTION = "Inspect the model repository, verify it, choose the serving version, and move models."
 
+MODEL = "name of the model"
 NAMED = "model, and version behind a colon (default: the serving version)"
 
 EXIT_CODES = {InvalidName: USAGE, UnknownModel: DATA, TakenVersion: DATA, CorruptModel: DATA, OSError: IO}
@@ -69,9 +70,9 @@ def _command_line(program: str) -> CommandLine:
         "pin the serving version",
         examples=("penguins 1", "penguins --newest"),
     )
-    promote.add_argument("name")
+    promote.add_argument("name", help=MODEL)
     chosen = promote.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("version", nargs="?", type=version_number)
+    chosen.add_argument("version", nargs="?", type=version_number, help="version to serve")
     chosen.add_argument(
         "--newest", action="store_true", help="serve the newest version, and each newer one from then on"
     )
@@ -83,7 +84,7 @@ def _command_line(program: str) -> CommandLine:
         "serve the version before the serving one",
         examples=("penguins", "mine"),
     )
-    rollback.add_argument("name")
+    rollback.add_argument("name", help=MODEL)
 
     canary = add_command(
         commands,
@@ -92,7 +93,7 @@ def _command_line(program: str) -> CommandLine:
         "route a share of the requests to a version",
         examples=("penguins 2 --share 5%", "penguins --off"),
     )
-    canary.add_argument("name")
+    canary.add_argument("name", help=MODEL)
     _or_off(canary)
     canary.add_argument(
         "--share", type=_share, default=0.05, help="share of the requests, such as 0.1 or 10%% (default: 5%%)"
@@ -105,7 +106,7 @@ def _command_line(program: str) -> CommandLine:
         "send requests to a version too, and only compare its answers",
         examples=("penguins 2", "penguins --off"),
     )
-    shadow.add_argument("name")
+    shadow.add_argument("name", help=MODEL)
     _or_off(shadow)
 
     prune = add_command(
@@ -115,7 +116,7 @@ def _command_line(program: str) -> CommandLine:
         "delete old versions that do not serve",
         examples=("penguins --keep 5", "mine --keep 1"),
     )
-    prune.add_argument("name")
+    prune.add_argument("name", help=MODEL)
     prune.add_argument("--keep", type=_count, required=True, metavar="N", help="number of newest versions to keep")
 
     _add_travelling(commands)
@@ -176,8 +177,8 @@ def _named(text: str) -> tuple[str, int | None]:
 
 def _or_off(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("version", nargs="?", type=version_number)
-    chosen.add_argument("--off", action="store_true")
+    chosen.add_argument("version", nargs="?", type=version_number, help="version that is tried beside the serving one")
+    chosen.add_argument("--off", action="store_true", help="end it")
 
 
 def _count(text: str) -> int:

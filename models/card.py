@@ -118,13 +118,15 @@ class Distillation(_Part):
 
 
 class Candidate(_Part):
-    """What was tried beside the defaults: this rate of input dropout, and these numeric features as categories.
+    """What was tried beside the defaults: this rate of input dropout, these numeric features as categories, and this
+    `scaling` of the others, None where it is as it was asked for.
 
     `gain` is by how much it lowers the log-loss of `rows` validation rows, in nats, and `interval` its 95 % interval.
     """
 
     input_dropout: float
     categories: tuple[str, ...] = ()
+    scaling: str | None = Field(None, exclude_if=lambda value: value is None)
     rows: int
     gain: float
     interval: tuple[float, float]

@@ -7,6 +7,7 @@ as true is read so for ever.
 import re
 from datetime import MINYEAR, UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from struct import pack, unpack
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
@@ -58,11 +59,6 @@ class Reading(BaseModel):
         if self.decimal == self.thousands:
             raise ValueError("'decimal' and 'thousands' must differ")
         return self
-
-    def is_missing(self, text: str) -> bool:
-        """Whether nothing is there."""
-        stripped = text.strip(BLANKS)
-        return not stripped or stripped in self.missing
 
     def number(self, text: str) -> float:
         """The number that a text spells, in 64 bits.
@@ -153,6 +149,11 @@ def moment(text: str, order: Order = "ymd") -> int:
     return spelled
 
 
+def without_spelling(label: str) -> str:
+    """What classes have in common that differ by case or blanks only, where a table's schema merges these."""
+    return label.strip(BLANKS).casefold()
+
+
 def days_of(moment: int) -> float:
     """Days since 1970-01-01, as a model takes a date."""
     return float(moment) / DAY
@@ -163,3 +164,17 @@ def iso_date(days: float) -> str:
     moment = min(max(round(float(days) * DAY), FIRST), LAST)
     spelled = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)
     return spelled.replace(tzinfo=None).isoformat() if moment % DAY else spelled.date().isoformat()
+
+
+def shortest_date(days: float) -> str:
+    """The ISO 8601 text of the roundest moment that a 32-bit float of days cannot tell from these days.
+
+    In 2024 such a float is exact to three minutes, and `iso_date` alone would spell seconds that it does not have.
+    """
+    units = (DAY, DAY // 24, DAY // 1440, DAY // 86_400)
+    moments = (round(days * DAY / unit) * unit / DAY for unit in units)
+    return iso_date(next((one for one in moments if _single(one) == _single(days)), days))
+
+
+def _single(number: float) -> float:
+    return float(unpack("f", pack("f", number))[0])

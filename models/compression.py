@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import Any, Protocol
 
 from models.errors import CorruptModel, InvalidName
+from models.extras import way_to
 
 ENDINGS = (".tar.zst", ".tar.gz", ".tar")
 # Weights are close to noise: a higher level takes longer and gains nothing.
@@ -77,6 +78,4 @@ def _zstd() -> Any:
     try:
         return import_module("backports.zstd")
     except ModuleNotFoundError:
-        raise InvalidName(
-            "zstd needs Python 3.14, or the extra `archive`, as docs/install.md says; .tar.gz needs neither"
-        ) from None
+        raise InvalidName(f"zstd needs Python 3.14, which .tar.gz does not; or {way_to('archive')}") from None

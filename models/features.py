@@ -1,5 +1,6 @@
 """Features: the named input columns of a model, and the type of the rows that they imply."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -35,11 +36,16 @@ class _Feature(BaseModel):
 
 
 class NumericFeature(_Feature):
-    """A number. `minimum` and `maximum` are those of the training rows."""
+    """A number. `minimum` and `maximum` are those of the training rows.
+
+    Where training encoded its numbers as categories, `codes` are those of the training rows, ascending; else there are
+    none, and cards do not name them.
+    """
 
     kind: Literal["numeric"] = "numeric"
     minimum: float
     maximum: float
+    codes: tuple[float, ...] = Field((), exclude_if=lambda codes: not codes)
 
 
 class DateFeature(_Feature):
@@ -63,8 +69,18 @@ class CategoricalFeature(_Feature):
 Feature = Annotated[NumericFeature | DateFeature | CategoricalFeature, Field(discriminator="kind")]
 
 
+def codes_of(feature: Feature) -> tuple[float, ...]:
+    """The numbers that training has seen of a feature that it encoded as categories; none of any other."""
+    return feature.codes if feature.kind == "numeric" else ()
+
+
 def usual_range(feature: NumericFeature | DateFeature) -> tuple[float, float]:
-    """Below and above these a value lies outside of what training has seen by more than that range is wide."""
+    """Below and above these a value lies outside of what training has seen by more than that range is wide.
+
+    No code lies outside: one that training has not seen is as unlike the others, however near it is.
+    """
+    if codes_of(feature):
+        return -math.inf, math.inf
     width = feature.maximum - feature.minimum or abs(feature.maximum) or 1.0
     return feature.minimum - width, feature.maximum + width
 

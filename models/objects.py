@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from models.errors import InvalidName
+from models.extras import way_to
 
 SCHEMES = ("s3://", "gs://", "az://")
 # What passes within seconds is tried again; an outage is told. A large file may take its time, if it comes at all.
@@ -185,7 +186,7 @@ def _opened(url: str) -> tuple[Any, Any]:
     try:
         obstore, store = import_module("obstore"), import_module("obstore.store")
     except ModuleNotFoundError:
-        raise InvalidName("object storage needs the extra `storage`, as docs/install.md says") from None
+        raise InvalidName(f"object storage needs obstore: {way_to('storage')}") from None
     is_url(url)
     for name, (rule, kind) in WORDS.items():
         if (given := os.environ.get(name)) and not rule.fullmatch(given):

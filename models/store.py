@@ -68,10 +68,9 @@ class Store(ABC):
     def unknown(self, name: str, version: int | None = None) -> UnknownModel:
         """The refusal of a model, or of a version of one, that is not here; it names those that are."""
         if version is not None and (versions := self.versions(name)):
-            there = ", ".join(map(str, versions[-MOST_NAMED:]))
-            return UnknownModel(
-                f"the repository {self.place} holds no version {version} of '{name}'; its newest are {there}"
-            )
+            newest = versions[-MOST_NAMED:]
+            there = f"newest are {', '.join(map(str, newest))}" if len(newest) > 1 else f"only one is {newest[0]}"
+            return UnknownModel(f"the repository {self.place} holds no version {version} of '{name}'; its {there}")
         try:
             names = self.names()
         except OSError:  # Of the folder that is not there, for one.

@@ -8,10 +8,12 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
 from models.absent import instead_of
+from models.extras import way_to
 from models.output import Unwritten, guarded
 
 USAGE = 64
@@ -76,8 +78,16 @@ class CommandLine(argparse.ArgumentParser):
         """What was typed; what a command does not know is refused by that command, which has the options."""
         options, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            getattr(options, "parser", self).error(f"unrecognized arguments: {' '.join(unknown)}")
+            parser: CommandLine = getattr(options, "parser", self)
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}{parser._nearest(unknown)}")
         return options
+
+    def _nearest(self, unknown: Sequence[str]) -> str:
+        """The flags of this command that may be meant by those that it does not know."""
+        flags = [flag[2:] for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        names = [one[2:].partition("=")[0] for one in unknown if one.startswith("--")]
+        nearest = dict.fromkeys(f"--{flag}" for name in names for flag in get_close_matches(name, flags, 1))
+        return f"; {' and '.join(nearest)} may be meant" if nearest else ""
 
 
 class Paragraphs(argparse.HelpFormatter):
@@ -135,7 +145,7 @@ def needing(extra: str, command: str) -> Iterator[None]:
         library = (error.name or "").partition(".")[0]
         if library in OURS:
             raise
-        sentence = f"needs {library}: install evenkeel with the extra `{extra}`, as docs/install.md says"
+        sentence = f"needs {library}: {way_to(extra)}"
         print(f"{command}: {sentence}", file=sys.stderr)
         raise SystemExit(USAGE) from None
 

@@ -71,6 +71,7 @@ def selection_line(selection: Sequence[Candidate]) -> str:
         more = len(chosen.categories) - len(shown)
         names = ", ".join(shown) + (f" and {more} more" if more else "")
         what = [f"{names} as categories"] if names else []
+        what += [f"{chosen.scaling} scaling"] if chosen.scaling else []
         what += [] if chosen.input_dropout else ["no input dropout"]
         return f"{', '.join(what)}; {chosen.gain:.4f} nats lower on {rows} validation rows"
     others = "1 candidate" if len(selection) == 1 else f"{len(selection)} candidates"

@@ -75,14 +75,6 @@ class Access:
         if scope not in key.scopes:
             raise WrongScope(f"the API key is not for this: it needs one with the scope {scope}")
 
-    def allows(self, environ: Mapping[str, Any]) -> bool:
-        """Whether a request may see what is served."""
-        try:
-            self.check(environ)
-        except (MissingKey, WrongScope):
-            return False
-        return True
-
     def name(self, environ: Mapping[str, Any]) -> str | None:
         """What the log calls the key of a request: its comment, else a part of its digest; None where it has no key."""
         digest = environ.get(DIGEST) or _digest_of(environ)

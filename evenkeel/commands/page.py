@@ -12,7 +12,7 @@ from evenkeel.page.one_file import one_file
 from evenkeel.scoring.local import LocalModel
 from models.card import GoldenRow, ModelCard
 from models.cells import iso_date
-from models.features import CategoricalFeature, Feature, Record, Value
+from models.features import CategoricalFeature, Feature, Record, Value, codes_of
 from models.repository import ModelRepository, PublishedModel
 from models.terminal import add_command, add_model
 from trainer.errors import InvalidSetting
@@ -74,7 +74,8 @@ def synthetic_rows(card: ModelCard, rng: np.random.Generator) -> list[Record]:
     """Golden rows for a card, of values drawn from what it says of each feature, one independent of another.
 
     The first, with which the page opens, is the typical row but for a few features; the second is the typical row. A
-    card from before there was one has others in their place. A number that the card has whole values of stays whole.
+    card from before there was one has others in their place. Where the card has codes of a number, it is one of them,
+    and where it has whole values, it stays whole.
     """
     drawn = [{feature.name: _drawn(card, feature, rng) for feature in card.features} for _ in range(GOLDEN_ROWS)]
     if card.typical is not None:
@@ -102,6 +103,7 @@ def _drawn(card: ModelCard, feature: Feature, rng: np.random.Generator) -> Value
     span = feature.maximum - feature.minimum or 1
     digits = 0 if _is_whole(card, feature) else 3 - math.floor(math.log10(span))
     number = float(np.clip(round(number, digits), feature.minimum, feature.maximum))
+    number = min(codes_of(feature), key=lambda code: abs(code - number), default=number)
     if missing:
         return None
     return iso_date(number) if feature.kind == "date" else number

@@ -4,9 +4,8 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from evenkeel.commands.drift import LONGEST_SUMMARY, add_service, ask_service
-from models.repository import ModelRepository
-from models.terminal import add_command, printable
+from evenkeel.commands.asking import LONGEST_SUMMARY, add_question
+from models.terminal import printable
 
 HEADER = ("", "rows", "accuracy", "95 % interval", "log-loss", "calibration")
 # Classes of a confusion that fit a terminal.
@@ -16,27 +15,15 @@ LONGEST_CLASS = 12
 
 def add_performance(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command `performance`."""
-    parser = add_command(
+    add_question(
         commands,
         "performance",
-        tell_performance,
         "show accuracy as tested, as expected of live rows, and by labels",
-        examples=("penguins", "penguins 3 --url http://127.0.0.1:8080"),
-        epilog="expected: what the probabilities of all live answers promise, without labels; it follows rows that "
+        "expected: what the probabilities of all live answers promise, without labels; it follows rows that "
         "shift, and sees no changed rule. labelled: answers whose true class was sent to POST /v1/feedback; promised: "
-        "what the probabilities of these promise. Exit codes: 0 done, 64 usage, 65 refused by the service, 74 cannot "
-        "reach the service.",
+        "what the probabilities of these promise.",
+        _lines,
     )
-    add_service(parser)
-
-
-def tell_performance(_: ModelRepository, options: argparse.Namespace) -> None:
-    """Print what a service tells of the performance of a version.
-
-    :raises RefusedByService: it has no such model, or wants another key.
-    :raises Unreachable: it does not answer.
-    """
-    print("\n".join(ask_service(options, "performance", _lines)))
 
 
 def _lines(told: Any) -> Iterator[str]:
@@ -55,7 +42,7 @@ def _lines(told: Any) -> Iterator[str]:
             continue
         yield _figures("labelled", window["live"])
         yield _figures("promised", window["promised"])
-        yield f"  chance alone leaves an accuracy of {window['chance_accuracy']:.1%} or more"
+        yield f"  as labelled it may be as low as {window['chance_accuracy']:.1%} by chance alone"
     last = told["windows"][-1]
     if last["live"]["rows"] and len(last["confusion"]["labels"]) <= MOST_CLASSES:
         yield from ("", f"labels of the {printable(last['name'], 64)}, in lines, and what was answered:")

@@ -132,7 +132,7 @@ def fit(
         processes = None if jobs is None else count("--jobs", str(jobs))
         watching = epochs.watching(config.epochs, quiet=not verbose, verbose=verbose)
         with one_thread(), watching as shown:
-            run = Run(shown.watch, shown.ended, shown.tried)
+            run = Run(shown.watch, shown.ended, shown.tried, taken=shown.watch)
             model = FittedModel(job.train(config, frames, run, jobs=processes).draft())
     for sentence in model.report.warnings:
         warnings.warn(sentence, EvenkeelWarning, stacklevel=2)

@@ -16,6 +16,7 @@ import numpy as np
 from evenkeel.errors import UnfitRow
 from models.card import ModelCard
 from models.errors import CorruptModel, ModelError
+from models.extras import way_to
 from models.features import Record
 from models.repository import ModelRepository, PublishedModel
 from trainer.arrays import Array
@@ -56,7 +57,7 @@ class LocalModel:
         :raises MissingExtra: the libraries of the service are not installed.
         """
         if not find_spec("onnxruntime"):
-            raise MissingExtra("a published model is asked with onnxruntime: install evenkeel with the extra `service`")
+            raise MissingExtra(f"a published model is asked with onnxruntime: {way_to('service')}")
         # Here, so that whoever only reads tables need not have them.
         from service.errors import InvalidAnswer
         from service.prediction.predictor import Predictor

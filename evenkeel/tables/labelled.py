@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from models.card import ModelCard
-from models.cells import BLANKS, Reading
+from models.cells import Reading, without_spelling
 from models.features import Feature
 from trainer.arrays import Array, Labels
 from trainer.data.columns import NumberCells
@@ -102,7 +102,7 @@ def _labels(decoded: Decoded, given: Schema, card: ModelCard) -> Labels:
     cells = decoded.cells(card.provenance.target)
     cells = cells.as_texts() if isinstance(cells, NumberCells) else cells
     present = ~cells.missing(given.missing)
-    alike = (lambda text: text.strip(BLANKS).casefold()) if given.merge_spellings else str
+    alike = without_spelling if given.merge_spellings else str
     position = {alike(label): place for place, label in enumerate(card.classes)}
     meaning = np.full(len(cells), -1)
     for text, spelled in zip(np.flatnonzero(present), cells.spelled(np.flatnonzero(present)), strict=True):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from evenkeel.tables.labelled import column_of
 from models.card import ModelCard
-from models.features import FLOAT32_MAX, Feature, cell_reader, usual_range
+from models.features import FLOAT32_MAX, Feature, cell_reader, codes_of, usual_range
 from models.terminal import printable
 from trainer.data.blocks import Block
 from trainer.data.columns import NumberCells, TextCells
@@ -82,8 +82,12 @@ class RowReader:
                 numeric.append(values)
                 _blame(reasons, feature, bad, why)
                 missing = np.isnan(values) & ~bad
-                low, high = np.clip(usual_range(feature), -LARGEST, LARGEST).astype(np.float32)
-                unusual[feature.name, "far_outside_range"] = (values < low) | (values > high)
+                if codes := codes_of(feature):
+                    unseen = ~np.isin(values, np.array(codes, np.float32)) & ~np.isnan(values)
+                    unusual[feature.name, "unseen_category"] = unseen
+                else:
+                    low, high = np.clip(usual_range(feature), -LARGEST, LARGEST).astype(np.float32)
+                    unusual[feature.name, "far_outside_range"] = (values < low) | (values > high)
             if not feature.nullable:
                 _blame(reasons, feature, missing, lambda _: "must not be missing")
             elif not feature.seen_missing:

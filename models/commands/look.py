@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from models import terminal
 from models.card import ModelCard
-from models.cells import iso_date
+from models.cells import shortest_date
 from models.errors import CorruptModel, ModelError
 from models.features import Feature
 from models.serving import Serving
@@ -98,10 +98,12 @@ def show(repository: Store, options: argparse.Namespace) -> None:
 
 def _values(feature: Feature) -> str:
     match feature.kind:
+        case "numeric" if feature.codes:
+            values = "one of the numbers " + ", ".join(f"{code:g}" for code in feature.codes)
         case "numeric":
             values = f"number from {feature.minimum:g} to {feature.maximum:g}"
         case "date":
-            values = f"date from {iso_date(feature.minimum)} to {iso_date(feature.maximum)}"
+            values = f"date from {shortest_date(feature.minimum)} to {shortest_date(feature.maximum)}"
         case "categorical":
             values = "one of " + ", ".join(feature.categories)
     return values + ", or missing" * (feature.nullable and feature.seen_missing)

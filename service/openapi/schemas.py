@@ -9,7 +9,7 @@ from typing import Any
 
 from models.card import ModelCard
 from models.cells import iso_date
-from models.features import FLOAT32_MAX, Feature, Value
+from models.features import FLOAT32_MAX, Feature, Value, codes_of
 from service.wire.reasons import BACKGROUND, MOST_ROWS, TYPICAL
 
 Schema = dict[str, Any]
@@ -25,7 +25,9 @@ PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 def value(feature: Feature) -> Schema:
     """What one feature may be. Ranges and categories of training are told, not required: others are answered too."""
     schema = _place(feature)
-    if feature.kind == "numeric":
+    if codes := codes_of(feature):
+        schema["description"] = f"in training: {', '.join(f'{code:.6g}' for code in codes)}"
+    elif feature.kind == "numeric":
         schema["description"] = f"{feature.minimum:.6g} to {feature.maximum:.6g} in training"
     elif feature.kind == "date":
         low, high = (iso_date(round(days)) for days in (feature.minimum, feature.maximum))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
+from models.extras import way_to
 from models.repository import ModelRepository
 from models.terminal import sentence_of
 from service.access import read_keys
@@ -73,7 +74,7 @@ def checked(settings: Settings) -> None:
     from service.processes.prediction_log import check_log, log_rules
 
     if settings.tracing and find_spec("opentelemetry") is None:
-        raise InvalidSetting("EVENKEEL_TRACING needs OpenTelemetry: install evenkeel[tracing]")
+        raise InvalidSetting(f"EVENKEEL_TRACING needs OpenTelemetry: {way_to('tracing')}")
     if settings.api_keys_file:
         _check_keys(settings.api_keys_file)
     if settings.root_path:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.cells import days_of, iso_date, moment
-from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, usual_range
+from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, codes_of, usual_range
 from service.errors import Detail
+from service.rows.codes import Codes
 from service.rows.rules import echo
 from service.rows.warnings import MOST_WARNINGS, Warnings
 
@@ -31,6 +32,7 @@ class NumericColumns:
     def __init__(self, features: Sequence[NumericFeature | DateFeature]) -> None:
         self._features = features
         self.dates = any(feature.kind == "date" for feature in features)
+        self._codes = Codes(features)
         self._pack = struct.Struct(f"={len(features)}f").pack
         low, high = ([usual_range(feature)[side] for feature in features] for side in (0, 1))
         # As a matrix, because numpy takes twice the time where it has to make one of a vector.
@@ -56,13 +58,17 @@ class NumericColumns:
 
     def _watched(self, numbers: npt.NDArray[np.float32], warnings: Warnings) -> npt.NDArray[np.float32]:
         """The same; an infinity, the one number that is none, lies outside of every range."""
-        if np.maximum(np.minimum(numbers, self._high), self._low).tobytes() != numbers.tobytes():
-            if np.isinf(numbers).any():
-                raise OverflowError
-            far = np.flatnonzero((numbers < self._low) | (numbers > self._high))
-            for position in far[: MOST_WARNINGS + 1].tolist():
+        far = np.maximum(np.minimum(numbers, self._high), self._low).tobytes() != numbers.tobytes()
+        if far and np.isinf(numbers).any():
+            raise OverflowError
+        unseen = self._codes.unseen(numbers)
+        if far or unseen is not None:
+            odd = (numbers < self._low) | (numbers > self._high)
+            if unseen is not None:
+                odd[:, self._codes.columns] = unseen
+            for position in np.flatnonzero(odd)[: MOST_WARNINGS + 1].tolist():
                 row, column = divmod(position, len(self._features))
-                warnings.add(row, _far(self._features[column]))
+                warnings.add(row, _odd(self._features[column], numbers[row, column]))
         return numbers
 
     def _numbers(self, row: Row, index: int, warnings: Warnings) -> list[Any]:
@@ -128,7 +134,11 @@ def _knows_gaps(feature: Feature) -> bool:
 def _unseen(feature: CategoricalFeature, text: str) -> Detail:
     if not text:
         return _unseen_gap(feature, "none of the known categories")
-    message = f"training has not seen {echo(text)}; it counts as none of the known categories"
+    return _unseen_category(feature, echo(text))
+
+
+def _unseen_category(feature: Feature, value: str) -> Detail:
+    message = f"training has not seen {value}; it counts as none of the known categories"
     return {"feature": feature.name, "code": "unseen_category", "message": message}
 
 
@@ -146,7 +156,9 @@ def _unseen_gap(feature: Feature, counts_as: str) -> Detail:
     return {"feature": feature.name, "code": "unseen_missing", "message": message}
 
 
-def _far(feature: NumericFeature | DateFeature) -> Detail:
+def _odd(feature: NumericFeature | DateFeature, number: np.float32) -> Detail:
+    if codes_of(feature):
+        return _unseen_category(feature, f"{number:.6g}")
     if feature.kind == "date":
         low, high = (iso_date(round(days)) for days in (feature.minimum, feature.maximum))
     else:

@@ -203,6 +203,7 @@ function valuesOf(feature) {
   const words = wordsOf(feature);
   if (words) return [named(words[0]), " or ", named(words[1])];
   if (feature.kind === "categorical") return joined(feature.categories, FEW_CATEGORIES);
+  if (feature.codes) return joined(feature.codes, feature.codes.length);
   if (feature.kind === "date")
     return [`${isoDate(Math.round(feature.minimum))} to ${isoDate(Math.round(feature.maximum))}`];
   const { decimal, unit } = readingOf(feature);

@@ -57,14 +57,23 @@ function clipped(number) {
 function concernOf(feature) {
   const warn = (code, message) => ({ feature: feature.name, code, message });
   const gap = (as) => warn("unseen_missing", `training has never seen it missing; it counts as ${as}`);
+  const unseen = (value) =>
+    warn("unseen_category", `training has not seen ${value}; it counts as none of the known categories`);
   const strange = feature.seen_missing === false && feature.nullable;
   if (feature.kind === "categorical") {
     const known = new Set(feature.categories);
     return (value) => {
       if (value === null || value === "") return strange ? gap("none of the known categories") : null;
       if (known.has(value)) return null;
-      const unseen = `training has not seen ${quoted(value)}; it counts as none of the known categories`;
-      return warn("unseen_category", unseen);
+      return unseen(quoted(value));
+    };
+  }
+  if (feature.codes) {
+    const known = new Set(feature.codes.map(Math.fround));
+    return (value) => {
+      if (value === null) return strange ? gap("the middle of its values") : null;
+      const number = Math.fround(value);
+      return known.has(number) ? null : unseen(short(number));
     };
   }
   const width = feature.maximum - feature.minimum || Math.abs(feature.maximum) || 1;

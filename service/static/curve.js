@@ -42,9 +42,8 @@ function triedOf(card, feature, current) {
   const high = near ? Math.max(feature.maximum, here) : feature.maximum;
   const whole = isWhole(feature, card) && Number.isInteger(low) && Number.isInteger(high) && high - low < MOST_WHOLE;
   const count = whole ? high - low + 1 : high > low ? POINTS : 1;
-  const points = Array.from({ length: count }, (_, at) =>
-    whole ? low + at : low + ((high - low) * at) / Math.max(1, count - 1),
-  );
+  const evenly = (_, at) => (whole ? low + at : low + ((high - low) * at) / Math.max(1, count - 1));
+  const points = feature.codes ?? Array.from({ length: count }, evenly);
   return [...points.map((at) => ({ value: date ? isoDate(at) : at, at })), ...gap];
 }
 

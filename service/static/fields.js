@@ -122,7 +122,9 @@ function numberField(feature, whole, common, changed) {
     placeholder: feature.nullable ? "missing" : null,
   });
   const snapped = (number) => Number((Math.round(number / step) * step).toPrecision(12));
-  const inside = (number) => Math.min(Math.max(number, feature.minimum), feature.maximum);
+  const nearest = (number) => (best, code) => (Math.abs(code - number) < Math.abs(best - number) ? code : best);
+  const inside = (number) =>
+    feature.codes?.reduce(nearest(number)) ?? Math.min(Math.max(number, feature.minimum), feature.maximum);
   const number = () => {
     const value = read(input.value);
     if (value === null && !feature.nullable) throw new Error("needs a value");

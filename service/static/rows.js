@@ -40,11 +40,11 @@ export class RecordReader {
     return { tensors, warnings: records.map((record) => this.warned(record)) };
   }
 
-  // What a person should know of a record, in the service's order: gaps among the numbers, numbers far outside, texts.
+  // What a person should know of a record, in the service's order: gaps among the numbers, odd numbers, texts.
   warned(record) {
     const found = this.concerns(record);
     const texts = new Set(this.texts.map(({ name }) => name));
-    const ranked = ({ feature, code }) => (texts.has(feature) ? 2 : code === "far_outside_range" ? 1 : 0);
+    const ranked = ({ feature, code }) => (texts.has(feature) ? 2 : code === "unseen_missing" ? 0 : 1);
     const sorted = found.sort((one, other) => ranked(one) - ranked(other)).slice(0, MOST_WARNINGS + 1);
     if (sorted.length > MOST_WARNINGS) sorted.push({ feature: sorted.pop().feature, code: "more_warnings", message: MORE });
     return sorted;

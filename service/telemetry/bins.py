@@ -9,6 +9,7 @@ import numpy.typing as npt
 from models.card import ModelCard
 from models.drift import DriftBaseline
 from models.features import Feature, usual_range
+from service.rows.codes import Codes
 from service.rows.tensors import Probabilities, Tensors
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -20,8 +21,8 @@ class RowBins:
     """The bins of one model, numbered through its features in the order of the baseline, its predictions last.
 
     `parts` has the bins of each feature, and then those of the predictions. Behind them, `odd` has one number for each
-    feature: how many of its values training has not seen the like of. Such a text is a category that is none of the
-    card's, such a number lies far outside the range of training, as the warnings of an answer say.
+    feature: how many of its values training has not seen the like of. Such a text or code is none of the card's, any
+    other such number lies far outside the range of training, as the warnings of an answer say.
     """
 
     def __init__(self, card: ModelCard, baseline: DriftBaseline) -> None:
@@ -38,6 +39,7 @@ class RowBins:
         self._columns = np.array([place[one.feature] for one, _, _ in numeric], np.intp)
         self._missing = np.array([start + len(one.edges) + 1 for one, start, _ in numeric], np.intp)
         self._odd_numbers = np.array([odd for _, _, odd in numeric], np.intp)
+        self._codes = Codes([card.numeric[column] for column in self._columns])
         usual = np.array([usual_range(feature) for feature in card.numeric]).reshape(-1, 2)[self._columns]
         low, high = np.clip(usual, -LARGEST, LARGEST).astype(np.float32).T
         # Edge i of each column; nothing is above the infinity that stands where a column has no more of them. The last
@@ -111,6 +113,8 @@ class RowBins:
         high, in_range, missing = above[most:]
         counts[self._missing] = missing
         counts[self._odd_numbers] = high + (rows - missing - in_range)
+        if (unseen := self._codes.unseen(values.T)) is not None:
+            counts[self._odd_numbers[self._codes.columns]] = unseen.sum(axis=0)
         between = np.empty((most + 1, len(values)), np.int64)
         between[0], between[1:] = rows - missing, above[:most]
         between[:most] -= above[:most]

@@ -9,6 +9,7 @@ import numpy as np
 from models.card import ModelCard
 from models.cells import iso_date
 from models.drift import Bins
+from models.features import Feature, codes_of
 from models.sets import PredictionSets
 from models.shift import STATUSES, Status
 from service.telemetry.drift import Spread, Window
@@ -23,10 +24,8 @@ CLASSES = "predicted classes"
 
 def document(card: ModelCard, spread: Spread) -> dict[str, Any]:
     """The document of a version; windows are in the order of `windows` everywhere, the short one first."""
-    baseline, dates = spread.watch.baseline, {feature.name for feature in card.features if feature.kind == "date"}
-    features = [
-        _feature(at, one, spread.windows, dates=one.feature in dates) for at, one in enumerate(baseline.features)
-    ]
+    baseline, of = spread.watch.baseline, {feature.name: feature for feature in card.features}
+    features = [_feature(at, one, spread.windows, of[one.feature]) for at, one in enumerate(baseline.features)]
     predictions = _feature(len(features), baseline.predictions, spread.windows)
     return {
         "model": {"name": card.name, "version": spread.watch.version},
@@ -59,17 +58,19 @@ def _window(spread: Spread, window: Window) -> dict[str, Any]:
     }
 
 
-def _feature(at: int, part: Bins, windows: Sequence[Window], *, dates: bool = False) -> dict[str, Any]:
+def _feature(at: int, part: Bins, windows: Sequence[Window], feature: Feature | None = None) -> dict[str, Any]:
     """The feature at a place of the baseline, or the predicted classes, which stand behind all features."""
+    far = part.kind == "numeric" and not (feature and codes_of(feature))
     return {
         "feature": part.feature,
-        "bins": _labels(part, dates=dates),
+        "bins": _labels(part, dates=feature is not None and feature.kind == "date"),
         "training": list(part.shares),
-        "windows": [_measure(at, part, window) for window in windows],
+        "windows": [_measure(at, "far_outside" if far else "unseen", window) for window in windows],
     }
 
 
-def _measure(at: int, part: Bins, window: Window) -> dict[str, Any]:
+def _measure(at: int, odd: str, window: Window) -> dict[str, Any]:
+    """What is said of a feature in a window; `odd` names the share of values that training has not seen the like of."""
     counts, rows, shift = window.counts[at], window.verdict.rows, window.verdict.shifts[at]
     measured = {
         "status": shift.status,
@@ -79,8 +80,7 @@ def _measure(at: int, part: Bins, window: Window) -> dict[str, Any]:
         "missing": round(counts[-1] / rows, DIGITS) if rows else 0.0,
     }
     if at < len(window.odd):
-        odd = round(window.odd[at] / rows, DIGITS) if rows else 0.0
-        measured["far_outside" if part.kind == "numeric" else "unseen"] = odd
+        measured[odd] = round(window.odd[at] / rows, DIGITS) if rows else 0.0
     return measured
 
 

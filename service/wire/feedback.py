@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from models.cells import without_spelling
 from service.errors import Detail, InvalidRecord
 from service.rows.rules import echo
 from service.telemetry.answers import key_of
@@ -73,7 +74,7 @@ class Classes:
             return None
         key = owner, type(label), label
         if key not in self._meant:
-            self._meant[key] = _place(label, classes)
+            self._meant[key] = _place(label, classes, card.provenance.table_schema.get("merge_spellings") is True)
         if (place := self._meant[key]) is not None:
             self.models[at], self.names[at] = model, card.classes[place]
             return place
@@ -108,14 +109,17 @@ def _labelled(one: Any, shape: str) -> Labelled:
     return Labelled(request_id, row, label, model)
 
 
-def _place(label: str | float, classes: Mapping[str, int]) -> int | None:
+def _place(label: str | float, classes: Mapping[str, int], merged: bool) -> int | None:
     """The place of the class that a label names; None where there is none, or several.
+
+    Where training `merged` classes that differ by case or blanks only, so do labels.
 
     A class that looks like a number or a truth is still a text in the card, whoever has written it: pandas reads `1` as
     1.0 where other rows are empty, and `true` as True.
     """
     if isinstance(label, str):
-        return classes.get(label)
+        named = {without_spelling(name): place for name, place in classes.items()} if merged else classes
+        return named.get(without_spelling(label) if merged else label)
     spelled = json.dumps(label)
     if spelled in classes:
         return classes[spelled]

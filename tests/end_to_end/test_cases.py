@@ -5,9 +5,8 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +24,7 @@ from service.prediction.protocol import Allowance
 from service.rows.tensors import Tensors
 from service.wire import invocations
 from tests.conftest import find_free_port
-from tests.end_to_end.conftest import ROOT, running
+from tests.end_to_end.conftest import ROOT, Service, running
 from trainer.command_line import main
 from trainer.data.contents import read_contents
 from trainer.data.rows import Rows
@@ -68,11 +67,20 @@ TABLES: dict[str, tuple[str, dict[str, str], tuple[str, ...]]] = {
 }
 
 
-def trained(table: Path, target: str, store: Path) -> Predictor:
-    """Train by the command and load what it published."""
-    command = ["fit", str(table), "--target", target, "--name", "m", "--repository", str(store)]
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Service]]:
+    """A repository, and a service that follows it."""
+    store = tmp_path_factory.mktemp("store")
+    with running(store, find_free_port()) as started:
+        yield store, started
+
+
+def trained(table: Path, target: str, store: Path, *flags: str) -> Predictor:
+    """Train by the command and load what it published: a model of another name for each."""
+    name = f"m{len(list(store.glob('m*')))}"
+    command = ["fit", str(table), "--target", target, "--name", name, "--repository", str(store), *flags]
     assert main([*command, "--epochs", "2", "--hidden", "8", "--members", "1"]) == 0
-    return Predictor(ModelRepository(store).read("m", 1))
+    return Predictor(ModelRepository(store).read(name, 1))
 
 
 def as_posted(table: Path, target: str) -> tuple[bytes, str, list[dict[str, str]]]:
@@ -129,10 +137,9 @@ class Boundless:
 ALLOWANCE = Allowance(10**6, 10**9, Boundless())
 
 
-def predicted(table: Path, predictor: Predictor, store: Path, *flags: str) -> npt.NDArray[np.float32]:
+def predicted(table: Path, predictor: Predictor, output: Path, *flags: str) -> npt.NDArray[np.float32]:
     """What `evenkeel predict` writes of a file, with all its cells beside that."""
-    output = store.parent / "scored.parquet"
-    assert evenkeel(["predict", str(table), "--repository", str(store), "-o", str(output), *flags]) == 0
+    assert evenkeel(["predict", str(table), "--model", predictor.card.name, "-o", str(output), *flags]) == 0
     found = parquet.read_table(output)
     classes = predictor.card.classes
     numbers = np.column_stack([found.column(f"probability_{label}").to_numpy() for label in classes])
@@ -140,7 +147,9 @@ def predicted(table: Path, predictor: Predictor, store: Path, *flags: str) -> np
     return numbers
 
 
-def scored(table: Path, target: str, predictor: Predictor, rows: Rows, store: Path) -> None:
+def scored(
+    table: Path, target: str, predictor: Predictor, rows: Rows, service: tuple[Path, Service], output: Path
+) -> None:
     """The same file: the trainer's rows, those of `evaluate`, the contract's before onnxruntime, JSON, CSV, and what
     `predict` writes with a service and without one.
     """
@@ -156,10 +165,10 @@ def scored(table: Path, target: str, predictor: Predictor, rows: Rows, store: Pa
         "CSV": lambda: invocations.read(predictor, body, {"CONTENT_TYPE": content_type}, ALLOWANCE).tensors,
     }
     answers = {way: predictor.predict(tensors()) for way, tensors in ways.items()}
-    answers["predict"] = predicted(table, predictor, store)
-    with running(store, find_free_port()) as service:
-        service.wait()
-        answers["predict through a service"] = predicted(table, predictor, store, "--url", service.url)
+    store, running_service = service
+    running_service.wait(f"/v2/models/{predictor.card.name}/ready")
+    answers["predict"] = predicted(table, predictor, output, "--repository", str(store))
+    answers["predict through a service"] = predicted(table, predictor, output, "--url", running_service.url)
 
     for way, answer in answers.items():
         assert answer.tobytes() == answers["contract"].tobytes(), way
@@ -167,7 +176,7 @@ def scored(table: Path, target: str, predictor: Predictor, rows: Rows, store: Pa
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_trained_on_at_first_try_and_scored_alike_in_every_way(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, service: tuple[Path, Service], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Bit for bit; and what was decided about it is said, with what to type otherwise."""
     table = CASES / "tables" / name
@@ -175,14 +184,14 @@ def test_a_table_is_trained_on_at_first_try_and_scored_alike_in_every_way(
     if table.suffix == ".xlsx":
         pytest.importorskip("python_calamine")
         target = target or read_sheet(table, read_contents(table).data, None, keep_total=False).names[-1]
-    predictor = trained(table, target, tmp_path / "store")
+    predictor = trained(table, target, service[0])
     printed = " ".join("".join(capsys.readouterr()).split())
 
     if kinds:
         assert {feature.name: feature.kind for feature in predictor.card.features} == kinds
     for words in said:
         assert words in printed
-    scored(table, target, predictor, read_table(table, target).examples.rows, tmp_path / "store")
+    scored(table, target, predictor, read_table(table, target).examples.rows, service, tmp_path / "scored.parquet")
 
 
 def test_the_same_table_in_two_encodings_is_the_same_model(tmp_path: Path) -> None:
@@ -195,14 +204,14 @@ def test_the_same_table_in_two_encodings_is_the_same_model(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["sent", "dec"])
-def test_a_model_trained_by_a_schema_scores_its_own_file(name: str, tmp_path: Path) -> None:
+def test_a_model_trained_by_a_schema_scores_its_own_file(
+    name: str, service: tuple[Path, Service], tmp_path: Path
+) -> None:
     """-999 is missing for ever, and a decimal comma is one."""
     table, schema = (CASES / "faults/predict-schema" / f"{name}.{end}" for end in ("csv", "toml"))
-    flags: list[Any] = ["--target", "y", "--name", "m", "--repository", tmp_path / "store", "--schema", schema]
-    assert main(["fit", str(table), *map(str, flags), "--epochs", "2", "--hidden", "8", "--members", "1"]) == 0
-
-    predictor = Predictor(ModelRepository(tmp_path / "store").read("m", 1))
-    scored(table, "y", predictor, read_table(table, "y", schema=schema).examples.rows, tmp_path / "store")
+    predictor = trained(table, "y", service[0], "--schema", str(schema))
+    rows = read_table(table, "y", schema=schema).examples.rows
+    scored(table, "y", predictor, rows, service, tmp_path / "scored.parquet")
 
 
 @pytest.mark.parametrize("name", ["sentinel", "inf"])
@@ -272,4 +281,5 @@ def test_a_parquet_file_is_scored_as_it_was_trained_on(tmp_path: Path) -> None:
     predictor = trained(table, "y", store)
     expected = predictor.predict(trainers(read_table(table, "y").examples.rows))
 
-    assert predicted(table, predictor, store).tobytes() == expected.tobytes()
+    scored_by_command = predicted(table, predictor, tmp_path / "scored.parquet", "--repository", str(store))
+    assert scored_by_command.tobytes() == expected.tobytes()

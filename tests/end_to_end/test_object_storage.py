@@ -340,4 +340,4 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path) -> None:
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ, check=False)
 
     assert process.returncode == 64
-    assert process.stderr == "models: object storage needs the extra `storage`, as docs/install.md says\n"
+    assert process.stderr.startswith("models: object storage needs obstore: install evenkeel with the extra `storage`")

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import find_free_port
 from tests.end_to_end.browser import Tab
 from tests.end_to_end.conftest import QUICK, Service, running, train
-from tests.service.conftest import PUBLISHED
+from tests.service.conftest import PUBLISHED, SETS
 
 pytestmark = [
     pytest.mark.browser,
@@ -248,6 +248,21 @@ def test_exact_reasons_have_no_error_whatever_a_feature_is_called(tab: Tab, odd_
     tab.wait(f"!document.querySelector('.why.stale') && ({moved}).includes('__proto__')")
     assert "exact" in tab.text(".why")
     assert "±" not in tab.text(".why")
+
+
+def test_a_reason_shows_its_value_beside_a_long_name(tab: Tab, serve: Callable[..., Service]) -> None:
+    """bill_length_mm is shortened where there is no room for it, 45.4 is not."""
+    service = serve(SETS)
+    service.wait()
+    tab.view(1100, 800)
+    tab.open(f"{service.url}/#bill_length_mm=45.4&flipper_length_mm=231&body_mass_g=3650")
+    answered(tab)
+    tab.wait("document.querySelectorAll('.why .value').length > 2")
+    hidden = (
+        "[...document.querySelectorAll('.why .value')].filter((one) => one.scrollWidth > one.clientWidth || "
+        "one.getBoundingClientRect().right > one.parentNode.getBoundingClientRect().right + 1)"
+    )
+    assert tab.js(f"{hidden}.map((one) => one.parentNode.title)") == []
 
 
 @pytest.mark.parametrize("keyed", [False, True])

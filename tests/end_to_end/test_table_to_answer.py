@@ -22,9 +22,9 @@ Serve = Callable[..., Service]
 
 @pytest.fixture(scope="module")
 def trained(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainedClassifier]:
-    """A repository with a model of the penguins, by the defaults, and the networks that were exported into it."""
+    """A repository with a model of the penguins, and the networks that were exported into it."""
     repository = tmp_path_factory.mktemp("store")
-    config = TrainingConfig.of(table=penguins, target="species", name="penguins")
+    config = TrainingConfig.of(table=penguins, target="species", name="penguins", epochs=20, members=2)
     return repository, run(config, ModelRepository(repository)).classifier
 
 

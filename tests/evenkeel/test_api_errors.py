@@ -14,6 +14,7 @@ import pytest
 import evenkeel
 from evenkeel.errors import EXIT_CODES
 from evenkeel.model.settings import Settings
+from tests.conftest import ROOT
 from trainer.command_line import main
 from trainer.settings.spelling import in_python
 
@@ -222,5 +223,5 @@ def test_a_library_that_is_not_installed_is_named(library: str, name: str) -> No
 
     assert run.stdout == (
         f"True missing_library evenkeel.{name} needs {library}: install evenkeel with the extras `trainer` and "
-        "`service`, as docs/install.md says\n"
+        f"`service`: {sys.executable} -m pip install --editable '{ROOT}[trainer,service]'\n"
     )

@@ -4,14 +4,21 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from pyarrow import parquet
 
 from evenkeel.command_line import main as console
+from evenkeel.tables.given import opened
+from evenkeel.tables.labelled import schema_of
+from evenkeel.tables.rows import RowReader as TableReader
+from models.card import ModelCard
 from models.repository import ModelRepository
 from service.prediction.predictor import Predictor
+from service.rows.reader import RowReader
 from tests.evenkeel.conftest import OURS, Command, rows_of
 from trainer.command_line import main
+from trainer.data.schema import FileSchema
 from trainer.data.table import read_table
 
 
@@ -62,6 +69,24 @@ def test_warnings_are_the_services(
     for row, record in zip(rows, read.records(), strict=True):
         expected = [f"{one['feature']}: {one['code']}" for one in predictor.rows.read([record]).warnings.get(0, [])]
         assert sorted(filter(None, row["warnings"].split("; "))) == sorted(expected)
+
+
+def test_codes_are_warned_of_as_the_service_does(card: ModelCard) -> None:
+    """Cells of a file and numbers of a frame, where training took the numbers for categories."""
+    year = next(feature for feature in card.features if feature.name == "year")
+    coded = card.model_copy(update={"features": (year.model_copy(update={"codes": (2007.0, 2009.0)}),)})
+    cells = ["2007", "2008", "2.009e3", "", "1", "2009.0001", "2009"]
+    numbers = [float(cell) if cell else None for cell in cells]
+    expected = [
+        [one["code"] for one in RowReader(coded.features).read([{"year": number}]).warnings.get(0, [])]
+        for number in numbers
+    ]
+    for column in (cells, numbers):
+        with opened(pd.DataFrame({"year": column}), FileSchema(), ()) as (_, blocks):
+            (block,) = blocks.blocks
+        found = TableReader(coded, schema_of(coded)).read(block)
+
+        assert [sorted(code for (_, code), odd in found.unusual.items() if odd[row]) for row in range(7)] == expected
 
 
 BAD = [

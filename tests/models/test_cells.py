@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.card import ModelCard
-from models.cells import Reading, days_of, iso_date, moment
+from models.cells import Reading, days_of, iso_date, moment, shortest_date
 from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, cell_reader
 
 GERMAN: dict[str, Any] = {"decimal": ",", "thousands": "."}
@@ -161,3 +162,23 @@ def test_a_card_keeps_the_reading_of_each_feature() -> None:
 
     assert document["reading"] == {"missing": ["NA", "-999"], "decimal": ",", "thousands": "."}
     assert NumericFeature.model_validate_json(json.dumps(document)) == NUMBER
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2024-01-01", "2024-01-01"),
+        ("2024-01-01T00:01:47", "2024-01-01T00:03:00"),
+        ("2024-02-01T12:36:00", "2024-02-01T12:37:00"),
+        ("2024-02-01T12:00:00", "2024-02-01T12:00:00"),
+        ("1970-01-02T00:00:01", "1970-01-02T00:00:01"),
+        ("0001-01-01", "0001-01-01"),
+        ("9999-12-31", "9999-12-31"),
+    ],
+)
+def test_a_date_is_shown_no_more_exactly_than_it_was_kept(text: str, shown: str) -> None:
+    """As a 32-bit float, which has no seconds of this century, and reads what is shown as the same number."""
+    kept = np.float32(days_of(moment(text)))
+
+    assert shortest_date(float(kept)) == shown
+    assert np.float32(days_of(moment(shown))) == kept

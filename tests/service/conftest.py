@@ -14,6 +14,7 @@ environment that cannot train. To renew it after a change of the contract, remov
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -38,6 +39,12 @@ GENTOO = {
     "sex": "female",
     "year": 2007,
 }
+
+
+def with_codes(card: ModelCard, name: str, codes: tuple[float, ...]) -> list[dict[str, Any]]:
+    """The features of a card, one of which training took for categories."""
+    features = [feature.model_dump() for feature in card.features]
+    return [feature | ({"codes": codes} if feature["name"] == name else {}) for feature in features]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from service import access
 from service.access import Access, read_keys
 from service.app import create_app
-from service.errors import InvalidSetting
+from service.errors import InvalidSetting, MissingKey
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
 from service.telemetry import logs
@@ -166,12 +166,13 @@ def test_the_file_is_looked_at_once_a_second(keys: Path, monkeypatch: pytest.Mon
     guard = Access(keys)
     keys.write_text(f"predict {NOBODYS}\n")
 
-    assert guard.allows({"HTTP_X_API_KEY": PREDICTS})
+    guard.check({"HTTP_X_API_KEY": PREDICTS})
     now += 0.99
-    assert guard.allows({"HTTP_X_API_KEY": PREDICTS})
+    guard.check({"HTTP_X_API_KEY": PREDICTS})
     now += 0.01
-    assert not guard.allows({"HTTP_X_API_KEY": PREDICTS})
-    assert guard.allows({"HTTP_X_API_KEY": NOBODYS})
+    with pytest.raises(MissingKey):
+        guard.check({"HTTP_X_API_KEY": PREDICTS})
+    guard.check({"HTTP_X_API_KEY": NOBODYS})
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.write_text("predict short\n"), Path.unlink])

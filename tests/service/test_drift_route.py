@@ -9,6 +9,7 @@ from models.repository import ModelRepository
 from service.app import create_app
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
+from tests.service.conftest import with_codes
 from tests.service.test_drift import BASELINE, ENOUGH
 
 PATH = "/v1/models/penguins/drift"
@@ -56,6 +57,26 @@ def test_it_tells_one_status_and_why(serving: Registry, record: dict[str, Any]) 
     assert (sex["windows"][0]["unseen"], sex["windows"][0]["missing"]) == (0.25, 0)
     assert sum(told["predictions"]["windows"][0]["live"]) == pytest.approx(1)
     assert client.get("/v1/models/penguins/versions/3/drift").json == told
+
+
+def test_codes_that_training_has_not_seen_are_told(
+    repository: ModelRepository, publish: Callable[..., int], record: dict[str, Any]
+) -> None:
+    """As categories are, however near to one that it has; a missing one is none of them."""
+    features = with_codes(repository.card("penguins", 1), "body_mass_g", (4000, 5000, 90_000))
+    publish(drift=BASELINE, features=features)
+    registry = Registry(repository)
+    registry.refresh()
+    client = create_app(registry, Bounds(1 << 20)).test_client()
+    masses = [5000, 5001, 90_000, 1e9, None]
+    client.post("/predict", json={"instances": [record | {"body_mass_g": mass} for mass in masses]})
+    told = client.get(PATH).json
+    assert told is not None
+
+    mass, _, year = (one["windows"][0] for one in told["features"])
+    assert (mass["unseen"], mass["missing"]) == (0.4, 0.2)
+    assert "far_outside" not in mass
+    assert "unseen" not in year
 
 
 def test_without_a_baseline_the_answer_says_so(serving: Registry) -> None:

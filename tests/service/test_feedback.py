@@ -132,6 +132,20 @@ def test_a_number_or_truth_names_the_class_that_is_written_so(
         assert (found.models, found.names) == (["penguins"], [meant])
 
 
+@pytest.mark.parametrize(("label", "merged", "plain"), [("Adelie", 0, 0), (" adelie ", 0, None), ("adeli", None, None)])
+def test_where_training_merged_spellings_labels_are_merged(label: str, merged: int | None, plain: int | None) -> None:
+    """As `evaluate` reads the target of a table; of any other model a label is the class to the letter."""
+    for schema, place in (({"merge_spellings": True}, merged), ({}, plain)):
+        provenance = card().provenance.model_copy(update={"table_schema": schema})
+        watch = Watch(card().model_copy(update={"provenance": provenance}), 1)
+        found = wire.Classes(wire.read({"id": "a", "label": label}), [watch])
+        if place is None:
+            with pytest.raises(InvalidRecord, match="is no class of penguins"):
+                found.of(0, watch.owner)
+        else:
+            assert found.of(0, watch.owner) == place
+
+
 def test_the_figures_are_those_of_the_labelled_rows(client: FlaskClient) -> None:
     """Reckoned anew from the answers as they were sent, and the labels: accuracy, log-loss, what was promised,
     calibration error and confusion; expected figures of all rows, labelled or not.

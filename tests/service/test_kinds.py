@@ -7,7 +7,7 @@ import pytest
 
 from models.card import ModelCard
 from models.cells import Reading
-from models.features import CategoricalFeature, DateFeature, NumericFeature
+from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature
 from models.repository import ModelRepository
 from service.openapi.schemas import record
 from service.rows.reader import RowReader
@@ -89,6 +89,63 @@ def test_a_date_far_from_training_is_answered_with_a_warning(card: ModelCard) ->
     (warning,) = RowReader(card.features).read([ROW | {"day": "2124-01-31"}]).warnings[0]
 
     assert "training has seen 2022-01-08 to 2024-10-04" in str(warning["message"])
+
+
+CODED: list[Feature] = [
+    NumericFeature(name="x", nullable=True, minimum=0, maximum=1),
+    NumericFeature(name="few", nullable=True, seen_missing=False, minimum=1, maximum=3, codes=(1, 3)),
+    CategoricalFeature(name="text", nullable=False, categories=("a",)),
+    NumericFeature(name="many", nullable=True, minimum=-5, maximum=16777220, codes=(-5, 0, 7, 16777220)),
+]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 2500])
+def test_codes_are_known_or_not(rows: int) -> None:
+    """Held against Python's own sets, in requests of every length; a number far outside is one that is not known."""
+    rng = np.random.default_rng(rows)
+    known = {one.name: set(one.codes) for one in CODED if one.kind == "numeric" and one.codes}
+    for _ in range(20 if rows < 100 else 1):
+        # The unseen are few, so that the last rows of a long request are warned of too.
+        usual: dict[str, list[Any]] = {
+            "x": [0, 1, None],
+            "few": [1, 3],
+            "text": ["a"],
+            "many": [-5, 0, 7, 16777220, None],
+        }
+        odd: dict[str, list[Any]] = {
+            "x": [9],
+            "few": [2, None, 1e30, 1.0000001],
+            "text": ["b"],
+            "many": [1, -6, 6.5, 16777222, -3e38],
+        }
+        drawn: list[dict[str, Any]] = [
+            {name: values[rng.integers(len(values))] for name, values in usual.items()} for _ in range(rows)
+        ]
+        for row in rng.choice(rows, min(rows, 15), replace=False):
+            name = str(rng.choice(list(odd)))
+            drawn[row][name] = odd[name][rng.integers(len(odd[name]))]
+        found = RowReader(CODED).read(drawn).warnings
+        told = {(row, str(one["feature"]), str(one["code"])) for row, some in found.items() for one in some}
+
+        assert told == {
+            (row, name, kind)
+            for row, record in enumerate(drawn)
+            for name, kind in [
+                ("x", "far_outside_range") if record["x"] == 9 else ("", ""),
+                ("few", "unseen_missing") if record["few"] is None else ("", ""),
+                ("text", "unseen_category") if record["text"] == "b" else ("", ""),
+                *((one, "unseen_category") for one in known if record[one] not in {*known[one], None}),
+            ]
+            if name
+        }
+
+
+def test_the_documentation_tells_the_codes(card: ModelCard) -> None:
+    """Where others have a range."""
+    values = record(card.model_copy(update={"features": tuple(CODED)}))["properties"]
+
+    assert values["few"]["description"] == "in training: 1, 3"
+    assert values["x"]["description"] == "0 to 1 in training"
 
 
 def test_the_documentation_says_what_is_taken(card: ModelCard) -> None:

@@ -155,8 +155,9 @@ def test_warnings_are_worded_as_the_service_words_them() -> None:
         DateFeature(name="d", nullable=True, minimum=18000.25, maximum=20000),
         CategoricalFeature(name="c", nullable=True, seen_missing=False, categories=("a", "b")),
         CategoricalFeature(name="__proto__", nullable=True, categories=(" a", "a ")),
+        NumericFeature(name="code", nullable=True, seen_missing=False, minimum=-2, maximum=5e9, codes=(-2, 0, 3, 5e9)),
     ]
-    plain: dict[str, Any] = {"n": 1, "same": 3, "d": "2020-01-01", "c": "a", "__proto__": " a"}
+    plain: dict[str, Any] = {"n": 1, "same": 3, "d": "2020-01-01", "c": "a", "__proto__": " a", "code": 3}
     width = 1234567.5 + 0.00012345678
     values: dict[str, list[Any]] = {
         "n": [None, -width - 1, -width + 1, 2 * width - 1, 2 * width + 1, 3e38, -3e38],
@@ -176,6 +177,7 @@ def test_warnings_are_worded_as_the_service_words_them() -> None:
             "\u2028",
         ],
         "__proto__": [None, "a"],
+        "code": [None, 0, -0.0, 5e9, 5000000001, 2, 2.5, -2.0000001, -3e38, 1234567.5, 1e-9],
     }
     records = [{**plain, name: value} for name, some in values.items() for value in some]
     expected = [RowReader(features).read([record]).warnings.get(0, []) for record in records]

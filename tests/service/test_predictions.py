@@ -1,10 +1,15 @@
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from models.repository import ModelRepository
+from service.app import create_app
+from service.prediction.prediction import Bounds
+from service.registry.registry import Registry
+from tests.service.conftest import LIMIT, with_codes
 
 Record = dict[str, Any]
 
@@ -74,6 +79,39 @@ def test_an_unseen_category_is_answered_with_a_warning(client: FlaskClient, reco
     assert (warning["feature"], warning["code"]) == ("island", "unseen_category")
     assert "Bouvet" * 10 in warning["message"]
     assert "Bouvet" * 11 not in warning["message"]
+
+
+@pytest.mark.parametrize("protocol", ["predict", "lenient", "records", "split", "inputs by name"])
+def test_an_unseen_code_is_answered_with_a_warning(
+    repository: ModelRepository, publish: Callable[..., int], record: Record, protocol: str
+) -> None:
+    """In every protocol that warns; one that training has seen is answered in silence, and a far one warned of once."""
+    publish(features=with_codes(repository.card("penguins", 1), "year", (2007, 2009)))
+    registry = Registry(repository)
+    registry.refresh()
+    client = create_app(registry, Bounds(LIMIT)).test_client()
+    records = [record | {"year": year} for year in (2009, 2008, 1)]
+    instances = {"instances": records}
+    path, body = {
+        "predict": ("/predict", instances),
+        "lenient": ("/predict", {**instances, "on_error": "null"}),
+        "records": ("/invocations", {"dataframe_records": records}),
+        "split": (
+            "/invocations",
+            {"dataframe_split": {"columns": list(record), "data": [list(one.values()) for one in records]}},
+        ),
+        "inputs by name": ("/invocations", {"inputs": {name: [one[name] for one in records] for name in record}}),
+    }[protocol]
+    response = client.post(path, json=body)
+
+    assert response.json is not None, response.text
+    first, *others = response.json["predictions"]
+    assert "warnings" not in first
+    counts_as = "it counts as none of the known categories"
+    assert [one["warnings"] for one in others] == [
+        [{"feature": "year", "code": "unseen_category", "message": f"training has not seen {year}; {counts_as}"}]
+        for year in (2008, 1)
+    ]
 
 
 REFUSED = {

@@ -22,8 +22,8 @@ def examples(penguins: Path) -> Examples:
 
 @pytest.fixture(scope="session")
 def outcome(penguins: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """The example, trained with defaults."""
-    config = TrainingConfig.of(table=penguins, target="species", name="penguins")
+    """The example, trained for a moment with the other defaults."""
+    config = TrainingConfig.of(table=penguins, target="species", name="penguins", epochs=20, members=2)
     return run(config, ModelRepository(tmp_path_factory.mktemp("store")))
 
 

@@ -140,7 +140,7 @@ def test_an_ordinary_temperature_is_no_warning() -> None:
 
 def test_the_card_tells_what_the_temperature_did(penguins: Path, tmp_path: Path) -> None:
     """Log-loss, Brier score and calibration error of the test rows, before and after."""
-    config = TrainingConfig.of(table=penguins, target="species", name="penguins", distil=False)
+    config = TrainingConfig.of(table=penguins, target="species", name="penguins", epochs=20, members=2, distil=False)
     outcome = run(config, ModelRepository(tmp_path), with_report=False)
     calibration = outcome.card.calibration
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.cells import MISSING, Reading, days_of
+from models.features import CategoricalFeature, cell_reader
 from trainer.data.columns import TextCells
 
 digits = st.text("0123456789.,'’ \u202f_-+eE$%€kginfNa\t\x1c\u0085", max_size=12)
@@ -55,7 +56,8 @@ def test_numbers_are_those_of_the_contract(texts: list[str], reading: Reading) -
     everything = np.ones(len(texts), np.bool_)
 
     np.testing.assert_array_equal(cells.numbers(everything, reading), one_by_one(texts, reading.number))
-    assert cells.missing(reading.missing).tolist() == [reading.is_missing(text) for text in texts]
+    read = cell_reader(CategoricalFeature(name="x", nullable=True, reading=reading, categories=()))
+    assert cells.missing(reading.missing).tolist() == [read(text) is None for text in texts]
 
 
 @settings(deadline=None)

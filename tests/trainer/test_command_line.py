@@ -4,12 +4,15 @@ import pty
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from trainer.command_line import main
 from trainer.terminal import epochs
+from trainer.training.records import Epoch, Score
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,7 +83,7 @@ def test_a_terminal_gets_a_growing_curve(penguins: Path, tmp_path: Path) -> None
     """A bar an epoch, the highest loss the tallest, and one line that is drawn over; no line an epoch."""
     controller, terminal = pty.openpty()
     arguments = ["fit", str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path)]
-    command = [sys.executable, "-m", "trainer", *arguments, "--epochs", "5", "--members", "1"]
+    command = [sys.executable, "-m", "trainer", *arguments, "--epochs", "5", "--members", "1", "--compiled", "false"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal, env=environment)
     os.close(terminal)
@@ -96,6 +99,25 @@ def test_a_terminal_gets_a_growing_curve(penguins: Path, tmp_path: Path) -> None
     last = rf"5 epochs, best {course['chosen']}: validation log-loss {min(course['log_loss']):.4f}  acc"
     assert [line for line in lines if re.match(last, line)], lines
     assert "…" not in shown.decode()
+
+
+def test_between_networks_the_terminal_says_what_is_done() -> None:
+    """A candidate's line goes when a network is trained again, and a student has no number of epochs to reach."""
+    growing = epochs.Growing(Console(file=StringIO(), force_terminal=True), 100)
+    score = Score(rows=8, log_loss=0.5, accuracy=0.75)
+    own, without = Epoch(1, 0.4, score), Epoch(1, 0.4, None)
+
+    assert growing.drawn().plain == "training"
+    growing.tried(2, 3, own)
+    assert growing.drawn().plain.startswith("candidate 3 of 3  epoch 1 of 100")
+    growing(1, 2, own)
+    assert growing.drawn().plain.endswith("member 2 of 2  epoch 1 of 100  log-loss 0.5000  accuracy 0.7500")
+    growing.ended(1, 2)
+    assert growing.drawn().plain == "training"
+    growing(2, 2, without)
+    assert growing.drawn().plain.endswith("student  epoch 1  loss 0.4000")
+    growing.ended(2, 2)
+    assert growing.drawn().plain == "measuring and publishing"
 
 
 def test_the_curve_is_never_wider_than_there_is_room_for() -> None:

@@ -150,6 +150,17 @@ def test_only_the_given_rows_decide() -> None:
     }
 
 
+def test_codes_are_all_that_training_has_seen() -> None:
+    """The rare ones too, which have no input of their own: as a text, one is known although it teaches nothing."""
+    numbers = [[7.0, 1.0]] * 1995 + [[np.nan, 2.0]] * 4 + [[-3.0, 3.0]]
+    rows = rows_of(numbers)
+    coded, plain = describe_features(rows, codes=(0,))
+
+    assert [column.tolist() for _, column in fit_encoder(rows, codes=(0,)).atoms] == [[7.0]]
+    assert coded.model_dump()["codes"] == (-3.0, 7.0)
+    assert "codes" not in plain.model_dump()
+
+
 def test_a_date_is_a_day_a_season_a_weekday_and_an_hour() -> None:
     """Held against Python's own calendar, from its first day to its last; what lies beyond counts as its end."""
     epoch, first = datetime(1970, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The choice of input dropout and of whole numbers as categories: when it is made, and what it changes."""
+"""The choice of input dropout, of whole numbers as categories and of ranks: when it is made, and what it changes."""
 
 import json
 from dataclasses import replace
@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from models.commands.look import _summary
+from models.features import codes_of
 from models.figures import FIGURES
 from models.repository import ModelRepository
 from models.wording import selection_line
 from trainer.fitting import selection
 from trainer.fitting.fitted import Fitted, train_all
 from trainer.fitting.members import PLAIN, Run
-from trainer.fitting.selection import Candidate, Trial, candidates_for
+from trainer.fitting.selection import Candidate, Change, Trial, changes_for
 from trainer.job.job import prepare, run
 from trainer.settings.config import TrainingConfig
 from trainer.training.deadline import TimeLimit
@@ -58,10 +59,13 @@ def test_codes_become_categories_where_that_is_better(codes: Path, tmp_path: Pat
 
     assert chosen.categories == ("first", "second")
     assert 0 < chosen.interval[0] < chosen.gain < chosen.interval[1]
-    assert chosen.gain == max(one.gain for one in card.selection if one.interval[0] > 0)
+    assert chosen.gain > 2 * max(one.gain for one in card.selection if not one.categories)
     assert [feature.kind for feature in card.features] == ["numeric"] * 3
+    assert [set(codes_of(feature)) <= set(range(24)) for feature in card.features] == [True] * 3
+    assert [len(codes_of(feature)) for feature in card.features] == [24, 24, 0]
     assert selection_line(card.selection).startswith("first, second as categories")
     assert "first, second as categories" in _summary(card, 1, None)
+    assert "one of the numbers 0, 1, 2, " in " ".join(_summary(card, 1, None).split())
 
     drawn = json.loads((tmp_path / "codes/1" / FIGURES).read_bytes())
     (first,) = (one for one in drawn["distributions"] if one["feature"] == "first")
@@ -72,7 +76,24 @@ def test_codes_become_categories_where_that_is_better(codes: Path, tmp_path: Pat
 
     plain = run(TrainingConfig.of(table=codes, **QUICK, selection=False), repository).card
     assert not plain.selection
+    assert not any(map(codes_of, plain.features))
     assert card.metrics["test"].log_loss < 0.8 * plain.metrics["test"].log_loss
+
+
+def test_ranks_are_taken_where_they_tell_more(tmp_path: Path) -> None:
+    """Of numbers over many magnitudes; the file answers as the network does, or nothing would be published."""
+    rng = np.random.default_rng(3)
+    size = np.exp(rng.normal(0, 4, 1500))
+    high = np.sin(2 * np.log(size)) > 0
+    table = tmp_path / "sizes.csv"
+    lines = (f"{a:.6g},{'high' if b else 'low'}\n" for a, b in zip(size, high, strict=True))
+    table.write_text("size,y\n" + "".join(lines))
+    repository = ModelRepository(tmp_path / "models")
+    card = run(TrainingConfig.of(table=table, **QUICK), repository).card
+    (chosen,) = (one for one in card.selection if one.chosen)
+
+    assert chosen.scaling == "quantile"
+    assert selection_line(card.selection).startswith("quantile scaling")
 
 
 def test_what_is_not_better_changes_nothing(penguins: Path) -> None:
@@ -87,12 +108,14 @@ def test_what_is_not_better_changes_nothing(penguins: Path) -> None:
 
 
 def test_of_a_large_table_some_rows_are_tried(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And all of them are learned from."""
+    """And all of them are learned from. Whoever hears of candidates hears of the defaults on these rows too."""
     monkeypatch.setattr(selection, "MOST_ROWS", 400)
-    chosen = fitted(codes).selection
+    heard = set[int]()
+    chosen = fitted(codes, Run(tried=lambda number, *_: heard.add(number))).selection
 
     assert chosen.chosen == Candidate(0.0, (0, 1))
     assert {tried.rows for tried in chosen.tried} == {180}
+    assert heard == set(range(1 + len(chosen.tried)))
     assert not chosen.trained
     assert all(len(fold.train) > 400 for fold in chosen.start.split.folds)
 
@@ -120,25 +143,29 @@ def test_candidates_are_told_apart_from_members(codes: Path) -> None:
     fitted(codes, Run(watch, tried=told), epochs=2)
 
     assert members == {0, 1, 2, 3, 4, 5}
-    assert tried == {(0, 3), (1, 3), (2, 3)}
+    assert {(0, 3), (1, 3), (2, 3), (3, 5), (4, 5)} <= tried  # Each alone, and the others on top of the best.
+    assert [number for number, _ in sorted(tried)] == list(range(len(tried)))
 
 
 @pytest.mark.parametrize(
-    ("settings", "candidates"),
+    ("settings", "changes"),
     [
-        ({}, [Candidate(0.0), Candidate(0.1, (0, 1)), Candidate(0.0, (0, 1))]),
-        ({"input_dropout": 0.2}, [Candidate(0.2, (0, 1))]),
-        ({"input_dropout": 0.0}, [Candidate(0.0, (0, 1))]),
+        ({}, [{"input_dropout": 0.0}, {"codes": (0, 1)}, {"scaling": "quantile"}]),
+        ({"input_dropout": 0.2}, [{"codes": (0, 1)}, {"scaling": "quantile"}]),
+        ({"input_dropout": 0.0, "scaling": "standard"}, [{"codes": (0, 1)}]),
+        ({"drop": ("size",)}, [{"input_dropout": 0.0}, {"codes": (0, 1)}]),
         ({"selection": False}, []),
         ({"validation": 0.01}, []),
         ({"group": "size"}, []),
     ],
 )
-def test_candidates_leave_settings_alone(codes: Path, settings: dict[str, Any], candidates: list[Candidate]) -> None:
-    """A rate that somebody has set is kept. Few validation rows, and groups, tell no gain from chance."""
+def test_changes_leave_settings_alone(codes: Path, settings: dict[str, Any], changes: list[Change]) -> None:
+    """What somebody has set is kept. Few validation rows, and groups, tell no gain from chance; whole numbers of few
+    values have no ranks worth a trial.
+    """
     config = TrainingConfig.of(table=codes, **QUICK, **settings)
 
-    assert list(candidates_for(config, prepare(config)[1])) == candidates
+    assert list(changes_for(config, prepare(config)[1])) == changes
 
 
 def test_folds_are_enough_and_never_the_same_twice(codes: Path) -> None:

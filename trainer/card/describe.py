@@ -61,7 +61,7 @@ def describe(
     calibration = _calibration(classifier.calibrator, answers.test)
     return ModelCard(
         name=config.name,
-        features=describe_features(start.examples.rows, start.split.train),
+        features=describe_features(start.examples.rows, start.split.train, start.encoder.as_categories),
         classes=classifier.classes,
         # Rows count as the table says, and class weights do not.
         metrics={
@@ -119,6 +119,7 @@ def _candidates(selection: Selection) -> Iterator[Candidate]:
         yield Candidate(
             input_dropout=tried.candidate.input_dropout,
             categories=tuple(names[column] for column in tried.candidate.codes),
+            scaling=tried.candidate.scaling,
             rows=tried.rows,
             gain=tried.gain,
             interval=tried.interval,

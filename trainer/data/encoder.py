@@ -29,6 +29,8 @@ FEW_EXAMPLES = 1400
 MOST_ONE_HOT = 8
 # Whole numbers of more values than these are no codes.
 MOST_CODES = 32
+# Of more numbers than these the quantiles cost more than the network.
+MOST_RANKED = 64
 ROWS_AT_ONCE, CELLS_AT_ONCE = 1 << 14, 1 << 22
 DATE_WAVES, WEEKDAYS = 4, 7
 # The calendar's own ends, the first of which is a Monday, and the mean length of its year, in days.
@@ -202,6 +204,16 @@ def possible_codes(rows: Rows) -> tuple[int, ...]:
     return tuple(found) if inputs <= MOST_ATOMS else ()
 
 
+def tells_by_rank(rows: Rows) -> bool:
+    """Whether ranks may tell something else of the numbers than their scaled values: some column of training rows has
+    more values than codes may have. Not where there are so many columns that their quantiles would fill memory.
+    """
+    if len(rows.numbers) > MOST_RANKED:
+        return False
+    columns = zip(rows.numbers, _present(rows), strict=True)
+    return any(kind.kind != "date" and len(np.unique(values)) > MOST_CODES for kind, values in columns)
+
+
 def _present(rows: Rows, without: tuple[int, ...] = ()) -> Iterator[npt.NDArray[np.float64]]:
     """The numbers of each column that are not missing, a column at a time; none of the columns `without`."""
     for column, values in enumerate(rows.numeric.T):
@@ -253,10 +265,16 @@ def _frequent_texts(rows: Rows, held: Sequence[npt.NDArray[np.int64]]) -> tuple[
     return tuple(known)
 
 
-def describe_features(rows: Rows, train: Indices | slice = slice(None)) -> tuple[Feature, ...]:
-    """The features as the card lists them, with the ranges and categories of the training rows, in table order."""
+def describe_features(
+    rows: Rows, train: Indices | slice = slice(None), codes: tuple[int, ...] = ()
+) -> tuple[Feature, ...]:
+    """The features as the card lists them, with the ranges and categories of the training rows, in table order.
+
+    The numeric columns `codes` are those that are encoded as categories.
+    """
     places = np.arange(len(rows))[train] if isinstance(train, slice) else train
     numbers, counts = _ranges(rows, places), zip(rows.vocabularies, count_texts(rows, places), strict=True)
+    coded = {rows.numbers[place].name: _distinct(rows.numeric[places, place]) for place in codes}
     features: list[Feature] = []
     for column in rows.columns:
         named = {"name": column.name, "nullable": column.nullable, "reading": column.reading}
@@ -268,8 +286,14 @@ def describe_features(rows: Rows, train: Indices | slice = slice(None)) -> tuple
         ends, gaps = next(numbers)
         low, high = map(shortest_decimal, ends)
         kind = DateFeature if column.kind == "date" else NumericFeature
-        features.append(kind(**named, seen_missing=gaps, minimum=low, maximum=high))
+        own = {"codes": coded[column.name]} if column.name in coded else {}
+        features.append(kind(**named, seen_missing=gaps, minimum=low, maximum=high, **own))
     return tuple(features)
+
+
+def _distinct(values: Array) -> tuple[float, ...]:
+    """The numbers of a column, each once, ascending."""
+    return tuple(map(shortest_decimal, np.unique(values[~np.isnan(values)])))
 
 
 def _ranges(rows: Rows, train: Indices) -> Iterator[tuple[tuple[np.float32, np.float32], bool]]:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from models.cells import BLANKS, FALSE, TRUE, Reading
+from models.cells import BLANKS, FALSE, TRUE, Reading, without_spelling
 from models.features import FLOAT32_MAX
 from trainer.arrays import Array, Codes, Labels
 from trainer.data.columns import NumberCells, Numbers, TextCells
@@ -158,7 +158,7 @@ def read_labels(decoded: Decoded, target: str, schema: Schema) -> tuple[Labels, 
         raise refusal("no_target", path=decoded.path, name=target)
     spellings: dict[str, list[int]] = {}
     for code in sorted(spelled, key=lambda code: -counts[code]):
-        spellings.setdefault(spelled[code].strip(BLANKS).casefold(), []).append(code)
+        spellings.setdefault(without_spelling(spelled[code]), []).append(code)
     alike = [codes for codes in spellings.values() if len(codes) > 1]
     remark = None
     if schema.merge_spellings:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from models.cells import iso_date
+from models.cells import shortest_date
 from trainer.arrays import Labels, shortest_decimal
 from trainer.data.rows import RARE, Examples
 from trainer.data.schema import ColumnSchema, Found, Schema
@@ -40,7 +40,7 @@ class Feature:
     def spelled(self, value: np.generic) -> str:
         if self.vocabulary:
             return repr(self.vocabulary[int(value)][:40])
-        return iso_date(float(value)) if self.dates and not np.isnan(value) else f"{value:.7g}"
+        return shortest_date(float(value)) if self.dates and not np.isnan(value) else f"{value:.7g}"
 
     def same_as(self, other: "Feature") -> bool:
         if self.vocabulary != other.vocabulary:
@@ -92,7 +92,7 @@ def _found(feature: Feature) -> Found:
         if not len(different):
             return Found(different=0, missing=missing)
         if feature.dates:
-            earliest, latest = map(iso_date, different[[0, -1]].tolist())
+            earliest, latest = map(shortest_date, different[[0, -1]].tolist())
             return Found(different=len(different), missing=missing, earliest=earliest, latest=latest)
         low, high = map(shortest_decimal, different[[0, -1]])
         return Found(different=len(different), missing=missing, minimum=low, maximum=high)

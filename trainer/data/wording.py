@@ -59,7 +59,7 @@ REFUSALS = {
     "one_class": "{path}: the target '{name}' holds one class only ('{text}'); a classifier needs two or more: say "
     "--target with another column",
     "no_class": "{path}: the target '{name}' has {classes} different values in {rows} rows; a classifier needs classes "
-    "that repeat: say --target with another column",
+    "that repeat, and predicts no numbers (regression): divide it into ranges, or say --target with another column",
     "weight": "{place}, column '{name}': a weight must be 0 or more, not {found}; mend it, or leave --weight out",
     "no_weight": "{path}: every weight in column '{name}' is 0; at least one row must count: leave --weight out",
     "no_part": "{place}, column '{name}': {rule}; mend it, or leave {flag} out",

@@ -56,7 +56,9 @@ def train_bag_on(
         fold = Fold(np.arange(own), np.arange(own, len(examples)))
         chosen = Split((fold,) * members, fold.train[:0])
         config = config.model_copy(update={"split_by": "validation"})
-    run = Run(watch=lambda member, members, epoch: watch(epoch))
+    run = Run(
+        watch=lambda member, members, epoch: watch(epoch), tried=lambda candidate, candidates, epoch: watch(epoch)
+    )
     config = config if scaled else config.model_copy(update={"selection": False})
     fitted = train_all(config, Start(examples, chosen, encoder), run)
     return fitted.selection.start.encoder, fitted

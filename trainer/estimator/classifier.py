@@ -39,16 +39,18 @@ class BatchNormMLPClassifier(ClassifierMixin, Sets):
 
     :param members: networks in the bag; by default 5, fewer on large tables. With `members=1` one network is trained,
         in about a tenth of the time: enough for cross-validation and searches.
-    :param scaling: also None, which leaves numbers as they are, for a scaler of one's own before the classifier. With
-        `members=1` the network then has the precision of the numbers, 64 bits too.
+    :param selection: False keeps the defaults, where else networks are trained with other encodings too, and the best
+        is taken: a network alone then takes a fraction of the time.
+    :param scaling: also None, which leaves numbers as they are, for a scaler of one's own before the classifier;
+        nothing is selected then. With `members=1` the network has the precision of the numbers, 64 bits too.
     :param class_weight: also a mapping from class to weight; None is "none".
     :param validation_fraction: the share of the rows, drawn class by class, that chooses the epoch of a network, stops
         its training after `patience` epochs without a lower log-loss, and calibrates it. With 0 and no `validation`
-        handed to `fit`, one network is trained, every epoch is run and the last one kept.
+        handed to `fit`, one network is trained on the defaults, every epoch is run and the last one kept.
     :param coverage: the share of the rows whose class is to be in their prediction set, which `predict_set` then tells;
         its threshold is chosen on the share `coverage_rows` of the rows, from which nothing else is learned.
-    :param callbacks: called with each `Epoch` of each network as it ends; a `StopTraining` raised in one ends the
-        training of that network.
+    :param callbacks: called with each `Epoch` of each network as it ends, those that are only tried among them; a
+        `StopTraining` raised in one ends the training of that network.
     :param random_state: a seed, a RandomState, or None for another result every time.
     :param hidden_layer_sizes: another name for `hidden`, as `learning_rate_init` is for `learning_rate`, and
         `n_iter_no_change` for `patience`.
@@ -94,7 +96,7 @@ class BatchNormMLPClassifier(ClassifierMixin, Sets):
             )
         rows, kept = self._set_aside(config, (inputs, y, weights))
         with one_thread():
-            if alone or config.members == 1:
+            if alone or (config.members == 1 and self.scaling is None):
                 self._fit_one(config, rows, share, validation)
             else:
                 self._fit_bag(config, rows, share, validation)

@@ -26,6 +26,8 @@ def write_encoder(graph: Graph, encoder: Encoder, numeric: str = "numeric") -> t
         inputs.append(helper.make_tensor_value_info(numeric, TensorProto.FLOAT, ["N", columns]))
         missing = graph.node("IsNaN", [numeric], "numeric/missing")
         imputed = graph.node("Where", [missing, graph.constant("median", encoder.median), numeric], "numeric/imputed")
+        if encoder.atoms or (isinstance(encoder.scaling, Robust) and not encoder.scaling.third.all()):
+            imputed = _write_bounds(graph, imputed)
         numbers.append(_write_scaling(graph, encoder.scaling, imputed))
         marks += _write_marks(graph, encoder, missing, imputed)
         if encoder.dates:
@@ -41,6 +43,15 @@ def write_encoder(graph: Graph, encoder: Encoder, numeric: str = "numeric") -> t
         together = graph.node("Concat", marks, "marks", axis=1)
         numbers.append(graph.node("Cast", [together], "marks/encoded", to=TensorProto.FLOAT))
     return graph.node("Concat", [*numbers, *codes], "encoded", axis=1), inputs
+
+
+def _write_bounds(graph: Graph, numbers: str) -> str:
+    """Infinities become the largest numbers: times zero, an infinity would be no number, and its whole row with it."""
+    low, high = (
+        graph.constant(f"numeric/{end}", np.array(sign * LARGEST, np.float32))
+        for end, sign in (("low", -1), ("high", 1))
+    )
+    return graph.node("Min", [graph.node("Max", [numbers, low], "numeric/above"), high], "numeric/finite")
 
 
 def _write_scaling(graph: Graph, scaling: Scaling, numbers: str) -> str:
@@ -96,14 +107,7 @@ def _write_marks(graph: Graph, encoder: Encoder, missing: str, imputed: str) -> 
     if encoder.atoms:
         columns = np.concatenate([np.full(len(values), column) for column, values in encoder.atoms])
         values = np.concatenate([values for _, values in encoder.atoms])
-        # An infinity times zero would be no number, for all columns of its row.
-        ends = [
-            graph.constant(f"atoms/{end}", np.array(sign * LARGEST, np.float32))
-            for end, sign in (("low", -1), ("high", 1))
-        ]
-        above = graph.node("Max", [imputed, ends[0]], "atoms/above")
-        finite = graph.node("Min", [above, ends[1]], "atoms/finite")
-        repeated = graph.repeated(finite, len(encoder.median), columns, "atoms/repeated")
+        repeated = graph.repeated(imputed, len(encoder.median), columns, "atoms/repeated")
         marks.append(graph.node("Equal", [repeated, graph.constant("atoms/values", values)], "atoms"))
     return marks
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.cells import iso_date
 from models.figures import MOST_BINS, Distribution
 from trainer.arrays import Array
 from trainer.data.encoder import Encoder
@@ -125,10 +126,15 @@ def _of_number(encoder: Encoder, place: int, kind: str) -> Iterator[str]:
     if kind == "date":
         yield "season, hour and weekday as inputs of their own"
     if place in encoder.gaps:
-        yield f"a missing cell becomes the median, about {encoder.median[place]:.3g}, and is marked"
+        yield f"a missing cell becomes the median, about {_about(float(encoder.median[place]), kind)}, and is marked"
     for column, values in encoder.atoms:
         if column == place:
             yield f"{len(values)} values that often repeat have inputs of their own"
+
+
+def _about(median: float, kind: str) -> str:
+    """A median without telling a cell: three digits of a number, the month of a date."""
+    return iso_date(median)[: len("2026-01")] if kind == "date" else f"{float(f'{median:.3g}'):.15g}"
 
 
 def _of_code(encoder: Encoder, place: int) -> Iterator[str]:

@@ -58,7 +58,8 @@ def cut_short(config: TrainingConfig, fitted: Fitted) -> Iterator[str]:
         stopped = [f"{late} stopped at the best epoch so far"] if late else []
         left_out = [f"{missing} had no epoch to the end"] if missing else []
         whole = f"of {fitted.bag.wanted} networks" if fitted.bag.wanted > 1 else "the network, of one,"
-        yield f"{limit} was over before training was: {whole} {' and '.join(stopped + left_out)}"
+        what = f"{whole} {' and '.join(stopped + left_out)}"
+        yield f"{limit} was over before training was: {what}; more time trains to the end"
     if student and (epochs := len(student.trained.history.epochs)) < student.planned:
         yield f"{limit} left time for {epochs} of the {student.planned} epochs in which one network learns from the bag"
     if config.distil and not student and networks > 1:

@@ -123,7 +123,8 @@ def member_on(
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """How networks are trained, and who is told of it, and of candidates that are `tried`.
+    """How networks are trained, and who is told of it, of candidates that are `tried`, and again of the networks of the
+    candidate that is `taken`, which become members.
 
     A `deadline` is kept by `fit`, and by nothing in its place.
     """
@@ -134,6 +135,7 @@ class Run:
     checkpoint_of: CheckpointOf = lambda member: None
     train: Fit = fit
     deadline: Deadline | None = None
+    taken: Watch = unwatched
 
     def train_of(self, number: int) -> Fit:
         """What trains a member; the first has an epoch whatever the time."""

@@ -1,19 +1,21 @@
-"""Which input dropout and which encoding of whole numbers a table gets: what is best on rows held out of training.
+"""Which input dropout and which encoding of numbers a table gets: what is best on rows held out of training.
 
-Whole numbers of few values are sometimes codes of categories, and a rule over categories is sometimes learned better
-without input dropout. Neither suits every table, so the first networks of the bag are trained with each candidate too,
-and one is taken where its gain in log-loss cannot be chance.
+Whole numbers of few values are sometimes codes of categories, skewed numbers sometimes tell more by their ranks, and a
+rule over categories is sometimes learned better without input dropout. None suits every table. So the first networks
+of the bag are trained with each change too; the best is taken where its gain in log-loss cannot be chance, and the
+others are tried on top of it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.encoder import possible_codes
+from trainer.data.encoder import possible_codes, tells_by_rank
+from trainer.data.scaling import Kind
 from trainer.data.split import Fold, Indices, Split
 from trainer.errors import Diverged
 from trainer.fitting.members import PLAIN, Member, Run, TrainedNetwork, in_turn
@@ -22,6 +24,7 @@ from trainer.measures.scores import gain_over, losses_of
 from trainer.settings.config import TrainingConfig
 from trainer.training.calibration import calibrate
 from trainer.training.deadline import Deadline
+from trainer.training.records import OutOfTime
 
 # So many validation rows tell a gain from chance, and networks of so many rows what suits all of them.
 ENOUGH, MOST_ROWS = 1_000, 20_000
@@ -35,10 +38,17 @@ Vector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Candidate:
-    """An input dropout, and the numeric columns that are encoded as categories."""
+    """An input dropout, the numeric columns that are encoded as categories, and how the other numbers are scaled, where
+    that is not as the settings say.
+    """
 
     input_dropout: float
     codes: tuple[int, ...] = ()
+    scaling: Kind | None = None
+
+
+# The fields of a candidate that another has in its place.
+Change = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,28 @@ class Selection:
     interrupted: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A candidate with what it was trained on, its networks, and the `losses` (n,) of their validation rows, which
+    count by their `weights` (n,).
+    """
+
+    candidate: Candidate
+    config: TrainingConfig
+    start: Start
+    trained: Members
+    losses: Vector
+    weights: Vector
+
+    @classmethod
+    def of(cls, candidate: Candidate, config: TrainingConfig, start: Start, trained: Members) -> Self:
+        return cls(candidate, config, start, trained, *held_out_losses(trained))
+
+    def gain_over(self, other: "Contender") -> tuple[float, tuple[float, float]]:
+        """By how much its log-loss is lower than that of another, in nats; with the 95 % interval."""
+        return gain_over(self.losses, other.losses, self.weights)
+
+
 def select(config: TrainingConfig, start: Start, run: Run = PLAIN, deadline: Deadline | None = None) -> Selection:
     """Train the networks of a few folds with the defaults and with each candidate, and choose.
 
@@ -76,85 +108,121 @@ def select(config: TrainingConfig, start: Start, run: Run = PLAIN, deadline: Dea
     :raises Diverged: the loss of the defaults stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of the first network was over.
     """
-    candidates = candidates_for(config, start)
-    if not candidates:
+    changes = tuple(changes_for(config, start))
+    if not changes:
         return Selection(config, start)
-    trial, usual = Trial.of(start), Members()
-    apart = replace(PLAIN, train=run.train, deadline=deadline)
+    trial, trained, trying = Trial.of(start), Members(), replace(run, deadline=deadline)
+    # Of some rows the defaults are but another candidate.
+    count = 0 if trial.whole else 1
     interrupted = False
     try:
-        trial.train(config, start, run if trial.whole else apart, usual)
+        trial.train(config, start, trying.as_candidate(0, count + len(changes)) if count else run, trained)
     except KeyboardInterrupt:
-        if not usual:
+        if not trained:
             raise
         interrupted = True
-    best = defaults = Selection(config, start, interrupted=interrupted)
-    try:
-        if not interrupted and trial.ended(usual):
-            best = _compare(defaults, usual, candidates, trial, replace(run, deadline=deadline))
-    except KeyboardInterrupt:
-        best = replace(defaults, interrupted=True)
-    if start.file and best.start is not start:
-        start.file.close()
-        best = replace(best, start=best.start.shared())
     # Networks of some rows of a table are no members.
-    kept = best.trained if best.chosen else tuple(usual)
-    return replace(best, trained=kept if trial.whole else ())
+    defaults = Selection(config, start, trained=tuple(trained) if trial.whole else (), interrupted=interrupted)
+    if interrupted or not trial.ended(trained):
+        return defaults
+    usual = Contender.of(Candidate(config.input_dropout), config, start, trained)
+    try:
+        best, tried = _race(usual, changes, trial, trying, count)
+    except KeyboardInterrupt:
+        return replace(defaults, interrupted=True)
+    if best is not usual:
+        defaults = _taken(best, start, trial, run)
+    return replace(defaults, tried=tuple(tried))
 
 
-def _compare(
-    defaults: Selection, usual: Members, candidates: Sequence[Candidate], trial: "Trial", run: Run
-) -> Selection:
-    """The best of the candidates that there is time for, or the defaults, whose networks are the `usual` ones.
+def _taken(best: Contender, usual: Start, trial: "Trial", run: Run) -> Selection:
+    """What is trained with the best candidate. Where its rows are encoded anew, they are shared as the `usual` ones."""
+    start = best.start
+    if usual.file and start is not usual:
+        usual.file.close()
+        start = start.shared()
+    if not trial.whole:
+        return Selection(best.config, start, best.candidate)
+    _tell(best, run)
+    return Selection(best.config, start, best.candidate, trained=tuple(best.trained))
+
+
+def _race(
+    usual: Contender, changes: Sequence[Change], trial: "Trial", run: Run, begun: int
+) -> tuple[Contender, list[Tried]]:
+    """The best contender that there is time for, and all candidates that were tried beside the `usual` one, which are
+    numbered from `begun` on.
+
+    Each change is tried alone; then, on top of the best, those that are left, until none gains any more.
 
     :raises KeyboardInterrupt: Ctrl-C came.
     """
-    best, tried, start = defaults, list[Tried](), defaults.start
-    losses, weights = held_out_losses(usual)
-    most = 0.0
-    for number, candidate in enumerate(candidates):
-        if run.deadline and run.deadline.left_s <= 0:
-            break
-        config = defaults.config.model_copy(update={"input_dropout": candidate.input_dropout})
-        if candidate.codes and start is defaults.start:
-            start = Start.on(config, start.examples, start.split, candidate.codes)
-        trained = Members()
-        with suppress(Diverged):
-            trial.train(config, start, run.as_candidate(number, len(candidates)), trained)
-            if not trial.ended(trained):
+    best, tried, left = usual, list[Tried](), list(changes)
+    with suppress(OutOfTime):
+        while left:
+            before, most, taken, count = best, 0.0, None, begun + len(left)
+            for change in left:
+                contender = _trained(replace(before.candidate, **change), before, trial, run.as_candidate(begun, count))
+                begun += 1
+                if contender is None:
+                    continue
+                tried.append(Tried(contender.candidate, trial.rows, *contender.gain_over(usual)))
+                gain, (lowest, _) = contender.gain_over(before)
+                if lowest > 0 and gain > most:
+                    best, most, taken = contender, gain, change
+            if taken is None:
                 break
-            gain, interval = gain_over(held_out_losses(trained)[0], losses, weights)
-            if interval[0] > 0 and gain > most:
-                most, best = gain, Selection(config, start, candidate, trained=tuple(trained))
-            tried.append(Tried(candidate, trial.rows, gain, interval))
-    if best.chosen and trial.whole:
-        _tell(best, run)
-    return replace(best, tried=tuple(tried))
+            left.remove(taken)
+    return best, tried
 
 
-def _tell(best: Selection, run: Run) -> None:
+def _trained(candidate: Candidate, other: Contender, trial: "Trial", run: Run) -> Contender | None:
+    """A candidate after its training, on the encoded rows of another where they are its own too; None if it diverged.
+
+    :raises OutOfTime: the run's deadline came.
+    :raises KeyboardInterrupt: Ctrl-C came.
+    """
+    if run.deadline and run.deadline.left_s <= 0:
+        raise OutOfTime
+    scaling = candidate.scaling or other.config.scaling
+    config = other.config.model_copy(update={"input_dropout": candidate.input_dropout, "scaling": scaling})
+    start, trained = other.start, Members()
+    if (candidate.codes, candidate.scaling) != (other.candidate.codes, other.candidate.scaling):
+        start = Start.on(config, start.examples, start.split, candidate.codes)
+    try:
+        trial.train(config, start, run, trained)
+    except Diverged:
+        return None
+    if not trial.ended(trained):
+        raise OutOfTime
+    return Contender.of(candidate, config, start, trained)
+
+
+def _tell(best: Contender, run: Run) -> None:
     """Tell of the networks of a chosen candidate, which take the place of those that have been told of."""
     members = len(best.start.split.folds)
     for _, trained in best.trained:
         for epoch in trained.history.epochs:
-            run.watch(trained.number, members, epoch)
+            run.taken(trained.number, members, epoch)
         run.ended(trained.number, members)
 
 
-def candidates_for(config: TrainingConfig, start: Start) -> tuple[Candidate, ...]:
-    """What is tried beside the defaults: no input dropout, unless the settings have another rate than the default,
-    whole numbers as categories, and both.
+def changes_for(config: TrainingConfig, start: Start) -> Iterator[Change]:
+    """What is tried in place of the defaults: no input dropout, whole numbers as categories, numbers by their ranks.
 
-    A long table is not read so many times more. Few validation rows, and those of a few groups, tell no gain from
-    chance.
+    Whatever the settings have of their own is left alone. A long table is not read so many times more. Few validation
+    rows, and those of a few groups, tell no gain from chance.
     """
     few = len(start.split.folds[0].validation) < FEWEST_ROWS
     if not config.selection or start.examples.long or config.group or few:
-        return ()
-    usual = config.input_dropout
-    rates = (usual, 0.0) if usual == TrainingConfig.model_fields["input_dropout"].default else (usual,)
-    codes = dict.fromkeys([(), possible_codes(start.examples.rows.take(start.split.train))])
-    return tuple(Candidate(rate, columns) for columns in codes for rate in rates)[1:]
+        return
+    rows, fields = start.examples.rows.take(start.split.train), TrainingConfig.model_fields
+    if config.input_dropout == fields["input_dropout"].default:
+        yield {"input_dropout": 0.0}
+    if codes := possible_codes(rows):
+        yield {"codes": codes}
+    if config.scaling == fields["scaling"].default and tells_by_rank(rows):
+        yield {"scaling": "quantile"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from models.extras import way_to
 from trainer.arrays import Array, Inputs
 from trainer.errors import InvalidSetting, MissingExtra
 from trainer.fitting.members import Bag
@@ -20,7 +21,6 @@ from trainer.threads import one_core
 from trainer.training.records import Encoded
 
 MOST_ROUNDS, PATIENCE = 500, 20
-NEEDS = "--teacher {} needs scikit-learn 1.7 or later: install evenkeel[sklearn], or leave --teacher out"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +66,9 @@ def grower(config: TrainingConfig) -> Callable[[Encoded, Encoded], Any]:
         from sklearn.ensemble import HistGradientBoostingClassifier
         from sklearn.utils.validation import has_fit_parameter
     except ImportError:
-        raise MissingExtra(NEEDS.format(config.teacher)) from None
+        raise _missing(config) from None
     if not has_fit_parameter(HistGradientBoostingClassifier(), "X_val"):
-        raise MissingExtra(NEEDS.format(config.teacher))
+        raise _missing(config)
     balanced = "balanced" if config.class_weight == "balanced" else None
 
     def grow(train: Encoded, validation: Encoded) -> Any:
@@ -93,13 +93,27 @@ def grower(config: TrainingConfig) -> Callable[[Encoded, Encoded], Any]:
     return grow
 
 
+def _missing(config: TrainingConfig) -> MissingExtra:
+    needs = f"--teacher {config.teacher} needs scikit-learn 1.7 or later"
+    return MissingExtra(f"{needs}; leave it out, or {way_to('sklearn')}")
+
+
+def check_library(config: TrainingConfig) -> None:
+    """Refuse before a table is read what would fail after it.
+
+    :raises MissingExtra: trees are to teach, and scikit-learn is not installed, or too old.
+    """
+    if config.teacher != "bag":
+        grower(config)
+
+
 def check_trees(config: TrainingConfig, start: Start) -> None:
     """Refuse what would fail when the bag is trained already.
 
     :raises MissingExtra: scikit-learn is not installed, or too old.
     :raises InvalidSetting: the table is larger than memory.
     """
-    grower(config)
+    check_library(config)
     if start.examples.long:
         raise InvalidSetting(
             f"--teacher {config.teacher} needs the rows in memory, and the table is larger: type --memory with as much "

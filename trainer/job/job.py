@@ -32,6 +32,7 @@ from trainer.fitting.members import PLAIN, Ended, Fit, Run, Watch, build_member,
 from trainer.fitting.parallel import jobs_for
 from trainer.fitting.start import Start, generator
 from trainer.fitting.trained_classifier import TrainedClassifier
+from trainer.fitting.trees import check_library
 from trainer.job.promotion import Known, Promote
 from trainer.job.publishing import Outcome, publish
 from trainer.job.trained import Trained
@@ -51,6 +52,7 @@ def prepare(config: TrainingConfig, frames: Frames = NO_FRAMES) -> tuple[Table, 
     :raises TrainerError: the table cannot be trained on.
     :raises OSError: the table cannot be read.
     """
+    check_library(config)
     table = _read(config, frames, {})
     check_positive(config, table.examples.classes)
     members = config.members or members_for(table.learning)
@@ -194,7 +196,7 @@ def run(
             FileCheckpoint(folder, config.name, {**identity, "member": number}, resume=resume)
             for number in range(folds + 1)
         )
-        return Run(watch, ended, tried, checkpoints.__getitem__, train)
+        return Run(watch, ended, tried, checkpoints.__getitem__, train, taken=watch)
 
     try:
         with noting(NOTHING, KeyboardInterrupt):

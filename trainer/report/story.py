@@ -9,6 +9,7 @@ from models.figures import Figures
 from models.wording import called, taught_by
 from trainer.report.axes import Axis, even
 from trainer.report.bars import Marks, marks
+from trainer.report.chance import chance_error
 from trainer.report.page import brief, facts, figure, grid, section
 
 MOST_CLASSES = 6
@@ -20,7 +21,7 @@ def story(card: ModelCard, figures: Figures | None) -> str:
     """Sentences first, then the numbers and one picture."""
     evaluation = card.evaluation
     sentences = [_learned(card), *(_how_good(card, evaluation) if evaluation else [_how_often_right(card)])]
-    sentences += [*_how_sure(card, evaluation), *_what_matters(figures)]
+    sentences += [*_how_sure(card, evaluation, figures), *_what_matters(figures)]
     said = "".join(f"<p>{one}</p>" for one in sentences)
     return f'<div class="story">{said}</div>' + _numbers(card) + "\n" + _to_mind(card) + _beside(evaluation)
 
@@ -82,15 +83,17 @@ def _plainly(baseline: Baseline) -> str:
 def _gain(baseline: Baseline) -> str:
     low, high = baseline.gain_interval
     who = escape("softmax regression" if baseline.answer is None else called(baseline))
-    by = f"{abs(baseline.gain):.3f} nats (95 % interval {low:.3f} to {high:.3f})"
+    by = f"{abs(baseline.gain):.3f} nats"
     if low > 0:
-        return f"<b>better than {who}</b> by {by}"
+        return f"<b>better than {who}</b> by {by} (95 % interval {low:.3f} to {high:.3f})"
     if high < 0:
-        return f"<b>worse than {who}</b> by {by}"
-    return f"<b>not significantly different from {who}</b>: {by}"
+        return f"<b>worse than {who}</b> by {by} (95 % interval {-high:.3f} to {-low:.3f})"
+    which = "worse" if baseline.gain < 0 else "better"
+    interval = f"95 % interval {-low:.3f} worse to {high:.3f} better"
+    return f"<b>not significantly different from {who}</b>: {by} {which} ({interval})"
 
 
-def _how_sure(card: ModelCard, evaluation: Evaluation | None) -> Iterator[str]:
+def _how_sure(card: ModelCard, evaluation: Evaluation | None, figures: Figures | None) -> Iterator[str]:
     if evaluation:
         low, high = evaluation.accuracy_interval
         few = " It is wide because the test rows are few." if evaluation.rows < MANY_ROWS else ""
@@ -98,9 +101,25 @@ def _how_sure(card: ModelCard, evaluation: Evaluation | None) -> Iterator[str]:
             f"The 95 % confidence interval of the accuracy is {low:.1%} to {high:.1%} ({evaluation.rows:,} rows).{few}"
         )
     if card.calibration:
-        after = card.calibration.after.ece
-        how = "well" if after < WELL_CALIBRATED else "poorly"
-        yield f"Its probabilities are {how} calibrated: the expected calibration error is {after:.3f}."
+        yield _how_calibrated(card.calibration.after.ece, card.metrics["test"].rows, figures)
+
+
+def _how_calibrated(error: float, rows: int, figures: Figures | None) -> str:
+    """Whether the probabilities hold, as far as the test rows can tell."""
+    if error < WELL_CALIBRATED:
+        return f"Its probabilities are well calibrated: the expected calibration error is {error:.3f}."
+    if figures is None or not figures.after:
+        return f"The expected calibration error of its probabilities is {error:.3f}."
+    chance = f"of up to {chance_error(figures.after, rows):.3f} on {rows:,} test rows"
+    if error <= chance_error(figures.after, rows):
+        return (
+            f"The expected calibration error of its probabilities is {error:.3f}; chance alone explains one {chance}, "
+            "so these rows do not show a miscalibration."
+        )
+    return (
+        f"Its probabilities are <b>poorly calibrated</b>: the expected calibration error is {error:.3f}, and chance "
+        f"alone explains one {chance}."
+    )
 
 
 def _what_matters(figures: Figures | None) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models import variables
+from models.extras import way_to
 from models.machine import available_cores
 from models.repository import ModelRepository
 from models.staging import NOTHING
@@ -117,7 +118,7 @@ def add_babysit(commands: "argparse._SubParsersAction[Any]") -> None:
 def _search(options: argparse.Namespace) -> None:
     for library in ("optuna", "psycopg"):
         if not find_spec(library):
-            raise MissingExtra(f"search needs {library}: install evenkeel with the extra `search`")
+            raise MissingExtra(f"search needs {library}: {way_to('search')}")
     repository = repository_of(options)
     repository.versions(options.name)  # A name that breaks the grammar is refused before anything begins.
     request, seeds = _request(options, repository), count("--seeds", options.seeds, least=0)

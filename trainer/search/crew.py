@@ -23,6 +23,8 @@ Watch = Callable[[Trials, int], None]
 def run_workers(search: Search, watch: Watch) -> None:
     """Let worker processes finish the trials, or search until the time is over; `watch` is called now and then.
 
+    No more processes are started than there are trials left.
+
     :raises TrainerError: a worker could not go on.
     :raises OSError: a worker could not write.
     """
@@ -31,8 +33,9 @@ def run_workers(search: Search, watch: Watch) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(request.place.folder_of_rows())
         order = Order.of(search, share(search.table, search.config, search.plan.box, folder))
-        crew = stack.enter_context(_crew(order, request.jobs))
-        finished: Trials = {}
+        finished: Trials = search.finished()
+        left = sum(index not in finished for index in range(search.trials))
+        crew = stack.enter_context(_crew(order, min(request.jobs, left)))
         # Without one trial there would be nothing to publish, however short the time.
         while crew.at_work() and (time.monotonic() < deadline or not finished):
             finished = search.finished()

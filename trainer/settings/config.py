@@ -67,7 +67,8 @@ class TrainingConfig(Hyperparameters):
     )
     selection: bool = Field(
         True,
-        description="choose by validation log-loss between input dropout and none, and whole numbers and categories",
+        description="choose by validation log-loss between input dropout and none, whole numbers and categories, and "
+        "robust and quantile scaling",
     )
     members: int | None = Field(
         None,

@@ -17,6 +17,8 @@ from trainer.training.records import Epoch
 # Its contrast with black and with white is 3.8 or more.
 COLOUR = "#0087d7"
 BARS = "▁▂▃▄▅▆▇█"
+# Of a run while no network is in training, and once the last one is trained.
+TRAINING, MEASURING = "training", "measuring and publishing"
 
 
 class Shown(NamedTuple):
@@ -103,29 +105,34 @@ class Growing:
         self._summing = Summing(partial(console.print, markup=False, soft_wrap=True))
         self._losses: dict[tuple[int, int], list[float]] = {}
         self._said: dict[tuple[int, int], str] = {}
-        self._tried = ""
+        self._between = TRAINING
 
     def __call__(self, member: int, members: int, epoch: Epoch) -> None:
         self._summing(member, members, epoch)
         which = f"{name}  " if (name := _which(member, members)) else ""
-        self._said[member, members] = f"{which}epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
+        # A student is trained for as many epochs as its teachers took, which are not told.
+        most = "" if epoch.validation is None else f" of {self._epochs}"
+        self._said[member, members] = f"{which}epoch {epoch.number}{most}  {_scores(epoch)}"
+        self._between = TRAINING
         self._losses.setdefault((member, members), []).append(_log_loss(epoch))
 
     def tried(self, number: int, count: int, epoch: Epoch) -> None:
         """Take what the epoch of a candidate has come to; no line of it stays."""
-        self._tried = f"candidate {number + 1} of {count}  epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
+        self._between = f"candidate {number + 1} of {count}  epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
 
     def drawn(self) -> Text:
-        """The lines of the networks that are being trained, or that of a candidate."""
+        """The lines of the networks that are being trained, else that of a candidate or of what is done meanwhile."""
         losses = sorted(self._losses.copy().items())  # Drawn in a thread of rich.
         shown = [line for place, one in losses for line in (self._bars(one), Text(self._said[place]))]
-        return Text("\n").join(shown) if shown else Text(self._tried or "training")
+        return Text("\n").join(shown) if shown else Text(self._between)
 
     def ended(self, member: int, members: int) -> None:
         """Leave what a network has come to on the terminal."""
         if losses := self._losses.pop((member, members), []):
             self._console.print(self._bars(losses))
         self._summing.ended(member, members)
+        if member == members:
+            self._between = MEASURING
 
     def finish(self) -> None:
         """Leave the same of those that were not trained to their end."""

@@ -1,8 +1,10 @@
 """What a person sees of one run as it goes on, and when a job is done. The only module that knows uniplot."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -74,10 +76,25 @@ class Curve:
 
 
 def _plot(**options: Any) -> str:
-    # It loads numba where there is one, which whoever sees no curve should not wait for.
-    from uniplot import plot_to_string
+    return str(_plotter()(**options, lines=True, character_set="braille"))
 
-    return str(plot_to_string(**options, lines=True, character_set="braille"))
+
+@cache
+def _plotter() -> Callable[..., Any]:
+    """What plots, without numba: compiled, lines of a hundred points would take seconds at first, and a second to load.
+
+    Loaded only by who sees a curve.
+    """
+    name = "numba"
+    loaded = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # An import of it fails, and uniplot does without.
+    try:
+        from uniplot import plot_to_string
+    finally:
+        del sys.modules[name]
+        if loaded:
+            sys.modules[name] = loaded
+    return plot_to_string
 
 
 @contextmanager

@@ -140,7 +140,7 @@ def _calibrated(calibration: Calibration, made: Distillation | None) -> str:
     before, after = calibration.before.ece, calibration.after.ece
     if made:
         return f"temperature {made.temperature:.2f} of the bag; test calibration error {after:.3f}"
-    return f"temperature {calibration.temperature:.2f}, test calibration error {before:.3f} to {after:.3f}"
+    return f"temperature {calibration.temperature:.2f}, test calibration error {after:.3f}, {before:.3f} without it"
 
 
 def _epochs(histories: Sequence[History]) -> str:

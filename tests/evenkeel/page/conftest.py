@@ -7,8 +7,6 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from tests.conftest import ROOT
@@ -49,7 +47,3 @@ def javascript(tmp_path_factory: pytest.TempPathFactory) -> Javascript:
 
 def in_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def floats_of(text: str) -> npt.NDArray[np.float32]:
-    return np.frombuffer(base64.b64decode(text), np.float32)

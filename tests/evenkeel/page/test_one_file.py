@@ -1,5 +1,6 @@
 """The file that `evenkeel page` writes, opened by a real browser from a disk."""
 
+import dataclasses
 import io
 import json
 import re
@@ -49,6 +50,15 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
     with browsing(tmp_path_factory.mktemp("profile")) as tab:
         tab.send("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
         yield tab
+
+
+@pytest.fixture(scope="module")
+def coded(model: PublishedModel) -> PublishedModel:
+    """The same, as if training had taken years for categories and had seen two of them."""
+    features = [
+        one.model_copy(update={"codes": (2007.0, 2009.0)} if one.name == "year" else {}) for one in model.card.features
+    ]
+    return dataclasses.replace(model, card=model.card.model_copy(update={"features": tuple(features)}))
 
 
 def held(page: str) -> tuple[bytes, bytes, dict[str, object], bytes]:
@@ -123,6 +133,14 @@ def test_numbers_that_are_whole_stay_whole(model: PublishedModel) -> None:
                 assert value is None or feature.minimum <= float(value) <= feature.maximum
 
 
+def test_numbers_that_are_codes_are_known_ones(coded: PublishedModel) -> None:
+    """Drawn rows have no other."""
+    card = coded.card.model_copy(update={"typical": None})
+    drawn = {row["year"] for seed in range(5) for row in synthetic_rows(card, np.random.default_rng(seed))}
+
+    assert drawn - {None} == {2007, 2009}
+
+
 def test_the_command_writes_it(model: PublishedModel, page: str, tmp_path: Path) -> None:
     """To standard output; without a name there is one sentence."""
     repository = ModelRepository(tmp_path)
@@ -166,6 +184,32 @@ class TestInABrowser:
         asked = [url for url, _ in tab.requests if not url.startswith(("data:", "about:"))]
         assert len(asked) == 1
         assert asked[0].startswith("file:")
+        assert tab.errors == []
+
+    def test_codes_are_known_values_and_no_range(self, coded: PublishedModel, tab: Tab, tmp_path: Path) -> None:
+        """In the form, in what if and on the card; one that training has not seen is warned of."""
+        opened(tab, page_of(coded).decode(), tmp_path)
+        tab.wait(LABEL)
+        tab.js("document.querySelector('[data-feature=\"year\"]').focus()")
+        tab.wait("document.querySelector('.curve h2').textContent.includes('year')")
+        points = "document.querySelector('.curve polyline').getAttribute('points').split(' ').length"
+        tab.wait(f"{points} === 2")
+        put = """((value, slide) => {
+          const field = document.querySelector('[data-feature="year"]');
+          let place = field;
+          while (!place.querySelector("input[type=range]")) place = place.parentElement;
+          const input = slide ? place.querySelector("input[type=range]") : field;
+          input.value = value;
+          input.dispatchEvent(new Event("input", { bubbles: true }));
+          return field.value;
+        })"""
+        assert tab.js(f"{put}('900', true)") == "2009"
+        assert tab.js(f"{put}('100', true)") == "2007"
+        tab.js(f"{put}('2008', false)")
+        tab.wait("/training has not seen 2008; it counts as none/.test(document.body.textContent)")
+        tab.js("[...document.querySelectorAll('nav a')].find((link) => link.textContent === 'Card').click()")
+
+        assert "2007, 2009" in tab.text("main.card-page")
         assert tab.errors == []
 
     def test_a_dropped_table_is_scored_by_it(self, page: str, penguins: Path, tab: Tab, tmp_path: Path) -> None:

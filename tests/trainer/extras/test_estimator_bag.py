@@ -16,6 +16,7 @@ from trainer.estimator import BatchNormMLPClassifier
 from trainer.estimator.framed import read_new
 from trainer.job.job import train_on
 from trainer.settings.config import TrainingConfig
+from trainer.training.records import Epoch, StopTraining
 
 QUICK: dict[str, Any] = {"hidden": (8,), "epochs": 10, "members": 3, "random_state": 0}
 pytestmark = pytest.mark.filterwarnings("ignore:running and population statistics disagree")
@@ -38,19 +39,20 @@ def test_every_default_is_that_of_fit() -> None:
     assert {"members", "distil", "student", "scaling", "class_weight", "validation_fraction"} <= set(shared)
 
 
-@pytest.mark.parametrize("distil", [True, False])
-def test_it_is_trained_as_a_job_trains(frame: pd.DataFrame, distil: bool) -> None:
-    """The same rows and seed: the same probabilities to the bit, from the student or from the calibrated bag."""
+@pytest.mark.parametrize(("members", "distil"), [(3, True), (3, False), (1, True)])
+def test_it_is_trained_as_a_job_trains(frame: pd.DataFrame, members: int, distil: bool) -> None:
+    """The same rows and seed: the same probabilities to the bit, from the student, the calibrated bag or one alone."""
     rows, labels = frame.drop(columns="species"), frame.species
-    ours = BatchNormMLPClassifier(**QUICK, distil=distil).fit(rows, labels)
+    given = QUICK | {"members": members, "distil": distil}
+    ours = BatchNormMLPClassifier(**given).fit(rows, labels)
     seed = int(check_random_state(0).randint(2**31 - 1))
-    settings = {name: value for name, value in QUICK.items() if name != "random_state"}
-    config = TrainingConfig.of(table="t.csv", target="species", name="t", seed=seed, distil=distil, **settings)
+    settings = {name: value for name, value in given.items() if name != "random_state"}
+    config = TrainingConfig.of(table="t.csv", target="species", name="t", seed=seed, **settings)
     raw = read_new(rows)
     classes, codes = np.unique(labels, return_inverse=True)
     theirs = train_on(config, Examples(raw, codes, tuple(classes)))
 
-    assert len(ours.networks_) == len(theirs.networks) == (1 if distil else 3)
+    assert len(ours.networks_) == len(theirs.networks) == (1 if distil else members)
     np.testing.assert_array_equal(ours.predict_proba(rows), theirs.predict(raw))
     assert ours.score(rows, labels) > 0.95
     copy = pickle.loads(pickle.dumps(ours))
@@ -63,6 +65,52 @@ def test_numbers_of_any_size_are_scaled() -> None:
     y = inputs[:, 0] / 1e6 + inputs[:, 1] > 0
 
     assert BatchNormMLPClassifier(**QUICK | {"epochs": 30}).fit(inputs, y).score(inputs, y) > 0.95
+
+
+@pytest.fixture(scope="module")
+def codes() -> tuple[Any, Any]:
+    """Two codes, each with a weight by chance, say the class; a number says a little."""
+    rng = np.random.default_rng(5)
+    weights = rng.normal(size=(2, 24))
+    first, second = rng.integers(0, 24, (2, 900))
+    size = rng.normal(size=900)
+    return np.column_stack([first, second, size]), weights[0, first] + weights[1, second] + 0.2 * size > 0
+
+
+def test_one_network_gets_what_suits_the_table(codes: tuple[Any, Any]) -> None:
+    """As `fit --members 1` chooses; by rows that are handed in too, and not where numbers are to be left alone."""
+    rows, labels = codes
+    one: dict[str, Any] = {"hidden": (32,), "epochs": 15, "members": 1, "compiled": False, "random_state": 0}
+    chosen, plain = (BatchNormMLPClassifier(**one, selection=given) for given in (True, False))
+    for held_out in (None, (rows[600:], labels[600:])):
+        chosen.fit(rows[:600], labels[:600], validation=held_out)
+        plain.fit(rows[:600], labels[:600], validation=held_out)
+
+        assert chosen.encoder_.as_categories == (0, 1)
+        assert plain.encoder_.as_categories == ()
+        assert chosen.score(rows[600:], labels[600:]) > plain.score(rows[600:], labels[600:]) + 0.05
+    assert BatchNormMLPClassifier(**one, scaling=None).fit(rows, labels).encoder_ is None
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_callback_stops_every_network(codes: tuple[Any, Any], members: int) -> None:
+    """Those that are tried too, so that none is better for having been trained for longer; each epoch is told once."""
+    seen: list[Epoch] = []
+
+    def watch(epoch: Epoch) -> None:
+        seen.append(epoch)
+        if epoch.number == 5:
+            raise StopTraining
+
+    settings: dict[str, Any] = {"hidden": (32,), "epochs": 20, "members": members, "distil": False, "random_state": 0}
+    classifier = BatchNormMLPClassifier(**settings, callbacks=[watch]).fit(*codes)
+
+    assert classifier.encoder_.as_categories == (0, 1)
+    assert classifier.n_iter_ == 5
+    # The defaults and several candidates.
+    assert [epoch.number for epoch in seen] == [1, 2, 3, 4, 5] * (len(seen) // 5)
+    assert len({id(epoch) for epoch in seen}) == len(seen) > 5 * members * 2
+    assert set(classifier.history_.epochs) <= set(seen)
 
 
 def test_rows_that_are_handed_in_choose_the_epochs(frame: pd.DataFrame) -> None:

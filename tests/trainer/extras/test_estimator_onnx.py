@@ -105,9 +105,15 @@ def test_what_is_built_around_it_exports() -> None:
         if isinstance(probabilities, list):
             probabilities = np.array([[row[one] for one in range(3)] for row in probabilities])
 
+        clear = np.full(len(INPUTS), True)
         if hasattr(fitted[name], "predict_proba"):
-            np.testing.assert_allclose(probabilities, fitted[name].predict_proba(INPUTS), atol=1e-5, err_msg=name)
-        assert label.ravel().tolist() == fitted[name].predict(INPUTS).tolist()
+            expected = fitted[name].predict_proba(INPUTS)
+            np.testing.assert_allclose(probabilities, expected, atol=1e-5, err_msg=name)
+            # Of two classes that are as probable but for a rounding, either may be the label.
+            lower, higher = np.sort(expected)[:, -2:].T
+            clear = higher - lower > 2e-5
+        assert clear.mean() > 0.7, name
+        assert label.ravel()[clear].tolist() == fitted[name].predict(INPUTS)[clear].tolist(), name
 
 
 def test_of_a_random_search_the_best_exports() -> None:

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from models.card import ModelCard
-from models.figures import Figures, figures_of
+from models.evaluation import Baseline
+from models.figures import Confidence, Figures, figures_of
 from models.repository import ModelRepository
 from tests.trainer.report.pages import check
 from tests.trainer.tables import fit
+from trainer.report.chance import chance_error
 from trainer.report.report import report
+from trainer.report.story import story
 
 HEADINGS = (
     "Warnings",
@@ -53,17 +56,16 @@ def test_the_story_comes_first_and_says_what_the_card_says(store: Path) -> None:
     """Learned from what, how good beside both baselines, how sure: numbers of the card, before the first picture."""
     page = files(store, "penguins")["report.html"].decode()
     card = ModelRepository(store).card("penguins", 1)
-    story = page[: page.index("<svg")]
+    said = page[: page.index("<svg")]
     evaluation = card.evaluation
     assert evaluation is not None
 
-    assert "<b>penguins</b> predicts <b>species</b> (“Adelie”, “Chinstrap” or “Gentoo”)" in story
-    assert f"accuracy on the test rows is <b>{evaluation.accuracy:.1%}</b>" in story
+    assert "<b>penguins</b> predicts <b>species</b> (“Adelie”, “Chinstrap” or “Gentoo”)" in said
+    assert f"accuracy on the test rows is <b>{evaluation.accuracy:.1%}</b>" in said
     for baseline in evaluation.baselines:
-        assert f"has {baseline.accuracy:.1%}" in story
-        assert f"{baseline.gain_interval[0]:.3f} to {baseline.gain_interval[1]:.3f}" in story
-    low, high = evaluation.accuracy_interval
-    assert f"{low:.1%} to {high:.1%}" in story
+        assert f"has {baseline.accuracy:.1%}" in said
+        ends = [f"{abs(end):.3f}" for end in baseline.gain_interval]
+        assert f"{ends[0]} to {ends[1]}" in said or f"{ends[0]} worse to {ends[1]} better" in said
     for warning in card.warnings:
         assert warning[1:20] in page
 
@@ -187,3 +189,58 @@ def test_a_version_without_figures_is_drawn_from_its_card(two: tuple[ModelCard, 
     assert "--no-report" in page
     assert ">Confusion matrix and classes</h2>" in page
     assert ">Learning curves</h2>" not in page
+
+
+def test_what_chance_explains_is_not_called_a_fault(store: Path) -> None:
+    """A calibration error is poor only where it is beyond what calibrated probabilities show on so few rows."""
+    repository = ModelRepository(store)
+    card, figures = repository.card("two", 1), figures_of(repository, "two", 1)
+    assert figures is not None
+    assert card.calibration is not None
+
+    def told(error: float, rows: int) -> str:
+        after = card.calibration.after.model_copy(update={"ece": error})  # type: ignore[union-attr]
+        calibration = card.calibration.model_copy(update={"after": after})  # type: ignore[union-attr]
+        test = card.metrics["test"].model_copy(update={"rows": rows})
+        return story(
+            card.model_copy(update={"calibration": calibration, "metrics": card.metrics | {"test": test}}), figures
+        )
+
+    assert "do not show a miscalibration" in told(0.06, 12)
+    assert "<b>poorly calibrated</b>: the expected calibration error is 0.060" in told(0.06, 100_000)
+    assert "well calibrated: the expected calibration error is 0.010" in told(0.01, 12)
+
+
+@pytest.mark.parametrize("rows", [12, 300, 5_000])
+def test_the_error_of_chance_is_that_of_calibrated_probabilities(rows: int) -> None:
+    """Held against 20 000 draws: one in twenty is beyond it; of 12 rows, whose error has few values, one in ten."""
+    rng = np.random.default_rng(0)
+    confidences, shares = np.array([0.55, 0.7, 0.9, 0.99]), np.array([0.1, 0.2, 0.3, 0.4])
+    bins = [
+        Confidence(confidence=one, accuracy=one, interval=(0.0, 1.0), share=share)
+        for one, share in zip(confidences, shares, strict=True)
+    ]
+    counts = np.maximum(1, np.round(shares * rows)).astype(int)
+    right = rng.binomial(counts, confidences, (20_000, 4))
+    errors = np.abs(right - counts * confidences).sum(axis=1) / rows
+
+    assert 0.02 < np.mean(errors > chance_error(bins, rows)) < (0.08 if rows > 12 else 0.11)
+
+
+@pytest.mark.parametrize(
+    ("gain", "interval", "said"),
+    [
+        (-0.13, (-0.648, 0.388), "</b>: 0.130 nats worse (95 % interval 0.648 worse to 0.388 better)"),
+        (-0.5, (-0.7, -0.3), "<b>worse than always Adelie</b> by 0.500 nats (95 % interval 0.300 to 0.700)"),
+        (0.5, (0.3, 0.7), "<b>better than always Adelie</b> by 0.500 nats (95 % interval 0.300 to 0.700)"),
+    ],
+)
+def test_a_gain_says_its_direction(store: Path, gain: float, interval: tuple[float, float], said: str) -> None:
+    card = ModelRepository(store).card("penguins", 1)
+    assert card.evaluation is not None
+    baseline = Baseline(
+        kind="commonest class", answer="Adelie", log_loss=1, accuracy=0.4, gain=gain, gain_interval=interval
+    )
+    evaluation = card.evaluation.model_copy(update={"baselines": (baseline,)})
+
+    assert said in story(card.model_copy(update={"evaluation": evaluation}), None)

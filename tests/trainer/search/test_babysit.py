@@ -151,6 +151,16 @@ def test_a_terminal_gets_the_learning_curve(penguins: Path, tmp_path: Path) -> N
     assert "epoch 15" in shown.decode()
 
 
+def test_a_curve_waits_for_no_compiler() -> None:
+    """What draws it is plain numpy, and numba stays what others have loaded."""
+    drawn = (
+        "import sys, types, numba; from trainer.terminal.progress import _plot; "
+        "assert '│' in _plot(xs=[1, 2, 3], ys=[1, 3, 2]); import uniplot.pixel_matrix as drawing; "
+        "assert isinstance(drawing._render_batch_of_lines, types.FunctionType); assert sys.modules['numba'] is numba"
+    )
+    subprocess.run([sys.executable, "-c", drawn], cwd=ROOT, check=True)
+
+
 def test_one_model_at_a_time(penguins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = [str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path / "store")]
 

@@ -15,6 +15,7 @@ import pytest
 from models.repository import ModelRepository
 from tests.trainer.report.pages import check
 from trainer.command_line import main
+from trainer.search.crew import Crew
 
 ROOT = Path(__file__).parents[3]
 # What is compiled takes longer to load than these runs take without it.
@@ -72,8 +73,11 @@ def test_the_report_needs_nothing_beside_it(store: Path) -> None:
     assert "inf" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
 
 
-def test_the_same_command_does_nothing_twice(penguins: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is trained, nothing is published."""
+def test_the_same_command_does_nothing_twice(
+    penguins: Path, store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is trained, nothing is published, and no process is started for it."""
+    monkeypatch.setattr(Crew, "_hire", None)
     assert search(penguins, store, "--trials", "16", "--stage", "8", "--seeds", "2") == 0
 
     captured = capsys.readouterr()
@@ -101,7 +105,7 @@ def test_the_leaderboard_begins_with_what_everybody_asks_and_ends_with_the_comma
 ) -> None:
     """Learning rate, layers, units; and the command trains as it stands, whatever was fixed by a flag."""
     arguments = ["search", str(penguins), "--target", "species", "--name", "p", "--repository", str(tmp_path)]
-    fixed = ["--epochs", "4", "--members", "1", "--drop", "year", "--drop", "sex", "--seed", "3"]
+    fixed = ["--epochs", "4", "--members", "1", "--compiled", "false", "--drop", "year", "--drop", "sex", "--seed", "3"]
     assert main([*arguments, *fixed, "--trials", "6", "--jobs", "1"]) == 0
 
     output = capsys.readouterr().out
@@ -194,7 +198,7 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setattr("trainer.search.commands.find_spec", lambda name: None)
 
     assert search(penguins, tmp_path) == 64
-    assert "search needs optuna: install evenkeel with the extra `search`" in capsys.readouterr().err
+    assert "search needs optuna: install evenkeel with the extra `search`: " in capsys.readouterr().err
 
 
 def test_other_commands_do_without_the_extra() -> None:
