@@ -5,6 +5,7 @@ import time
 import timeit
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from service.registry.registry import Registry
 from service.reply import success
 from service.routes.table import Match, prediction
 from service.telemetry.board import Board, Metrics
-from service.telemetry.drift import ENOUGH_ROWS
+from service.telemetry.drift import MOST_ROWS
 from service.telemetry.journal import Journal
 from service.telemetry.observer import Observer
 
@@ -69,7 +70,7 @@ def stages(store: Path, keys: Path, asked: Mapping[str, Request]) -> None:
             "onnxruntime alone": partial(_session(store, predictor).run, ["probabilities"], question.tensors),
         }
         # Drift is folded once in so many rows, which is a part of its cost.
-        columns[name] = _costs(calls, {"drift": max(1, ENOUGH_ROWS // len(probabilities))})
+        columns[name] = _costs(calls, {"drift": ceil(predictor.watch.enough / min(len(probabilities), MOST_ROWS))})
     print(f"\n| stage, µs | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for stage in columns["by position"]:
         print(f"| {stage} | {' | '.join(f'{column[stage]:.1f}' for column in columns.values())} |")

@@ -160,6 +160,7 @@ class Dispatcher:
         while self.admission.connections and monotonic() < until:
             await asyncio.sleep(TICK_SECONDS)
         self._front.predictions.observer.note(0, 0, 0.0)
+        self._front.predictions.finish()
 
     def _take_turn(self) -> None:
         """Answer requests that are there, as many as may be the work of a turn."""

@@ -154,6 +154,10 @@ class Predictions:
             while untold:
                 self._traffic.answered(*untold.popleft())
 
+    def finish(self) -> None:
+        """The process ends: what it has told is for the others."""
+        self._traffic.finish()
+
     def explain(self, one: Prediction) -> Reply:
         """The reply to a request for explanations that was read; it takes up to the seconds that a run may."""
         self._infer(one.predictor, [one])

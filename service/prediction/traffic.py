@@ -59,6 +59,13 @@ class Traffic:
             places = [(one.request_id, _places(one.question)) for one in requests]
             self._journal.predictions(predictor.origin, places, together, probabilities)
 
+    def finish(self) -> None:
+        """Leave to other processes what is to be counted and remembered yet."""
+        if self._drift.on:
+            self._drift.fold()
+        if self._feedback.on:
+            self._feedback.fold()
+
     def _count_each(self, watch: Watch, requests: Sequence[Asked], probabilities: Probabilities) -> None:
         """Count rows for drift, the same whatever they came with: of each request by itself."""
         start = 0

@@ -41,10 +41,13 @@ class RowBins:
         self._odd_numbers = np.array([odd for _, _, odd in numeric], np.intp)
         self._codes = Codes([card.numeric[column] for column in self._columns])
         usual = np.array([usual_range(feature) for feature in card.numeric]).reshape(-1, 2)[self._columns]
-        self._low, self._high = np.clip(usual, -LARGEST, LARGEST).astype(np.float32).T[:, :, np.newaxis]
-        # Edge i of each column; nothing is above the infinity that stands where a column has no more of them.
+        low, high = np.clip(usual, -LARGEST, LARGEST).astype(np.float32).T
+        # Edge i of each column; nothing is above the infinity that stands where a column has no more of them. The last
+        # two are the ends of the usual range, of which the lower one belongs to it.
         most = max((len(one.edges) for one, _, _ in numeric), default=0)
-        self._edges = np.full((most, len(numeric), 1), np.inf, np.float32)
+        self._edges = np.full((most + 2, len(numeric), 1), np.inf, np.float32)
+        with np.errstate(over="ignore"):
+            self._edges[most:, :, 0] = high, np.nextafter(low, -np.inf, dtype=np.float32)
         # Of bin i of each column the number, and where there is such a bin.
         self._between = np.zeros((most + 1, len(numeric)), np.intp)
         self._is_bin = np.zeros((most + 1, len(numeric)), np.bool_)
@@ -97,20 +100,19 @@ class RowBins:
         How many values of a column lie above each edge is counted in bits: that takes a third of the time of finding
         the bin of each value.
         """
-        rows, most = len(numbers), len(self._edges)
+        rows, most = len(numbers), len(self._edges) - 2
         # By column, as whole words of bits.
         values = np.ascontiguousarray(numbers.T)[self._columns]
-        told = np.zeros((most + 3, len(values), -(-rows // WORD) * WORD), np.bool_)
-        np.greater(values, self._edges, out=told[:most, :, :rows])
-        np.greater(values, self._high, out=told[most, :, :rows])
-        np.less(values, self._low, out=told[most + 1, :, :rows])
+        told = np.empty((most + 3, len(values), -(-rows // WORD) * WORD), np.bool_)
+        told[:, :, rows:] = False
+        np.greater(values, self._edges, out=told[:-1, :, :rows])
         # NumPy 2.4's `isnan` leaves some of an output alone that has gaps.
-        np.not_equal(values, values, out=told[most + 2, :, :rows])
-        words = np.packbits(told, axis=-1).view(np.uint64)
+        np.not_equal(values, values, out=told[-1, :, :rows])
+        words = np.packbits(told.reshape(-1)).view(np.uint64).reshape(*told.shape[:2], -1)
         above = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
-        missing = above[most + 2]
+        high, in_range, missing = above[most:]
         counts[self._missing] = missing
-        counts[self._odd_numbers] = above[most] + above[most + 1]
+        counts[self._odd_numbers] = high + (rows - missing - in_range)
         if (unseen := self._codes.unseen(values.T)) is not None:
             counts[self._odd_numbers[self._codes.columns]] = unseen.sum(axis=0)
         between = np.empty((most + 1, len(values)), np.int64)

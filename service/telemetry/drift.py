@@ -23,8 +23,11 @@ from service.telemetry.bins import RowBins
 from service.telemetry.expected import expected_sums
 from service.telemetry.windows import LENGTHS, Counted, Windows
 
-# So many are sorted together, and counted of one request at most.
-ENOUGH_ROWS = MOST_ROWS = 256
+# So many are counted of one request at most.
+MOST_ROWS = 256
+# So many are sorted together, or as many as have so many numbers, which a core's cache holds: four times the rows take
+# twice the time.
+ENOUGH_ROWS, ENOUGH_NUMBERS = 1024, 1 << 16
 FOLD_SECONDS = 1.0
 WINDOW_SECONDS = 3600.0
 
@@ -77,6 +80,8 @@ class Watch:
         self.card, self.decide = card, decide or (lambda probabilities: probabilities.argmax(axis=1).tolist())
         self.model, self.version, self.baseline = card.name, version, card.drift
         self.bins = RowBins(card, card.drift)
+        # So many of its rows are sorted together.
+        self.enough = max(1, min(ENOUGH_ROWS, ENOUGH_NUMBERS // (self.bins.numbers + self.bins.classes)))
         self.owner = owner_of(card, version)
 
     def window(self, hours: float, counted: Counted) -> Window:
@@ -104,7 +109,8 @@ class Drift:
         self.seconds = self._windows.seconds
         self._lock, self._folding = threading.Lock(), threading.Lock()
         self._noted: dict[Watch, list[Noted]] = {}
-        self._rows = 0
+        # What is noted, as a part of what is sorted together.
+        self._part = 0.0
         self._failed: set[Watch] = set()
 
     def count(self, watch: Watch, tensors: Tensors, probabilities: Probabilities, runs: int = 1) -> None:
@@ -123,8 +129,8 @@ class Drift:
         )
         with self._lock:
             self._noted.setdefault(watch, []).append(noted)
-            self._rows += len(probabilities)
-            enough = self._rows >= ENOUGH_ROWS
+            self._part += len(probabilities) / watch.enough
+            enough = self._part >= 1
         if enough:
             self.fold()
 
@@ -140,7 +146,7 @@ class Drift:
         """Sort what was noted into bins."""
         with self._folding:
             with self._lock:
-                noted, self._noted, self._rows = self._noted, {}, 0
+                noted, self._noted, self._part = self._noted, {}, 0.0
             for watch, answers in noted.items():
                 try:
                     numbers, texts, probabilities, answered, runs = zip(*answers, strict=True)

@@ -30,8 +30,8 @@ from service.telemetry.answers import (
 from service.telemetry.drift import Watch
 from service.telemetry.live import Live, live_of
 
-# So many are written down together.
-ENOUGH = 256
+# So many requests are written down together; of long ones, so many bytes.
+ENOUGH, ENOUGH_BYTES = 256, 1 << 20
 FOLD_SECONDS = 1.0
 # How often a process listens whether another one looks for an answer, as its event loop ticks; how long it may have
 # been silent, and how long it is waited for.
@@ -39,9 +39,9 @@ LISTEN_SECONDS, ALIVE_SECONDS, PATIENCE_SECONDS = 0.05, 1.0, 0.25
 
 log = logging.getLogger(__name__)
 
-# Of an answered request: its version, its id, the places of its rows where it has others, its answer as bytes, and the
-# time.
-Noted = tuple[Watch, str, Sequence[int] | None, bytes, float]
+# Of an answered request: its version, its id, the places of its rows where it has others, its answer as bytes, how many
+# rows that has, and the time.
+Noted = tuple[Watch, str, Sequence[int] | None, bytes, int, float]
 
 Result = Literal["counted", "corrected", "repeated", "unknown"]
 RESULTS: tuple[Result, ...] = ("counted", "corrected", "repeated", "unknown")
@@ -58,6 +58,7 @@ class Feedback:
 
     def __init__(self, everyone: Sequence[memoryview], mine: int, rows: int, seconds: Sequence[float]) -> None:
         self.on = rows > 0
+        self._most = rows
         self._seconds = seconds
         if self.on:
             self._everyone = [Newest.within(one, rows) for one in everyone]
@@ -71,8 +72,8 @@ class Feedback:
     ) -> None:
         """The rows of a request were answered; `places` are theirs in the request where it has others."""
         noted = self._noted
-        noted.append((watch, request_id, places, probabilities.tobytes(), time.time()))
-        if len(noted) >= ENOUGH or len(probabilities) > ENOUGH:
+        noted.append((watch, request_id, places, probabilities.tobytes(), len(probabilities), time.time()))
+        if len(noted) >= ENOUGH or (len(probabilities) > ENOUGH and self._forget() >= ENOUGH_BYTES):
             self.fold()
 
     def fold(self) -> None:
@@ -83,6 +84,18 @@ class Feedback:
                 found.setdefault(one[0], []).append(one)
             for watch, answers in found.items():
                 self._mine.answers.extend(*_written(watch, answers))
+
+    def _forget(self) -> int:
+        """Let go of answers that newer ones leave no room for, before they are written down: of long requests that is
+        most of them. Returns the bytes of the others.
+        """
+        with self._folding:
+            noted = list(self._noted)
+            rows = sum(one[4] for one in noted)
+            while noted and rows - noted[0][4] >= self._most:
+                rows -= noted.pop(0)[4]
+                self._noted.popleft()
+        return sum(len(one[3]) for one in noted)
 
     def follow(self) -> None:
         """Fold from a thread of its own: when another process looks for an answer, and else once a second."""
@@ -184,11 +197,10 @@ class Feedback:
 
 def _written(watch: Watch, answers: Sequence[Noted]) -> tuple[Keys, Records]:
     """The keys and records of what was noted of one version."""
-    _, ids, places, parts, moments = zip(*answers, strict=True)
+    _, ids, places, parts, counts, moments = zip(*answers, strict=True)
     probabilities = np.frombuffer(b"".join(parts), np.float32).reshape(-1, watch.bins.classes)
     keys, times = keys_of(ids), np.array(moments)
     if len(probabilities) > len(parts) or any(one is not None for one in places):
-        counts = [len(part) // (4 * watch.bins.classes) for part in parts]
         rows = [
             np.arange(count) if one is None else np.array(one, np.int64)
             for one, count in zip(places, counts, strict=True)

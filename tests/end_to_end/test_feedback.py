@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.repository import ModelRepository
+from service.processes.supervisor import RETIRE
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import Service, running
 from tests.end_to_end.test_workers import children, wait_for
@@ -70,3 +71,20 @@ def test_labels_find_their_answers_whoever_gave_them(tmp_path: Path) -> None:
         assert live(service) == before
         again = service.ask("/v1/feedback", {"feedback": [*told[:5], told[-1] | {"label": "Chinstrap"}]})[1]
         assert (again["repeated"], again["corrected"], again["unknown"]) == (5, 1, 0)
+
+
+def test_the_last_answers_of_a_worker_outlive_it() -> None:
+    """One that ends as it should has left them to the next one, however soon after they were given: for labels, and as
+    rows that were counted.
+    """
+    rows = [dict(one.instance) for one in ModelRepository(PUBLISHED).card("penguins", 1).golden]
+    with running(PUBLISHED, find_free_port(), EVENKEEL_WORKERS="1") as service:
+        service.wait()
+        said = predict(service, "the-last", rows)
+        (worker,) = children(service)
+        os.kill(int(worker), RETIRE)
+        wait_for(lambda: worker not in children(service) and len(children(service)) == 1)
+        told = [{"id": "the-last", "index": at, "label": label} for at, label in enumerate(said)]
+
+        assert service.ask("/v1/feedback", {"feedback": told})[1]["counted"] == len(rows)
+        assert service.ask("/v1/models/penguins/drift")[1]["windows"][0]["rows"] == len(rows)

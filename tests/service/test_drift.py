@@ -10,11 +10,13 @@ import pytest
 
 from models.card import ModelCard
 from models.drift import CategoricalBins, DriftBaseline, NumericBins, psi
+from models.features import usual_range
 from models.repository import ModelRepository
 from models.shift import Verdict
 from service.app import create_app
 from service.prediction.prediction import Bounds
 from service.registry.registry import Registry
+from service.rows.reader import RowReader
 from service.telemetry.bins import RowBins
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import ENOUGH_ROWS, MOST_ROWS, Drift, Watch
@@ -115,6 +117,21 @@ def test_what_training_has_not_seen_is_counted() -> None:
     sexes = tensors["categorical"][:, [feature.name for feature in card().categorical].index("sex")]
 
     assert counts[bins.odd].tolist() == [9, sum(sexes == "unheard of"), 0]
+
+
+def test_the_ends_of_the_usual_range_belong_to_it() -> None:
+    """And the next number beyond either of them does not, as the warnings of an answer have it."""
+    (feature,) = [one for one in card().numeric if one.name == "body_mass_g"]
+    low, high = np.array(usual_range(feature), np.float32)
+    cells = [low, high, np.nextafter(low, np.float32(-np.inf)), np.nextafter(high, np.float32(np.inf)), np.nan]
+    tensors, probabilities = rows(len(cells))
+    tensors["numeric"][:, card().numeric.index(feature)] = cells
+    warned = RowReader([feature]).read([[None if np.isnan(cell) else float(cell)] for cell in cells]).warnings
+    bins = RowBins(card(), BASELINE)
+    counts = bins.count(tensors["numeric"], bins.of_texts(tensors), probabilities)
+
+    assert counts[bins.odd][0] == 2
+    assert [row for row, told in warned.items() if told[0]["code"] == "far_outside_range"] == [2, 3]
 
 
 def last_hour(drift: Drift, watch: Watch) -> Verdict:

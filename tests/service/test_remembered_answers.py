@@ -1,6 +1,8 @@
 """What feedback remembers of answers and labels: of all workers, in bounded memory, for a while."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Event
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from service.errors import InvalidRecord
 from service.telemetry.answers import KEPT, key_of
 from service.telemetry.board import Board, Metrics
 from service.telemetry.drift import Watch
+from service.telemetry.feedback import ENOUGH
 from service.telemetry.live import Live
 from tests.service.test_drift import card, rows
 from tests.service.test_metrics import in_a_fork
@@ -56,6 +59,47 @@ def test_the_newest_answers_are_remembered_in_bounded_memory() -> None:
     assert [sum(line) for line in feedback.live([watch])[0][0].confused.counts] == [0, 0, 8]
     feedback.remember(watch, "many", probabilities[:1])
     assert feedback.take([key_of("many")], lambda *_: 0) == ["counted"]
+
+
+def test_of_long_requests_the_newest_answers_are_remembered() -> None:
+    """As many as there is room for, to the row, though most are let go of before they are written down; those before a
+    label has come are found in their place.
+    """
+    feedback, watch = Metrics(Board.create(slots=1, rows=2000)).feedback, Watch(card(), 1)
+    probabilities = rows(ENOUGH + 44)[1]
+    sent = [(f"r{number}", 1 if number % 4 == 3 else len(probabilities)) for number in range(14)]
+    for request_id, count in sent:
+        feedback.remember(watch, request_id, probabilities[:count])
+        if request_id == "r3":
+            assert feedback.take([key_of("r1", 299), key_of("r3")], lambda *_: 1) == ["counted"] * 2
+    keys = [key_of(request_id, place) for request_id, count in sent for place in range(count)]
+    known = feedback.take(keys, lambda *_: 0)
+    places = {key_of("r1", 299): "corrected", key_of("r3"): "corrected"}
+
+    assert known[-2000:] == ["counted"] * 2000
+    assert known[:-2000] == [places.get(key, "unknown") for key in keys[:-2000]]
+
+
+def test_long_requests_are_remembered_while_others_are_written_down() -> None:
+    """By a thread of its own, which may have taken the last one already."""
+    feedback, watch = Metrics(Board.create(slots=1, rows=2000)).feedback, Watch(card(), 1)
+    probabilities, done = rows(ENOUGH + 44)[1], Event()
+
+    def fold() -> None:
+        while not done.is_set():
+            feedback.fold()
+
+    with ThreadPoolExecutor(1) as pool:
+        folding = pool.submit(fold)
+        try:
+            for number in range(300):
+                feedback.remember(watch, f"r{number}", probabilities)
+        finally:
+            done.set()
+        folding.result()
+
+    keys = [key_of(f"r{number}", place) for number in range(293, 300) for place in range(len(probabilities))]
+    assert feedback.take(keys[-2000:], lambda *_: 0) == ["counted"] * 2000
 
 
 def test_labels_are_forgotten_after_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
