@@ -156,12 +156,13 @@ def test_a_schema_that_a_card_states_wrongly_is_refused(
     schema = {**published.card.provenance.table_schema, "columns": {"sex": 0}}
     provenance = published.card.provenance.model_copy(update={"table_schema": schema})
     files = {"model.onnx": published.onnx}
-    repository.publish(published.card.model_copy(update={"provenance": provenance, "files": {}}), files)
-    for arguments in (("evaluate", "penguins", later), ("predict", later, "--model", "penguins")):
+    card = published.card.model_copy(update={"name": "stated", "provenance": provenance, "files": {}})
+    repository.publish(card, files)
+    for arguments in (("evaluate", "stated", later), ("predict", later, "--model", "stated")):
         ended = command(*arguments)
 
         assert ended.code == 65
-        assert "card.json of penguins: provenance.table_schema.columns.sex: Input should be" in ended.err
+        assert "card.json of stated: provenance.table_schema.columns.sex: Input should be" in ended.err
         assert ended.err.count("\n") == 1
 
 

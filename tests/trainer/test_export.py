@@ -5,7 +5,6 @@ from typing import get_args
 import numpy as np
 import onnx
 import pytest
-from onnxruntime import InferenceSession
 
 from models.card import ModelCard
 from models.operators import OPERATORS
@@ -205,25 +204,6 @@ def test_an_infinity_leaves_the_atoms_of_other_columns_alone(outcome: Outcome, e
     probabilities = reference_predict(to_onnx(classifier, {}), rows).probabilities
 
     np.testing.assert_allclose(probabilities, classifier.predict(rows), rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("infinity", [np.inf, -np.inf])
-def test_an_infinity_in_a_constant_column_says_nothing(outcome: Outcome, examples: Examples, infinity: float) -> None:
-    """As no number does there. A service refuses it, but the file goes to other programs too."""
-    numeric = examples.rows.numeric.copy()
-    numeric[:, 0] = 7.0
-    constant = replace(examples.rows, numeric=numeric)
-    encoder = replace(outcome.classifier.encoder, scaling=fit_encoder(constant).scaling)
-    model = InferenceSession(to_onnx(replace(outcome.classifier, encoder=encoder), {}))
-
-    odd = numeric.copy()
-    odd[:, 0] = infinity
-
-    said, expected = (
-        model.run(["probabilities"], {"numeric": numbers, "categorical": constant.texts()})[0]
-        for numbers in (odd, numeric)
-    )
-    np.testing.assert_array_equal(said, expected)
 
 
 def test_a_network_that_saw_no_batch_cannot_be_exported(outcome: Outcome) -> None:

@@ -59,8 +59,8 @@ def test_one_network_is_published_and_the_card_tells_of_the_bag(penguins: Path, 
     """Its statistics and its scores, and beside them those of the bag, which are measured on the same test rows."""
     outcome = train(penguins, tmp_path, epochs=20)
     card, start = outcome.card, prepare(TrainingConfig.of(table=penguins, **(SETTINGS | {"epochs": 20})))[1]
-    test = start.part(start.split.test)
-    bag = outcome.bag.classifier.predict_encoded(test.inputs)
+    test = start.examples.take(start.split.test)
+    bag = outcome.bag.classifier.predict(test.rows)
 
     assert card.distillation is not None
     assert len(outcome.classifier.networks) == len(card.frozen_statistics) == 1
