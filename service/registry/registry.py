@@ -211,8 +211,10 @@ class Registry:
         if self._look and self._look.trouble:
             meanwhile = "what was copied serves on" if names else "it is tried again"
             self._cannot_follow(None, f"{self._look.trouble}; {meanwhile}")
-        elif self._lost.pop(None, None):
+        elif None in self._lost:
+            # What the metrics tell from then on stands in the log already.
             log.info("repository followed again")
+            del self._lost[None]
         for name, reason in self._look.troubles.items() if self._look else ():
             self._cannot_follow(name, reason)
         for name, versions in self._look.refused.items() if self._look else ():

@@ -228,7 +228,7 @@ def test_this_checkout_can_be_released() -> None:
         version = __version__
     else:
         changelog = cut(changelog, MINOR, "2026-11-26")
-    assert re.search(r"^### (Added|Changed|Fixed)$", released(changelog, version), re.MULTILINE)
+    assert "\n### Added\n" in released(changelog, version)
 
 
 class TestWithImages:

@@ -160,7 +160,7 @@ def _race(
     best, tried, left = usual, list[Tried](), list(changes)
     with suppress(OutOfTime):
         while left:
-            before, most, taken, count = best, 0.0, None, begun + len(left)
+            before, most, count = best, 0.0, begun + len(left)
             for change in left:
                 contender = _trained(replace(before.candidate, **change), before, trial, run.as_candidate(begun, count))
                 begun += 1
@@ -169,10 +169,10 @@ def _race(
                 tried.append(Tried(contender.candidate, trial.rows, *contender.gain_over(usual)))
                 gain, (lowest, _) = contender.gain_over(before)
                 if lowest > 0 and gain > most:
-                    best, most, taken = contender, gain, change
-            if taken is None:
+                    best, most = contender, gain
+            if best is before:
                 break
-            left.remove(taken)
+            left = [change for change in left if replace(best.candidate, **change) != best.candidate]
     return best, tried
 
 

@@ -69,7 +69,8 @@ def test_a_users_own_pipeline_exports(activation: str) -> None:
     assert label.tolist() == pipeline.predict(INPUTS).tolist()
 
 
-ONE = BatchNormMLPClassifier((8,), members=1, epochs=5, random_state=0)
+# What is chosen for a network is no matter here.
+ONE = BatchNormMLPClassifier((8,), members=1, selection=False, epochs=5, random_state=2)
 AROUND = {
     "grid search": GridSearchCV(ONE, {"hidden": [(8,), (4,)]}, cv=2),
     "bag and student": BatchNormMLPClassifier((8,), members=2, epochs=5, random_state=0),
@@ -105,15 +106,9 @@ def test_what_is_built_around_it_exports() -> None:
         if isinstance(probabilities, list):
             probabilities = np.array([[row[one] for one in range(3)] for row in probabilities])
 
-        clear = np.full(len(INPUTS), True)
         if hasattr(fitted[name], "predict_proba"):
-            expected = fitted[name].predict_proba(INPUTS)
-            np.testing.assert_allclose(probabilities, expected, atol=1e-5, err_msg=name)
-            # Of two classes that are as probable but for a rounding, either may be the label.
-            lower, higher = np.sort(expected)[:, -2:].T
-            clear = higher - lower > 2e-5
-        assert clear.mean() > 0.7, name
-        assert label.ravel()[clear].tolist() == fitted[name].predict(INPUTS)[clear].tolist(), name
+            np.testing.assert_allclose(probabilities, fitted[name].predict_proba(INPUTS), atol=1e-5, err_msg=name)
+        assert label.ravel().tolist() == fitted[name].predict(INPUTS).tolist()
 
 
 def test_of_a_random_search_the_best_exports() -> None:
