@@ -96,7 +96,7 @@ def _add_fit(commands: "argparse._SubParsersAction[Any]") -> None:
     add_table_and_settings(fit, or_log=True)
     run = fit.add_argument_group("run")
     run.add_argument(
-        "--jobs", metavar="N", help="members trained in parallel, one process each (default: one per core)"
+        "--jobs", metavar="N", help="networks trained in parallel, one process each (default: one per core)"
     )
     run.add_argument(
         "--memory",

@@ -93,6 +93,10 @@ class Swarm:
         (self.folder / "Dockerfile").write_text(f"FROM {self.name}-service:1\n{lines}\n")
         return build(self.folder, f"{self.name}-service:{sha256(lines.encode()).hexdigest()[:8]}")
 
+    def tasks(self) -> str:
+        """What became of each replica that there was."""
+        return docker("service", "ps", "--no-trunc", f"{self.name}_service")
+
     def replicas(self) -> dict[str, dict[str, Any]]:
         """The running containers of the service: what the engine tells of each."""
         found = docker("ps", "--quiet", "--filter", f"label=com.docker.swarm.service.name={self.name}_service")
@@ -121,7 +125,7 @@ class Swarm:
     def wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < deadline, docker("service", "ps", "--no-trunc", f"{self.name}_service")
+            assert time.monotonic() < deadline, self.tasks()
             time.sleep(0.2)
 
 
@@ -250,7 +254,7 @@ def test_a_bad_image_is_taken_back(swarm: Swarm, fault: str) -> None:
     before, image = swarm.replicas(), swarm.release(fault) if fault else f"{swarm.name}-service:none"
 
     assert swarm.deploy(EVENKEEL_SERVICE_IMAGE=image, EVENKEEL_UPGRADE_SECONDS="5") == "rollback_completed"
-    assert swarm.replicas().keys() == before.keys()
+    assert swarm.replicas().keys() == before.keys(), swarm.tasks()
     assert image in swarm.run("docker service ps").stdout
 
 
@@ -260,7 +264,7 @@ def test_a_bad_setting_is_taken_back(swarm: Swarm) -> None:
     before = swarm.replicas()
 
     assert swarm.deploy(EVENKEEL_DEADLINE_SECONDS="-1") == "rollback_completed"
-    assert swarm.replicas().keys() == before.keys()
+    assert swarm.replicas().keys() == before.keys(), swarm.tasks()
     told = swarm.run("docker service ps")
     assert "EVENKEEL_DEADLINE_SECONDS" in told.stdout + told.stderr
 

@@ -20,6 +20,7 @@ from tests.conftest import find_free_port
 from tests.end_to_end.browser import Tab, browsing
 from tests.end_to_end.storage import Between, environment, seaweed
 from tests.service.conftest import PUBLISHED
+from tests.service.test_metrics import Samples, samples
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
@@ -44,6 +45,11 @@ class Service:
         except urllib.error.HTTPError as refusal:
             with refusal:
                 return refusal.code, json.loads(refusal.read())
+
+    def metrics(self) -> Samples:
+        """What whichever worker is asked tells of all."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as response:
+            return samples(response.read().decode())
 
     def wait(self, path: str = "/v2/health/ready", status: int = 200) -> float:
         """Wait until a path answers with a status; the seconds it took."""
@@ -73,6 +79,18 @@ def running(repository: Path | str, port: int, stderr: IO[bytes] | None = None, 
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            if condition():
+                return
+        except OSError:  # The connection was at a worker that ended.
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -3,24 +3,18 @@
 import os
 import signal
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from models.repository import ModelRepository
-from tests.end_to_end.conftest import Service, train
-from tests.end_to_end.test_workers import children, wait_for
+from tests.end_to_end.conftest import Service, train, wait_for
+from tests.end_to_end.test_workers import children
 from tests.service.conftest import PUBLISHED
-from tests.service.test_metrics import Samples, samples, value
+from tests.service.test_metrics import value
 from trainer.data.table import read_table
 
 AT_ONCE = 32
-
-
-def metrics(service: Service) -> Samples:
-    with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as response:
-        return samples(response.read().decode())
 
 
 def test_a_shifted_column_shows(penguins: Path, tmp_path: Path, serve: Callable[..., Service]) -> None:
@@ -44,7 +38,7 @@ def test_a_shifted_column_shows(penguins: Path, tmp_path: Path, serve: Callable[
             assert service.ask(f"/v1/models/penguins/versions/{version}:predict", asked)[0] == 200
     # A worker tells what another has only noted a second later.
     time.sleep(1.5)
-    read = metrics(service)
+    read = service.metrics()
     same, shifted = (
         {
             dict(of)["feature"]: psi
@@ -66,7 +60,7 @@ def test_a_shifted_column_shows(penguins: Path, tmp_path: Path, serve: Callable[
     assert service.ask("/v1/models/penguins/versions/1/drift")[1]["status"] == "steady"
 
     for _ in range(8):
-        assert {key: told for key, told in metrics(service).items() if "drift" in key[0]}.items() <= read.items()
+        assert {key: told for key, told in service.metrics().items() if "drift" in key[0]}.items() <= read.items()
 
 
 def test_a_worker_that_is_killed_takes_no_count_with_it(serve: Callable[..., Service]) -> None:
@@ -74,7 +68,7 @@ def test_a_worker_that_is_killed_takes_no_count_with_it(serve: Callable[..., Ser
     record = ModelRepository(PUBLISHED).card("penguins", 1).golden[0].instance
     service = serve(PUBLISHED, EVENKEEL_WORKERS="2")
     service.wait()
-    wait_for(lambda: value(metrics(service), "workers_ready") == 2)
+    wait_for(lambda: value(service.metrics(), "workers_ready") == 2)
 
     def count(requests: int) -> None:
         for _ in range(requests):
@@ -86,7 +80,7 @@ def test_a_worker_that_is_killed_takes_no_count_with_it(serve: Callable[..., Ser
     count(40)
     wait_for(lambda: rows() == [280, 280])
     os.kill(int(children(service)[0]), signal.SIGKILL)
-    wait_for(lambda: value(metrics(service), "worker_exits_total", cause="signal") == 1)
-    wait_for(lambda: value(metrics(service), "workers_ready") == 2)
+    wait_for(lambda: value(service.metrics(), "worker_exits_total", cause="signal") == 1)
+    wait_for(lambda: value(service.metrics(), "workers_ready") == 2)
     count(40)
     wait_for(lambda: rows() == [560, 560])

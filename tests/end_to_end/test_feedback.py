@@ -11,8 +11,8 @@ from typing import Any
 from models.repository import ModelRepository
 from service.processes.supervisor import RETIRE
 from tests.conftest import find_free_port
-from tests.end_to_end.conftest import Service, running
-from tests.end_to_end.test_workers import children, wait_for
+from tests.end_to_end.conftest import Service, running, wait_for
+from tests.end_to_end.test_workers import children
 from tests.service.conftest import PUBLISHED
 
 CLASSES = ("Adelie", "Chinstrap", "Gentoo")

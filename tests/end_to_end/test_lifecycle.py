@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
@@ -23,6 +22,7 @@ from service.prediction.predictor import Predictor
 from tests.conftest import find_free_port
 from tests.end_to_end.conftest import QUICK, ROOT, Service, running, train
 from tests.service.conftest import GENTOO, PUBLISHED
+from tests.service.test_metrics import value
 
 # What the promise says of a decision; alone, it takes a tenth of that. A new version is tried in a process that starts
 # beside the load: half a second on an idle machine, and as long as it takes on one that runs other tests.
@@ -272,10 +272,7 @@ def test_a_shadow_is_compared_under_load(place: Place) -> None:
 
 
 def shadowed(service: Service, what: str) -> float:
-    with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as response:
-        text = response.read().decode()
-    (line,) = [line for line in text.splitlines() if line.startswith(f"evenkeel_shadow_{what}_total ")]
-    return float(line.split()[1])
+    return value(service.metrics(), f"shadow_{what}_total")
 
 
 def test_no_worker_outlives_the_main_process(place: Place) -> None:

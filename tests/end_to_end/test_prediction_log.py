@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from models.prediction_log import BrokenLine, LoggedFeedback, LoggedPrediction, log_files, read_log
-from tests.end_to_end.conftest import PATIENCE_S, Service
-from tests.end_to_end.test_workers import children, scraped, wait_for
+from tests.end_to_end.conftest import PATIENCE_S, Service, wait_for
+from tests.end_to_end.test_workers import children
 from tests.service.conftest import GENTOO, PUBLISHED
 from tests.service.test_metrics import value
 
 
 def written(service: Service) -> float:
-    return value(scraped(service), "prediction_log_lines_total", outcome="written")
+    return value(service.metrics(), "prediction_log_lines_total", outcome="written")
 
 
 def ask(service: Service, rows: int) -> None:
@@ -35,7 +35,7 @@ def test_each_answer_of_all_workers_has_one_line(serve: Callable[..., Service], 
         ask(service, 3)
     wait_for(lambda: written(service) == 120)
     os.kill(int(children(service)[0]), signal.SIGKILL)
-    wait_for(lambda: value(scraped(service), "workers_ready") == 2)
+    wait_for(lambda: value(service.metrics(), "workers_ready") == 2)
     wait_for(lambda: service.ask("/v2/health/ready")[0] == 200)
     for _ in range(40):
         ask(service, 2)

@@ -5,29 +5,20 @@ import re
 import resource
 import signal
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from service.processes.capacity import WORKER_BYTES
-from tests.end_to_end.conftest import PATIENCE_S, Service
+from tests.end_to_end.conftest import Service, wait_for
 from tests.service.conftest import GENTOO, PUBLISHED
-from tests.service.test_metrics import Samples, samples, value
+from tests.service.test_metrics import value
 
 
-def answered(service: Service) -> int:
+def answered(service: Service) -> float:
     """How many predictions the metrics of whichever worker is asked say were answered."""
-    with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as response:
-        found = re.search(r'requests_total{route="predict",code="ok"} (\d+)', response.read().decode())
-    assert found is not None
-    return int(found[1])
-
-
-def scraped(service: Service) -> Samples:
-    with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as response:
-        return samples(response.read().decode())
+    return value(service.metrics(), "requests_total", route="predict", code="ok")
 
 
 def test_operators_see_the_processes(serve: Callable[..., Service]) -> None:
@@ -37,8 +28,8 @@ def test_operators_see_the_processes(serve: Callable[..., Service]) -> None:
     began = time.time()
     service = serve(PUBLISHED, EVENKEEL_WORKERS="2")
     service.wait()
-    wait_for(lambda: value(scraped(service), "workers_ready") == 2)
-    read = scraped(service)
+    wait_for(lambda: value(service.metrics(), "workers_ready") == 2)
+    read = service.metrics()
     processes = [service.process.pid, *map(int, children(service))]
 
     assert value(read, "workers") == 2
@@ -49,21 +40,21 @@ def test_operators_see_the_processes(serve: Callable[..., Service]) -> None:
     assert read["process_open_fds", frozenset()] == pytest.approx(open_now, abs=6)
     most = resource.prlimit(processes[0], resource.RLIMIT_NOFILE)[0]
     assert read["process_max_fds", frozenset()] == 3 * most
-    wait_for(lambda: value(scraped(service), "loop_lag_seconds_count") > 5)
+    wait_for(lambda: value(service.metrics(), "loop_lag_seconds_count") > 5)
 
     used = read["process_cpu_seconds_total", frozenset()]
     assert 0.2 < used < 60
     os.kill(int(children(service)[0]), signal.SIGKILL)
-    wait_for(lambda: value(scraped(service), "worker_exits_total", cause="signal") == 1)
-    wait_for(lambda: value(scraped(service), "workers_ready") == 2)
+    wait_for(lambda: value(service.metrics(), "worker_exits_total", cause="signal") == 1)
+    wait_for(lambda: value(service.metrics(), "workers_ready") == 2)
     # What the dead one has used is not forgotten.
-    assert scraped(service)["process_cpu_seconds_total", frozenset()] >= used
+    assert service.metrics()["process_cpu_seconds_total", frozenset()] >= used
 
     before = set(children(service))
     service.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: value(scraped(service), "worker_exits_total", cause="renewal") == 2)
+    wait_for(lambda: value(service.metrics(), "worker_exits_total", cause="renewal") == 2)
     assert not before & set(children(service))
-    assert value(scraped(service), "worker_exits_total", cause="signal") == 1
+    assert value(service.metrics(), "worker_exits_total", cause="signal") == 1
 
 
 def children(service: Service) -> list[str]:
@@ -74,18 +65,6 @@ def proportional_kilobytes(process: int) -> int:
     found = re.search(r"^Pss: +(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1])
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            if condition():
-                return
-        except OSError:  # The connection was at a worker that ended.
-            pass
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_workers_share_what_they_load(serve: Callable[..., Service]) -> None:

@@ -110,6 +110,10 @@ def test_between_networks_the_terminal_says_what_is_done() -> None:
     assert growing.drawn().plain == "training"
     growing.tried(2, 3, own)
     assert growing.drawn().plain.startswith("candidate 3 of 3  epoch 1 of 100")
+    growing.tried(1, 3, own)
+    assert [line[:14] for line in growing.drawn().plain.splitlines()] == ["candidate 2 of", "candidate 3 of"]
+    growing.tried(3, 4, own)
+    assert growing.drawn().plain.startswith("candidate 4 of 4")
     growing(1, 2, own)
     assert growing.drawn().plain.endswith("member 2 of 2  epoch 1 of 100  log-loss 0.5000  accuracy 0.7500")
     growing.ended(1, 2)

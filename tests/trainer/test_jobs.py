@@ -86,21 +86,43 @@ def test_any_number_of_jobs_gives_the_same_bytes(penguins: Path, tmp_path: Path,
 
 
 def test_one_job_starts_no_process(penguins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor does a bag of one network, nor one that is trained in a moment, whatever the machine."""
+    """Nor does a bag of one network that tries nothing, nor one that is trained in a moment, whatever the machine."""
     started: list[object] = []
     monkeypatch.setattr(parallel, "Worker", lambda *arguments: started.append(arguments))
     monkeypatch.setattr(parallel, "available_cores", lambda: 8)
-    for place, flags in enumerate((("--jobs", "1"), ("--members", "1", "--jobs", "4"), ("--members", "3"))):
+    alone = ("--members", "1", "--selection", "false", "--jobs", "4")
+    for place, flags in enumerate((("--jobs", "1"), alone, ("--members", "3"))):
         assert main(arguments(penguins, tmp_path / str(place), "--epochs", "2", *flags)) == 0
 
     assert started == []
 
 
-@pytest.mark.parametrize(("epochs", "cores", "jobs"), [(2000, 8, 5), (2000, 2, 2), (2000, 1, 1), (20, 8, 1)])
+@pytest.mark.parametrize(("settings", "most"), [(("--members", "1"), 4), (PLAIN, 16)], ids=["one member", "four"])
+def test_candidates_are_trained_side_by_side(
+    penguins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...], most: int
+) -> None:
+    """With the networks of the defaults, in processes of which there are no more than networks; with the same bytes."""
+    begun: list[parallel.Worker] = []
+    worker = parallel.Worker
+
+    def begin() -> parallel.Worker:
+        begun.append(worker())
+        return begun[-1]
+
+    monkeypatch.setattr(parallel, "Worker", begin)
+    for jobs in (1, 20):
+        assert main(arguments(penguins, tmp_path / str(jobs), "--epochs", "5", *settings, "--jobs", str(jobs))) == 0
+
+    assert len(begun) == most
+    assert card(tmp_path / "20").selection == card(tmp_path / "1").selection != ()
+    assert model(tmp_path / "20") == model(tmp_path / "1")
+
+
+@pytest.mark.parametrize(("epochs", "cores", "jobs"), [(2000, 8, 8), (2000, 2, 2), (2000, 1, 1), (20, 8, 1)])
 def test_as_many_jobs_as_cores_where_that_is_worth_it(
     penguins: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, cores: int, jobs: int
 ) -> None:
-    """Never more than there are members; 344 rows have 7 steps an epoch, in each of five."""
+    """344 rows have 7 steps an epoch, in each of five."""
     monkeypatch.setattr(parallel, "available_cores", lambda: cores)
     config = TrainingConfig.of(table=penguins, target="species", name="m", epochs=epochs)
 

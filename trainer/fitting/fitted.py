@@ -1,12 +1,13 @@
 """Everything that is trained in one run: a bag of networks, and the student that learns from it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
 from trainer.errors import InvalidSetting
-from trainer.fitting.members import PLAIN, Bag, Member, Run, TrainedNetwork, TrainMembers, in_turn, train_bag
-from trainer.fitting.parallel import side_by_side
+from trainer.fitting.members import PLAIN, Bag, Course, Member, Run, TrainedNetwork, train_bag
+from trainer.fitting.parallel import Crew
 from trainer.fitting.selection import Selection, select
 from trainer.fitting.start import Start
 from trainer.fitting.student import Student, learn_from
@@ -83,8 +84,8 @@ def check_learner(config: TrainingConfig, start: Start) -> None:
         )
 
 
-def nobody(*_: object) -> Iterator[tuple[Member, TrainedNetwork]]:
-    """Train no member more, because Ctrl-C came."""
+def nobody(_: object) -> Iterator[tuple[Course, Member, TrainedNetwork]]:
+    """Train no network more, because Ctrl-C came."""
     raise KeyboardInterrupt
 
 
@@ -96,12 +97,12 @@ def train_all(
     The run's `watch` is told of the student's epochs as of a member behind the last; its checkpoint has that number
     too. Ctrl-C ends with the members that have an epoch behind them, and a student that is half trained is not kept.
     The `limit` gives half of the time to the members, the first quarter to candidates too, and what is left
-    to the student. So many `jobs` train members at a time, and more than one let another core answer for the bag, with
-    the same outcome; the rows of `start` must be shared for that.
+    to the student. So many `jobs` train networks at a time, and more than one let another core answer for the bag, with
+    the same outcome; the rows of `start` must be shared for that, and their file is closed at the end.
 
     :raises Diverged: a loss stopped being finite.
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
-    :raises WorkerLost: a process that trained a member was killed.
+    :raises WorkerLost: a process that trained a network was killed.
     :raises MissingExtra: trees are to teach, and scikit-learn is not installed.
     :raises InvalidSetting: trees are to teach, and the table is larger than memory or no network learns from them.
     """
@@ -112,14 +113,13 @@ def train_all(
         check_trees(config, start)
     if limit:
         run = replace(run, deadline=limit.after(SHARE_OF_MEMBERS if learning else 1.0))
-    selection = select(config, start, run, limit.after(SHARE_OF_SELECTION) if limit else None)
-    config, start = selection.config, selection.start
-    # With a time limit, a run that is taken up may choose something else.
-    run = replace(run, checkpoint_of=partial(run.checkpoint_of, chosen=selection.chosen))
-    train_members: TrainMembers = partial(side_by_side, jobs=jobs) if min(jobs, wanted) > 1 else in_turn
-    if selection.interrupted:
-        train_members = nobody
-    bag = train_bag(config, start, run, train_members, selection.trained)
+    with closing(start), Crew(jobs) as crew:
+        selection = select(config, start, run, limit.after(SHARE_OF_SELECTION) if limit else None, crew.train)
+        config, start = selection.config, selection.start
+        # With a time limit, a run that is taken up may choose something else.
+        run = replace(run, checkpoint_of=partial(run.checkpoint_of, chosen=selection.chosen))
+        with closing(start):
+            bag = train_bag(config, start, run, nobody if selection.interrupted else crew.train, selection.trained)
     members = len(bag.members)
     if not learning or members == 1 or bag.interrupted:
         return Fitted(bag, selection)

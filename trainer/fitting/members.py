@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from trainer.data.encoder import Encoder
+from trainer.errors import Diverged
 from trainer.fitting.start import Start, generator
 from trainer.fitting.trained_classifier import TrainedClassifier
 from trainer.nn.architecture import build_network
@@ -135,7 +136,7 @@ class Run:
     """How networks are trained, and who is told of it, of candidates that are `tried`, and again of the networks of the
     candidate that is `taken`, which become members.
 
-    A `deadline` is kept by `fit`, and by nothing in its place.
+    A `deadline` is kept by `fit`, and by nothing in its place. Of a `candidate`, a network that diverges is left out.
     """
 
     watch: Watch = unwatched
@@ -145,42 +146,84 @@ class Run:
     train: Fit = fit
     deadline: Deadline | None = None
     taken: Watch = unwatched
+    candidate: bool = False
+
+    @property
+    def has_time(self) -> bool:
+        return self.deadline is None or self.deadline.left_s > 0
+
+    def has_time_for(self, number: int) -> bool:
+        """Whether a network is to be begun; the first member is, whatever the time."""
+        return self.has_time or self._is_first(number)
 
     def train_of(self, number: int) -> Fit:
-        """What trains a member; the first has an epoch whatever the time."""
-        return partial(fit, deadline=replace(self.deadline, least=int(number == 0))) if self.deadline else self.train
+        """What trains a network; the first member has an epoch whatever the time."""
+        if self.deadline is None:
+            return self.train
+        return partial(fit, deadline=replace(self.deadline, least=int(self._is_first(number))))
+
+    def _is_first(self, number: int) -> bool:
+        return number == 0 and not self.candidate
 
     def as_candidate(self, number: int, count: int) -> "Run":
         """How the networks of a candidate are trained: nothing of them is saved, and `tried` is told."""
         return Run(
-            lambda member, members, epoch: self.tried(number, count, epoch), train=self.train, deadline=self.deadline
+            lambda member, members, epoch: self.tried(number, count, epoch),
+            train=self.train,
+            deadline=self.deadline,
+            candidate=True,
         )
 
 
 PLAIN = Run()
-# Trains the members of these numbers, one after the other or several at a time.
-TrainMembers = Callable[[TrainingConfig, Start, Run, Sequence[int]], Iterator[tuple[Member, TrainedNetwork]]]
 
 
-def in_turn(
-    config: TrainingConfig, start: Start, run: Run, numbers: Sequence[int]
-) -> Iterator[tuple[Member, TrainedNetwork]]:
-    """Train member after member, until Ctrl-C or the deadline.
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What the networks of a bag, or of a candidate, have in common: settings, rows, and how they are trained."""
+
+    config: TrainingConfig
+    start: Start
+    run: Run = PLAIN
+
+    @property
+    def folds(self) -> int:
+        """How many networks there may be."""
+        return len(self.start.split.folds)
+
+    def build(self, number: int) -> Member:
+        return build_member(self.config, self.start, number)
+
+
+# The network of this number.
+Turn = tuple[Course, int]
+# Trains networks, one after the other or several at a time, and gives each back when it is done.
+TrainNetworks = Callable[[Sequence[Turn]], Iterator[tuple[Course, Member, TrainedNetwork]]]
+
+
+def in_turn(turns: Sequence[Turn]) -> Iterator[tuple[Course, Member, TrainedNetwork]]:
+    """Train network after network, until Ctrl-C, those that there is time for.
 
     :raises Diverged: a loss stopped being finite.
-    :raises KeyboardInterrupt: before the first epoch of a member was over.
+    :raises KeyboardInterrupt: before the first epoch of a network was over.
     """
-    folds = len(start.split.folds)
-    for number in numbers:
-        member = build_member(config, start, number)
-        watch, checkpoint = partial(run.watch, number, folds), run.checkpoint_of(number)
+    for course, number in turns:
+        run = course.run
+        if not run.has_time_for(number):
+            continue
+        member = course.build(number)
+        watch, checkpoint = partial(run.watch, number, course.folds), run.checkpoint_of(number)
         try:
-            trained = train_member(config, number, member, watch, checkpoint, run.train_of(number))
+            trained = train_member(course.config, number, member, watch, checkpoint, run.train_of(number))
         except OutOfTime:
-            return
-        run.ended(number, folds)
-        yield member, trained
-        if trained.history.interrupted or trained.history.out_of_time:
+            continue
+        except Diverged:
+            if not run.candidate:
+                raise
+            continue
+        run.ended(number, course.folds)
+        yield course, member, trained
+        if trained.history.interrupted:
             return
 
 
@@ -209,10 +252,10 @@ def train_bag(
     config: TrainingConfig,
     start: Start,
     run: Run = PLAIN,
-    train_members: TrainMembers = in_turn,
+    train_networks: TrainNetworks = in_turn,
     first: Sequence[tuple[Member, TrainedNetwork]] = (),
 ) -> Bag:
-    """Train the members with `train_members`, but for the `first` ones, which are trained, and calibrate all.
+    """Train the members with `train_networks`, but for the `first` ones, which are trained, and calibrate all.
 
     Ctrl-C and the deadline end with the members that have an epoch behind them.
 
@@ -220,9 +263,11 @@ def train_bag(
     :raises KeyboardInterrupt: before the first epoch of the first member was over.
     """
     done = list(first)
-    interrupted, left = False, range(len(done), len(start.split.folds))
+    interrupted, course = False, Course(config, start, run)
     try:
-        done.extend(train_members(config, start, run, left))  # What has come before a Ctrl-C stays.
+        # What has come before a Ctrl-C stays.
+        left = [(course, number) for number in range(len(done), course.folds)]
+        done.extend((member, trained) for _, member, trained in train_networks(left))
     except KeyboardInterrupt:
         if not done:
             raise

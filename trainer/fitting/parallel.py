@@ -1,9 +1,9 @@
-"""The members of a bag trained at the same time, each in a process of its own, with the same outcome to the last bit.
+"""Networks trained at the same time, each in a process of its own, with the same outcome to the last bit.
 
 A worker is a fresh interpreter: a fork would carry over the threads of pyarrow and of the terminal, whose locks nobody
-would release. It reads the encoded rows from pages that all processes share, trains one member after the other as it is
-told, with one thread, and ends when whoever has started it is gone. It is no part of the terminal's group of processes,
-so that one Ctrl-C reaches it once: by way of who has started it.
+would release. It reads the encoded rows from pages that all processes share, trains one network after the other as it
+is told, with one thread, and ends when whoever has started it is gone. It is no part of the terminal's group of
+processes, so that one Ctrl-C reaches it once: by way of who has started it.
 """
 
 import json
@@ -13,12 +13,14 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import send_handle
 from signal import Signals
 from socket import socketpair
+from typing import Self
 
 from models.machine import available_cores
-from trainer.errors import WorkerLost
-from trainer.fitting.members import Member, Run, TrainedNetwork, build_member
+from trainer.errors import Diverged, WorkerLost
+from trainer.fitting.members import Course, Member, TrainedNetwork, Turn, in_turn
 from trainer.fitting.start import Start
 from trainer.fitting.worker import STOP, Order, Outcome, Task
 from trainer.settings.config import TrainingConfig
@@ -34,162 +36,170 @@ ONE_THREAD = dict.fromkeys(
 )
 BEGIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from trainer.fitting.worker import work; work(int(sys.argv[2]), int(sys.argv[3]))"
+    "from trainer.fitting.worker import work; work(int(sys.argv[2]))"
 )
 
 
 def jobs_for(config: TrainingConfig, start: Start) -> int:
-    """How many members are trained at a time where nobody says: as many as there are cores, if that is worth it."""
+    """How many networks are trained at a time where nobody says: as many as there are cores, if that is worth it."""
     folds = start.split.folds
     steps = sum(-(-len(fold.train) // config.batch_of(len(fold.train))) for fold in folds) * config.epochs
-    return min(available_cores(), len(folds)) if steps >= FEWEST_STEPS else 1
+    return available_cores() if steps >= FEWEST_STEPS else 1
 
 
-def side_by_side(
-    config: TrainingConfig, start: Start, run: Run, numbers: Sequence[int], *, jobs: int
-) -> Iterator[tuple[Member, TrainedNetwork]]:
-    """Train members, so many at a time, and give each back when it is done.
+class Crew:
+    """Processes that train networks, up to so many `jobs` of them, which are hired when they are needed first."""
 
-    :raises Diverged: a loss stopped being finite.
-    :raises OSError: a checkpoint could not be written, or the rows not be shared.
-    :raises WorkerLost: a process was killed, or failed.
-    :raises KeyboardInterrupt: Ctrl-C came; the members that have an epoch behind them were given back before.
-    """
-    crew = Crew(config, start, run, numbers)
-    interrupted = False
-    try:
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._waiting = deque[Turn]()
+        self._workers: list[Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes, whatever they are at."""
+        for worker in self._workers:
+            worker.end()
+
+    def train(self, turns: Sequence[Turn]) -> Iterator[tuple[Course, Member, TrainedNetwork]]:
+        """Train networks, several at a time, and give each back when it is done. Their rows must be shared.
+
+        :raises Diverged: a loss stopped being finite.
+        :raises OSError: a checkpoint could not be written, or the rows not be shared.
+        :raises WorkerLost: a process was killed, or failed.
+        :raises KeyboardInterrupt: Ctrl-C came; those that have an epoch behind them were given back before.
+        """
+        jobs = min(self._jobs, len(turns))
+        if jobs < 2:
+            yield from in_turn(turns)
+            return
+        interrupted = False
         with held_back() as ctrl_c:
-            crew.begin(jobs)
-            while crew.at_work:
+            self._waiting.extend(turns)
+            self._begin(jobs)
+            while self._at_work:
                 try:
                     ctrl_c.let_through()
-                    yield from crew.look()
+                    yield from self._look()
                 except KeyboardInterrupt:
                     if interrupted:
                         raise
                     interrupted = True
-                    crew.stop()
+                    self._stop()
             if interrupted:
                 raise KeyboardInterrupt
-    finally:
-        crew.end()
 
-
-class Crew:
-    """The processes that train the members of one bag."""
-
-    def __init__(self, config: TrainingConfig, start: Start, run: Run, numbers: Sequence[int]) -> None:
-        self._config, self._start, self._run = config, start, run
-        self._members = len(start.split.folds)
-        self._waiting = deque(numbers)
-        self._workers: list[Worker] = []
-
-    def begin(self, jobs: int) -> None:
-        """Start so many workers, and give each a member."""
-        for _ in range(min(jobs, len(self._waiting))):
-            self._workers.append(Worker(self._start.shared_file.fileno(), self._members))
+    def _begin(self, jobs: int) -> None:
+        """Start as many workers as are missing, and give each a network to train."""
+        while len(self._workers) < jobs:
+            self._workers.append(Worker())
         # This encodes the rows, while the workers load what they need.
-        task = Task.of(self._config, self._start)
         for worker in self._workers:
-            worker.tell(task)
             self._give(worker)
 
     @property
-    def at_work(self) -> bool:
-        """Whether any member is being trained."""
-        return any(worker.member is not None for worker in self._workers)
+    def _at_work(self) -> bool:
+        """Whether any network is being trained."""
+        return any(worker.turn for worker in self._workers)
 
-    def look(self) -> Iterator[tuple[Member, TrainedNetwork]]:
-        """Wait a moment for what the workers say; the members that are done."""
-        connections = [worker.connection for worker in self._workers if worker.member is not None]
-        heard = wait(connections, LOOK_EVERY_S)
+    def _look(self) -> Iterator[tuple[Course, Member, TrainedNetwork]]:
+        """Wait a moment for what the workers say; the networks that are done."""
+        heard = wait([worker.connection for worker in self._workers if worker.turn], LOOK_EVERY_S)
         for worker in self._workers:
-            if worker.connection in heard and worker.member is not None:
-                yield from self._heard(worker, worker.member)
+            if worker.connection in heard and worker.turn:
+                yield from self._heard(worker, *worker.turn)
 
-    def stop(self) -> None:
-        """Let every member that is being trained end with its best epoch so far, and begin no other."""
+    def _stop(self) -> None:
+        """Let every network that is being trained end with its best epoch so far, and begin no other."""
         self._waiting.clear()
         for worker in self._workers:
             worker.tell(STOP)
 
-    def end(self) -> None:
-        """End the processes, whatever they are at."""
-        for worker in self._workers:
-            worker.end()
-        self._start.shared_file.close()
-
-    def _heard(self, worker: "Worker", member: int) -> Iterator[tuple[Member, TrainedNetwork]]:
+    def _heard(self, worker: "Worker", course: Course, number: int) -> Iterator[tuple[Course, Member, TrainedNetwork]]:
         said = worker.hear()
         if isinstance(said, Epoch):
-            self._run.watch(member, self._members, said)
+            course.run.watch(number, course.folds, said)
             return
-        deadline = self._run.deadline
-        if self._waiting and (deadline is None or deadline.left_s > 0):
-            self._give(worker)
-        if said is not None:
-            self._run.ended(member, self._members)
-            yield said.applied(build_member(self._config, self._start, member), member)
+        if isinstance(said, Exception) and not (course.run.candidate and isinstance(said, Diverged)):
+            raise said
+        self._give(worker)
+        if isinstance(said, Outcome):
+            course.run.ended(number, course.folds)
+            yield course, *said.applied(course.build(number), number)
 
     def _give(self, worker: "Worker") -> None:
-        member, run = self._waiting.popleft(), self._run
-        worker.train(Order(member, self._start.split.folds[member], run.checkpoint_of(member), run.train_of(member)))
+        """Let a worker train the next network that there is time for."""
+        while self._waiting:
+            course, number = self._waiting.popleft()
+            if course.run.has_time_for(number):
+                worker.train(course, number)
+                return
 
 
 class Worker:
-    """A process that trains members. `member` is the one that it is at."""
+    """A process that trains networks. `turn` is the one that it is at."""
 
-    def __init__(self, rows: int, members: int) -> None:
-        """Start it, with the descriptor of the file that the encoded rows are in or will be."""
-        self.member: int | None = None
-        self._members = members
+    def __init__(self) -> None:
+        self.turn: Turn | None = None
+        self._course: Course | None = None
         here, there = socketpair()
         with there:
             self._process = subprocess.Popen(  # noqa: S603  Ourselves.
-                [sys.executable, "-P", "-c", BEGIN, json.dumps(sys.path), str(there.fileno()), str(rows)],
+                [sys.executable, "-P", "-c", BEGIN, json.dumps(sys.path), str(there.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=os.environ | ONE_THREAD,
-                pass_fds=(there.fileno(), rows),
+                pass_fds=(there.fileno(),),
                 process_group=0,
             )
         self.connection = Connection(here.detach())
 
-    def train(self, order: Order) -> None:
-        """Let it train a member; what it says of it is to be heard."""
-        self.member = order.number
-        self.tell(order)
+    def train(self, course: Course, number: int) -> None:
+        """Let it train a network; what it says of it is to be heard."""
+        self.turn = course, number
+        if course is not self._course:
+            self._course = course
+            # This encodes the rows, if nobody has.
+            self.tell(Task.of(course), course.start.shared_file.fileno())
+        run = course.run
+        self.tell(Order(number, course.start.split.folds[number], run.checkpoint_of(number), run.train_of(number)))
 
-    def tell(self, message: Task | Order | str) -> None:
-        """Tell it what it has to know, what to do, or to stop.
+    def tell(self, message: Task | Order | str, descriptor: int | None = None) -> None:
+        """Tell it what it has to know, with the file that it lies in, what to do, or to stop.
 
         :raises WorkerLost: it is gone.
         """
         try:
             self.connection.send(message)
+            if descriptor is not None:
+                send_handle(self.connection, descriptor, self._process.pid)
         except OSError:
             raise self._lost() from None
 
-    def hear(self) -> Epoch | Outcome | None:
-        """An epoch of its member, or what has become of it in the end: None if no epoch was over.
+    def hear(self) -> Epoch | Outcome | Exception | None:
+        """An epoch of its network, or what has become of it in the end: why it could not go on; None if no epoch was
+        over.
 
-        :raises TrainerError: it could not go on.
-        :raises OSError: it could not write.
+        :raises WorkerLost: it is gone.
         """
         try:
             said = self.connection.recv()
         except (EOFError, OSError):
             raise self._lost() from None
-        if isinstance(said, Exception):
-            raise said
         if not isinstance(said, Epoch):
-            self.member = None
-        assert said is None or isinstance(said, Epoch | Outcome)
+            self.turn = None
+        assert said is None or isinstance(said, Epoch | Outcome | Exception)
         return said
 
     def _lost(self) -> WorkerLost:
         code = self._process.wait()
-        which = "a process" if self.member is None else f"the process of member {self.member + 1} of {self._members}"
+        which = "a process"
+        if self.turn:
+            course, number = self.turn
+            of = "a candidate" if course.run.candidate else f"member {number + 1} of {course.folds}"
+            which = f"the process of {of}"
         if code < 0:
             return WorkerLost(
                 f"{which} was killed by {Signals(-code).name}; if there is too little memory, fewer --jobs need less, "

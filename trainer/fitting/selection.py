@@ -7,8 +7,8 @@ others are tried on top of it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -17,14 +17,12 @@ import numpy.typing as npt
 from trainer.data.encoder import possible_codes, tells_by_rank
 from trainer.data.scaling import Kind
 from trainer.data.split import Fold, Indices, Split
-from trainer.errors import Diverged
-from trainer.fitting.members import PLAIN, Member, Run, TrainedNetwork, in_turn
+from trainer.fitting.members import PLAIN, Course, Member, Run, TrainedNetwork, TrainNetworks, in_turn
 from trainer.fitting.start import Start
 from trainer.measures.scores import gain_over, losses_of
 from trainer.settings.config import TrainingConfig
 from trainer.training.calibration import calibrate
 from trainer.training.deadline import Deadline
-from trainer.training.records import OutOfTime
 
 # So many validation rows tell a gain from chance, and networks of so many rows what suits all of them.
 ENOUGH, MOST_ROWS = 1_000, 20_000
@@ -80,27 +78,36 @@ class Selection:
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """A candidate with what it was trained on, its networks, and the `losses` (n,) of their validation rows, which
-    count by their `weights` (n,).
-    """
+    """A candidate with the rows and the encoder of its table, the course of its networks, and those that are `done`."""
 
     candidate: Candidate
-    config: TrainingConfig
     start: Start
-    trained: Members
-    losses: Vector
-    weights: Vector
+    course: Course
+    done: Members = field(default_factory=list)
 
-    @classmethod
-    def of(cls, candidate: Candidate, config: TrainingConfig, start: Start, trained: Members) -> Self:
-        return cls(candidate, config, start, trained, *held_out_losses(trained))
+    @property
+    def networks(self) -> tuple[tuple[Member, TrainedNetwork], ...]:
+        """Those that are done, in their order."""
+        return tuple(sorted(self.done, key=lambda pair: pair[1].number))
+
+    @cached_property
+    def losses(self) -> tuple[Vector, Vector]:
+        """The losses of its networks' validation rows (n,), and how much each row counts (n,)."""
+        return held_out_losses(self.networks)
 
     def gain_over(self, other: "Contender") -> tuple[float, tuple[float, float]]:
         """By how much its log-loss is lower than that of another, in nats; with the 95 % interval."""
-        return gain_over(self.losses, other.losses, self.weights)
+        (own, weights), (others, _) = self.losses, other.losses
+        return gain_over(own, others, weights)
 
 
-def select(config: TrainingConfig, start: Start, run: Run = PLAIN, deadline: Deadline | None = None) -> Selection:
+def select(
+    config: TrainingConfig,
+    start: Start,
+    run: Run = PLAIN,
+    deadline: Deadline | None = None,
+    train: TrainNetworks = in_turn,
+) -> Selection:
     """Train the networks of a few folds with the defaults and with each candidate, and choose.
 
     A candidate that diverges is none, as is one that the `deadline` ends, and Ctrl-C ends it with the defaults.
@@ -111,100 +118,99 @@ def select(config: TrainingConfig, start: Start, run: Run = PLAIN, deadline: Dea
     changes = tuple(changes_for(config, start))
     if not changes:
         return Selection(config, start)
-    trial, trained, trying = Trial.of(start), Members(), replace(run, deadline=deadline)
-    # Of some rows the defaults are but another candidate.
-    count = 0 if trial.whole else 1
-    interrupted = False
+    race = Race(config, start, run, replace(run, deadline=deadline), train, len(changes))
+    kept = start
     try:
-        trial.train(config, start, trying.as_candidate(0, count + len(changes)) if count else run, trained)
+        best = race.best_of(changes)
+        kept = best.start
     except KeyboardInterrupt:
-        if not trained:
+        if not race.usual.done:
             raise
-        interrupted = True
-    # Networks of some rows of a table are no members.
-    defaults = Selection(config, start, trained=tuple(trained) if trial.whole else (), interrupted=interrupted)
-    if interrupted or not trial.ended(trained):
-        return defaults
-    usual = Contender.of(Candidate(config.input_dropout), config, start, trained)
-    try:
-        best, tried = _race(usual, changes, trial, trying, count)
-    except KeyboardInterrupt:
-        return replace(defaults, interrupted=True)
-    if best is not usual:
-        defaults = _taken(best, start, trial, run)
-    return replace(defaults, tried=tuple(tried))
+        return Selection(config, start, trained=race.members(race.usual), interrupted=True)
+    finally:
+        race.let_go_of_all_but(kept)
+    members = race.members(best)
+    if best is race.usual:
+        return Selection(config, start, tried=tuple(race.tried), trained=members)
+    for _, network in members:
+        _tell(network, len(start.split.folds), run)
+    return Selection(best.course.config, kept, best.candidate, tuple(race.tried), members)
 
 
-def _taken(best: Contender, usual: Start, trial: "Trial", run: Run) -> Selection:
-    """What is trained with the best candidate. Where its rows are encoded anew, they are shared as the `usual` ones."""
-    start = best.start
-    if usual.file and start is not usual:
-        usual.file.close()
-        start = start.shared()
-    if not trial.whole:
-        return Selection(best.config, start, best.candidate)
-    _tell(best, run)
-    return Selection(best.config, start, best.candidate, trained=tuple(best.trained))
+def _tell(network: TrainedNetwork, members: int, run: Run) -> None:
+    """Tell of a network of the chosen candidate, which takes the place of one that has been told of."""
+    for epoch in network.history.epochs:
+        run.taken(network.number, members, epoch)
+    run.ended(network.number, members)
 
 
-def _race(
-    usual: Contender, changes: Sequence[Change], trial: "Trial", run: Run, begun: int
-) -> tuple[Contender, list[Tried]]:
-    """The best contender that there is time for, and all candidates that were tried beside the `usual` one, which are
-    numbered from `begun` on.
+class Race:
+    """The `usual` contender, which has the defaults, and what was `tried` beside it."""
 
-    Each change is tried alone; then, on top of the best, those that are left, until none gains any more.
+    def __init__(
+        self, config: TrainingConfig, start: Start, run: Run, trying: Run, train: TrainNetworks, changes: int
+    ) -> None:
+        """Networks of the defaults are trained by `run`, and those of candidates as `trying` tells of them."""
+        self._trial = trial = Trial.of(start)
+        self._run, self._train = trying, train
+        self._begun = 0
+        if not trial.whole:
+            # Of some rows the defaults are but another candidate, which has to be there.
+            run = replace(trying.as_candidate(0, 1 + changes), candidate=False)
+            self._begun = 1
+        self.usual = Contender(Candidate(config.input_dropout), start, Course(config, trial.on(start), run))
+        self.tried: list[Tried] = []
+        self._starts = [start, self.usual.course.start]
 
-    :raises KeyboardInterrupt: Ctrl-C came.
-    """
-    best, tried, left = usual, list[Tried](), list(changes)
-    with suppress(OutOfTime):
+    def members(self, contender: Contender) -> tuple[tuple[Member, TrainedNetwork], ...]:
+        """The networks of a contender that can be kept: those of some rows of a table are no members."""
+        return contender.networks if self._trial.whole else ()
+
+    def best_of(self, changes: Sequence[Change]) -> Contender:
+        """The best contender that there is time for.
+
+        Each change is tried alone; then, on top of the best, those that are left, until none gains any more.
+
+        :raises Diverged: the loss of the defaults stopped being finite.
+        :raises KeyboardInterrupt: Ctrl-C came.
+        """
+        best, left, first = self.usual, list(changes), [self.usual]
         while left:
-            before, most, count = best, 0.0, begun + len(left)
-            for change in left:
-                contender = _trained(replace(before.candidate, **change), before, trial, run.as_candidate(begun, count))
-                begun += 1
-                if contender is None:
-                    continue
-                tried.append(Tried(contender.candidate, trial.rows, *contender.gain_over(usual)))
-                gain, (lowest, _) = contender.gain_over(before)
-                if lowest > 0 and gain > most:
-                    best, most = contender, gain
-            if best is before:
+            count = self._begun + len(left)
+            contenders = [self._changed(best, change, self._begun + place, count) for place, change in enumerate(left)]
+            self._begun = count
+            self._trial.train([*first, *contenders], self._train)
+            if not self._trial.ended(self.usual):
+                break
+            ended = [contender for contender in contenders if self._trial.ended(contender)]
+            self.tried += [Tried(one.candidate, self._trial.rows, *one.gain_over(self.usual)) for one in ended]
+            before, first = best, []
+            better = [one for one in ended if one.gain_over(before)[1][0] > 0]
+            best = max(better, key=lambda one: one.gain_over(before)[0], default=before)
+            if best is before or not self._run.has_time:
                 break
             left = [change for change in left if replace(best.candidate, **change) != best.candidate]
-    return best, tried
+        return best
 
+    def _changed(self, other: Contender, change: Change, number: int, count: int) -> Contender:
+        """The contender of this number, of so many; it has the encoded rows of another where they are its own too."""
+        candidate = replace(other.candidate, **change)
+        config = other.course.config.model_copy(update={"input_dropout": candidate.input_dropout})
+        start, part = other.start, other.course.start
+        if (candidate.codes, candidate.scaling) != (other.candidate.codes, other.candidate.scaling):
+            config = config.model_copy(update={"scaling": candidate.scaling or config.scaling})
+            start = Start.on(config, start.examples, start.split, candidate.codes)
+            start = start.shared() if other.start.file else start
+            self._starts.append(start)
+            part = self._trial.on(start)
+            self._starts.append(part)
+        return Contender(candidate, start, Course(config, part, self._run.as_candidate(number, count)))
 
-def _trained(candidate: Candidate, other: Contender, trial: "Trial", run: Run) -> Contender | None:
-    """A candidate after its training, on the encoded rows of another where they are its own too; None if it diverged.
-
-    :raises OutOfTime: the run's deadline came.
-    :raises KeyboardInterrupt: Ctrl-C came.
-    """
-    if run.deadline and run.deadline.left_s <= 0:
-        raise OutOfTime
-    scaling = candidate.scaling or other.config.scaling
-    config = other.config.model_copy(update={"input_dropout": candidate.input_dropout, "scaling": scaling})
-    start, trained = other.start, Members()
-    if (candidate.codes, candidate.scaling) != (other.candidate.codes, other.candidate.scaling):
-        start = Start.on(config, start.examples, start.split, candidate.codes)
-    try:
-        trial.train(config, start, run, trained)
-    except Diverged:
-        return None
-    if not trial.ended(trained):
-        raise OutOfTime
-    return Contender.of(candidate, config, start, trained)
-
-
-def _tell(best: Contender, run: Run) -> None:
-    """Tell of the networks of a chosen candidate, which take the place of those that have been told of."""
-    members = len(best.start.split.folds)
-    for _, trained in best.trained:
-        for epoch in trained.history.epochs:
-            run.taken(trained.number, members, epoch)
-        run.ended(trained.number, members)
+    def let_go_of_all_but(self, kept: Start) -> None:
+        """Close the files of encoded rows that nobody needs any more."""
+        for start in self._starts:
+            if start is not kept:
+                start.close()
 
 
 def changes_for(config: TrainingConfig, start: Start) -> Iterator[Change]:
@@ -261,22 +267,26 @@ class Trial:
         (fold,) = self.folds
         rows = np.union1d(fold.train, fold.validation)
         places = Fold(np.searchsorted(rows, fold.train), np.searchsorted(rows, fold.validation))
-        return Start(start.examples.take(rows), Split((places,), rows[:0]), start.encoder)
+        part = Start(start.examples.take(rows), Split((places,), rows[:0]), start.encoder)
+        return part.shared() if start.file else part
 
-    def ended(self, trained: Members) -> bool:
-        """Whether there was time for all of its networks."""
-        return len(trained) == len(self.folds) and not any(one.history.out_of_time for _, one in trained)
+    def train(self, contenders: Sequence[Contender], train: TrainNetworks) -> None:
+        """Train a network of each contender on each fold.
 
-    def train(self, config: TrainingConfig, start: Start, run: Run, done: Members) -> None:
-        """Train a network on each fold, and add it to those that are `done`, until the run's deadline.
-
-        :raises Diverged: a loss stopped being finite.
-        :raises KeyboardInterrupt: Ctrl-C came; a network with an epoch behind it is done.
+        :raises Diverged: a loss of the defaults stopped being finite.
+        :raises KeyboardInterrupt: Ctrl-C came; networks with an epoch behind them are done.
         """
-        for member, trained in in_turn(config, self.on(start), run, range(len(self.folds))):
-            done.append((member, trained))
-            if trained.history.interrupted:
-                raise KeyboardInterrupt
+        of = {contender.course: contender for contender in contenders}
+        interrupted = False
+        for course, member, network in train([(course, number) for course in of for number in range(len(self.folds))]):
+            of[course].done.append((member, network))
+            interrupted |= network.history.interrupted
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def ended(self, contender: Contender) -> bool:
+        """Whether each network of a contender was trained to its end."""
+        return len(contender.done) == len(self.folds) and not any(one.history.out_of_time for _, one in contender.done)
 
 
 def _some(rows: Indices) -> Indices:

@@ -79,9 +79,14 @@ class Start:
 
     @property
     def shared_file(self) -> BinaryIO:
-        """The file that the encoded rows are or will be in; once it is closed, what is mapped stays mapped."""
+        """The file that the encoded rows are or will be in."""
         assert self.file is not None, "the rows are not shared"
         return self.file
+
+    def close(self) -> None:
+        """Let go of the file; what is mapped stays mapped."""
+        if self.file:
+            self.file.close()
 
     def part(self, indices: Indices) -> Encoded:
         """Some of the rows as a network sees them, without a copy of the inputs."""

@@ -1,4 +1,4 @@
-"""The other side of `trainer.fitting.parallel`: a process that trains the members it is told to."""
+"""The other side of `trainer.fitting.parallel`: a process that trains the networks it is told to."""
 
 import _thread
 import os
@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -16,8 +17,8 @@ from trainer.arrays import Array, Labels
 from trainer.data.encoder import Encoder
 from trainer.data.split import Fold
 from trainer.errors import TrainerError
-from trainer.fitting.members import Fit, Member, TrainedNetwork, member_on, train_member
-from trainer.fitting.start import Start, part_of
+from trainer.fitting.members import Course, Fit, Member, TrainedNetwork, member_on, train_member
+from trainer.fitting.start import part_of
 from trainer.mapped import mapped
 from trainer.nn.network import Network, State
 from trainer.nn.statistics import Moments
@@ -31,7 +32,7 @@ STOP = "stop"
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What all members have in common. The inputs are in a file, which has the `shape` and the type."""
+    """What the networks of a course have in common. The inputs are in a file, which has the `shape` and the type."""
 
     config: TrainingConfig
     encoder: Encoder
@@ -43,12 +44,13 @@ class Task:
     on_disk: bool
 
     @classmethod
-    def of(cls, config: TrainingConfig, start: Start) -> "Task":
-        """The task of a run that has its rows in a file."""
+    def of(cls, course: Course) -> "Task":
+        """The task of networks that have their rows in a file."""
+        start = course.start
         examples, inputs = start.examples, start.inputs
         classes, (rows, width) = len(examples.classes), inputs.shape
         return cls(
-            *(config, start.encoder, examples.labels, examples.weights, classes),
+            *(course.config, start.encoder, examples.labels, examples.weights, classes),
             shape=(rows, width),
             dtype=inputs.dtype,
             on_disk=examples.long,
@@ -61,7 +63,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """One member: its number, its rows, where its epochs are saved and what trains it."""
+    """One network: its number, its rows, where its epochs are saved and what trains it."""
 
     number: int
     fold: Fold
@@ -71,7 +73,7 @@ class Order:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What has become of a member: all that a network which was built in the same way lacks to be the same."""
+    """What has become of a network: all that a network which was built in the same way lacks to be the same."""
 
     history: History
     frozen: Frozen
@@ -112,26 +114,33 @@ class Orders:
                 message = self._connection.recv()
             except Exception:
                 os._exit(1)
-            if message == STOP:
-                # In this order: who begins a member looks at it after a Ctrl-C would be heard.
+            if isinstance(message, Task):
+                descriptor = recv_handle(self._connection)
+                self._heard.put((message, message.rows(descriptor)))
+                os.close(descriptor)
+            elif message == STOP:
+                # In this order: who begins a network looks at it after a Ctrl-C would be heard.
                 self.stopped = True
                 _thread.interrupt_main()
             else:
                 self._heard.put(message)
 
 
-def work(connection: int, rows: int) -> None:
-    """The whole life of a worker process, on the descriptors of what it is told by and of the encoded rows."""
+def work(connection: int) -> None:
+    """The whole life of a worker process, on the descriptor of what it is told by."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     telling = Connection(connection)
     orders = Orders(telling)
-    task: Task = orders.next()
-    encoded = task.rows(rows)
+    task: Task
+    rows: Encoded
     while True:
-        order: Order = orders.next()
+        told = orders.next()
+        if not isinstance(told, Order):
+            task, rows = told
+            continue
         said: Outcome | Exception | None
         try:
-            said = Outcome.of(_train(task, encoded, order, orders, telling))
+            said = Outcome.of(_train(task, rows, told, orders, telling))
         except (KeyboardInterrupt, OutOfTime):
             said = None
         except (TrainerError, OSError) as error:
@@ -140,7 +149,7 @@ def work(connection: int, rows: int) -> None:
 
 
 def _train(task: Task, rows: Encoded, order: Order, orders: Orders, telling: Connection) -> TrainedNetwork:
-    """Train one member; told to stop, it ends with the best epoch so far, and is frozen in peace.
+    """Train one network; told to stop, it ends with the best epoch so far, and is frozen in peace.
 
     :raises KeyboardInterrupt: before the first epoch was over.
     """

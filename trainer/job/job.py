@@ -150,10 +150,9 @@ def _train(config: TrainingConfig, frames: Frames, run_on: Callable[[Table, int]
     """Train by the `run` that there is for a table of so many folds."""
     limit = TimeLimit.from_now(config.time_limit) if config.time_limit else None
     table, start = prepare(config, frames)
-    folds = len(start.split.folds)
-    jobs = min(jobs or jobs_for(config, start), folds)
+    jobs = jobs or jobs_for(config, start)
     start = start.shared() if jobs > 1 else start
-    fitted = train_all(config, start, run_on(table, folds), limit=limit, jobs=jobs)
+    fitted = train_all(config, start, run_on(table, len(start.split.folds)), limit=limit, jobs=jobs)
     return Trained.of(config, table, fitted.selection.start, fitted, partial(_read_again, config, frames, table))
 
 
@@ -176,7 +175,7 @@ def run(
     """Train as `config` says and publish into `repository`; `frames` are the tables that are in memory.
 
     `watch` is called after every epoch, `ended` when a network is trained, and `tried` after an epoch of a candidate.
-    Up to `jobs` members of a bag are trained at a time, None for as many as there are cores if that is worth it; their
+    Up to `jobs` networks are trained at a time, None for as many as there are cores if that is worth it; their
     number changes nothing else.
 
     `train` trains each network, and `annotate` adds to the card what only the caller knows. `promote` says whether the

@@ -105,6 +105,8 @@ class Growing:
         self._summing = Summing(partial(console.print, markup=False, soft_wrap=True))
         self._losses: dict[tuple[int, int], list[float]] = {}
         self._said: dict[tuple[int, int], str] = {}
+        # What each candidate of a round is at, by the number of all until then and its own.
+        self._tried: dict[tuple[int, int], str] = {}
         self._between = TRAINING
 
     def __call__(self, member: int, members: int, epoch: Epoch) -> None:
@@ -113,18 +115,23 @@ class Growing:
         # A student is trained for as many epochs as its teachers took, which are not told.
         most = "" if epoch.validation is None else f" of {self._epochs}"
         self._said[member, members] = f"{which}epoch {epoch.number}{most}  {_scores(epoch)}"
+        self._tried = {}
         self._between = TRAINING
         self._losses.setdefault((member, members), []).append(_log_loss(epoch))
 
     def tried(self, number: int, count: int, epoch: Epoch) -> None:
         """Take what the epoch of a candidate has come to; no line of it stays."""
-        self._between = f"candidate {number + 1} of {count}  epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
+        said = f"candidate {number + 1} of {count}  epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
+        self._tried = {place: line for place, line in self._tried.items() if place[0] == count} | {
+            (count, number): said
+        }
 
     def drawn(self) -> Text:
-        """The lines of the networks that are being trained, else that of a candidate or of what is done meanwhile."""
+        """The lines of the networks that are being trained, else those of candidates, or what is done meanwhile."""
         losses = sorted(self._losses.copy().items())  # Drawn in a thread of rich.
         shown = [line for place, one in losses for line in (self._bars(one), Text(self._said[place]))]
-        return Text("\n").join(shown) if shown else Text(self._between)
+        tried = [Text(said) for _, said in sorted(self._tried.items())]
+        return Text("\n").join(shown or tried or [Text(self._between)])
 
     def ended(self, member: int, members: int) -> None:
         """Leave what a network has come to on the terminal."""
