@@ -16,7 +16,7 @@ from models.errors import InvalidName
 from models.prediction_log import NoLog
 from models.terminal import DATA, IO, NO_INPUT, USAGE, CommandLine, add_command, needing, run
 from service import COMMANDS
-from service.errors import InvalidSetting, NotLogged, Unproven, Unrepeated
+from service.errors import InvalidSetting, NeverReady, NotLogged, Unproven, Unrepeated
 from service.settings import Settings, flag, unknown_variables, variable
 
 # What somebody who starts it by hand thinks of first.
@@ -38,9 +38,10 @@ WHAT = (
 MOVED = "files are scored by evenkeel predict TABLE --url http://127.0.0.1:8080; without --url no service is needed"
 
 # Beside those of sysexits.h, which end with 78.
-SOME_UNPROVEN = 80
+NEVER_READY, SOME_UNPROVEN = 75, 80
 EXIT_CODES: dict[type[Exception], int] = {
     InvalidSetting: USAGE,
+    NeverReady: NEVER_READY,
     InvalidName: USAGE,
     NoLog: NO_INPUT,
     NotLogged: DATA,
@@ -103,7 +104,8 @@ def _add_serve(commands: "argparse._SubParsersAction[Any]") -> None:
         COMMANDS["serve"],
         examples=("", "--port 9000 --repository models/store --model penguins"),
         epilog="A flag overrides its variable. Logs are lines of text on a terminal, and JSON elsewhere. Ctrl-C "
-        "stops at once, SIGTERM after the requests in flight. Exit codes: 0 done, 64 usage, 74 cannot listen.",
+        "stops at once, SIGTERM after the requests in flight. Exit codes: 0 done, 64 usage, 74 cannot listen, 75 "
+        "ended by SIGTERM before it was ready.",
     )
     what, limits = serve.add_argument_group("serving"), serve.add_argument_group("limits and logs")
     for setting, field in Settings.model_fields.items():

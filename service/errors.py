@@ -34,6 +34,7 @@ RefusedModel                a version that this service will not load (never ove
 Unrepeated                  an answer of a prediction log comes out differently, or a line was altered (as all below)
 Unproven                    some answers of a prediction log cannot be repeated
 NotLogged                   a prediction log has no line of a request
+NeverReady                  the service was told to end before it could answer
 """
 
 from dataclasses import dataclass
@@ -237,3 +238,7 @@ CODES = (
     *(refusal.code for refusal in REFUSALS.values()),
     *(code for code, _ in NOT_ROUTED.values()),
 )
+
+
+class NeverReady(EvenkeelError):
+    """The service was told to end before it could answer."""

@@ -18,11 +18,15 @@ from math import inf
 from time import monotonic
 from typing import Protocol
 
+from service.errors import NeverReady
+
 log = logging.getLogger(__name__)
 
 SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 # What tells a worker that its successor serves: it takes no more connections, drains and ends.
 RETIRE = signal.SIGUSR1
+# The exit code of a worker that is told to end before it could answer.
+NEVER_READY = 75
 # The `si_code` of a signal that the kernel sends, as it does when a terminal is closed: SI_KERNEL of sigaction(2).
 BY_KERNEL = 0x80
 LOOK_SECONDS = 1.0
@@ -109,10 +113,14 @@ class Supervisor:
         self._lifeline = os.pipe()
         self._served = False
         self._stop_until: float | None = None
+        self._terminated = False
+        # The exit codes of workers since SIGTERM came.
+        self._codes: set[int] = set()
 
     def run(self) -> None:
         """Until every worker has ended.
 
+        :raises NeverReady: SIGTERM came before any worker could answer.
         :raises ChildProcessError: a worker ended before any has ever served.
         :raises OSError: none could be started.
         """
@@ -129,6 +137,9 @@ class Supervisor:
             self._bury()
             self._look(counted=told is None)
             self._renew()
+        # One that was ended before it knew of signals had no model either.
+        if self._codes and self._codes <= {NEVER_READY, -signal.SIGTERM}:
+            raise NeverReady("it was told to end before it was ready")
 
     def _obey(self, told: signal.struct_siginfo, outlives_terminal: bool) -> None:
         if told.si_signo in (signal.SIGTERM, signal.SIGINT):
@@ -185,6 +196,7 @@ class Supervisor:
 
     def _stop(self, number: signal.Signals) -> None:
         again = self._stop_until is not None
+        self._terminated = self._terminated or number == signal.SIGTERM
         self._stop_until = monotonic() + self._patience
         self._tell(signal.SIGINT if again else number)
         # Once the workers close theirs, nobody listens any more, and who connects is told at once.
@@ -206,6 +218,8 @@ class Supervisor:
             self._record.vacate(worker.seat)
             if self._stop_until is None:
                 self._replace(process, worker, code)
+            elif self._terminated:
+                self._codes.add(code)
 
     def _replace(self, process: int, worker: Worker, code: int) -> None:
         """Say why a worker ended, and see to it that there will be another."""

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import cast
@@ -25,7 +26,7 @@ from service.prediction.prediction import Bounds
 from service.processes.listening import BACKLOG
 from service.processes.memory import return_large_blocks
 from service.processes.prediction_log import log_rules
-from service.processes.supervisor import RETIRE
+from service.processes.supervisor import NEVER_READY, RETIRE
 from service.registry.coordination import Coordination
 from service.registry.following import follow
 from service.registry.registry import Registry
@@ -56,7 +57,8 @@ def work(
 ) -> None:
     """Serve on a socket until SIGTERM, SIGINT, RETIRE or the end of `lifeline`, calling `beat` many times a second.
 
-    `coordination` and `told` are files in memory that all workers have in common.
+    `coordination` and `told` are files in memory that all workers have in common. The process ends with NEVER_READY
+    where it had no model all the time.
     """
     return_large_blocks()
     lines = logs.FromThread(Metrics(board).count_dropped_lines)
@@ -68,8 +70,12 @@ def work(
         registry.join()
         dispatcher = build(settings, board, registry, journal)
 
+        ever_ready = False
+
         def tick() -> None:
+            nonlocal ever_ready
             beat()
+            ever_ready = ever_ready or registry.ready
             board.note({"workers_ready": registry.ready and not dispatcher.admission.draining})
 
         # What was built until now stays; the garbage collector need not look through it while a request waits.
@@ -82,6 +88,8 @@ def work(
         board.note({"workers_ready": 0})
         journal.finish(LAST_LINES_SECONDS)
         lines.finish(LAST_LINES_SECONDS)
+    if not (ever_ready or registry.ready):
+        sys.exit(NEVER_READY)
 
 
 def load(settings: Settings, coordination: Coordination) -> Registry:

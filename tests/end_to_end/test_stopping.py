@@ -81,6 +81,18 @@ def test_a_stop_need_not_be_waited_for(
     assert service.process.wait(PATIENCE_S) == 0
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 0)])
+def test_who_was_never_ready_has_not_done_its_work(
+    serve: Callable[..., Service], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """Swarm takes a replica that ends with 0 for one that ran, and ends an old one in its place. Ctrl-C is no fault."""
+    service = serve(tmp_path, EVENKEEL_WORKERS="2")
+    service.wait("/v2/health/live")
+    service.process.send_signal(number)
+
+    assert service.process.wait(PATIENCE_S) == code
+
+
 class Client(threading.Thread):
     """Asks whichever service says that it is ready, as a load balancer does, until told to stop."""
 
