@@ -13,6 +13,7 @@ from models.features import codes_of
 from models.figures import FIGURES
 from models.repository import ModelRepository
 from models.wording import selection_line
+from trainer.errors import Diverged
 from trainer.fitting import fitted as fitting_module
 from trainer.fitting import selection
 from trainer.fitting.fitted import Fitted, train_all
@@ -159,6 +160,28 @@ def test_each_network_of_a_candidate_is_told_of_until_it_is_over(codes: Path, jo
     fitted(codes, Run(tried=hear), jobs, epochs=2)
 
     assert {attempt.member for attempt in told} == {0, 1, 2, 3}
+    assert {tuple(numbers) for numbers in told.values()} == {(1, 2, 0)}
+
+
+def diverging_without_dropout(*parts: Any, **how: Any) -> History:
+    """In place of `fit`: the last epoch of what has no input dropout comes to nothing."""
+    history = fit(*parts, **how)
+    if parts[3].input_dropout == 0:
+        raise Diverged("the loss is no longer finite")
+    return history
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_candidate_that_diverges_is_over_too(codes: Path, jobs: int) -> None:
+    """What shows its epochs need not show them any more."""
+    told: dict[Attempt, list[int]] = {}
+
+    def hear(attempt: Attempt, epoch: Epoch | None) -> None:
+        told.setdefault(attempt, []).append(epoch.number if epoch else 0)
+
+    found = fitted(codes, Run(train=diverging_without_dropout, tried=hear), jobs, epochs=2, members=1).selection
+
+    assert all(one.candidate.input_dropout > 0 for one in found.tried)
     assert {tuple(numbers) for numbers in told.values()} == {(1, 2, 0)}
 
 
