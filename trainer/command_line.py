@@ -143,6 +143,7 @@ def _fit(options: argparse.Namespace) -> None:
             shown.watch,
             ended=shown.ended,
             tried=shown.tried,
+            over=shown.over,
             jobs=jobs,
             resume=options.resume,
             promote=promote,

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.live import Live
 
 from trainer.command_line import main
+from trainer.fitting.members import Attempt
 from trainer.terminal import epochs
 from trainer.training.records import Epoch, Score
 
@@ -98,6 +100,7 @@ def test_a_terminal_gets_a_growing_curve(penguins: Path, tmp_path: Path) -> None
     (course,) = json.loads((tmp_path / "p/1/figures.json").read_bytes())["courses"]
     last = rf"5 epochs, best {course['chosen']}: validation log-loss {min(course['log_loss']):.4f}  acc"
     assert [line for line in lines if re.match(last, line)], lines
+    assert "measuring and publishing" in lines  # Drawn last, also where one network is all there is.
     assert "…" not in shown.decode()
 
 
@@ -108,11 +111,11 @@ def test_between_networks_the_terminal_says_what_is_done() -> None:
     own, without = Epoch(1, 0.4, score), Epoch(1, 0.4, None)
 
     assert growing.drawn().plain == "training"
-    growing.tried(2, 3, own)
+    growing.tried(Attempt(2, 3, 0, 1), own)
     assert growing.drawn().plain.startswith("candidate 3 of 3  epoch 1 of 100")
-    growing.tried(1, 3, own)
+    growing.tried(Attempt(1, 3, 0, 1), own)
     assert [line[:14] for line in growing.drawn().plain.splitlines()] == ["candidate 2 of", "candidate 3 of"]
-    growing.tried(3, 4, own)
+    growing.tried(Attempt(3, 4, 0, 1), own)
     assert growing.drawn().plain.startswith("candidate 4 of 4")
     growing(1, 2, own)
     assert growing.drawn().plain.endswith("member 2 of 2  epoch 1 of 100  log-loss 0.5000  accuracy 0.7500")
@@ -122,6 +125,55 @@ def test_between_networks_the_terminal_says_what_is_done() -> None:
     assert growing.drawn().plain.endswith("student  epoch 1  loss 0.4000")
     growing.ended(2, 2)
     assert growing.drawn().plain == "measuring and publishing"
+
+
+def test_each_network_of_a_candidate_has_a_line_until_it_is_over() -> None:
+    """One line for all of them would jump between their epochs."""
+    growing = epochs.Growing(Console(file=StringIO(), force_terminal=True), 100)
+    for member in (0, 1):
+        growing.tried(Attempt(0, 3, member, 5), Epoch(1 + member, 0.4, Score(rows=8, log_loss=0.5, accuracy=0.75)))
+
+    names = [line.split("  log-loss")[0] for line in growing.drawn().plain.splitlines()]
+    assert names == [f"candidate 1 of 3, member {number} of 5  epoch {number} of 100" for number in (1, 2)]
+    growing.tried(Attempt(0, 3, 0, 5), None)
+    assert growing.drawn().plain.startswith("candidate 1 of 3, member 2 of 5  ")
+    growing.tried(Attempt(0, 3, 1, 5), None)
+    assert growing.drawn().plain == "training"
+    growing.over()
+    assert growing.drawn().plain == "measuring and publishing"
+
+
+def test_a_line_that_stays_is_not_drawn_twice() -> None:
+    """What is drawn below it is drawn anew with it, not some moments later."""
+    shown = StringIO()
+    console = Console(file=shown, force_terminal=True, width=60)
+    growing = epochs.Growing(console, 100)
+    with Live(growing, console=console, auto_refresh=False, transient=True) as live:
+        growing(0, 2, Epoch(1, 0.4, Score(rows=8, log_loss=0.5, accuracy=0.75)))
+        live.refresh()
+        shown.truncate(0)
+        growing.ended(0, 2)
+
+        assert "epoch 1 of" not in shown.getvalue()
+
+
+def test_what_was_chosen_is_told_apart_from_the_defaults() -> None:
+    """A member of the defaults is told of, then one of the candidate in its place; so are those after it."""
+    said: list[str] = []
+    summing = epochs.Summing(said.append)
+    score = Score(rows=8, log_loss=0.5, accuracy=0.75)
+    for member, last in ((0, 2), (0, 2), (1, 1), (2, 1)):
+        for count in range(1, 1 + last):
+            summing(member, 2, Epoch(count, 0.4, score))
+        summing.ended(member, 2)
+
+    reached = "epochs, best 1: validation log-loss 0.5000  accuracy 0.7500"
+    assert said == [
+        f"member 1 of 2  2 {reached}",
+        f"member 1 of 2  2 {reached}  as chosen",
+        f"member 2 of 2  1 {reached}  as chosen",
+        f"student  1 {reached}",
+    ]
 
 
 def test_the_curve_is_never_wider_than_there_is_room_for() -> None:

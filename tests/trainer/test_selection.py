@@ -13,10 +13,11 @@ from models.features import codes_of
 from models.figures import FIGURES
 from models.repository import ModelRepository
 from models.wording import selection_line
+from trainer.errors import Diverged
 from trainer.fitting import fitted as fitting_module
 from trainer.fitting import selection
 from trainer.fitting.fitted import Fitted, train_all
-from trainer.fitting.members import PLAIN, Run
+from trainer.fitting.members import PLAIN, Attempt, Run
 from trainer.fitting.selection import Candidate, Change, Trial, changes_for
 from trainer.job.job import prepare, run
 from trainer.settings.config import TrainingConfig
@@ -112,7 +113,7 @@ def test_of_a_large_table_some_rows_are_tried(codes: Path, monkeypatch: pytest.M
     """And all of them are learned from. Whoever hears of candidates hears of the defaults on these rows too."""
     monkeypatch.setattr(selection, "MOST_ROWS", 400)
     heard = set[int]()
-    chosen = fitted(codes, Run(tried=lambda number, *_: heard.add(number))).selection
+    chosen = fitted(codes, Run(tried=lambda attempt, _: heard.add(attempt.candidate))).selection
 
     assert chosen.chosen == Candidate(0.0, (0, 1))
     assert {tried.rows for tried in chosen.tried} == {180}
@@ -138,14 +139,50 @@ def test_candidates_are_told_apart_from_members(codes: Path) -> None:
     def watch(member: int, *_: object) -> None:
         members.add(member)
 
-    def told(number: int, count: int, _: Epoch) -> None:
-        tried.add((number, count))
+    def told(attempt: Attempt, _: Epoch | None) -> None:
+        tried.add((attempt.candidate, attempt.candidates))
 
     fitted(codes, Run(watch, tried=told), epochs=2)
 
     assert members == {0, 1, 2, 3, 4, 5}
     assert {(0, 3), (1, 3), (2, 3), (3, 5), (4, 5)} <= tried  # Each alone, and the others on top of the best.
     assert [number for number, _ in sorted(tried)] == list(range(len(tried)))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_each_network_of_a_candidate_is_told_of_until_it_is_over(codes: Path, jobs: int) -> None:
+    """By its member: several may be trained at the same time, and one line for all would jump between them."""
+    told: dict[Attempt, list[int]] = {}
+
+    def hear(attempt: Attempt, epoch: Epoch | None) -> None:
+        told.setdefault(attempt, []).append(epoch.number if epoch else 0)
+
+    fitted(codes, Run(tried=hear), jobs, epochs=2)
+
+    assert {attempt.member for attempt in told} == {0, 1, 2, 3}
+    assert {tuple(numbers) for numbers in told.values()} == {(1, 2, 0)}
+
+
+def diverging_without_dropout(*parts: Any, **how: Any) -> History:
+    """In place of `fit`: the last epoch of what has no input dropout comes to nothing."""
+    history = fit(*parts, **how)
+    if parts[3].input_dropout == 0:
+        raise Diverged("the loss is no longer finite")
+    return history
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_candidate_that_diverges_is_over_too(codes: Path, jobs: int) -> None:
+    """What shows its epochs need not show them any more."""
+    told: dict[Attempt, list[int]] = {}
+
+    def hear(attempt: Attempt, epoch: Epoch | None) -> None:
+        told.setdefault(attempt, []).append(epoch.number if epoch else 0)
+
+    found = fitted(codes, Run(train=diverging_without_dropout, tried=hear), jobs, epochs=2, members=1).selection
+
+    assert all(one.candidate.input_dropout > 0 for one in found.tried)
+    assert {tuple(numbers) for numbers in told.values()} == {(1, 2, 0)}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def train_bag_on(
         chosen = Split((fold,) * members, fold.train[:0])
         config = config.model_copy(update={"split_by": "validation"})
     run = Run(
-        watch=lambda member, members, epoch: watch(epoch), tried=lambda candidate, candidates, epoch: watch(epoch)
+        watch=lambda member, members, epoch: watch(epoch), tried=lambda attempt, epoch: watch(epoch) if epoch else None
     )
     config = config if scaled else config.model_copy(update={"selection": False})
     fitted = train_all(config, Start(examples, chosen, encoder), run)

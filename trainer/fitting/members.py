@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,13 +22,26 @@ from trainer.training.freezing import Frozen, freeze, log_loss_on
 from trainer.training.records import Checkpoint, Encoded, Epoch, History, OutOfTime
 from trainer.training.weighting import as_counts, class_shares, weigh
 
-# The number of a member, or of a candidate, from 0, how many there are, and an epoch of it.
+# The number of a member, from 0, how many there are, and an epoch of it.
 Watch = Callable[[int, int, Epoch], None]
 # A member's number, whose training is over, and how many there are.
 Ended = Callable[[int, int], None]
 
 # A small table is learned in a moment, and gains most from a bag.
 MOST_MEMBERS, ROWS_TOGETHER = 5, 200_000
+
+
+class Attempt(NamedTuple):
+    """A network of a candidate: the candidate's number, from 0, and how many there are; its member's, and how many."""
+
+    candidate: int
+    candidates: int
+    member: int
+    members: int
+
+
+# A network of a candidate, and an epoch of it; None when its training is over.
+WatchAttempt = Callable[[Attempt, Epoch | None], None]
 
 
 class Fit(Protocol):
@@ -63,6 +76,14 @@ def unwatched(member: int, members: int, epoch: Epoch) -> None:
 
 def untold(member: int, members: int) -> None:
     """Say nothing of a network that is trained."""
+
+
+def untried(attempt: Attempt, epoch: Epoch | None) -> None:
+    """Look at no epoch of a candidate."""
+
+
+def unannounced() -> None:
+    """Do nothing when all networks are trained."""
 
 
 def members_for(rows: int) -> int:
@@ -133,19 +154,20 @@ def member_on(
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """How networks are trained, and who is told of it, of candidates that are `tried`, and again of the networks of the
-    candidate that is `taken`, which become members.
+    """How networks are trained, and who is told of it, of candidates that are `tried`, again of the networks of the
+    candidate that is `taken`, which become members, and when the training is `over`.
 
     A `deadline` is kept by `fit`, and by nothing in its place. Of a `candidate`, a network that diverges is left out.
     """
 
     watch: Watch = unwatched
     ended: Ended = untold
-    tried: Watch = unwatched
+    tried: WatchAttempt = untried
     checkpoint_of: CheckpointOf = unsaved
     train: Fit = fit
     deadline: Deadline | None = None
     taken: Watch = unwatched
+    over: Callable[[], None] = unannounced
     candidate: bool = False
 
     @property
@@ -168,7 +190,8 @@ class Run:
     def as_candidate(self, number: int, count: int) -> "Run":
         """How the networks of a candidate are trained: nothing of them is saved, and `tried` is told."""
         return Run(
-            lambda member, members, epoch: self.tried(number, count, epoch),
+            lambda member, members, epoch: self.tried(Attempt(number, count, member, members), epoch),
+            lambda member, members: self.tried(Attempt(number, count, member, members), None),
             train=self.train,
             deadline=self.deadline,
             candidate=True,
@@ -220,6 +243,7 @@ def in_turn(turns: Sequence[Turn]) -> Iterator[tuple[Course, Member, TrainedNetw
         except Diverged:
             if not run.candidate:
                 raise
+            run.ended(number, course.folds)
             continue
         run.ended(number, course.folds)
         yield course, member, trained

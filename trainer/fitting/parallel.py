@@ -125,8 +125,10 @@ class Crew:
         if isinstance(said, Exception) and not (course.run.candidate and isinstance(said, Diverged)):
             raise said
         self._give(worker)
+        if said is None:
+            return
+        course.run.ended(number, course.folds)
         if isinstance(said, Outcome):
-            course.run.ended(number, course.folds)
             yield course, *said.applied(course.build(number), number)
 
     def _give(self, worker: "Worker") -> None:

@@ -28,7 +28,20 @@ from trainer.errors import (
 from trainer.evaluation.sets import check_enough
 from trainer.evaluation.verdict import check_positive
 from trainer.fitting.fitted import train_all
-from trainer.fitting.members import PLAIN, Ended, Fit, Run, Watch, build_member, members_for, untold, unwatched
+from trainer.fitting.members import (
+    PLAIN,
+    Ended,
+    Fit,
+    Run,
+    Watch,
+    WatchAttempt,
+    build_member,
+    members_for,
+    unannounced,
+    untold,
+    untried,
+    unwatched,
+)
 from trainer.fitting.parallel import jobs_for
 from trainer.fitting.start import Start, generator
 from trainer.fitting.trained_classifier import TrainedClassifier
@@ -152,7 +165,9 @@ def _train(config: TrainingConfig, frames: Frames, run_on: Callable[[Table, int]
     table, start = prepare(config, frames)
     jobs = jobs or jobs_for(config, start)
     start = start.shared() if jobs > 1 else start
-    fitted = train_all(config, start, run_on(table, len(start.split.folds)), limit=limit, jobs=jobs)
+    run = run_on(table, len(start.split.folds))
+    fitted = train_all(config, start, run, limit=limit, jobs=jobs)
+    run.over()
     return Trained.of(config, table, fitted.selection.start, fitted, partial(_read_again, config, frames, table))
 
 
@@ -162,7 +177,8 @@ def run(
     watch: Watch = unwatched,
     *,
     ended: Ended = untold,
-    tried: Watch = unwatched,
+    tried: WatchAttempt = untried,
+    over: Callable[[], None] = unannounced,
     jobs: int | None = 1,
     resume: bool = False,
     train: Fit = fit,
@@ -174,9 +190,9 @@ def run(
 ) -> Outcome:
     """Train as `config` says and publish into `repository`; `frames` are the tables that are in memory.
 
-    `watch` is called after every epoch, `ended` when a network is trained, and `tried` after an epoch of a candidate.
-    Up to `jobs` networks are trained at a time, None for as many as there are cores if that is worth it; their
-    number changes nothing else.
+    `watch` is called after every epoch, `ended` when a network is trained, `tried` of the networks of candidates, and
+    `over` when all are trained. Up to `jobs` networks are trained at a time, None for as many as there are cores if
+    that is worth it; their number changes nothing else.
 
     `train` trains each network, and `annotate` adds to the card what only the caller knows. `promote` says whether the
     new version is to serve, and `fail_below_baseline` refuses a model that is no better than a baseline. Beside the
@@ -196,7 +212,7 @@ def run(
             return FileCheckpoint(folder, config.name, {**identity, "member": member}, resume=resume, chosen=chosen)
 
         checkpoints.extend(map(checkpoint_of, range(folds + 1)))
-        return Run(watch, ended, tried, checkpoint_of, train, taken=watch)
+        return Run(watch, ended, tried, checkpoint_of, train, taken=watch, over=over)
 
     try:
         with noting(NOTHING, KeyboardInterrupt):

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from models.terminal import room
-from trainer.fitting.members import Ended, Watch, untold, unwatched
+from trainer.fitting.members import Attempt, Ended, Watch, WatchAttempt, unannounced, untold, untried, unwatched
 from trainer.training.records import Epoch
 
 # Its contrast with black and with white is 3.8 or more.
@@ -22,11 +22,12 @@ TRAINING, MEASURING = "training", "measuring and publishing"
 
 
 class Shown(NamedTuple):
-    """What is told of epochs, of networks that are trained, and of candidates that are tried."""
+    """What is told of epochs, of networks that are trained, of candidates that are tried, and when all is over."""
 
     watch: Watch = unwatched
     ended: Ended = untold
-    tried: Watch = unwatched
+    tried: WatchAttempt = untried
+    over: Callable[[], None] = unannounced
 
 
 @contextmanager
@@ -41,8 +42,8 @@ def watching(epochs: int, *, quiet: bool = False, verbose: bool = False) -> Iter
             yield shown
         return
     growing = Growing(console, epochs)
-    with Live(console=console, get_renderable=growing.drawn, refresh_per_second=10, transient=True):
-        yield Shown(growing, growing.ended, growing.tried)
+    with Live(growing, console=console, refresh_per_second=10, transient=True):
+        yield Shown(growing, growing.ended, growing.tried, growing.over)
     growing.finish()
 
 
@@ -52,10 +53,12 @@ def lines(console: Console, quiet: bool, verbose: bool) -> Iterator[Shown]:
     if quiet:
         yield Shown()
     elif verbose:
-        say = partial(print, file=console.file, flush=True)
+        say, retold = partial(print, file=console.file, flush=True), Retold()
         yield Shown(
-            lambda member, members, epoch: say(_line(_which(member, members), epoch)),
-            tried=lambda number, count, epoch: say(_line(f"candidate {number + 1} of {count}", epoch)),
+            lambda member, members, epoch: say(
+                _line(_which(member, members), epoch) + retold.note(member, members, epoch)
+            ),
+            tried=lambda attempt, epoch: say(_line(_called(attempt), epoch)) if epoch else None,
         )
     else:
         summing = Summing(partial(print, file=console.file, flush=True))
@@ -65,17 +68,33 @@ def lines(console: Console, quiet: bool, verbose: bool) -> Iterator[Shown]:
             summing.finish()
 
 
+class Retold:
+    """Whether networks are those of a candidate that was chosen: one of them takes the place of one told of before."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[int, int], int] = {}
+        self._chosen = False
+
+    def note(self, member: int, members: int, epoch: Epoch) -> str:
+        """What is to be added to what is said of a network that has come to this epoch."""
+        self._chosen |= epoch.number <= self._last.get((member, members), 0)
+        self._last[member, members] = epoch.number
+        return "  as chosen" if self._chosen and member < members else ""
+
+
 class Summing:
     """A line a network, once it is trained; several may be trained at the same time."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+        self._say, self._retold = say, Retold()
+        self._notes: dict[tuple[int, int], str] = {}
         # The last epoch and the best one of each network that is being trained, by its number and that of all.
         self._reached: dict[tuple[int, int], tuple[Epoch, Epoch]] = {}
 
     def __call__(self, member: int, members: int, epoch: Epoch) -> None:
         _, best = self._reached.get((member, members), (epoch, epoch))
         self._reached[member, members] = epoch, min(best, epoch, key=_log_loss)
+        self._notes[member, members] = self._retold.note(member, members, epoch)
 
     def ended(self, member: int, members: int) -> None:
         """Say what the epochs of a network have come to."""
@@ -85,7 +104,7 @@ class Summing:
         which = f"{name}  " if (name := _which(member, members)) else ""
         # Without validation rows no epoch is the best, and the last one counts.
         reached = f", best {best.number}: {brief(best)}" if best.validation else f": {brief(last)}"
-        self._say(f"{which}{last.number} epochs{reached}")
+        self._say(f"{which}{last.number} epochs{reached}{self._notes.pop((member, members))}")
 
     def finish(self) -> None:
         """Say the same of those that were not trained to their end."""
@@ -105,9 +124,13 @@ class Growing:
         self._summing = Summing(partial(console.print, markup=False, soft_wrap=True))
         self._losses: dict[tuple[int, int], list[float]] = {}
         self._said: dict[tuple[int, int], str] = {}
-        # What each candidate of a round is at, by the number of all until then and its own.
-        self._tried: dict[tuple[int, int], str] = {}
+        # What each network of a candidate that is being trained is at.
+        self._tried: dict[Attempt, str] = {}
         self._between = TRAINING
+
+    def __rich__(self) -> Text:
+        """What is drawn, also at once below a line that is left, which would else stand there twice for a moment."""
+        return self.drawn()
 
     def __call__(self, member: int, members: int, epoch: Epoch) -> None:
         self._summing(member, members, epoch)
@@ -119,12 +142,20 @@ class Growing:
         self._between = TRAINING
         self._losses.setdefault((member, members), []).append(_log_loss(epoch))
 
-    def tried(self, number: int, count: int, epoch: Epoch) -> None:
-        """Take what the epoch of a candidate has come to; no line of it stays."""
-        said = f"candidate {number + 1} of {count}  epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
-        self._tried = {place: line for place, line in self._tried.items() if place[0] == count} | {
-            (count, number): said
+    def tried(self, attempt: Attempt, epoch: Epoch | None) -> None:
+        """Take what the epoch of a candidate's network has come to; no line of it stays."""
+        others = {
+            other: line
+            for other, line in self._tried.items()
+            if other != attempt and other.candidates == attempt.candidates
         }
+        if epoch:
+            others[attempt] = f"{_called(attempt)}  epoch {epoch.number} of {self._epochs}  {_scores(epoch)}"
+        self._tried = others
+
+    def over(self) -> None:
+        """Say that no network is trained any more."""
+        self._between = MEASURING
 
     def drawn(self) -> Text:
         """The lines of the networks that are being trained, else those of candidates, or what is done meanwhile."""
@@ -165,6 +196,12 @@ def _which(member: int, members: int) -> str:
     if member == members:
         return "student"
     return f"member {member + 1} of {members}" if members > 1 else ""
+
+
+def _called(attempt: Attempt) -> str:
+    """A candidate, and the member that it stands for."""
+    member = f", {which}" if (which := _which(attempt.member, attempt.members)) else ""
+    return f"candidate {attempt.candidate + 1} of {attempt.candidates}{member}"
 
 
 def _line(which: str, epoch: Epoch) -> str:
