@@ -5,9 +5,9 @@ as true is read so for ever.
 """
 
 import re
+from array import array
 from datetime import MINYEAR, UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from struct import pack, unpack
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
@@ -28,6 +28,8 @@ SPACES = "[ \u00a0\u2009\u202f]"
 THOUSANDS = {"": "", ",": "[,]", ".": "[.]", " ": SPACES, "'": "['\u2019]", "_": "_"}
 
 DAY = 86_400_000_000  # in microseconds
+# A whole number below this is spelled out.
+LONGEST_CODE = 1_000_000_000
 EPOCH = date(1970, 1, 1).toordinal()
 # The first and the last microsecond that the calendar has.
 FIRST, LAST = (date(MINYEAR, 1, 1).toordinal() - EPOCH) * DAY, (date.max.toordinal() + 1 - EPOCH) * DAY - 1
@@ -176,5 +178,17 @@ def shortest_date(days: float) -> str:
     return iso_date(next((one for one in moments if _single(one) == _single(days)), days))
 
 
+def spelled_code(code: float) -> str:
+    """A code in full, such as 5411001; another number in as many digits as tell it from every other 32-bit float.
+
+    Six digits would give neighbouring codes one name.
+    """
+    if abs(code) < LONGEST_CODE and float(code).is_integer():
+        return f"{code:.0f}"
+    spelled = (f"{code:.{digits}g}" for digits in range(6, 9))
+    return next((text for text in spelled if _single(float(text)) == _single(code)), f"{code:.9g}")
+
+
 def _single(number: float) -> float:
-    return float(unpack("f", pack("f", number))[0])
+    """As a 32-bit float has it; infinite where none is as large."""
+    return array("f", [number])[0]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from models import terminal
 from models.card import ModelCard
-from models.cells import shortest_date
+from models.cells import shortest_date, spelled_code
 from models.errors import CorruptModel, ModelError
 from models.features import Feature
 from models.serving import Serving
@@ -99,7 +99,7 @@ def show(repository: Store, options: argparse.Namespace) -> None:
 def _values(feature: Feature) -> str:
     match feature.kind:
         case "numeric" if feature.codes:
-            values = "one of the numbers " + ", ".join(f"{code:g}" for code in feature.codes)
+            values = "one of the numbers " + ", ".join(map(spelled_code, feature.codes))
         case "numeric":
             values = f"number from {feature.minimum:g} to {feature.maximum:g}"
         case "date":

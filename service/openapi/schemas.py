@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.card import ModelCard
-from models.cells import iso_date
+from models.cells import iso_date, spelled_code
 from models.features import FLOAT32_MAX, Feature, Value, codes_of
 from service.wire.reasons import BACKGROUND, MOST_ROWS, TYPICAL
 
@@ -26,7 +26,7 @@ def value(feature: Feature) -> Schema:
     """What one feature may be. Ranges and categories of training are told, not required: others are answered too."""
     schema = _place(feature)
     if codes := codes_of(feature):
-        schema["description"] = f"in training: {', '.join(f'{code:.6g}' for code in codes)}"
+        schema["description"] = f"in training: {', '.join(map(spelled_code, codes))}"
     elif feature.kind == "numeric":
         schema["description"] = f"{feature.minimum:.6g} to {feature.maximum:.6g} in training"
     elif feature.kind == "date":

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.cells import days_of, iso_date, moment
+from models.cells import days_of, iso_date, moment, spelled_code
 from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, codes_of, usual_range
 from service.errors import Detail
 from service.rows.codes import Codes
@@ -158,7 +158,7 @@ def _unseen_gap(feature: Feature, counts_as: str) -> Detail:
 
 def _odd(feature: NumericFeature | DateFeature, number: np.float32) -> Detail:
     if codes_of(feature):
-        return _unseen_category(feature, f"{number:.6g}")
+        return _unseen_category(feature, spelled_code(float(number)))
     if feature.kind == "date":
         low, high = (iso_date(round(days)) for days in (feature.minimum, feature.maximum))
     else:

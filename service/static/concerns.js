@@ -3,6 +3,7 @@
 import { daysOf, isoDate, readingOf } from "./values.js";
 
 const LONGEST_ECHO = 64;
+const LONGEST_CODE = 1e9;
 const LARGEST = 3.4028234663852886e38;
 
 // Whatever asks a model says by this error why there is no answer; `details` name the features that are at fault.
@@ -32,17 +33,30 @@ export function quoted(text) {
 
 // Six significant digits, as "%.6g" has them.
 export function short(number) {
+  return inDigits(number, 6);
+}
+
+// A code in full; another number in as many digits as tell it from every other 32-bit float.
+function spelledCode(number) {
+  if (Number.isInteger(number) && Math.abs(number) < LONGEST_CODE) return Object.is(number, -0) ? "-0" : String(number);
+  const texts = [6, 7, 8, 9].map((digits) => inDigits(number, digits));
+  return texts.find((text) => Math.fround(Number(text)) === number) ?? texts[3];
+}
+
+function inDigits(number, count) {
   if (number === 0) return Object.is(number, -0) ? "-0" : "0";
-  const [digits, power] = sixDigits(number).split("e");
+  const [digits, power] = rounded(number, count - 1).split("e");
   const exponent = Number(power);
-  if (exponent >= -4 && exponent < 6) return String(Number(`${digits}e${power}`));
+  if (exponent >= -4 && exponent < count) return String(Number(`${digits}e${power}`));
   return `${Number(digits)}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
 }
 
 // Rounded as Python does: of two numbers that are as near, the even one.
-function sixDigits(number) {
-  const [, kept, last, rest, power] = /^(-?[0-9]\.[0-9]{4}([0-9]))([0-9]*)(e.*)$/.exec(number.toExponential(40));
-  return /^50*$/.test(rest) && Number(last) % 2 === 0 ? kept + power : number.toExponential(5);
+function rounded(number, decimals) {
+  const [digits, power] = number.toExponential(40).split("e");
+  const cut = digits.indexOf(".") + 1 + decimals;
+  const even = /^50*$/.test(digits.slice(cut)) && Number(digits[cut - 1]) % 2 === 0;
+  return even ? `${digits.slice(0, cut)}e${power}` : number.toExponential(decimals);
 }
 
 function evenly(number) {
@@ -73,7 +87,7 @@ function concernOf(feature) {
     return (value) => {
       if (value === null) return strange ? gap("the middle of its values") : null;
       const number = Math.fround(value);
-      return known.has(number) ? null : unseen(short(number));
+      return known.has(number) ? null : unseen(spelledCode(number));
     };
   }
   const width = feature.maximum - feature.minimum || Math.abs(feature.maximum) || 1;

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.card import ModelCard
-from models.cells import Reading, days_of, iso_date, moment, shortest_date
+from models.cells import Reading, days_of, iso_date, moment, shortest_date, spelled_code
 from models.features import CategoricalFeature, DateFeature, Feature, NumericFeature, cell_reader
 
 GERMAN: dict[str, Any] = {"decimal": ",", "thousands": "."}
@@ -182,3 +182,28 @@ def test_a_date_is_shown_no_more_exactly_than_it_was_kept(text: str, shown: str)
 
     assert shortest_date(float(kept)) == shown
     assert np.float32(days_of(moment(shown))) == kept
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (3, "3"),
+        (-0.0, "-0"),
+        (5411001, "5411001"),
+        (1_000_000, "1000000"),
+        (-999_999_999, "-999999999"),
+        (2.5, "2.5"),
+        (3.0000002384185791, "3.0000002"),
+        (1e9, "1e+09"),
+        (1.0000000272564224e16, "1e+16"),
+        (1e300, "1e+300"),
+    ],
+)
+def test_a_code_is_spelled_in_full(code: float, text: str) -> None:
+    """Six digits would call two neighbouring codes the same."""
+    assert spelled_code(code) == text
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_no_two_codes_are_spelled_alike(code: float) -> None:
+    assert np.float32(spelled_code(code)) == np.float32(code)

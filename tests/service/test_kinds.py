@@ -145,6 +145,7 @@ def test_the_documentation_tells_the_codes(card: ModelCard) -> None:
     values = record(card.model_copy(update={"features": tuple(CODED)}))["properties"]
 
     assert values["few"]["description"] == "in training: 1, 3"
+    assert values["many"]["description"] == "in training: -5, 0, 7, 16777220"
     assert values["x"]["description"] == "0 to 1 in training"
 
 

@@ -177,7 +177,28 @@ def test_warnings_are_worded_as_the_service_words_them() -> None:
             "\u2028",
         ],
         "__proto__": [None, "a"],
-        "code": [None, 0, -0.0, 5e9, 5000000001, 2, 2.5, -2.0000001, -3e38, 1234567.5, 1e-9],
+        "code": [
+            None,
+            0,
+            -0.0,
+            5e9,
+            5000000001,
+            2,
+            2.5,
+            -2.0000001,
+            -3e38,
+            1234567.5,
+            1e-9,
+            3.0000003,
+            5411001,
+            20240131,
+            999999999,
+            1e9,
+            123456789012,
+            0.1,
+            7.25e-8,
+            1234.56789,
+        ],
     }
     records = [{**plain, name: value} for name, some in values.items() for value in some]
     expected = [RowReader(features).read([record]).warnings.get(0, []) for record in records]
@@ -188,6 +209,7 @@ def test_warnings_are_worded_as_the_service_words_them() -> None:
         {"card": {"features": [feature.model_dump(mode="json") for feature in features]}, "records": records},
     )
     assert found == expected
+    assert any("has not seen 5411001;" in str(warning["message"]) for some in expected for warning in some)
     assert sum(map(len, expected)) > 15
 
 

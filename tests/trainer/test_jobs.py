@@ -1,17 +1,20 @@
 """Members of a bag that are trained at the same time, in processes: the same outcome, whatever becomes of them."""
 
+import errno
 import fcntl
 import os
 import pty
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -116,6 +119,34 @@ def test_candidates_are_trained_side_by_side(
     assert len(begun) == most
     assert card(tmp_path / "20").selection == card(tmp_path / "1").selection != ()
     assert model(tmp_path / "20") == model(tmp_path / "1")
+
+
+def test_a_process_that_cannot_be_started_says_what_to_type(
+    penguins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No descriptor is left of it, and those that were started end."""
+    popen, started = subprocess.Popen, list[subprocess.Popen[bytes]]()
+
+    def second_fails(*arguments: Any, **how: Any) -> subprocess.Popen[bytes]:
+        if started:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        started.append(popen(*arguments, **how))
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", second_fails)
+    opened, pair = list[socket.socket](), socket.socketpair
+
+    def remembered() -> list[socket.socket]:
+        opened.extend(pair())
+        return opened[-2:]
+
+    monkeypatch.setattr(parallel, "socketpair", remembered)
+    assert main(arguments(penguins, tmp_path / "store", *ALL, "--epochs", "2", "--jobs", "3")) == 74
+
+    said = "process 2 of 3 that train networks cannot be started: Resource temporarily unavailable; say fewer --jobs"
+    assert said in capsys.readouterr().err
+    assert [one.fileno() for one in opened] == [-1] * 4
+    assert started[0].returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(("epochs", "cores", "jobs"), [(2000, 8, 8), (2000, 2, 2), (2000, 1, 1), (20, 8, 1)])

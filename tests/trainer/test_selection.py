@@ -109,6 +109,23 @@ def test_what_is_not_better_changes_nothing(penguins: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_long_codes_are_told_apart(tmp_path: Path) -> None:
+    """In the report's distributions and in `models show`, where six digits would give all of them one name."""
+    rng = np.random.default_rng(5)
+    means = rng.normal(size=12)
+    chosen = rng.integers(0, 12, 600)
+    table = tmp_path / "long.csv"
+    lines = (f"{5_411_000 + code},{'high' if means[code] > 0 else 'low'}\n" for code in chosen)
+    table.write_text("trade,y\n" + "".join(lines))
+    card = run(TrainingConfig.of(table=table, **QUICK), ModelRepository(tmp_path)).card
+
+    drawn = json.loads((tmp_path / "codes/1" / FIGURES).read_bytes())
+    (trade,) = (one for one in drawn["distributions"] if one["feature"] == "trade")
+    assert set(trade["categories"]) == {str(5_411_000 + code) for code in range(12)}
+    assert sum(trade["shares"]) == pytest.approx(1, abs=1e-3)
+    assert "numbers 5411000, 5411001, " in " ".join(_summary(card, 1, None).split())
+
+
 def test_of_a_large_table_some_rows_are_tried(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And all of them are learned from. Whoever hears of candidates hears of the defaults on these rows too."""
     monkeypatch.setattr(selection, "MOST_ROWS", 400)

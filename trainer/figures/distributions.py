@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.cells import iso_date
+from models.cells import iso_date, spelled_code
 from models.figures import MOST_BINS, Distribution
 from trainer.arrays import Array
 from trainer.data.encoder import Encoder
@@ -40,7 +40,7 @@ def distributions(examples: Examples, encoder: Encoder, chosen: Sequence[str]) -
             different, codes = np.unique(values[~np.isnan(values)], return_inverse=True)
             places = np.zeros(len(values), np.int64)
             places[~np.isnan(values)] = 1 + codes
-            missing, categories, shares = _counted(["", *(f"{value:g}" for value in different)], places, counts)
+            missing, categories, shares = _counted(["", *map(spelled_code, different.tolist())], places, counts)
             found[column.name] = Distribution(
                 feature=column.name,
                 kind="categorical",

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import send_handle
 from signal import Signals
@@ -94,10 +95,17 @@ class Crew:
     def _begin(self, jobs: int) -> None:
         """Start as many workers as are missing, and give each a network to train."""
         while len(self._workers) < jobs:
-            self._workers.append(Worker())
+            self._workers.append(self._hired(jobs))
         # This encodes the rows, while the workers load what they need.
         for worker in self._workers:
             self._give(worker)
+
+    def _hired(self, jobs: int) -> "Worker":
+        try:
+            return Worker()
+        except OSError as error:
+            which = f"process {len(self._workers) + 1} of {jobs} that train networks"
+            raise OSError(error.errno, f"{which} cannot be started: {error.strerror}; say fewer --jobs") from None
 
     @property
     def _at_work(self) -> bool:
@@ -144,10 +152,14 @@ class Worker:
     """A process that trains networks. `turn` is the one that it is at."""
 
     def __init__(self) -> None:
+        """Start it.
+
+        :raises OSError: no process or descriptor more may be had.
+        """
         self.turn: Turn | None = None
         self._course: Course | None = None
-        here, there = socketpair()
-        with there:
+        with ExitStack() as kept:
+            here, there = map(kept.enter_context, socketpair())
             self._process = subprocess.Popen(  # noqa: S603  Ourselves.
                 [sys.executable, "-P", "-c", BEGIN, json.dumps(sys.path), str(there.fileno())],
                 stdin=subprocess.DEVNULL,
@@ -156,7 +168,7 @@ class Worker:
                 pass_fds=(there.fileno(),),
                 process_group=0,
             )
-        self.connection = Connection(here.detach())
+            self.connection = Connection(here.detach())
 
     def train(self, course: Course, number: int) -> None:
         """Let it train a network; what it says of it is to be heard."""
