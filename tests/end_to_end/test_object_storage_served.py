@@ -100,7 +100,7 @@ def test_a_service_follows_a_bucket(served: Served, bucket: BucketRepository, be
     objects.put("penguins/4/card.json", bundle.files["card.json"])
     await_(lambda: lifecycle(service)[0]["state"] == "refused")
     assert lifecycle(service)[0]["reason"].endswith(" of penguins version 4 is missing")
-    assert value(service.metrics(), "versions_refused") == 1
+    assert value(service.metrics(), "versions_refused", model="penguins") == 1
     assert len(served.said("model refused")) == 1
 
     objects.remove([name for name in objects.list("penguins") if not name.startswith("penguins/1/")])
