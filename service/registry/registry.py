@@ -210,7 +210,7 @@ class Registry:
         self._look = self._last_look() if self._last_look else None
         if self._look and self._look.trouble:
             meanwhile = "what was copied serves on" if names else "it is tried again"
-            self._cannot_follow(None, f"{self._look.trouble}; {meanwhile}")
+            self._cannot_follow(None, self._look.trouble, f"; {meanwhile}")
         elif None in self._lost:
             # What the metrics tell from then on stands in the log already.
             log.info("repository followed again")
@@ -358,11 +358,11 @@ class Registry:
             )
         return None
 
-    def _cannot_follow(self, name: str | None, reason: str) -> None:
-        """Say once that the repository, or a model in it, cannot be followed for the time being."""
+    def _cannot_follow(self, name: str | None, reason: str, meanwhile: str = "") -> None:
+        """Say once that the repository, or a model in it, cannot be followed for now, and what happens meanwhile."""
         if name in self._lost_now:
             return
         self._lost_now[name] = reason
         if self._lost.get(name) != reason:
             self._lost[name] = reason
-            log.error("repository not followed", extra={"model": name, "reason": reason})
+            log.error("repository not followed", extra={"model": name, "reason": reason + meanwhile})

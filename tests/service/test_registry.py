@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from models.cache import Look
 from models.repository import ModelRepository
 from service.app import create_app
 from service.errors import ModelNotFound, NoDefaultModel, NotReady
@@ -229,6 +230,26 @@ def test_a_repository_that_disappears_changes_nothing(
 
     assert client.post("/predict", json={"instance": record}).status_code == 200
     assert client.get("/v2/health/ready").status_code == 200
+
+
+def test_an_outage_is_told_once_whatever_is_copied_by_its_end(
+    tmp_path: Path, repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Models that are copied first, before the look is written down that says that the storage is back."""
+    copied = ModelRepository(tmp_path / "copied")
+    copied.root.mkdir()
+    look = Look(trouble="the storage is out of order")
+    registry = Registry(copied, last_look=lambda: look)
+    registry.refresh()
+    (name,) = repository.names()
+    shutil.copytree(repository.root / name, copied.root / name)
+    registry.refresh()
+    registry.refresh()
+
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == [
+        "repository not followed"
+    ]
+    assert caplog.records[0].__dict__["reason"] == "the storage is out of order; it is tried again"
 
 
 def test_several_models_need_a_default(repository: ModelRepository, publish: Callable[..., int]) -> None:
