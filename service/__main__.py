@@ -16,7 +16,7 @@ from models.errors import InvalidName
 from models.prediction_log import NoLog
 from models.terminal import DATA, IO, NO_INPUT, USAGE, CommandLine, add_command, needing, run
 from service import COMMANDS
-from service.errors import InvalidSetting, NeverReady, NotLogged, Unproven, Unrepeated
+from service.errors import NEVER_READY, InvalidSetting, NeverReady, NotLogged, Unproven, Unrepeated
 from service.settings import Settings, flag, unknown_variables, variable
 
 # What somebody who starts it by hand thinks of first.
@@ -38,7 +38,7 @@ WHAT = (
 MOVED = "files are scored by evenkeel predict TABLE --url http://127.0.0.1:8080; without --url no service is needed"
 
 # Beside those of sysexits.h, which end with 78.
-NEVER_READY, SOME_UNPROVEN = 75, 80
+SOME_UNPROVEN = 80
 EXIT_CODES: dict[type[Exception], int] = {
     InvalidSetting: USAGE,
     NeverReady: NEVER_READY,

@@ -41,6 +41,9 @@ from dataclasses import dataclass
 
 from models.errors import EvenkeelError, ModelError
 
+# The exit code of a service, and of a worker, that is told to end before it could answer.
+NEVER_READY = 75
+
 Detail = dict[str, str | int]
 
 
@@ -184,6 +187,10 @@ class NotLogged(EvenkeelError):
     """A prediction log has no line of a request."""
 
 
+class NeverReady(EvenkeelError):
+    """The service was told to end before it could answer."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """How a refusal looks on the wire."""
@@ -238,7 +245,3 @@ CODES = (
     *(refusal.code for refusal in REFUSALS.values()),
     *(code for code, _ in NOT_ROUTED.values()),
 )
-
-
-class NeverReady(EvenkeelError):
-    """The service was told to end before it could answer."""

@@ -18,15 +18,13 @@ from math import inf
 from time import monotonic
 from typing import Protocol
 
-from service.errors import NeverReady
+from service.errors import NEVER_READY, NeverReady
 
 log = logging.getLogger(__name__)
 
 SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 # What tells a worker that its successor serves: it takes no more connections, drains and ends.
 RETIRE = signal.SIGUSR1
-# The exit code of a worker that is told to end before it could answer.
-NEVER_READY = 75
 # The `si_code` of a signal that the kernel sends, as it does when a terminal is closed: SI_KERNEL of sigaction(2).
 BY_KERNEL = 0x80
 LOOK_SECONDS = 1.0

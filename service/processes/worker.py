@@ -17,6 +17,7 @@ from models.cache import last_look
 from models.repository import ModelRepository
 from service.access import Access
 from service.app import Front, create_app
+from service.errors import NEVER_READY
 from service.http.admission import Admission, Limits
 from service.http.connection import Connection
 from service.http.dispatch import Dispatcher
@@ -26,7 +27,7 @@ from service.prediction.prediction import Bounds
 from service.processes.listening import BACKLOG
 from service.processes.memory import return_large_blocks
 from service.processes.prediction_log import log_rules
-from service.processes.supervisor import NEVER_READY, RETIRE
+from service.processes.supervisor import RETIRE
 from service.registry.coordination import Coordination
 from service.registry.following import follow
 from service.registry.registry import Registry
